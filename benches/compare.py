@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Times `cloze score` against transformers and rust-bert: same rows, model and threads, in one run, in alternation.
+
+    python3 benches/compare.py --cloze target/release/cloze --set DIR [--model DIR] [--rows N] [--threads N] [--reps N]
+
+DIR holds data.csv, template.json and verbalizer.json; or --set is a CSV file and --template, --verbalizer are given.
+Prints a Markdown table. Without torch and transformers at hand it makes an environment of its own once, in the
+user's cache folder, and uses it from then on.
+"""
+import argparse
+import csv
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors"]
+NEEDS = ["torch", "transformers"]
+
+
+def cache_folder():
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "cloze" / "bench-env"
+
+
+def python_with_transformers():
+    if all(importlib.util.find_spec(m) for m in NEEDS):
+        return sys.executable
+    env = cache_folder()
+    python = env / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    done = env / "pins.txt"  # written last: its absence means an installation that did not finish
+    if not (done.exists() and done.read_text() == "\n".join(PINS)):
+        say(f"making a Python environment in {env} ({', '.join(PINS)}); this is a large download, once")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(env)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINS]
+        if subprocess.run(install).returncode:
+            sys.exit(f"pip could not install {', '.join(PINS)} for Python {platform.python_version()}; "
+                     "torch 2.4.1 has wheels for Python 3.8 to 3.12")
+        done.write_text("\n".join(PINS))
+    return str(python)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--cloze", required=True, type=Path, help="the binary")
+    p.add_argument("--set", required=True, type=Path, help="folder with data.csv, template.json, verbalizer.json; or a CSV")
+    p.add_argument("--template", type=Path)
+    p.add_argument("--verbalizer", type=Path)
+    p.add_argument("--model", type=Path, default=HERE.parent / "models/cloze-minilm-l6")
+    p.add_argument("--rows", type=int, help="only the first N rows (default: all)")
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--reps", type=int, default=5, help="timed repetitions of each, after one untimed (default 5)")
+    p.add_argument("--max-length", type=int, help="handed to every contestant; default: each one's own, the model's limit")
+    p.add_argument("--peer", choices=["file", "sorted", "both"], default="file", help="row order of the transformers script")
+    p.add_argument("--no-rust-bert", action="store_true")
+    args = p.parse_args()
+    folder = args.set if args.set.is_dir() else None
+    args.data = folder / "data.csv" if folder else args.set
+    args.template = args.template or (folder and folder / "template.json")
+    args.verbalizer = args.verbalizer or (folder and folder / "verbalizer.json")
+    if not (args.template and args.verbalizer):
+        p.error("--set is a file: give --template and --verbalizer too")
+    for path in (args.cloze, args.data, args.template, args.verbalizer, args.model):
+        if not path.exists():
+            p.error(f"{path} does not exist")
+    return args
+
+
+def first_rows(source, limit, target):
+    with open(source, encoding="utf-8", newline="") as f:
+        header, *rows = csv.reader(f)
+    if limit and limit > len(rows):
+        say(f"{source} has {len(rows)} rows; --rows {limit} is more, taking all")
+    rows = rows[:limit]
+    with open(target, "w", encoding="utf-8", newline="") as f:
+        csv.writer(f, lineterminator="\n").writerows([header, *rows])
+    return len(rows)
+
+
+def contestants(args, python, data, work):
+    """name -> (command, predictions file)"""
+    common = ["--template", args.template, "--verbalizer", args.verbalizer, "--data", data, "--model", args.model,
+              "--threads", args.threads] + (["--max-length", args.max_length] if args.max_length else [])
+    cloze = [args.cloze.resolve(), "score", "--quiet"]
+    commands = {"cloze": cloze}
+    for order in ("file", "sorted"):
+        if args.peer in (order, "both"):
+            name = "transformers" + (", sorted by length" if order == "sorted" else "")
+            commands[name] = [python, HERE / "peer_transformers.py", "--order", order]
+    if not args.no_rust_bert:
+        commands["cloze --engine rust-bert"] = [*cloze, "--engine", "rust-bert"]
+    return {name: ([str(x) for x in [*start, *common, "--out", work / f"{n}.csv"]], work / f"{n}.csv")
+            for n, (name, start) in enumerate(commands.items())}
+
+
+def run(command, threads):
+    """-> (wall seconds of the whole process, what the peer says of its scoring alone or None, completed process)"""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "true"}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        env[name] = str(threads)
+    start = time.perf_counter()
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wall = time.perf_counter() - start
+    try:
+        inner = json.loads(done.stderr.strip().splitlines()[-1])["rows_per_s"]
+    except (IndexError, KeyError, TypeError, ValueError):
+        inner = None
+    return wall, inner, done
+
+
+def predictions(path):
+    with open(path, encoding="utf-8", newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def compare_predictions(ours, theirs):
+    """-> (share of rows with the same label, largest difference of a probability)"""
+    if [r["row"] for r in ours] != [r["row"] for r in theirs]:
+        sys.exit("the two prediction files do not hold the same rows")
+    same = sum(a["predicted"] == b["predicted"] for a, b in zip(ours, theirs)) / len(ours)
+    columns = [c for c in ours[0] if c.startswith("p_")]
+    return same, max(abs(float(a[c]) - float(b[c])) for a, b in zip(ours, theirs) for c in columns)
+
+
+def spread(values, form):
+    return f"{form(statistics.median(values))} ({form(min(values))}–{form(max(values))})"
+
+
+def main():
+    args = arguments()
+    python = python_with_transformers()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        rows = first_rows(args.data, args.rows, work / "data.csv")
+        field = contestants(args, python, work / "data.csv", work)
+        for name, (command, _) in list(field.items()):  # untimed: fills the file cache, shows what does not run
+            done = run(command, args.threads)[2]
+            if done.returncode:
+                say(f"{name} failed ({done.returncode}):\n{done.stderr.strip()}")
+                if name != "cloze --engine rust-bert":
+                    sys.exit(1)
+                say("going on without it")
+                del field[name]
+        walls, inners = {n: [] for n in field}, {n: [] for n in field}
+        names = list(field)
+        for rep in range(args.reps):
+            for name in names[rep % len(names):] + names[:rep % len(names)]:  # each goes first in turn
+                wall, inner, done = run(field[name][0], args.threads)
+                if done.returncode:
+                    sys.exit(f"{name} failed ({done.returncode}):\n{done.stderr.strip()}")
+                walls[name].append(wall)
+                inners[name] += [inner] if inner else []
+            say(f"repetition {rep + 1} of {args.reps}: " + ", ".join(f"{n} {w[-1]:.2f} s" for n, w in walls.items()))
+        report(args, rows, walls, inners, {n: predictions(path) for n, (_, path) in field.items()})
+
+
+def report(args, rows, walls, inners, predicted):
+    print(f"{rows} rows of {args.set.name}, model {args.model.resolve().name}, {args.threads} threads, "
+          f"{args.reps} alternating repetitions after one untimed; {platform.machine()}, {os.cpu_count()} CPUs. "
+          "Median (min–max); ratio = time over cloze's time in the same repetition.\n")
+    print("| | whole process, s | rows/s, whole | rows/s, scoring only | ratio | same labels | largest Δp |")
+    print("|---|---|---|---|---|---|---|")
+    for name, wall in walls.items():
+        inner = spread(inners[name], lambda x: f"{x:.1f}") if inners[name] else "–"
+        ratio = spread([w / c for w, c in zip(wall, walls["cloze"])], lambda x: f"{x:.2f}")
+        same, far = compare_predictions(predicted["cloze"], predicted[name])
+        agree = ("–", "–", "1") if name == "cloze" else (f"{same:.2%}", f"{far:.1e}", ratio)
+        print(f"| {name} | {spread(wall, lambda x: f'{x:.2f}')} | {rows / statistics.median(wall):.1f} | {inner} "
+              f"| {agree[2]} | {agree[0]} | {agree[1]} |")
+
+
+if __name__ == "__main__":
+    main()

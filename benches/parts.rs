@@ -1,0 +1,2 @@
+//! Criterion benchmarks of the parts.
+fn main() {}

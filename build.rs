@@ -1,0 +1,30 @@
+//! Lets what is built here find libtorch at run time, without LD_LIBRARY_PATH.
+//!
+//! torch-sys does write an rpath, but as a flag of its C++ compilation, where it has no effect on
+//! the final program. Link arguments given here reach the programs, tests, examples, benches and
+//! doctests of this package (not those of a package that merely depends on it).
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+
+    // From torch-sys (`links = "tch"`), which is why Cargo.toml names it next to tch. It is the
+    // `lib` folder of LIBTORCH, of Python's torch, or of torch-sys's own download in its OUT_DIR.
+    // Unset on Windows, which has no rpath (the folder must be on the PATH), and with `doc-only`.
+    let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
+        return;
+    };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+
+    // GPU support registers itself when its library is loaded; hardly a symbol of it is called by
+    // name. Linkers that are told `--as-needed`, as rustc does, may therefore drop the library, and
+    // the GPU is then silently not seen. So name it once more, as needed in any case.
+    for name in ["libtorch_cuda.so", "libtorch_hip.so"] {
+        let library = lib.join(name);
+        if library.exists() {
+            println!("cargo:rustc-link-arg=-Wl,--no-as-needed,{},--as-needed", library.display());
+        }
+    }
+}

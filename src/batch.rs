@@ -1,0 +1,67 @@
+//! Padded tensors from rows of ids.
+
+use tch::{Device, Kind as Type, Tensor};
+
+use crate::encode::Features;
+
+/// B inputs padded to the longest, L tokens.
+pub struct Batch {
+    /// Token ids `[B,L]`, int64.
+    pub ids: Tensor,
+    /// Token types `[B,L]`, int64: 0 in the first segment, 1 in the second.
+    pub types: Tensor,
+    /// 1 for tokens, 0 for padding `[B,L]`, int64.
+    pub attention: Tensor,
+    /// The mask's position in each input `[B]`, int64.
+    pub mask_positions: Tensor,
+    /// Whether any input is padded.
+    pub padded: bool,
+}
+
+impl Batch {
+    /// Pads inputs to the longest.
+    ///
+    /// # Panics
+    /// If there are no inputs.
+    pub fn collate(inputs: &[&Features], pad: i64, device: Device) -> Batch {
+        let longest = inputs.iter().map(|input| input.ids.len()).max().unwrap_or(0);
+        assert!(longest > 0, "an empty batch");
+        let tokens = inputs.len() * longest;
+        let (mut ids, mut types, mut attention) = (vec![pad; tokens], vec![0_i64; tokens], vec![0_i64; tokens]);
+        for (row, input) in inputs.iter().enumerate() {
+            let (start, length) = (row * longest, input.ids.len());
+            ids[start..start + length].copy_from_slice(&input.ids);
+            types[start + input.second_segment..start + length].fill(1);
+            attention[start..start + length].fill(1);
+        }
+        #[allow(clippy::cast_possible_wrap)] // Lengths of inputs are at most a model's positions.
+        let masks: Vec<i64> = inputs.iter().map(|input| input.mask as i64).collect();
+        let shape = [i64::try_from(inputs.len()).unwrap_or(i64::MAX), i64::try_from(longest).unwrap_or(i64::MAX)];
+        let tensor = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
+        Batch {
+            ids: tensor(&ids),
+            types: tensor(&types),
+            attention: tensor(&attention),
+            mask_positions: Tensor::from_slice(&masks).to_device(device),
+            padded: inputs.iter().any(|input| input.ids.len() < longest),
+        }
+    }
+
+    /// B and L.
+    pub fn size(&self) -> (i64, i64) {
+        let size = self.ids.size();
+        (size[0], size[1])
+    }
+
+    /// What is added to attention scores, `[B,1,1,L]`: 0 at tokens, the lowest float at padding; none where nothing is padded.
+    pub fn additive_mask(&self) -> Option<Tensor> {
+        self.padded.then(|| (self.attention.eq(0).to_kind(Type::Float) * f64::from(f32::MIN)).unsqueeze(1).unsqueeze(1))
+    }
+
+    /// The rows of `states` `[B,L,H]` at the masks, `[B,H]`.
+    pub fn at_mask(&self, states: &Tensor) -> Tensor {
+        let hidden = states.size()[2];
+        let index = self.mask_positions.view([-1, 1, 1]).expand([-1, 1, hidden], false);
+        states.gather(1, &index, false).squeeze_dim(1)
+    }
+}

@@ -1,0 +1,154 @@
+//! `cloze check`: everything that could go wrong, all of it at once, before any weight is loaded.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use anyhow::Result;
+use cloze::data::{Columns, Rows};
+use cloze::encode::encode;
+use cloze::error::Error;
+use cloze::label_words::LabelWords;
+use cloze::prompt_model::ModelFolder;
+use cloze::task::Task;
+use cloze::verbalizer::Verbalizer;
+use tch::Device;
+
+use super::args::Check;
+use super::render::{self, Align};
+use super::score::truth;
+use super::setup::{self, Problems};
+
+/// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the memory.
+const MOST_ROW_PROBLEMS: usize = 1000;
+
+/// Runs the command.
+pub fn run(args: &Check) -> Result<()> {
+    let mut problems = Problems(Vec::new());
+    let templates = problems.keep(setup::read_templates(&args.template)).unwrap_or_default();
+    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
+    let folder = problems.keep(setup::open_model(&args.limits));
+    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
+    if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder) {
+        problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu));
+    }
+    let mut summary = String::new();
+    if let Some(path) = &args.data
+        && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
+    {
+        let tasks = problems.keep(setup::check_tasks(templates, rows.columns())).unwrap_or_default();
+        let model = folder.as_ref().zip(max_length);
+        let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
+        summary = census.summary(verbalizer.as_ref(), &tasks, max_length);
+    }
+    std::io::stdout().write_all(summary.as_bytes())?;
+    if problems.0.is_empty() {
+        writeln!(std::io::stdout(), "no problems found")?;
+    }
+    Ok(problems.none()?)
+}
+
+/// What the rows of a file are like.
+struct Census {
+    columns: std::sync::Arc<Columns>,
+    rows: u64,
+    labels: BTreeMap<String, u64>,
+    empty: Vec<u64>,
+    truncated: Vec<u64>,
+    unkept: u64,
+}
+
+impl Census {
+    fn take(
+        mut rows: Rows,
+        verbalizer: Option<&Verbalizer>,
+        tasks: &[Task],
+        model: Option<(&ModelFolder, usize)>,
+        problems: &mut Problems,
+    ) -> Census {
+        let columns = rows.columns().clone();
+        let mut census = Census {
+            rows: 0,
+            labels: BTreeMap::new(),
+            empty: vec![0; columns.names().len()],
+            truncated: vec![0; tasks.len()],
+            unkept: 0,
+            columns: columns.clone(),
+        };
+        let mut keep = |error: Error, unkept: &mut u64| {
+            if problems.0.len() < MOST_ROW_PROBLEMS {
+                problems.0.push(error);
+            } else {
+                *unkept += 1;
+            }
+        };
+        for row in &mut rows {
+            let example = match row {
+                Ok(example) => example,
+                Err(error) => {
+                    let ends = matches!(error.place(), cloze::error::Place::Nowhere);
+                    keep(error, &mut census.unkept);
+                    // An error without a row is one of reading: nothing more will come.
+                    if ends {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            census.rows += 1;
+            for (empty, field) in census.empty.iter_mut().zip(&example.fields) {
+                *empty += u64::from(field.trim().is_empty());
+            }
+            if let Some(label) = &example.label {
+                *census.labels.entry(label.clone()).or_default() += 1;
+                // Each unknown label is told once, at its first row.
+                if let Some(verbalizer) = verbalizer
+                    && census.labels[label] == 1
+                    && let Err(error) = truth(verbalizer, &columns, &example)
+                {
+                    keep(error, &mut census.unkept);
+                }
+            }
+            let Some((folder, max_length)) = model else { continue };
+            for (task, truncated) in tasks.iter().zip(&mut census.truncated) {
+                match encode(&task.wrap(&example), &folder.tokenizer, max_length) {
+                    Ok(features) => *truncated += u64::from(features.removed > 0),
+                    Err(error) => keep(error.at(columns.place(&example, None)), &mut census.unkept),
+                }
+            }
+        }
+        census
+    }
+
+    fn summary(&self, verbalizer: Option<&Verbalizer>, tasks: &[Task], max_length: Option<usize>) -> String {
+        let mut text = format!("{}: {} rows\n\n", self.columns.data(), render::count(self.rows));
+        let mut rows = vec![vec!["column".to_owned(), "empty".to_owned(), String::new()]];
+        for (name, empty) in self.columns.names().iter().zip(&self.empty) {
+            let role = if self.columns.label() == Some(name) { "the label" } else { "" };
+            rows.push(vec![name.clone(), render::count(*empty), role.to_owned()]);
+        }
+        text.push_str(&render::table(&[Align::Left, Align::Right, Align::Left], &rows));
+        if !self.labels.is_empty() {
+            let mut rows = vec![vec!["label".to_owned(), "rows".to_owned(), String::new()]];
+            for (label, count) in &self.labels {
+                let unknown = verbalizer.is_some_and(|verbalizer| verbalizer.class_of(label).is_none());
+                rows.push(vec![label.clone(), render::count(*count), if unknown { "not a class" } else { "" }.to_owned()]);
+            }
+            for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|label| !self.labels.contains_key(*label)) {
+                rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);
+            }
+            text.push('\n');
+            text.push_str(&render::table(&[Align::Left, Align::Right, Align::Left], &rows));
+        }
+        if let (Some(max_length), false) = (max_length, tasks.is_empty()) {
+            let mut rows = vec![vec!["pattern".to_owned(), format!("rows cut to {max_length} tokens")]];
+            rows.extend(tasks.iter().zip(&self.truncated).map(|(task, cut)| vec![task.template().name().to_owned(), render::count(*cut)]));
+            text.push('\n');
+            text.push_str(&render::table(&[Align::Left, Align::Right], &rows));
+        }
+        if self.unkept > 0 {
+            text.push_str(&format!("\n{} more rows have problems\n", render::count(self.unkept)));
+        }
+        text.push('\n');
+        text
+    }
+}

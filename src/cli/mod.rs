@@ -1,0 +1,51 @@
+//! The commands. Each is one short function over the public library; only here is anything printed.
+
+mod args;
+mod check;
+mod preview;
+mod render;
+mod score;
+mod setup;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use cloze::error::Kind;
+
+use args::{Args, Command};
+use setup::Problems;
+
+/// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's own).
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough (`cloze score … | head`): nothing went wrong.
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            render::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Score(args) => score::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Preview(args) => preview::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "cloze", &mut script);
+            Ok(io::stdout().write_all(&script)?)
+        }
+    }
+}
+
+fn reader_left(error: &anyhow::Error) -> bool {
+    let of_ours = |error: &cloze::Error| matches!(error.kind(), Kind::Unwritable { pipe_closed: true, .. });
+    error.downcast_ref::<cloze::Error>().is_some_and(of_ours)
+        || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        || error.downcast_ref::<Problems>().is_some_and(|problems| problems.0.iter().any(of_ours))
+}

@@ -1,0 +1,93 @@
+//! `cloze preview`: how rows look to the model.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anyhow::Result;
+use cloze::data::Example;
+use cloze::encode::{Cut, Features, encode_with_cuts};
+use cloze::label_words::LabelWords;
+use cloze::prompt_model::PromptModel;
+use cloze::task::Task;
+use cloze::template::Part;
+use cloze::tokenizer::Tokenizer;
+use cloze::verbalizer::Verbalizer;
+use tch::{Kind, no_grad};
+
+use super::args::Preview;
+use super::render::{self, Align};
+use super::setup::{self, Ready};
+
+/// How many of the likeliest words are shown.
+const TOP_WORDS: i64 = 10;
+
+/// Runs the command.
+pub fn run(args: &Preview) -> Result<()> {
+    let Ready { verbalizer, tasks, rows, folder, words, max_length, device } =
+        setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
+    let columns = rows.columns().clone();
+    let model = setup::load_model(folder, &args.model, device)?;
+    for row in rows.take(args.n) {
+        let example = row?;
+        for task in &tasks {
+            let prompt = task.wrap(&example);
+            let (features, cuts) =
+                encode_with_cuts(&prompt, model.tokenizer(), max_length).map_err(|error| error.at(columns.place(&example, None)))?;
+            let mut text = heading(&example, task);
+            let _ = writeln!(text, "  text    {}", wrapped(&prompt.segments));
+            inputs(&mut text, model.tokenizer(), task, &features, &cuts);
+            scores(&mut text, &model, &verbalizer, &words, &features);
+            std::io::stdout().write_all(text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn heading(example: &Example, task: &Task) -> String {
+    let label = example.label.as_ref().map(|label| format!(", labelled {label}")).unwrap_or_default();
+    format!("row {}{label}, pattern {}\n", example.record, task.template().name())
+}
+
+/// The prompt as text, the blank and the segments' border in braces as in the pattern.
+fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
+    let segment = |parts: &Vec<Part<'_>>| {
+        let text = |part: &Part<'_>| match part {
+            Part::Text(text) => (*text).to_owned(),
+            Part::Field { text, .. } => text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
+            Part::Mask => "{mask}".to_owned(),
+        };
+        parts.iter().map(text).collect::<String>()
+    };
+    segments.iter().map(segment).collect::<Vec<_>>().join("{sep}")
+}
+
+fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Features, cuts: &[Cut]) {
+    let tokens = |ids: &[i64]| ids.iter().map(|id| tokenizer.token(*id)).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(text, "  tokens  {}", tokens(&features.ids));
+    let _ = writeln!(text, "  {} tokens, the mask at {} (from 0)", features.ids.len(), features.mask);
+    for cut in cuts {
+        let column = task.template().columns().nth(cut.field).unwrap_or_default();
+        let _ = writeln!(text, "  cut     {} tokens of {column}: {}", cut.ids.len(), tokens(&cut.ids));
+    }
+}
+
+fn scores(text: &mut String, model: &PromptModel, verbalizer: &Verbalizer, words: &LabelWords, features: &Features) {
+    let (class_scores, vocabulary) =
+        no_grad(|| (model.class_scores(&[features], words), model.vocabulary_logits(&[features]).softmax(-1, Kind::Float)));
+    let probabilities = class_scores.softmax(-1, Kind::Double);
+    let mut rows = vec![["class", "score", "p", "words"].map(str::to_owned).to_vec()];
+    for (class, index) in verbalizer.classes().iter().zip(0..) {
+        let words: Vec<&str> = class.words.iter().map(cloze::verbalizer::LabelWord::word).collect();
+        rows.push(vec![
+            class.label.clone(),
+            format!("{:.3}", class_scores.double_value(&[0, index])),
+            format!("{:.3}", probabilities.double_value(&[0, index])),
+            words.join(", "),
+        ]);
+    }
+    let _ = write!(text, "\n{}", render::table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows));
+    let (top, ids) = vocabulary.topk(TOP_WORDS, -1, true, true);
+    let likeliest = (0..top.size()[1])
+        .map(|rank| format!("{} {:.3}", model.tokenizer().token(ids.int64_value(&[0, rank])), top.double_value(&[0, rank])));
+    let _ = writeln!(text, "\n  likeliest at the mask: {}\n", likeliest.collect::<Vec<_>>().join(", "));
+}

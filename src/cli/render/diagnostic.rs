@@ -1,0 +1,103 @@
+//! Errors as a person reads them: one line that says what is wrong, the place with a caret under it, what was allowed, a way out.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use cloze::error::{Error, Place};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::cli::setup::Problems;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const BLUE: Style = AnsiColor::Blue.on_default();
+const BOLD: Style = Style::new().bold();
+
+/// At most so many errors are shown one by one.
+const MOST_SHOWN: usize = 20;
+/// At most so many columns of a line are shown on either side of what is meant.
+const MOST_CONTEXT: usize = 60;
+
+/// Prints any error to stderr, each of several.
+pub fn error(error: &anyhow::Error) {
+    let mut out = anstream::stderr().lock();
+    // Nothing is left to be done where stderr itself fails.
+    let _ = match (error.downcast_ref::<Problems>(), error.downcast_ref::<Error>()) {
+        (Some(problems), _) => several(&mut out, &problems.0),
+        (_, Some(error)) => one(&mut out, error),
+        _ => writeln!(out, "{RED}error{RED:#}{BOLD}: {error:#}{BOLD:#}"),
+    };
+}
+
+/// Prints a remark to stderr.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{BLUE}note{BLUE:#}: {text}");
+}
+
+fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
+    for (index, error) in errors.iter().take(MOST_SHOWN).enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        one(out, error)?;
+    }
+    match errors.len() {
+        0 | 1 => Ok(()),
+        all if all > MOST_SHOWN => writeln!(out, "\n{all} problems, of which the first {MOST_SHOWN} are shown"),
+        all => writeln!(out, "\n{all} problems"),
+    }
+}
+
+fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
+    writeln!(out, "{RED}error{RED:#}{BOLD}: {}{BOLD:#}", printable(&error.kind().to_string()))?;
+    match error.place() {
+        Place::Nowhere => {}
+        Place::Row { file, line, record, column } => {
+            let column = column.as_ref().map(|column| format!(", column {}", printable(column))).unwrap_or_default();
+            // Record 0 is the header.
+            let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
+            writeln!(out, "  {BLUE}┌─{BLUE:#} {file}:{line}  {record}{column}")?;
+        }
+        Place::Text { source, span, pointer } => {
+            let at = source.line_column(span.start);
+            let pointer = if pointer.is_empty() { String::new() } else { format!("  {pointer}") };
+            writeln!(out, "  {BLUE}┌─{BLUE:#} {}:{}:{}{pointer}", source.name(), at.line, at.column)?;
+            let excerpt = source.excerpt(span);
+            let before = printable(&last_columns(excerpt.before.trim_start()));
+            let marked = printable(&first_columns(excerpt.marked));
+            let after = printable(&first_columns(excerpt.after));
+            writeln!(out, "  {BLUE}│{BLUE:#}  {before}{marked}{after}")?;
+            let indent = " ".repeat(before.width());
+            let carets = "^".repeat(marked.width().max(1));
+            writeln!(out, "  {BLUE}│{BLUE:#}  {indent}{RED}{carets}{RED:#}")?;
+        }
+    }
+    for (label, text) in error.kind().notes() {
+        writeln!(out, "  {BLUE}={BLUE:#} {label}: {}", printable(&text))?;
+    }
+    Ok(())
+}
+
+fn first_columns(text: &str) -> String {
+    let mut kept: String = text.chars().take(MOST_CONTEXT).collect();
+    if kept.len() < text.len() {
+        kept.push('…');
+    }
+    kept
+}
+
+fn last_columns(text: &str) -> String {
+    let skipped = text.chars().count().saturating_sub(MOST_CONTEXT);
+    let kept: String = text.chars().skip(skipped).collect();
+    if skipped > 0 { format!("…{kept}") } else { kept }
+}
+
+/// A user's text must not steer the terminal: control characters are shown, not sent.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            '\t' => ' ',
+            control if control.is_control() => '\u{fffd}',
+            letter => letter,
+        })
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! How far a run is: a bar on a terminal, a line now and then elsewhere, nothing if asked to be quiet.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Long enough not to fill a log.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Progress over the rows of a file of known or unknown size.
+pub struct Progress {
+    shown: Shown,
+    rows: u64,
+    started: Instant,
+}
+
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { size: Option<u64>, last: Instant },
+}
+
+impl Progress {
+    /// Starts now. `size` is the input's size in bytes, if known.
+    pub fn start(quiet: bool, size: Option<u64>) -> Progress {
+        let shown = if quiet {
+            Shown::Nothing
+        } else if std::io::stderr().is_terminal() {
+            Shown::Bar(bar(size))
+        } else {
+            Shown::Lines { size, last: Instant::now() }
+        };
+        Progress { shown, rows: 0, started: Instant::now() }
+    }
+
+    /// `rows` more are done, and the input has been read up to `bytes`.
+    pub fn advance(&mut self, rows: u64, bytes: u64) {
+        self.rows += rows;
+        let rate = self.rate();
+        let done = super::count(self.rows);
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                bar.set_position(bytes);
+                bar.set_message(format!("{done} rows  {rate:.0} rows/s"));
+            }
+            Shown::Lines { size, last } => {
+                // The last chunk needs no line: the report follows.
+                if last.elapsed() < BETWEEN_LINES || *size == Some(bytes) {
+                    return;
+                }
+                *last = Instant::now();
+                let left = size.map(|size| left(size, bytes, self.started.elapsed())).unwrap_or_default();
+                let _ = writeln!(std::io::stderr(), "{done} rows, {rate:.0} rows/s{left}");
+            }
+        }
+    }
+
+    /// Takes the bar away and tells how many seconds it took.
+    pub fn finish(self) -> f64 {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+        self.started.elapsed().as_secs_f64()
+    }
+
+    fn rate(&self) -> f64 {
+        self.rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+}
+
+fn left(size: u64, bytes: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64() * size.saturating_sub(bytes) as f64 / bytes.max(1) as f64;
+    format!(", {} left", indicatif::HumanDuration(Duration::from_secs_f64(seconds)))
+}
+
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), "{bar:30} {percent:>3} %  {msg}  {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner}  {msg}  {elapsed}"),
+    };
+    // A template of constants: it is tried whenever a bar is shown.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("━━─"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

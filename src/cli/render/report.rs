@@ -1,0 +1,119 @@
+//! The report of a scoring run, for people.
+
+use std::fmt::Write as _;
+
+use cloze::report::{Evaluation, Report};
+
+use super::count;
+use super::table::{Align, table};
+
+/// The whole report as text.
+pub fn report(report: &Report) -> String {
+    let mut text = String::new();
+    let run = &report.run;
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{}: {} rows in {:.1} s, {:.0} rows/s ({}, {} threads)",
+        run.data,
+        count(report.rows),
+        report.seconds,
+        report.rows_per_second,
+        run.engine,
+        run.threads
+    );
+    if report.truncated_rows > 0 {
+        let share = percent(report.truncated_rows as f64 / report.rows as f64);
+        let _ = writeln!(text, "cut to {} tokens: {} rows, {share} %", run.max_length, count(report.truncated_rows));
+    }
+    if report.labelled == 0 {
+        if report.rows > 0 {
+            let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
+            let header = vec!["predicted".to_owned(), "rows".to_owned()];
+            let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>()));
+        }
+        return text;
+    }
+    if report.labelled < report.rows {
+        let _ = writeln!(text, "without a label, and not evaluated: {} rows", count(report.rows - report.labelled));
+    }
+    patterns(&mut text, report);
+    if let Some(evaluation) = &report.evaluation {
+        summary(&mut text, report, evaluation);
+        classes(&mut text, evaluation);
+        confusion(&mut text, evaluation);
+    }
+    text
+}
+
+fn patterns(text: &mut String, report: &Report) {
+    let Some(spread) = &report.spread else { return };
+    let mut rows = vec![["pattern", "accuracy", "95 %", "macro-F1", "ECE", ""].map(str::to_owned).to_vec()];
+    for pattern in &report.patterns {
+        if let Some(found) = &pattern.evaluation {
+            rows.push(vec![
+                pattern.template.clone(),
+                percent(found.accuracy),
+                interval(found),
+                percent(found.macro_f1),
+                percent(found.expected_calibration_error),
+                pattern.pattern.clone(),
+            ]);
+        }
+    }
+    let right = Align::Right;
+    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right, Align::Left], &rows));
+    let _ = writeln!(
+        text,
+        "  over {} patterns: mean {} ± {} (standard deviation), from {} to {}",
+        report.patterns.len(),
+        percent(spread.mean),
+        percent(spread.standard_deviation),
+        percent(spread.lowest),
+        percent(spread.highest)
+    );
+}
+
+fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
+    let what = if report.patterns.len() > 1 { "average of all patterns" } else { report.patterns[0].template.as_str() };
+    let mut rows = vec![
+        vec![what.to_owned(), "%".to_owned()],
+        vec!["accuracy".to_owned(), percent(evaluation.accuracy), format!("95 % interval {}", interval(evaluation))],
+        vec!["macro-F1".to_owned(), percent(evaluation.macro_f1)],
+        vec!["calibration error".to_owned(), percent(evaluation.expected_calibration_error)],
+    ];
+    if let Some(majority) = &report.majority {
+        rows.push(vec!["majority class".to_owned(), percent(majority.accuracy), format!("always {}", majority.label)]);
+    }
+    let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right, Align::Left], &rows));
+}
+
+fn classes(text: &mut String, evaluation: &Evaluation) {
+    let mut rows = vec![["class", "precision", "recall", "F1", "rows"].map(str::to_owned).to_vec()];
+    for class in &evaluation.classes {
+        rows.push(vec![class.label.clone(), percent(class.precision), percent(class.recall), percent(class.f1), count(class.support)]);
+    }
+    let right = Align::Right;
+    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right], &rows));
+}
+
+fn confusion(text: &mut String, evaluation: &Evaluation) {
+    let labels = &evaluation.confusion.labels;
+    let header = std::iter::once("true ↓  predicted →".to_owned()).chain(labels.iter().cloned()).collect();
+    let rows = labels
+        .iter()
+        .zip(&evaluation.confusion.counts)
+        .map(|(label, counts)| std::iter::once(label.clone()).chain(counts.iter().map(|rows| count(*rows))).collect());
+    let mut columns = vec![Align::Right; labels.len() + 1];
+    columns[0] = Align::Left;
+    let _ = write!(text, "\n{}", table(&columns, &std::iter::once(header).chain(rows).collect::<Vec<_>>()));
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+fn interval(evaluation: &Evaluation) -> String {
+    let [low, high] = evaluation.accuracy_95;
+    format!("{}–{}", percent(low), percent(high))
+}

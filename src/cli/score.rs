@@ -1,0 +1,198 @@
+//! `cloze score`: rows in, labels and probabilities out.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Result;
+use cloze::data::{Columns, Example};
+use cloze::error::{Error, Kind};
+use cloze::output::{PredictionWriter, WholeFile};
+use cloze::report::{PatternReport, Report, Run, Spread, Tally};
+use cloze::score::{Scored, Scorer};
+
+use super::args::{DeviceName, Score};
+use super::render::{self, Progress};
+use super::setup::{self, Ready};
+
+/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to sort well by
+/// length, little enough to hold in memory whatever the rows are.
+const CHUNK_ROWS: usize = 2048;
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// Runs the command.
+pub fn run(args: &Score) -> Result<()> {
+    let Ready { verbalizer, tasks, mut rows, folder, words, max_length, device } =
+        setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
+    let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+    let columns = rows.columns().clone();
+    let mut output = Output::create(args.out.as_deref(), labels.clone(), &columns, args.keep_columns)?;
+    // Opened before the work, so that a report that cannot be written costs no one an hour.
+    let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let model = setup::load_model(folder, &args.model, device)?;
+    let scorer = Scorer { model: &model, tasks: &tasks, words: &words, max_length, batch_tokens: args.model.batch_tokens as usize };
+
+    let mut counts = Counts::new(&labels, tasks.len());
+    let mut progress = Progress::start(args.quiet, setup::input(&args.data.data).size());
+    loop {
+        let chunk = read_chunk(&mut rows)?;
+        if chunk.is_empty() {
+            break;
+        }
+        let truths = chunk.iter().map(|example| truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
+        let scored = scorer.score(&columns, &chunk)?;
+        for ((example, scored), truth) in chunk.iter().zip(&scored).zip(truths) {
+            output.write(example, scored)?;
+            counts.add(scored, truth);
+        }
+        output.flush()?;
+        progress.advance(chunk.len() as u64, rows.bytes_read());
+    }
+    output.finish()?;
+
+    let run = Run {
+        cloze: env!("CARGO_PKG_VERSION").to_owned(),
+        data: columns.data().to_owned(),
+        model: model.folder().path().display().to_string(),
+        engine: args.model.engine.name().to_owned(),
+        device: if args.model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.to_owned(),
+        threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
+        verbalizer: verbalizer.file().to_owned(),
+        aggregate: verbalizer.aggregate().name().to_owned(),
+        labels,
+        max_length,
+        batch_tokens: scorer.batch_tokens,
+    };
+    let report = counts.report(run, &tasks, progress.finish());
+    if let (Some(mut file), Some(path)) = (report_file, &args.report) {
+        serde_json::to_writer_pretty(&mut file, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(file))
+            .map_err(|error| Error::writing(path, &error))?;
+        file.commit()?;
+    }
+    if !args.quiet {
+        if report.truncated_rows > 0 {
+            render::note(&format!(
+                "{} of {} rows were longer than {max_length} tokens and were cut",
+                render::count(report.truncated_rows),
+                render::count(report.rows)
+            ));
+        }
+        anstream::stderr().write_all(render::report(&report).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The next rows, up to a chunk.
+fn read_chunk(rows: &mut impl Iterator<Item = Result<Example, Error>>) -> Result<Vec<Example>, Error> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
+        let Some(example) = rows.next().transpose()? else { break };
+        bytes += example.fields.iter().map(String::len).sum::<usize>();
+        chunk.push(example);
+    }
+    Ok(chunk)
+}
+
+/// The row's true class, if it has a label.
+pub fn truth(verbalizer: &cloze::verbalizer::Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>, Error> {
+    let Some(label) = &example.label else { return Ok(None) };
+    verbalizer.class_of(label).map(Some).ok_or_else(|| {
+        let kind = Kind::DataUnknownLabel {
+            label: label.clone(),
+            verbalizer: verbalizer.file().to_owned(),
+            classes: verbalizer.labels().map(str::to_owned).collect(),
+        };
+        Error::new(kind).at(columns.place(example, columns.label()))
+    })
+}
+
+/// Where rows are written.
+enum Output {
+    Stdout(PredictionWriter<io::Stdout>),
+    File(PredictionWriter<WholeFile>),
+}
+
+impl Output {
+    fn create(path: Option<&Path>, labels: Vec<String>, columns: &Columns, keep_columns: bool) -> Result<Output, Error> {
+        match path {
+            None => PredictionWriter::create(io::stdout(), Path::new("standard output"), labels, columns, keep_columns).map(Output::Stdout),
+            Some(path) => PredictionWriter::create(WholeFile::create(path)?, path, labels, columns, keep_columns).map(Output::File),
+        }
+    }
+
+    fn write(&mut self, example: &Example, scored: &Scored) -> Result<(), Error> {
+        match self {
+            Output::Stdout(writer) => writer.write(example, &scored.average),
+            Output::File(writer) => writer.write(example, &scored.average),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Output::Stdout(writer) => writer.flush(),
+            Output::File(writer) => writer.flush(),
+        }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        match self {
+            Output::Stdout(writer) => writer.finish().map(drop),
+            Output::File(writer) => writer.finish()?.commit(),
+        }
+    }
+}
+
+/// All that the report is made of.
+struct Counts {
+    average: Tally,
+    patterns: Vec<(Tally, u64)>,
+    rows: u64,
+    truncated: u64,
+}
+
+impl Counts {
+    fn new(labels: &[String], patterns: usize) -> Counts {
+        let tally = Tally::new(labels.iter().cloned());
+        Counts { patterns: vec![(tally.clone(), 0); patterns], average: tally, rows: 0, truncated: 0 }
+    }
+
+    fn add(&mut self, scored: &Scored, truth: Option<usize>) {
+        self.rows += 1;
+        self.truncated += u64::from(scored.truncated.contains(&true));
+        self.average.add(&scored.average, truth);
+        for ((tally, truncated), (prediction, cut)) in self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated)) {
+            tally.add(prediction, truth);
+            *truncated += u64::from(*cut);
+        }
+    }
+
+    fn report(self, run: Run, tasks: &[cloze::task::Task], seconds: f64) -> Report {
+        let patterns: Vec<PatternReport> = tasks
+            .iter()
+            .zip(&self.patterns)
+            .map(|(task, (tally, truncated_rows))| PatternReport {
+                template: task.template().name().to_owned(),
+                pattern: task.template().pattern().to_owned(),
+                truncated_rows: *truncated_rows,
+                evaluation: tally.evaluate(),
+            })
+            .collect();
+        let accuracies: Vec<f64> = patterns.iter().filter_map(|pattern| Some(pattern.evaluation.as_ref()?.accuracy)).collect();
+        Report {
+            version: 1,
+            run,
+            rows: self.rows,
+            labelled: self.average.labelled(),
+            truncated_rows: self.truncated,
+            seconds,
+            rows_per_second: self.rows as f64 / seconds.max(1e-9),
+            predicted: self.average.predicted(),
+            majority: self.average.majority(),
+            evaluation: self.average.evaluate(),
+            patterns,
+            spread: Spread::of(&accuracies),
+        }
+    }
+}

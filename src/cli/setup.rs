@@ -1,0 +1,152 @@
+//! What the commands have in common: files read and checked, all problems together, before anything costs time.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use cloze::data::{Columns, Input, Rows};
+use cloze::error::{Error, Kind, Result};
+use cloze::hub;
+use cloze::label_words::LabelWords;
+use cloze::prompt_model::{ModelFolder, PromptModel};
+use cloze::task::Task;
+use cloze::template::Template;
+use cloze::verbalizer::Verbalizer;
+use tch::Device;
+
+use super::args::{Data, DeviceName, Limits, Model, Reading};
+
+/// Several errors that were found together.
+#[derive(Debug)]
+pub struct Problems(pub Vec<Error>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} problems", self.0.len())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problems {
+    /// Puts a result's error, or errors, aside.
+    pub fn keep<T, E: Into<Problems>>(&mut self, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problems) => {
+                self.0.extend(problems.into().0);
+                None
+            }
+        }
+    }
+
+    /// An error, if there were any.
+    pub fn none(self) -> Result<(), Problems> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl From<Error> for Problems {
+    fn from(error: Error) -> Problems {
+        Problems(vec![error])
+    }
+}
+
+impl From<Vec<Error>> for Problems {
+    fn from(errors: Vec<Error>) -> Problems {
+        Problems(errors)
+    }
+}
+
+/// All that scoring needs but the weights.
+pub struct Ready {
+    pub verbalizer: Verbalizer,
+    pub tasks: Vec<Task>,
+    pub rows: Rows,
+    pub folder: ModelFolder,
+    pub words: LabelWords,
+    pub max_length: usize,
+    pub device: Device,
+}
+
+/// Reads and checks everything, and tells all problems at once.
+pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Model) -> Result<Ready, Problems> {
+    let mut problems = Problems(Vec::new());
+    let device = problems.keep(device(model.device));
+    let templates = problems.keep(read_templates(templates));
+    let verbalizer = problems.keep(Verbalizer::read(verbalizer));
+    let rows = problems.keep(open_rows(&data.data, &data.reading));
+    let folder = problems.keep(open_model(&model.limits));
+    let tasks = match (templates, &rows) {
+        (Some(templates), Some(rows)) => problems.keep(check_tasks(templates, rows.columns())),
+        _ => None,
+    };
+    let words = match (&verbalizer, &folder) {
+        (Some(verbalizer), Some(folder)) => problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device.unwrap_or(Device::Cpu))),
+        _ => None,
+    };
+    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
+    match (verbalizer, tasks, rows, folder, words, max_length, device) {
+        (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) => {
+            Ok(Ready { verbalizer, tasks, rows, folder, words, max_length, device })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Reads all templates, and tells the problems of all.
+pub fn read_templates(paths: &[PathBuf]) -> Result<Vec<Template>, Problems> {
+    let mut problems = Problems(Vec::new());
+    let templates = paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect();
+    problems.none().map(|()| templates)
+}
+
+/// Checks all templates against the columns, and tells the problems of all.
+pub fn check_tasks(templates: Vec<Template>, columns: &Columns) -> Result<Vec<Task>, Problems> {
+    let mut problems = Problems(Vec::new());
+    let tasks = templates.into_iter().filter_map(|template| problems.keep(Task::check(template, columns))).collect();
+    problems.none().map(|()| tasks)
+}
+
+/// The input that a path means.
+pub fn input(path: &Path) -> Input {
+    if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
+}
+
+/// Opens the data.
+pub fn open_rows(path: &Path, reading: &Reading) -> Result<Rows> {
+    Rows::open(&input(path), reading.format.map(Into::into), reading.label_column.as_deref())
+}
+
+/// Opens the model's small files.
+pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
+    match &limits.model {
+        Some(model) => ModelFolder::open(&hub::folder(model)?),
+        None => ModelFolder::open(&default_model()),
+    }
+}
+
+/// Loads the weights, on as many threads as asked for.
+pub fn load_model(folder: ModelFolder, model: &Model, device: Device) -> Result<PromptModel> {
+    if let Some(threads) = model.threads {
+        tch::set_num_threads(i32::from(threads));
+    }
+    PromptModel::load(folder, model.engine.into(), device)
+}
+
+fn device(name: DeviceName) -> Result<Device> {
+    match name {
+        DeviceName::Cpu => Ok(Device::Cpu),
+        DeviceName::Cuda => Device::cuda_if_available().is_cuda().then_some(Device::Cuda(0)).ok_or_else(|| Kind::NoCuda.into()),
+    }
+}
+
+/// `$CLOZE_MODEL`, or the model that ships with cloze: in the folder one is in, or beside the program or above it.
+fn default_model() -> PathBuf {
+    const SHIPPED: &str = "models/cloze-minilm-l6";
+    if let Some(model) = std::env::var_os("CLOZE_MODEL") {
+        return PathBuf::from(model);
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = program.ancestors().skip(1).map(|folder| folder.join(SHIPPED));
+    std::iter::once(PathBuf::from(SHIPPED)).chain(beside).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(SHIPPED))
+}

@@ -1,0 +1,89 @@
+//! JSON Lines: one object a line, its keys the columns.
+
+use std::io::{BufRead, BufReader, Read};
+
+use serde_json::{Map, Value};
+
+use super::{Columns, Example, stream_error};
+use crate::error::{Error, Kind, Place, Result};
+
+pub(super) struct Reader {
+    lines: BufReader<Box<dyn Read + Send>>,
+    line: u64,
+    count: u64,
+    /// The first row, which was read for its keys.
+    first: Option<Map<String, Value>>,
+}
+
+impl Reader {
+    pub(super) fn open(input: Box<dyn Read + Send>, name: &str, label_column: Option<&str>) -> Result<(Reader, Columns)> {
+        let mut reader = Reader { lines: BufReader::new(input), line: 0, count: 0, first: None };
+        let first = match reader.object(name) {
+            None => return Err(Kind::DataEmpty { data: name.to_owned() }.into()),
+            Some(object) => object?,
+        };
+        let columns = Columns::check(name, first.keys().cloned().collect(), label_column)?;
+        reader.first = Some(first);
+        Ok((reader, columns))
+    }
+
+    pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
+        let object = match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.object(columns.data())?,
+        };
+        Some(object.and_then(|object| self.example(columns, object)))
+    }
+
+    /// The next line that is not blank, as an object.
+    fn object(&mut self, name: &str) -> Option<Result<Map<String, Value>>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            match self.lines.read_until(b'\n', &mut bytes) {
+                Err(error) => return Some(Err(stream_error(name, &error))),
+                Ok(0) => return None,
+                Ok(_) => self.line += 1,
+            }
+            if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+                return Some(Err(Kind::DataUtf16 { data: name.to_owned() }.into()));
+            }
+            let text = if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            self.count += 1;
+            return Some(serde_json::from_slice(text).map_err(|error| {
+                let whole = error.to_string();
+                let message = whole.replace(" at line 1 column", ", column");
+                Error::new(Kind::DataNotObject { message }).at(self.place(name, None))
+            }));
+        }
+    }
+
+    fn example(&self, columns: &Columns, mut object: Map<String, Value>) -> Result<Example> {
+        let at = |column: &str| self.place(columns.data(), Some(column));
+        let fields = columns
+            .names()
+            .iter()
+            .map(|column| match object.remove(column) {
+                Some(Value::String(text)) => Ok(text),
+                Some(Value::Null) => Ok(String::new()),
+                Some(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value.to_string()),
+                Some(Value::Array(_) | Value::Object(_)) => {
+                    Err(Error::new(Kind::DataNotObject { message: format!("the value of {column:?} is a list or an object") })
+                        .at(at(column)))
+                }
+                None => Err(Error::new(Kind::DataKeyMissing { key: column.clone() }).at(at(column))),
+            })
+            .collect::<Result<Vec<String>>>()?;
+        match object.keys().next() {
+            None => Ok(columns.example(self.count, self.line, fields)),
+            Some(key) => Err(Error::new(Kind::DataKeyUnknown { key: key.clone(), columns: columns.names().to_vec() }).at(at(key))),
+        }
+    }
+
+    fn place(&self, name: &str, column: Option<&str>) -> Place {
+        Place::Row { file: name.to_owned(), line: self.line, record: self.count, column: column.map(str::to_owned) }
+    }
+}

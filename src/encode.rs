@@ -1,0 +1,132 @@
+//! A prompt as ids: tokenised, cut to length, with the mask's position carried along.
+
+use crate::error::{Error, Kind, Result};
+use crate::template::{Part, Prompt};
+use crate::tokenizer::{Token, Tokenizer};
+
+/// A prompt as the model takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Features {
+    /// `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, L tokens.
+    pub ids: Vec<i64>,
+    /// Where token type 1 begins; L if there is one segment.
+    pub second_segment: usize,
+    /// Where the mask stands. Carried from the pattern, never searched for: a text may say `[MASK]` itself.
+    pub mask: usize,
+    /// How many tokens truncation took out.
+    pub removed: usize,
+}
+
+/// A field's tokens that truncation took out, for showing them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Which of the pattern's fields.
+    pub field: usize,
+    /// The ids, in order.
+    pub ids: Vec<i64>,
+}
+
+/// A token before truncation, and the field that may lose it.
+struct Slot {
+    id: i64,
+    field: Option<usize>,
+}
+
+/// Turns a prompt into at most `max_length` ids.
+///
+/// Each run of text between masks and borders is tokenised as one text, so words do not change where a piece of the pattern
+/// meets a field. A prompt that is too long loses tokens one at a time, from the end of that field which has most tokens left,
+/// the later one on a tie; only fields that may be shortened lose any, and words that reach over a field's border are the
+/// pattern's own.
+pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
+    encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
+}
+
+/// As [`encode`], and what truncation took out.
+pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<(Features, Vec<Cut>)> {
+    let special = tokenizer.special();
+    let mut slots = vec![Slot { id: special.cls, field: None }];
+    let mut mask_slot = 0;
+    let mut segment_ends = Vec::with_capacity(2);
+    for segment in &prompt.segments {
+        for run in segment.split_inclusive(|part| matches!(part, Part::Mask)) {
+            append_run(run, tokenizer, &mut slots);
+            if let Some(Part::Mask) = run.last() {
+                mask_slot = slots.len();
+                slots.push(Slot { id: special.mask, field: None });
+            }
+        }
+        slots.push(Slot { id: special.sep, field: None });
+        segment_ends.push(slots.len());
+    }
+    let quotas = quotas(&slots, max_length)?;
+    let mut features = Features { ids: Vec::with_capacity(slots.len().min(max_length)), second_segment: 0, mask: 0, removed: 0 };
+    let mut cuts: Vec<Cut> = (0..quotas.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
+    let mut taken = vec![0; quotas.len()];
+    for (index, slot) in slots.iter().enumerate() {
+        if index == segment_ends[0] {
+            features.second_segment = features.ids.len();
+        }
+        if let Some(field) = slot.field {
+            taken[field] += 1;
+            if taken[field] > quotas[field] {
+                cuts[field].ids.push(slot.id);
+                continue;
+            }
+        }
+        if index == mask_slot {
+            features.mask = features.ids.len();
+        }
+        features.ids.push(slot.id);
+    }
+    if segment_ends.len() == 1 {
+        features.second_segment = features.ids.len();
+    }
+    cuts.retain(|cut| !cut.ids.is_empty());
+    features.removed = cuts.iter().map(|cut| cut.ids.len()).sum();
+    Ok((features, cuts))
+}
+
+/// Tokenises the text of a run as one and gives each token its owner.
+fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
+    let mut text = String::new();
+    let mut fields = Vec::new();
+    for part in run {
+        match part {
+            Part::Text(words) => text.push_str(words),
+            Part::Field { index, text: words, shorten } => {
+                let start = text.len();
+                text.push_str(words);
+                if *shorten {
+                    fields.push((start..text.len(), *index));
+                }
+            }
+            Part::Mask => {}
+        }
+    }
+    let owner = |token: &Token| {
+        fields.iter().find(|(range, _)| range.start <= token.word.start && token.word.end <= range.end).map(|(_, index)| *index)
+    };
+    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, field: owner(&token) }));
+}
+
+/// How many tokens each field may keep.
+fn quotas(slots: &[Slot], max_length: usize) -> Result<Vec<usize>> {
+    let fields = slots.iter().filter_map(|slot| slot.field).max().map_or(0, |most| most + 1);
+    let mut lengths = vec![0; fields];
+    for field in slots.iter().filter_map(|slot| slot.field) {
+        lengths[field] += 1;
+    }
+    let fixed = slots.len() - lengths.iter().sum::<usize>();
+    if fixed > max_length {
+        return Err(Error::new(Kind::PromptTooLong { fixed, limit: max_length }));
+    }
+    let mut excess = slots.len().saturating_sub(max_length);
+    while excess > 0 {
+        // `max_by_key` takes the last of equals: the later field.
+        let Some(longest) = (0..fields).max_by_key(|&field| lengths[field]) else { break };
+        lengths[longest] -= 1;
+        excess -= 1;
+    }
+    Ok(lengths)
+}

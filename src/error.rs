@@ -1,0 +1,402 @@
+//! The one error type: what is wrong, and where. Errors carry data; the text round them is made at the edge (`cli::render`).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::source::{Source, Span};
+
+/// A result with cloze's own [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong and where. As large as a pointer, so that results stay small.
+///
+/// ```
+/// use cloze::template::Template;
+/// use cloze::error::Kind;
+/// let error = Template::from_pattern("It was great. {review}").unwrap_err();
+/// assert!(matches!(error.kind(), Kind::PatternWithoutMask));
+/// ```
+pub struct Error(Box<Parts>);
+
+struct Parts {
+    kind: Kind,
+    place: Place,
+}
+
+/// Where an [`Error`] stands.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// No place in a file: the message says it all.
+    Nowhere,
+    /// A part of a text, usually a JSON file.
+    Text {
+        /// The text.
+        source: Arc<Source>,
+        /// The bytes meant.
+        span: Span,
+        /// The place by name, as `classes[0].words[2]`; empty for the whole.
+        pointer: String,
+    },
+    /// A row of a data file.
+    Row {
+        /// The file.
+        file: String,
+        /// The line on which the record begins, from 1.
+        line: u64,
+        /// The record, from 1, the header not counted.
+        record: u64,
+        /// The column's name, where one is meant.
+        column: Option<String>,
+    },
+}
+
+impl Error {
+    /// An error without a place.
+    pub fn new(kind: Kind) -> Error {
+        Error(Box::new(Parts { kind, place: Place::Nowhere }))
+    }
+
+    /// The same error, at a place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Error {
+        self.0.place = place;
+        self
+    }
+
+    /// What is wrong.
+    pub fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// Where.
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// The error of reading `path`, told apart as a person would.
+    pub fn reading(path: &Path, error: &std::io::Error) -> Error {
+        let path = path.to_owned();
+        Error::new(match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::FileMissing { path },
+            std::io::ErrorKind::IsADirectory => Kind::FolderForFile { path },
+            _ => Kind::Unreadable { path, reason: plain_reason(error) },
+        })
+    }
+
+    /// The error of writing `path`.
+    pub fn writing(path: &Path, error: &std::io::Error) -> Error {
+        Error::new(Kind::Unwritable {
+            path: path.to_owned(),
+            reason: plain_reason(error),
+            pipe_closed: error.kind() == std::io::ErrorKind::BrokenPipe,
+        })
+    }
+}
+
+/// "No space left on device" rather than "No space left on device (os error 28)".
+fn plain_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = plain.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => text,
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Error {
+        Error::new(kind)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.place {
+            Place::Nowhere => write!(f, "{}", self.0.kind),
+            Place::Text { source, span, .. } => {
+                let at = source.line_column(span.start);
+                write!(f, "{}:{}:{}: {}", source.name(), at.line, at.column, self.0.kind)
+            }
+            Place::Row { file, line, record, .. } => write!(f, "{file}:{line}: record {record}: {}", self.0.kind),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({:?})", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A tensor that a checkpoint should have and has not, or has in another shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorProblem {
+    /// The tensor's name, as Hugging Face writes it.
+    pub name: String,
+    /// The shape that config.json asks for.
+    pub wanted: Vec<i64>,
+    /// The shape in the file; `None` where the tensor is missing.
+    pub found: Option<Vec<i64>>,
+}
+
+/// What can be wrong. Every variant's message is one line without its place; [`Kind::notes`] has what was allowed and a way out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum Kind {
+    // Files.
+    #[error("there is no file {}", path.display())]
+    FileMissing { path: PathBuf },
+    #[error("{} is a folder, not a file", path.display())]
+    FolderForFile { path: PathBuf },
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("cannot write {}: {reason}", path.display())]
+    Unwritable { path: PathBuf, reason: String, pipe_closed: bool },
+    #[error("{} is not UTF-8 text (byte {offset})", path.display())]
+    TextNotUtf8 { path: PathBuf, offset: usize },
+
+    // JSON files.
+    #[error("not valid JSON: {message}")]
+    JsonSyntax { message: String },
+    #[error("{message}")]
+    JsonShape { message: String },
+    #[error("version {found} of this file format is not known")]
+    JsonVersion { found: u64, known: u64 },
+
+    // Patterns.
+    #[error("the pattern has no {{mask}}")]
+    PatternWithoutMask,
+    #[error("the pattern has a second {{mask}}")]
+    PatternWithSecondMask,
+    #[error("the pattern has a second {{sep}}")]
+    PatternWithSecondSeparator,
+    #[error("this brace is never closed")]
+    PatternUnclosedBrace,
+    #[error("a \"}}\" without its \"{{\"")]
+    PatternStrayBrace,
+    #[error("nothing between the braces")]
+    PatternEmptyBraces,
+    #[error("{name:?} is not a filter")]
+    PatternUnknownFilter { name: String, allowed: Vec<&'static str> },
+    #[error("{{{piece}}} takes no filters")]
+    PatternFilterOnPiece { piece: &'static str },
+    #[error("{{{piece}}} is not in this version of cloze")]
+    PatternNotInThisVersion { piece: String },
+    #[error("\"{{{column}}}\" is not a column of {data}")]
+    PatternUnknownColumn { column: String, data: String, columns: Vec<String> },
+
+    #[error("the pattern shows the label column {column:?} to the model")]
+    PatternUsesLabel { column: String },
+
+    // Verbalizers.
+    #[error("a verbalizer needs at least two classes, this one has {found}")]
+    VerbalizerTooFewClasses { found: usize },
+    #[error("the class {label:?} stands here a second time")]
+    VerbalizerSameLabel { label: String },
+    #[error("a class needs a label that is not empty")]
+    VerbalizerEmptyLabel,
+    #[error("the class {label:?} has no words")]
+    VerbalizerClassWithoutWords { label: String },
+    #[error("a label word must not be empty")]
+    VerbalizerEmptyWord,
+    #[error("the word {word:?} stands for {label:?} a second time")]
+    VerbalizerSameWord { word: String, label: String },
+    #[error("the word {word:?} stands for two classes, {first:?} and {second:?}")]
+    VerbalizerSharedWord { word: String, first: String, second: String },
+    #[error("a weight must be a number above 0, not {found}")]
+    VerbalizerBadWeight { found: f64 },
+    #[error("{name:?} is not a way to aggregate")]
+    VerbalizerUnknownAggregate { name: String, allowed: Vec<&'static str> },
+    #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
+    WordSplits { word: String, pieces: Vec<String> },
+    #[error("label word {word:?} is unknown to this model: its vocabulary has no piece of it")]
+    WordUnknown { word: String },
+    #[error("the label words {first_word:?} ({first}) and {second_word:?} ({second}) are the same token for this model, {token:?}")]
+    WordsSameToken { first_word: String, first: String, second_word: String, second: String, token: String },
+
+    // Data.
+    #[error("{data} is empty: not even a header")]
+    DataEmpty { data: String },
+    #[error("two columns are named {column:?}")]
+    DataSameColumn { column: String },
+    #[error("this record has {found} fields, the header has {wanted}")]
+    DataRagged { found: usize, wanted: usize },
+    #[error("column {column:?} is not UTF-8 text")]
+    DataNotUtf8 { column: String },
+    #[error("{data} is UTF-16 text, not UTF-8")]
+    DataUtf16 { data: String },
+    #[error("{label:?} is not a class of {verbalizer}")]
+    DataUnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{data} has no column {column:?} for the labels")]
+    DataNoLabelColumn { column: String, data: String, columns: Vec<String> },
+    #[error("not a JSON object of plain values: {message}")]
+    DataNotObject { message: String },
+    #[error("key {key:?} is missing here, and stands in the first row")]
+    DataKeyMissing { key: String },
+    #[error("key {key:?} does not stand in the first row")]
+    DataKeyUnknown { key: String, columns: Vec<String> },
+    #[error("cannot tell the format of {data} from its name")]
+    DataFormatUnknown { data: String },
+    #[error("the input column {column:?} would stand twice in the output")]
+    OutputSameColumn { column: String },
+
+    // Models.
+    #[error("there is no model folder {}", path.display())]
+    ModelMissing { path: PathBuf },
+    #[error("the model folder {} has no {wanted}", path.display())]
+    ModelFileMissing { path: PathBuf, wanted: &'static str },
+    #[error("{}: {message}", path.display())]
+    ModelConfig { path: PathBuf, message: String },
+    #[error("{}: {message}", path.display())]
+    ModelTokenizer { path: PathBuf, message: String },
+    #[error("{} is damaged or not of its kind: {reason}", path.display())]
+    WeightsUnreadable { path: PathBuf, reason: String },
+    #[error("the weights of {} do not fit its config.json", path.display())]
+    WeightsMisfit { path: PathBuf, tensors: Vec<TensorProblem> },
+    #[error("the weights of {} have values that are not finite numbers", path.display())]
+    WeightsNotFinite { path: PathBuf, tensors: Vec<String> },
+    #[error("the vocabulary of {} has {vocabulary} entries, its embedding only {embedding} rows", path.display())]
+    VocabularyMisfit { path: PathBuf, vocabulary: usize, embedding: i64 },
+    #[error("cannot fetch {name:?} from the hub: {reason}")]
+    HubUnreachable { name: String, reason: String },
+    #[error("--device cuda: this libtorch has no CUDA, or the machine no GPU")]
+    NoCuda,
+
+    // Encoding.
+    #[error("the pattern and the fields that may not be shortened take {fixed} tokens, the limit is {limit}")]
+    PromptTooLong { fixed: usize, limit: usize },
+    #[error("a maximum length of {found} is outside of what the model takes")]
+    MaxLengthOutOfRange { found: usize, most: usize },
+    #[error("the scores of this row are not finite numbers")]
+    ScoreNotFinite,
+}
+
+impl Kind {
+    /// What was allowed, and what to do about it: one line each, `("columns", "label, text")` or `("help", …)`.
+    pub fn notes(&self) -> Vec<(&'static str, String)> {
+        use Kind::*;
+        let help = |text: &str| vec![("help", text.to_owned())];
+        match self {
+            FileMissing { .. } => help("check the spelling and the folder you are in"),
+            FolderForFile { .. } => help("name a file in it"),
+            Unreadable { .. } => vec![],
+            Unwritable { .. } => help("nothing was left half-written; check the folder, its permissions and the free space"),
+            TextNotUtf8 { .. } => help("save the file as UTF-8"),
+            JsonSyntax { .. } => vec![],
+            JsonShape { message } => shape_help(message),
+            JsonVersion { known, .. } => {
+                vec![("allowed", format!("\"version\": {known}")), ("help", "a newer cloze may have written it; update cloze".into())]
+            }
+            PatternWithoutMask => help("put {mask} where the model shall fill in the label word"),
+            PatternWithSecondMask => help("keep one {mask}; several masks are not in this version"),
+            PatternWithSecondSeparator => help("BERT takes two segments at most: keep one {sep}"),
+            PatternUnclosedBrace => help("add \"}\", or write \"{{\" for a brace as text"),
+            PatternStrayBrace => help("write \"}}\" for a brace as text"),
+            PatternEmptyBraces => help("name a column, or write \"{{}}\" for braces as text"),
+            PatternUnknownFilter { name, allowed } => allowed_and_nearest("filters", name, allowed),
+            PatternFilterOnPiece { .. } => vec![],
+            PatternNotInThisVersion { .. } => help("this version has {column}, {mask} and {sep}"),
+            PatternUnknownColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            PatternUsesLabel { .. } => {
+                help("the answer would stand in the question; use another column, or name the labels' with --label-column")
+            }
+            VerbalizerTooFewClasses { .. } => vec![],
+            VerbalizerSameLabel { .. } => help("give all its words in one place"),
+            VerbalizerEmptyLabel | VerbalizerEmptyWord => vec![],
+            VerbalizerClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),
+            VerbalizerSameWord { .. } => help("name it once; \"weight\" makes a word count more"),
+            VerbalizerSharedWord { .. } => help("take it out of one of them"),
+            VerbalizerBadWeight { .. } => vec![],
+            VerbalizerUnknownAggregate { name, allowed } => allowed_and_nearest("allowed", name, allowed),
+            WordSplits { .. } => help("use a word that the vocabulary has whole; words of several tokens are not in this version"),
+            WordUnknown { .. } => help("use a word that the vocabulary has whole"),
+            WordsSameToken { .. } => help("take one of them out"),
+            DataEmpty { .. } => help("the first line names the columns"),
+            DataSameColumn { .. } => help("rename one of them"),
+            DataRagged { .. } => help("quote fields that contain the separator, and double the quotes inside"),
+            DataNotUtf8 { .. } => help("save the file as UTF-8"),
+            DataUtf16 { .. } => help("save it as UTF-8"),
+            DataUnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            DataNoLabelColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            DataNotObject { .. } => {
+                help("one object a line, as {\"text\": \"…\", \"label\": \"…\"}; strings, numbers, true, false and null are values")
+            }
+            DataKeyMissing { .. } => help("give every row the same keys; \"\" or null for none"),
+            DataKeyUnknown { key, columns } => allowed_and_nearest("columns", key, columns),
+            DataFormatUnknown { .. } => {
+                vec![("allowed", ".csv, .tsv, .jsonl".into()), ("help", "say it with --format csv, tsv or jsonl".into())]
+            }
+            OutputSameColumn { .. } => help("rename it in the input, or leave out --keep-columns"),
+            ModelMissing { .. } => help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME"),
+            ModelFileMissing { wanted, .. } => vec![(
+                "help",
+                format!("a model folder has config.json, vocab.txt or tokenizer.json, and weights; without {wanted} it cannot be used"),
+            )],
+            ModelConfig { .. } | ModelTokenizer { .. } => vec![],
+            WeightsUnreadable { .. } => help("copy or download the file again"),
+            WeightsMisfit { tensors, .. } => tensors.iter().map(|tensor| ("tensor", tensor_line(tensor))).collect(),
+            WeightsNotFinite { tensors, .. } => vec![("tensors", tensors.join(", "))],
+            VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
+            HubUnreachable { name, .. } => vec![(
+                "help",
+                format!(
+                    "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of {name} in a folder by hand and give --model that folder"
+                ),
+            )],
+            NoCuda => help("leave --device out to use the CPU"),
+            PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),
+            MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
+            ScoreNotFinite => help("the weights are damaged, or overflow"),
+        }
+    }
+}
+
+fn tensor_line(tensor: &TensorProblem) -> String {
+    match &tensor.found {
+        None => format!("{} is missing, should be {:?}", tensor.name, tensor.wanted),
+        Some(found) => format!("{} is {found:?}, should be {:?}", tensor.name, tensor.wanted),
+    }
+}
+
+/// What was allowed, and the nearest of it to what was written, if one is near.
+fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, allowed: &[S]) -> Vec<(&'static str, String)> {
+    const MOST_LISTED: usize = 20;
+    let mut listed: Vec<&str> = allowed.iter().map(AsRef::as_ref).take(MOST_LISTED).collect();
+    if allowed.len() > MOST_LISTED {
+        listed.push("…");
+    }
+    let mut notes = vec![(what, listed.join(", "))];
+    if let Some(near) = nearest(written, allowed) {
+        notes.push(("help", format!("did you mean {near}?")));
+    }
+    notes
+}
+
+/// The allowed word that a typing mistake most likely meant. 0.7 of Jaro-Winkler similarity lets "titel" find "title" and keeps "body" from finding "label".
+fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str> {
+    let likeness = |word: &str| strsim::jaro_winkler(&written.to_lowercase(), &word.to_lowercase());
+    allowed
+        .iter()
+        .map(AsRef::as_ref)
+        .map(|word| (likeness(word), word))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, word)| word)
+}
+
+/// serde names an unknown key and the known ones in its message; the nearest known one is the likely cure.
+fn shape_help(message: &str) -> Vec<(&'static str, String)> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    match (message.starts_with("unknown field"), quoted.next()) {
+        (true, Some(written)) => {
+            let known: Vec<&str> = quoted.collect();
+            nearest(written, &known).map(|near| vec![("help", format!("did you mean {near}?"))]).unwrap_or_default()
+        }
+        _ => vec![],
+    }
+}

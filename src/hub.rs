@@ -1,0 +1,66 @@
+//! Models by name: `hub:NAME` fetches a Hugging Face folder into a cache, with rust-bert's own downloader.
+
+use std::path::{Path, PathBuf};
+
+use rust_bert::resources::{RemoteResource, ResourceProvider};
+
+use crate::error::{Error, Kind, Result};
+
+/// What a folder needs; of each line the first file that the hub has is enough, and a line that ends in nothing may be missing.
+const NEEDED: [&[&str]; 5] = [
+    &["config.json"],
+    &["vocab.txt", "tokenizer.json"],
+    &["tokenizer_config.json", ""],
+    &["special_tokens_map.json", ""],
+    &["model.safetensors", "pytorch_model.bin"],
+];
+
+/// The folder of a model: a path as it is, or `hub:NAME` fetched (once) into the user's cache.
+pub fn folder(model: &str) -> Result<PathBuf> {
+    match model.strip_prefix("hub:") {
+        None => Ok(PathBuf::from(model)),
+        Some(name) => fetch(name),
+    }
+}
+
+fn fetch(name: &str) -> Result<PathBuf> {
+    let unreachable = |reason: String| Error::new(Kind::HubUnreachable { name: name.to_owned(), reason });
+    let plain = name.split('/').all(|part| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) && !part.starts_with('.')
+    });
+    if !plain {
+        return Err(unreachable("a name is letters, digits, \".\", \"_\" and \"-\", with one \"/\" between owner and model".into()));
+    }
+    let mut folder = PathBuf::new();
+    for choices in NEEDED {
+        let mut failure = None;
+        for file in choices.iter().filter(|file| !file.is_empty()) {
+            // The downloader keeps each file under a name of its own; all files of a model are linked into one folder.
+            match RemoteResource::new(&format!("https://huggingface.co/{name}/resolve/main/{file}"), &format!("cloze/{name}"))
+                .get_local_path()
+            {
+                Ok(cached) => {
+                    folder = cached.parent().unwrap_or(Path::new(".")).join("folder");
+                    place(&cached, &folder.join(file))?;
+                    failure = None;
+                    break;
+                }
+                Err(error) => failure = Some(error.to_string()),
+            }
+        }
+        if let (Some(reason), false) = (failure, choices.contains(&"")) {
+            return Err(unreachable(reason));
+        }
+    }
+    Ok(folder)
+}
+
+/// Links a cached file into the model's folder, or copies it where links across are not to be had.
+fn place(cached: &Path, wanted: &Path) -> Result<()> {
+    let writing = |error: std::io::Error| Error::writing(wanted, &error);
+    std::fs::create_dir_all(wanted.parent().unwrap_or(Path::new("."))).map_err(writing)?;
+    if wanted.exists() {
+        std::fs::remove_file(wanted).map_err(writing)?;
+    }
+    std::fs::hard_link(cached, wanted).or_else(|_| std::fs::copy(cached, wanted).map(drop)).map_err(writing)
+}

@@ -1,0 +1,76 @@
+//! cloze classifies text by asking a masked language model to fill a blank.
+//!
+//! A [`template::Template`] wraps each row of a data file into a cloze text with a mask, a BERT masked language model scores the
+//! label words of a [`verbalizer::Verbalizer`] at the mask, and out come labels, probabilities and a report.
+//!
+//! # The flow
+//!
+//! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class
+//!
+//! | act | type → type | shape |
+//! |---|---|---|
+//! | [`data::Rows`] | file → [`data::Example`]s, streamed | – |
+//! | [`task::Task::wrap`] | `Example` → [`template::Prompt`] | – |
+//! | [`encode::encode`] | `Prompt` → [`encode::Features`] | ids ≤ L |
+//! | [`batch::Batch::collate`] | `Features` → `Batch` | `[B,L]` |
+//! | [`encoder::Encoder::state_at_mask`] | `Batch` → state | `[B,H]` |
+//! | [`head::MlmHead::logits_of`] | state → label-word logits | `[B,H] → [B,C·W]` |
+//! | [`label_words::LabelWords::class_scores`] | logits → class scores | `[B,C·W] → [B,C]` |
+//! | [`score::Scorer`] | rows → [`report::Prediction`]s in their order | softmax of `[B,C]` |
+//! | [`report::Tally`] | predictions → [`report::Evaluation`] | counts |
+//!
+//! The head runs on mask rows only and the decoder on label-word columns only, and the mask's position is carried from the
+//! template, never searched for, so a `[MASK]` in a user's text is text.
+//!
+//! # The floors
+//!
+//! Modules stand in groups below, ground floor first. A module imports only from groups above its own line; a test reads these
+//! groups and holds the code to them.
+
+// places in texts
+pub mod source;
+
+// errors, which carry places
+pub mod error;
+
+// doors and dice
+pub mod json;
+pub mod seed;
+
+// words: what users write and read
+pub mod config;
+pub mod data;
+pub mod hub;
+pub mod report;
+pub mod template;
+pub mod verbalizer;
+
+// rows meet patterns, and results leave
+pub mod output;
+pub mod task;
+
+// tokens
+pub mod tokenizer;
+
+// prompts as tokens
+pub mod encode;
+
+// tensors from files, rows and words
+pub mod batch;
+pub mod label_words;
+pub mod parameters;
+
+// forward passes
+pub mod encoder;
+
+// from states to words
+pub mod head;
+pub mod reference;
+
+// whole models
+pub mod prompt_model;
+
+// procedures
+pub mod score;
+
+pub use error::{Error, Result};

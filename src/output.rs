@@ -1,0 +1,130 @@
+//! Files that are written whole or not at all, and the table of predictions.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::data::{Columns, Example};
+use crate::error::{Error, Kind, Result};
+use crate::report::Prediction;
+
+/// A file under a temporary name in its folder, which gets its own name when all is written and synced.
+///
+/// What is no regular file (a device, a named pipe) is written directly.
+pub struct WholeFile {
+    path: PathBuf,
+    file: Destination,
+}
+
+enum Destination {
+    Temporary(NamedTempFile),
+    Direct(File),
+}
+
+impl WholeFile {
+    /// Opens a file for writing; an existing one stays as it is until [`WholeFile::commit`].
+    pub fn create(path: &Path) -> Result<WholeFile> {
+        let wrap = |error: &io::Error| Error::writing(path, error);
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => return Err(Kind::FolderForFile { path: path.to_owned() }.into()),
+            Ok(metadata) if !metadata.is_file() => {
+                let file = File::options().write(true).open(path).map_err(|error| wrap(&error))?;
+                return Ok(WholeFile { path: path.to_owned(), file: Destination::Direct(file) });
+            }
+            _ => {}
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{name}.partial-");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
+        let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
+        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file) })
+    }
+
+    /// Syncs the file and gives it its name.
+    pub fn commit(self) -> Result<()> {
+        let WholeFile { path, file } = self;
+        match file {
+            Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
+            Destination::Temporary(file) => {
+                file.as_file().sync_all().map_err(|error| Error::writing(&path, &error))?;
+                file.persist(&path).map(drop).map_err(|error| Error::writing(&path, &error.error))
+            }
+        }
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Destination::Temporary(file) => file.write(bytes),
+            Destination::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.file {
+            Destination::Temporary(file) => file.flush(),
+            Destination::Direct(file) => file.flush(),
+        }
+    }
+}
+
+/// Predictions as CSV: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order, then the input's columns if asked for.
+pub struct PredictionWriter<W: Write> {
+    records: csv::Writer<W>,
+    name: PathBuf,
+    labels: Vec<String>,
+    keep_columns: bool,
+}
+
+impl<W: Write> PredictionWriter<W> {
+    /// Writes the header. `name` is what messages call the output.
+    pub fn create(output: W, name: &Path, labels: Vec<String>, columns: &Columns, keep_columns: bool) -> Result<PredictionWriter<W>> {
+        let mut header: Vec<String> = ["row", "predicted", "confidence"].map(str::to_owned).to_vec();
+        header.extend(labels.iter().map(|label| format!("p_{label}")));
+        if keep_columns {
+            if let Some(column) = columns.names().iter().find(|column| header.contains(column)) {
+                return Err(Kind::OutputSameColumn { column: column.clone() }.into());
+            }
+            header.extend(columns.names().iter().cloned());
+        }
+        let mut writer = PredictionWriter { records: csv::Writer::from_writer(output), name: name.to_owned(), labels, keep_columns };
+        writer.record(&header)?;
+        Ok(writer)
+    }
+
+    /// Writes a row's prediction.
+    pub fn write(&mut self, example: &Example, prediction: &Prediction) -> Result<()> {
+        let mut record =
+            vec![example.record.to_string(), self.labels[prediction.class()].clone(), format!("{:.6}", prediction.confidence())];
+        record.extend(prediction.probabilities.iter().map(|probability| format!("{probability:.6}")));
+        if self.keep_columns {
+            record.extend(example.fields.iter().cloned());
+        }
+        self.record(&record)
+    }
+
+    /// Hands what is written on, so that a reader at a pipe sees whole chunks.
+    pub fn flush(&mut self) -> Result<()> {
+        self.records.flush().map_err(|error| Error::writing(&self.name, &error))
+    }
+
+    /// The output, all of it flushed.
+    pub fn finish(self) -> Result<W> {
+        let name = self.name;
+        self.records.into_inner().map_err(|error| Error::writing(&name, error.error()))
+    }
+
+    fn record(&mut self, record: &[String]) -> Result<()> {
+        self.records.write_record(record).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => Error::writing(&self.name, &error),
+            other => Error::writing(&self.name, &io::Error::other(format!("{other:?}"))),
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! A checkpoint as named tensors: read from whatever file a folder has, names made uniform, shapes checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use tch::{Device, Kind as Type, Tensor};
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, TensorProblem};
+use crate::json;
+
+/// Tensors by the names that Hugging Face and rust-bert give them, fp32.
+///
+/// The decoder's weight is in it only where the checkpoint does not tie it to the word embeddings.
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// The name of the word embeddings, `[V,H]`.
+pub const WORD_EMBEDDINGS: &str = "bert.embeddings.word_embeddings.weight";
+/// The name of the MLM head's decoder, `[V,H]`.
+pub const DECODER: &str = "cls.predictions.decoder.weight";
+/// The name of the MLM head's bias, `[V]`.
+pub const DECODER_BIAS: &str = "cls.predictions.bias";
+
+impl Parameters {
+    /// The weights of a model folder: `model.safetensors`, a sharded one with its index, or `pytorch_model.bin`. Half precisions are
+    /// widened; what the masked language model does not need is left out; what it needs and the files lack is one error.
+    pub fn load(folder: &Path, config: &Config, device: Device) -> Result<Parameters> {
+        let wanted = shapes(config);
+        let mut tensors = BTreeMap::new();
+        for path in weight_files(folder)? {
+            read_file(&path, &wanted, &mut tensors)?;
+        }
+        if !config.tie_word_embeddings && !tensors.contains_key(DECODER) {
+            // Hugging Face would start it at random; the tie is what such files mean.
+            if let Some(words) = tensors.get(WORD_EMBEDDINGS).map(Tensor::copy) {
+                tensors.insert(DECODER.to_owned(), words);
+            }
+        }
+        check_shapes(folder, &wanted, &tensors)?;
+        let not_finite: Vec<String> = tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
+        if !not_finite.is_empty() {
+            return Err(Kind::WeightsNotFinite { path: folder.to_owned(), tensors: not_finite }.into());
+        }
+        Ok(Parameters { tensors: tensors.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect() })
+    }
+
+    /// A tensor by name.
+    ///
+    /// # Panics
+    /// If there is none: loading has checked that all that a BERT needs are there.
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.tensors.get(name).unwrap_or_else(|| panic!("no parameter {name}"))
+    }
+
+    /// The MLM head's decoder `[V,H]`: its own, or the word embeddings that it is tied to.
+    pub fn decoder(&self) -> &Tensor {
+        self.tensors.get(DECODER).unwrap_or_else(|| self.get(WORD_EMBEDDINGS))
+    }
+
+    /// All tensors with their names, in the names' order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Lets gradients reach all tensors, or none.
+    pub fn set_requires_grad(&mut self, requires_grad: bool) {
+        for tensor in self.tensors.values_mut() {
+            *tensor = tensor.set_requires_grad(requires_grad);
+        }
+    }
+}
+
+/// Every tensor that a BERT masked language model has, with its shape.
+fn shapes(config: &Config) -> BTreeMap<String, Vec<i64>> {
+    let (hidden, inner, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+    let mut shapes = BTreeMap::new();
+    let mut linear = |name: &str, output: i64, input: i64| {
+        shapes.insert(format!("{name}.weight"), vec![output, input]);
+        shapes.insert(format!("{name}.bias"), vec![output]);
+    };
+    let layer_names: Vec<String> = (0..config.num_hidden_layers).map(|layer| format!("bert.encoder.layer.{layer}")).collect();
+    for layer in &layer_names {
+        for part in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
+            linear(&format!("{layer}.{part}"), hidden, hidden);
+        }
+        linear(&format!("{layer}.intermediate.dense"), inner, hidden);
+        linear(&format!("{layer}.output.dense"), hidden, inner);
+    }
+    linear("cls.predictions.transform.dense", hidden, hidden);
+    let norms = layer_names.iter().flat_map(|layer| [format!("{layer}.attention.output.LayerNorm"), format!("{layer}.output.LayerNorm")]);
+    for norm in norms.chain(["bert.embeddings.LayerNorm".to_owned(), "cls.predictions.transform.LayerNorm".to_owned()]) {
+        shapes.insert(format!("{norm}.weight"), vec![hidden]);
+        shapes.insert(format!("{norm}.bias"), vec![hidden]);
+    }
+    shapes.insert(WORD_EMBEDDINGS.to_owned(), vec![vocabulary, hidden]);
+    shapes.insert("bert.embeddings.position_embeddings.weight".to_owned(), vec![config.max_position_embeddings, hidden]);
+    shapes.insert("bert.embeddings.token_type_embeddings.weight".to_owned(), vec![config.type_vocab_size, hidden]);
+    shapes.insert(DECODER_BIAS.to_owned(), vec![vocabulary]);
+    if !config.tie_word_embeddings {
+        shapes.insert(DECODER.to_owned(), vec![vocabulary, hidden]);
+    }
+    shapes
+}
+
+/// The name that a tensor of a checkpoint has here: with `bert.` before the encoder's, `weight` and `bias` for the `gamma` and
+/// `beta` of the first BERTs, one name for the head's bias.
+fn uniform_name(name: &str) -> String {
+    let name = name.strip_prefix("module.").unwrap_or(name);
+    let prefixed = if name.starts_with("embeddings.") || name.starts_with("encoder.") { format!("bert.{name}") } else { name.to_owned() };
+    let renamed = match prefixed.strip_suffix(".gamma") {
+        Some(stem) => format!("{stem}.weight"),
+        None => prefixed.strip_suffix(".beta").map_or_else(|| prefixed.clone(), |stem| format!("{stem}.bias")),
+    };
+    if renamed == "cls.predictions.decoder.bias" { DECODER_BIAS.to_owned() } else { renamed }
+}
+
+/// The weight files of a folder, the safer format first.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    for name in ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        let path = folder.join(name);
+        if !path.exists() {
+            continue;
+        }
+        if !name.ends_with(".index.json") {
+            return Ok(vec![path]);
+        }
+        let index: Index = serde_json::from_str(&json::read_text(&path)?).map_err(|error| unreadable(&path, error.to_string()))?;
+        let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+        return Ok(shards.into_iter().map(|shard| folder.join(shard)).collect());
+    }
+    Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }.into())
+}
+
+fn unreadable(path: &Path, reason: String) -> Error {
+    Kind::WeightsUnreadable { path: path.to_owned(), reason }.into()
+}
+
+/// Reads the wanted tensors of one file.
+fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension == "bin") {
+        // Opened by name first: libtorch's own message for a missing file is a stack trace.
+        std::fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
+        let named = Tensor::loadz_multi(path).map_err(|error| unreadable(path, first_line(&error.to_string())))?;
+        for (name, tensor) in named {
+            let name = uniform_name(&name);
+            if wanted.contains_key(&name) {
+                tensors.insert(name, tensor.to_kind(Type::Float));
+            }
+        }
+        return Ok(());
+    }
+    let bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(path, error.to_string()))?;
+    for (name, view) in file.iter() {
+        let uniform = uniform_name(name);
+        if !wanted.contains_key(&uniform) {
+            continue;
+        }
+        let kind = match view.dtype() {
+            Dtype::F32 => Type::Float,
+            Dtype::F16 => Type::Half,
+            Dtype::BF16 => Type::BFloat16,
+            Dtype::F64 => Type::Double,
+            other => return Err(unreadable(path, format!("{name} holds {other:?}, not floating-point numbers"))),
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+        let tensor =
+            Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|error| unreadable(path, first_line(&error.to_string())))?;
+        tensors.insert(uniform, tensor.to_kind(Type::Float));
+    }
+    Ok(())
+}
+
+/// libtorch's messages end in a stack trace.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+fn check_shapes(folder: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let problems: Vec<TensorProblem> = wanted
+        .iter()
+        .map(|(name, shape)| TensorProblem { name: name.clone(), wanted: shape.clone(), found: tensors.get(name).map(Tensor::size) })
+        .filter(|problem| problem.found.as_ref() != Some(&problem.wanted))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(Kind::WeightsMisfit { path: folder.to_owned(), tensors: problems }.into()) }
+}
+
+/// A sum is not finite if any of its terms is not; the terms are looked at one by one only then.
+fn is_finite(tensor: &Tensor) -> bool {
+    tensor.sum(Type::Float).double_value(&[]).is_finite() || tensor.isfinite().all().int64_value(&[]) != 0
+}

@@ -1,0 +1,134 @@
+//! A masked language model with its tokenizer: prompts in, logits at the mask out.
+
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Tensor};
+
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::encode::Features;
+use crate::encoder::{Encoder, Mode};
+use crate::error::{Kind, Result};
+use crate::head::MlmHead;
+use crate::label_words::LabelWords;
+use crate::parameters::Parameters;
+use crate::reference::Reference;
+use crate::tokenizer::Tokenizer;
+
+/// What runs the forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// cloze's own encoder, which computes what classification needs and no more.
+    #[default]
+    Cloze,
+    /// rust-bert's `BertForMaskedLM`.
+    RustBert,
+}
+
+/// A model folder whose small files were read and found good; its weights are still on disk.
+pub struct ModelFolder {
+    path: PathBuf,
+    /// The sizes.
+    pub config: Config,
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// A model ready to score.
+pub struct PromptModel {
+    folder: ModelFolder,
+    engine: Engine,
+    device: Device,
+}
+
+enum Engine {
+    Cloze(Box<Encoder>, Box<MlmHead>),
+    RustBert(Box<Reference>),
+}
+
+impl ModelFolder {
+    /// Reads configuration and tokenizer, and checks that they fit each other.
+    pub fn open(path: &Path) -> Result<ModelFolder> {
+        if !path.is_dir() {
+            return Err(Kind::ModelMissing { path: path.to_owned() }.into());
+        }
+        let config = Config::load(path)?;
+        let tokenizer = Tokenizer::load(path)?;
+        let vocabulary = tokenizer.vocabulary_size();
+        // Fewer entries than rows are usual: some models pad their embedding.
+        if i64::try_from(vocabulary).unwrap_or(i64::MAX) > config.vocab_size {
+            return Err(Kind::VocabularyMisfit { path: path.to_owned(), vocabulary, embedding: config.vocab_size }.into());
+        }
+        Ok(ModelFolder { path: path.to_owned(), config, tokenizer })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The maximum length to use: what was asked for, if the model can, or its default.
+    pub fn max_length(&self, asked: Option<usize>) -> Result<usize> {
+        let most = usize::try_from(self.config.max_position_embeddings).unwrap_or(usize::MAX);
+        match asked {
+            None => Ok(self.config.default_max_length()),
+            // [CLS], the mask and [SEP] at least.
+            Some(length) if (3..=most).contains(&length) => Ok(length),
+            Some(found) => Err(Kind::MaxLengthOutOfRange { found, most }.into()),
+        }
+    }
+}
+
+impl PromptModel {
+    /// Loads the weights.
+    pub fn load(folder: ModelFolder, engine: EngineChoice, device: Device) -> Result<PromptModel> {
+        let parameters = Parameters::load(&folder.path, &folder.config, device)?;
+        let engine = match engine {
+            EngineChoice::Cloze => {
+                Engine::Cloze(Box::new(Encoder::new(&folder.config, &parameters)), Box::new(MlmHead::new(&folder.config, &parameters)))
+            }
+            EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.path, &parameters, device)?)),
+        };
+        Ok(PromptModel { folder, engine, device })
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.folder.tokenizer
+    }
+
+    /// The folder that the model came from.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The class scores at the masks.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`
+    pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords) -> Tensor {
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        let logits = match &self.engine {
+            Engine::Cloze(encoder, head) => head.logits_of(&encoder.state_at_mask(&batch, Mode::Score), words.ids()),
+            Engine::RustBert(reference) => reference.logits_at_mask(&batch).index_select(1, words.ids()),
+        };
+        words.class_scores(&logits)
+    }
+
+    /// The logits of the whole vocabulary at the masks.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,V]`
+    pub fn vocabulary_logits(&self, inputs: &[&Features]) -> Tensor {
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        match &self.engine {
+            Engine::Cloze(encoder, head) => head.logits(&encoder.state_at_mask(&batch, Mode::Score)),
+            Engine::RustBert(reference) => reference.logits_at_mask(&batch),
+        }
+    }
+}

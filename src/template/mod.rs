@@ -1,0 +1,268 @@
+//! Patterns: how a row becomes a text with a blank in it.
+//!
+//! A template file is JSON:
+//!
+//! ```json
+//! { "version": 1, "pattern": "{title} {body|shorten} This is about {mask}.", "about": "topic, statement form" }
+//! ```
+//!
+//! | piece | is |
+//! |---|---|
+//! | text | itself |
+//! | `{column}` | the row's field of that name; `{column\|filter\|filter}` through filters, in that order |
+//! | `{mask}` | the blank; exactly one |
+//! | `{sep}` | the border to the second segment (`[CLS] A [SEP] B [SEP]`, token type 1 for B); at most one |
+//! | `{{` `}}` | braces as text |
+//!
+//! | filter | does |
+//! |---|---|
+//! | `shorten` | what is too long is cut from the end of this field; without any `shorten` in a pattern, every field may be cut |
+//! | `no_final_punct` | drops one `.`, `!` or `?` (or `。`, `！`, `？`) from the end, and spaces behind it: "Really..." keeps two dots |
+//! | `lower_first` | writes the first letter small |
+//!
+//! The last two are what PET and LM-BFF do to the sentences of inference tasks. They agree with cloze on sentences that end in
+//! one mark; beyond that PET drops every punctuation mark at the end, LM-BFF the last character, whatever it is.
+//!
+//! A pattern is data: nothing in it is ever run.
+
+mod parse;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Kind, Result};
+use crate::json::{self, Node, Text};
+use crate::source::{Source, Span};
+
+/// The version of template files that this cloze reads.
+pub const VERSION: u64 = 1;
+
+/// A parsed pattern with its name.
+///
+/// ```
+/// use cloze::template::{Piece, Template};
+/// let template = Template::from_pattern("{review|shorten} It was {mask}.")?;
+/// assert_eq!(template.columns().collect::<Vec<_>>(), ["review"]);
+/// assert!(matches!(template.pieces()[2], Piece::Mask));
+/// # Ok::<(), cloze::error::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Template {
+    name: String,
+    about: Option<String>,
+    pattern: Text,
+    pieces: Vec<Piece>,
+}
+
+/// A part of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// The pattern's own words.
+    Text(String),
+    /// A field of the row.
+    Field(Field),
+    /// The blank.
+    Mask,
+    /// The border between the two segments.
+    Separator,
+}
+
+/// A column in a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The column's name.
+    pub column: String,
+    /// What is done to its text, in this order.
+    pub filters: Vec<Filter>,
+    /// Whether its end may be cut where the prompt is too long.
+    pub shorten: bool,
+    /// Where it stands in the pattern.
+    span: Span,
+}
+
+/// What can be done to a field's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Drops one sentence mark from the end.
+    NoFinalPunct,
+    /// Writes the first letter small.
+    LowerFirst,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTemplate<'a> {
+    #[serde(borrow, rename = "version")]
+    _version: &'a RawValue,
+    #[serde(borrow)]
+    pattern: &'a RawValue,
+    #[serde(borrow)]
+    about: Option<&'a RawValue>,
+}
+
+impl Template {
+    /// Reads a template file; its name is the file's without `.json`.
+    pub fn read(path: &Path) -> Result<Template> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Template::parse(&name, &path.display().to_string(), &json::read_text(path)?)
+    }
+
+    /// A template from the text of its file, which messages call `file`.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Template> {
+        let source = Source::new(file, text);
+        let root = Node::root(&source);
+        root.check_version(VERSION)?;
+        let raw: RawTemplate = root.read()?;
+        let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
+        Template::checked(name, about, root.key("pattern", raw.pattern).text()?)
+    }
+
+    /// A template from a bare pattern.
+    pub fn from_pattern(pattern: &str) -> Result<Template> {
+        Template::checked("pattern", None, Text::unwritten("pattern", pattern))
+    }
+
+    fn checked(name: &str, about: Option<String>, pattern: Text) -> Result<Template> {
+        let mut pieces = parse::pattern(&pattern)?;
+        if !pieces.contains(&Piece::Mask) {
+            return Err(pattern.whole_error(Kind::PatternWithoutMask));
+        }
+        let any_marked = pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field.shorten));
+        if !any_marked {
+            for piece in &mut pieces {
+                if let Piece::Field(field) = piece {
+                    field.shorten = true;
+                }
+            }
+        }
+        Ok(Template { name: name.to_owned(), about, pattern, pieces })
+    }
+
+    /// The template's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its author says of it.
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// The pattern as written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern.value
+    }
+
+    /// The pattern's parts in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The columns that the pattern needs, in order, repeated where they are.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.fields().map(|field| field.column.as_str())
+    }
+
+    /// The fields in order.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Field(field) => Some(field),
+            _ => None,
+        })
+    }
+
+    /// An error about one of the pattern's fields.
+    pub fn field_error(&self, field: &Field, kind: Kind) -> crate::error::Error {
+        self.pattern.error(field.span.clone(), kind)
+    }
+
+    /// Puts a row's values into the pattern. `value_of` gives the text of the n-th field; filters are applied here.
+    pub fn wrap<'a>(&'a self, value_of: impl Fn(usize) -> &'a str) -> Prompt<'a> {
+        let mut segments = vec![Vec::new()];
+        let mut field_index = 0;
+        for piece in &self.pieces {
+            let part = match piece {
+                Piece::Separator => {
+                    segments.push(Vec::new());
+                    continue;
+                }
+                Piece::Mask => Part::Mask,
+                Piece::Text(text) => Part::Text(text),
+                Piece::Field(field) => {
+                    let text = field.filters.iter().fold(Cow::Borrowed(value_of(field_index)), |text, filter| filter.apply(text));
+                    field_index += 1;
+                    Part::Field { index: field_index - 1, text, shorten: field.shorten }
+                }
+            };
+            if let Some(segment) = segments.last_mut() {
+                segment.push(part);
+            }
+        }
+        Prompt { segments }
+    }
+}
+
+/// A pattern with a row's values in it: pieces of text, not yet ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// One segment, or two if the pattern has a `{sep}`.
+    pub segments: Vec<Vec<Part<'a>>>,
+}
+
+/// A part of a [`Prompt`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The pattern's own words.
+    Text(&'a str),
+    /// The row's own words.
+    Field {
+        /// Which of the pattern's fields this is.
+        index: usize,
+        /// Its text, filtered.
+        text: Cow<'a, str>,
+        /// Whether its end may be cut.
+        shorten: bool,
+    },
+    /// The blank.
+    Mask,
+}
+
+impl Filter {
+    /// The filters by the names that patterns use. `shorten` is not among them: it changes no text.
+    pub const ALL: [(&'static str, Filter); 2] = [("no_final_punct", Filter::NoFinalPunct), ("lower_first", Filter::LowerFirst)];
+
+    /// The text, filtered.
+    ///
+    /// ```
+    /// use cloze::template::Filter;
+    /// assert_eq!(Filter::NoFinalPunct.apply("Is it? ".into()), "Is it");
+    /// assert_eq!(Filter::NoFinalPunct.apply("(It is)".into()), "(It is)");
+    /// assert_eq!(Filter::LowerFirst.apply("Élan vital".into()), "élan vital");
+    /// assert_eq!(Filter::LowerFirst.apply("".into()), "");
+    /// ```
+    pub fn apply(self, text: Cow<'_, str>) -> Cow<'_, str> {
+        match self {
+            Filter::NoFinalPunct => {
+                let trimmed = text.trim_end();
+                let kept = trimmed.strip_suffix(['.', '!', '?', '。', '！', '？']).unwrap_or(trimmed).len();
+                match text {
+                    Cow::Borrowed(text) => Cow::Borrowed(&text[..kept]),
+                    Cow::Owned(mut text) => {
+                        text.truncate(kept);
+                        Cow::Owned(text)
+                    }
+                }
+            }
+            Filter::LowerFirst => {
+                let mut letters = text.chars();
+                match letters.next() {
+                    Some(first) if !first.is_lowercase() => Cow::Owned(first.to_lowercase().chain(letters).collect()),
+                    _ => text,
+                }
+            }
+        }
+    }
+}

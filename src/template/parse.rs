@@ -1,0 +1,93 @@
+//! The grammar of patterns. The language is described in [`crate::template`].
+
+use super::{Field, Filter, Piece};
+use crate::error::{Kind, Result};
+use crate::json::Text;
+use crate::source::Span;
+
+/// The pieces of a pattern. Every byte sequence gives pieces or an error with its place; at most one mask, at most one separator.
+pub(super) fn pattern(pattern: &Text) -> Result<Vec<Piece>> {
+    let text = pattern.value.as_str();
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while let Some(letter) = text[at..].chars().next() {
+        let rest = &text[at..];
+        if rest.starts_with("{{") || rest.starts_with("}}") {
+            literal.push(letter);
+            at += 2;
+        } else if letter == '}' {
+            return Err(pattern.error(at..at + 1, Kind::PatternStrayBrace));
+        } else if letter == '{' {
+            let length = closing_brace(rest).ok_or_else(|| pattern.error(at..at + 1, Kind::PatternUnclosedBrace))?;
+            if !literal.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut literal)));
+            }
+            let span = at..at + length + 1;
+            let piece = placeholder(pattern, span.clone())?;
+            match piece {
+                Piece::Mask if pieces.contains(&Piece::Mask) => return Err(pattern.error(span, Kind::PatternWithSecondMask)),
+                Piece::Separator if pieces.contains(&Piece::Separator) => return Err(pattern.error(span, Kind::PatternWithSecondSeparator)),
+                piece => pieces.push(piece),
+            }
+            at += length + 1;
+        } else {
+            literal.push(letter);
+            at += letter.len_utf8();
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(literal));
+    }
+    Ok(pieces)
+}
+
+/// The byte of the `}` that closes the `{` at the start; none if another `{` or the end comes first.
+fn closing_brace(rest: &str) -> Option<usize> {
+    let found = rest[1..].find(['{', '}'])? + 1;
+    rest[found..].starts_with('}').then_some(found)
+}
+
+/// What stands between braces; `span` includes them.
+fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
+    let inside = &pattern.value[span.start + 1..span.end - 1];
+    let mut parts = parts_with_spans(inside, span.start + 1);
+    let (name, name_span) = parts.next().unwrap_or(("", span.clone()));
+    // `soft:8`, `demos:4`: the kind of piece stands before the colon.
+    let kind = name.split(':').next().unwrap_or_default().trim();
+    let simple = match kind {
+        "" => return Err(pattern.error(span, Kind::PatternEmptyBraces)),
+        "mask" if name == kind => Some(("mask", Piece::Mask)),
+        "sep" if name == kind => Some(("sep", Piece::Separator)),
+        "soft" | "demos" => return Err(pattern.error(name_span, Kind::PatternNotInThisVersion { piece: name.to_owned() })),
+        _ => None,
+    };
+    if let Some((name, piece)) = simple {
+        return match parts.next() {
+            None => Ok(piece),
+            Some((_, filter_span)) => Err(pattern.error(filter_span, Kind::PatternFilterOnPiece { piece: name })),
+        };
+    }
+    let mut field = Field { column: name.to_owned(), filters: Vec::new(), shorten: false, span };
+    for (name, filter_span) in parts {
+        if name == "shorten" {
+            field.shorten = true;
+        } else if let Some((_, filter)) = Filter::ALL.iter().find(|(known, _)| *known == name) {
+            field.filters.push(*filter);
+        } else {
+            let allowed = std::iter::once("shorten").chain(Filter::ALL.iter().map(|(known, _)| *known)).collect();
+            return Err(pattern.error(filter_span, Kind::PatternUnknownFilter { name: name.to_owned(), allowed }));
+        }
+    }
+    Ok(Piece::Field(field))
+}
+
+/// The parts between `|`, trimmed, each with its place.
+fn parts_with_spans(inside: &str, start: usize) -> impl Iterator<Item = (&str, Span)> {
+    let mut next = start;
+    inside.split('|').map(move |part| {
+        let begin = next + (part.len() - part.trim_start().len());
+        next += part.len() + 1;
+        (part.trim(), begin..begin + part.trim().len().max(1))
+    })
+}

@@ -1,0 +1,231 @@
+//! Verbalizers: which words at the mask speak for which class, and how their logits become one score a class.
+//!
+//! A verbalizer file is JSON; classes are a list, and their order is the order of all output:
+//!
+//! ```json
+//! { "version": 1, "aggregate": "mean_logit",
+//!   "classes": [ { "label": "World", "words": ["world", { "word": "politics", "weight": 0.5 }] },
+//!                { "label": "Sports", "words": ["sports"] } ] }
+//! ```
+
+mod aggregate;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use aggregate::Aggregate;
+
+use crate::error::{Error, Kind, Result};
+use crate::json::{self, Node, Text};
+use crate::source::Source;
+
+/// The version of verbalizer files that this cloze reads.
+pub const VERSION: u64 = 1;
+
+/// Classes, the words that speak for each, and how their scores are put together.
+///
+/// ```
+/// use cloze::verbalizer::{Aggregate, Verbalizer};
+/// let verbalizer = Verbalizer::parse("mood", "mood.json", r#"{ "version": 1, "classes": [
+///     { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["good"] } ] }"#)?;
+/// assert_eq!(verbalizer.labels().collect::<Vec<_>>(), ["down", "up"]);
+/// assert_eq!(verbalizer.aggregate(), Aggregate::MeanLogit);
+/// assert_eq!(verbalizer.class_of("up"), Some(1));
+/// # Ok::<(), cloze::error::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Verbalizer {
+    name: String,
+    file: String,
+    about: Option<String>,
+    classes: Vec<Class>,
+    aggregate: Aggregate,
+}
+
+/// A class: its label as the data has it, and the words that speak for it.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// The label, as in the data's label column.
+    pub label: String,
+    /// At least one word.
+    pub words: Vec<LabelWord>,
+}
+
+/// A word at the mask that speaks for a class.
+#[derive(Debug, Clone)]
+pub struct LabelWord {
+    text: Text,
+    weight: f64,
+}
+
+impl LabelWord {
+    /// The word.
+    pub fn word(&self) -> &str {
+        &self.text.value
+    }
+
+    /// How much it counts beside the class's other words; 1 unless the file says otherwise.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// An error about this word.
+    pub fn error(&self, kind: Kind) -> Error {
+        self.text.whole_error(kind)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVerbalizer<'a> {
+    #[serde(borrow, rename = "version")]
+    _version: &'a RawValue,
+    #[serde(borrow)]
+    about: Option<&'a RawValue>,
+    #[serde(borrow)]
+    aggregate: Option<&'a RawValue>,
+    #[serde(borrow)]
+    classes: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClass<'a> {
+    #[serde(borrow)]
+    label: &'a RawValue,
+    #[serde(borrow)]
+    words: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWord<'a> {
+    #[serde(borrow)]
+    word: &'a RawValue,
+    #[serde(borrow)]
+    weight: &'a RawValue,
+}
+
+impl Verbalizer {
+    /// Reads a verbalizer file; its name is the file's without `.json`.
+    pub fn read(path: &Path) -> Result<Verbalizer> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Verbalizer::parse(&name, &path.display().to_string(), &json::read_text(path)?)
+    }
+
+    /// A verbalizer from the text of its file, which messages call `file`.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer> {
+        let source = Source::new(file, text);
+        let root = Node::root(&source);
+        root.check_version(VERSION)?;
+        let raw: RawVerbalizer = root.read()?;
+        let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
+        let aggregate = raw.aggregate.map_or(Ok(Aggregate::default()), |value| read_aggregate(&root.key("aggregate", value)))?;
+        let classes = read_classes(&root.key("classes", raw.classes))?;
+        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate })
+    }
+
+    /// The verbalizer's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file it came from, as messages name it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What its author says of it.
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// The classes, in their order.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// The classes' labels, in their order.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.classes.iter().map(|class| class.label.as_str())
+    }
+
+    /// How the words' logits become class scores.
+    pub fn aggregate(&self) -> Aggregate {
+        self.aggregate
+    }
+
+    /// The index of a label among the classes.
+    pub fn class_of(&self, label: &str) -> Option<usize> {
+        self.classes.iter().position(|class| class.label == label)
+    }
+}
+
+fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {
+    let name: String = node.read()?;
+    Aggregate::from_name(&name).ok_or_else(|| {
+        let allowed = Aggregate::ALL.iter().map(|aggregate| aggregate.name()).collect();
+        node.error(Kind::VerbalizerUnknownAggregate { name, allowed })
+    })
+}
+
+fn read_classes(list: &Node<'_>) -> Result<Vec<Class>> {
+    let raw: Vec<&RawValue> = list.read()?;
+    let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
+    for (index, value) in raw.into_iter().enumerate() {
+        let node = list.element(index, value);
+        let raw: RawClass = node.read()?;
+        let label = node.key("label", raw.label).text()?;
+        if label.value.is_empty() {
+            return Err(label.whole_error(Kind::VerbalizerEmptyLabel));
+        }
+        if classes.iter().any(|class| class.label == label.value) {
+            return Err(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
+        }
+        let words = read_words(&node.key("words", raw.words), &label.value, &classes)?;
+        classes.push(Class { label: label.value, words });
+    }
+    match classes.len() {
+        0 | 1 => Err(list.error(Kind::VerbalizerTooFewClasses { found: classes.len() })),
+        _ => Ok(classes),
+    }
+}
+
+fn read_words(list: &Node<'_>, label: &str, earlier: &[Class]) -> Result<Vec<LabelWord>> {
+    let raw: Vec<&RawValue> = list.read()?;
+    if raw.is_empty() {
+        return Err(list.error(Kind::VerbalizerClassWithoutWords { label: label.to_owned() }));
+    }
+    let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
+    for (index, value) in raw.into_iter().enumerate() {
+        let word = read_word(&list.element(index, value))?;
+        if word.word().trim().is_empty() {
+            return Err(word.error(Kind::VerbalizerEmptyWord));
+        }
+        if words.iter().any(|known| known.word() == word.word()) {
+            return Err(word.error(Kind::VerbalizerSameWord { word: word.word().to_owned(), label: label.to_owned() }));
+        }
+        if let Some(first) = earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word())) {
+            let kind = Kind::VerbalizerSharedWord { word: word.word().to_owned(), first: first.label.clone(), second: label.to_owned() };
+            return Err(word.error(kind));
+        }
+        words.push(word);
+    }
+    Ok(words)
+}
+
+/// A word is a string, or an object with the word and its weight.
+fn read_word(node: &Node<'_>) -> Result<LabelWord> {
+    if !node.is_object() {
+        return Ok(LabelWord { text: node.text()?, weight: 1.0 });
+    }
+    let raw: RawWord = node.read()?;
+    let weight_node = node.key("weight", raw.weight);
+    let weight: f64 = weight_node.read()?;
+    if weight <= 0.0 {
+        return Err(weight_node.error(Kind::VerbalizerBadWeight { found: weight }));
+    }
+    Ok(LabelWord { text: node.key("word", raw.word).text()?, weight })
+}

@@ -1,0 +1,3 @@
+//! One binary for all integration tests: each binary of its own would link libtorch again.
+
+mod architecture;
