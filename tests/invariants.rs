@@ -1,0 +1,264 @@
+//! What must always hold, each a test named as its claim.
+
+use std::path::Path;
+
+use cloze::batch::Batch;
+use cloze::data::{Format, Rows};
+use cloze::encode::{Features, encode, encode_with_cuts};
+use cloze::encoder::{Encoder, Mode};
+use cloze::head::MlmHead;
+use cloze::label_words::LabelWords;
+use cloze::output::PredictionWriter;
+use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
+use cloze::score::{Scored, Scorer};
+use cloze::task::Task;
+use cloze::template::{Prompt, Template};
+use cloze::tokenizer::Tokenizer;
+use cloze::verbalizer::Verbalizer;
+use proptest::prelude::*;
+use tch::Device;
+
+use crate::support::{DEFAULT, Parts, TINY, assert_close, load, values};
+
+const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
+    { "label": "between", "words": ["maybe"] } ] }"#;
+
+const TEXTS: [&str; 7] = [
+    "good",
+    "The best team of the year, really!",
+    "",
+    "maybe it was bad and maybe it was terrible, but the world was great and the sports were good",
+    "no",
+    "Zyzzyva 42 quokkas",
+    "yes yes yes yes yes yes yes yes yes yes yes yes",
+];
+
+fn tokenizer(folder: &str) -> Tokenizer {
+    ModelFolder::open(Path::new(folder)).unwrap().tokenizer
+}
+
+fn wrap<'a>(template: &'a Template, fields: &'a [&'a str]) -> Prompt<'a> {
+    template.wrap(|field| fields[field])
+}
+
+/// Inputs of mixed lengths, single and paired.
+fn mixed_inputs(tokenizer: &Tokenizer) -> Vec<Features> {
+    let single = Template::from_pattern("{text} It was {mask}.").unwrap();
+    let paired = Template::from_pattern("{mask}, {text} {sep} {text}").unwrap();
+    TEXTS
+        .iter()
+        .flat_map(|text| {
+            [encode(&wrap(&single, &[text]), tokenizer, 64).unwrap(), encode(&wrap(&paired, &[text, "was it?"]), tokenizer, 64).unwrap()]
+        })
+        .collect()
+}
+
+fn label_words(model: &PromptModel) -> LabelWords {
+    LabelWords::check(&Verbalizer::parse("mood", "mood.json", MOOD).unwrap(), model.tokenizer(), Device::Cpu).unwrap()
+}
+
+fn score(model: &PromptModel, patterns: &[&str], csv: &str, verbalizer: &str, batch_tokens: usize) -> Vec<Scored> {
+    let verbalizer = Verbalizer::parse("mood", "mood.json", verbalizer).unwrap();
+    let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
+    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
+    let columns = rows.columns().clone();
+    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
+    let tasks: Vec<Task> =
+        patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
+    Scorer { model, tasks: &tasks, words: &words, max_length: 64, batch_tokens }.score(&columns, &examples).unwrap()
+}
+
+fn texts_as_csv() -> String {
+    std::iter::once("text\n".to_owned()).chain(TEXTS.iter().map(|text| format!("\"{text}\"\n"))).collect()
+}
+
+#[test]
+fn encoder_equals_rust_bert() {
+    for folder in [TINY, DEFAULT] {
+        let (ours, theirs) = (load(folder, EngineChoice::Cloze), load(folder, EngineChoice::RustBert));
+        let words = label_words(&ours);
+        let inputs = mixed_inputs(ours.tokenizer());
+        let batch: Vec<&Features> = inputs.iter().collect();
+        let (found, wanted) = tch::no_grad(|| (ours.class_scores(&batch, &words), theirs.class_scores(&batch, &words)));
+        assert_close(&values(&found), &values(&wanted), 1e-4, folder);
+    }
+}
+
+#[test]
+fn mask_rows_equal_the_full_forward() {
+    let parts = Parts::load(TINY);
+    let tokenizer = tokenizer(TINY);
+    let inputs = mixed_inputs(&tokenizer);
+    let batch = Batch::collate(&inputs.iter().collect::<Vec<_>>(), tokenizer.special().pad, Device::Cpu);
+    let encoder = Encoder::new(&parts.config, &parts.parameters);
+    let (rows, full) = tch::no_grad(|| (encoder.state_at_mask(&batch, Mode::Score), batch.at_mask(&encoder.forward(&batch, Mode::Score))));
+    assert_close(&values(&rows), &values(&full), 1e-5, "states");
+    // And the decoder's columns are those of the whole decoder.
+    let head = MlmHead::new(&parts.config, &parts.parameters);
+    let ids = tch::Tensor::from_slice(&[8_i64, 227, 0, 227]);
+    let (some, all) = tch::no_grad(|| (head.logits_of(&rows, &ids), head.logits(&rows).index_select(1, &ids)));
+    assert_close(&values(&some), &values(&all), 1e-5, "logits");
+}
+
+#[test]
+fn padding_never_changes_scores() {
+    let model = load(TINY, EngineChoice::Cloze);
+    let words = label_words(&model);
+    let inputs = mixed_inputs(model.tokenizer());
+    let longest = inputs.iter().max_by_key(|input| input.ids.len()).unwrap();
+    for input in &inputs {
+        let (alone, padded) = tch::no_grad(|| (model.class_scores(&[input], &words), model.class_scores(&[input, longest], &words).get(0)));
+        assert_close(&values(&alone), &values(&padded), 1e-5, "alone and padded");
+    }
+}
+
+#[test]
+fn batch_of_one_equals_batch_of_many() {
+    let model = load(TINY, EngineChoice::Cloze);
+    let patterns = ["{text} It was {mask}.", "{mask}: {text}"];
+    let (one, many) = (score(&model, &patterns, &texts_as_csv(), MOOD, 1), score(&model, &patterns, &texts_as_csv(), MOOD, 100_000));
+    for (one, many) in one.iter().zip(&many) {
+        assert_close(&one.average.probabilities, &many.average.probabilities, 1e-6, "probabilities");
+    }
+}
+
+#[test]
+fn same_input_same_bits() {
+    let run = || score(&load(TINY, EngineChoice::Cloze), &["{text} It was {mask}."], &texts_as_csv(), MOOD, 50);
+    let (first, second) = (run(), run());
+    assert!(first.iter().zip(&second).all(|(first, second)| first.average == second.average));
+}
+
+#[test]
+fn reordering_classes_reorders_columns() {
+    let reversed = r#"{ "version": 1, "classes": [ { "label": "between", "words": ["maybe"] }, { "label": "up", "words": ["great"] },
+        { "label": "down", "words": ["terrible", "bad"] } ] }"#;
+    let model = load(TINY, EngineChoice::Cloze);
+    let run = |verbalizer| score(&model, &["{text} It was {mask}."], &texts_as_csv(), verbalizer, 100);
+    for (forward, backward) in run(MOOD).into_iter().zip(run(reversed)) {
+        let mut turned = backward.average.probabilities;
+        turned.reverse();
+        assert_close(&forward.average.probabilities, &turned, 1e-6, "probabilities");
+    }
+}
+
+#[test]
+fn ensemble_of_one_is_its_member() {
+    let model = load(TINY, EngineChoice::Cloze);
+    for scored in score(&model, &["{text} It was {mask}."], &texts_as_csv(), MOOD, 100) {
+        assert_eq!(scored.average, scored.by_pattern[0]);
+    }
+}
+
+#[test]
+fn rows_come_out_in_their_order() {
+    let model = load(TINY, EngineChoice::Cloze);
+    let together = score(&model, &["{text} It was {mask}."], &texts_as_csv(), MOOD, 30);
+    for (text, scored) in TEXTS.iter().zip(&together) {
+        let alone = score(&model, &["{text} It was {mask}."], &format!("text\n\"{text}\"\n"), MOOD, 30);
+        assert_close(&alone[0].average.probabilities, &scored.average.probabilities, 1e-6, text);
+    }
+}
+
+#[test]
+fn mask_text_in_data_is_harmless() {
+    let tokenizer = tokenizer(TINY);
+    let special = tokenizer.special();
+    let template = Template::from_pattern("{text} It was {mask}. {text}").unwrap();
+    let text = "[MASK] {mask} [SEP] [CLS] [PAD] [UNK]";
+    let features = encode(&wrap(&template, &[text, text]), &tokenizer, 64).unwrap();
+    assert_eq!(features.ids.iter().filter(|id| **id == special.mask).count(), 1);
+    assert_eq!(features.ids[features.mask], special.mask);
+    assert_eq!(features.ids.iter().filter(|id| [special.sep, special.cls, special.pad, special.unk].contains(id)).count(), 2);
+}
+
+#[test]
+fn a_segment_is_tokenised_as_one_text() {
+    let tokenizer = tokenizer(DEFAULT);
+    // "un" + "happy" is one word; the mask, as in transformers, ends a word.
+    let glued = Template::from_pattern("un{text} {mask}ly").unwrap();
+    let whole = Template::from_pattern("{text} {mask}ly").unwrap();
+    let ids = |template: &Template, text: &str| encode(&wrap(template, &[text]), &tokenizer, 64).unwrap().ids;
+    assert_eq!(ids(&glued, "happy"), ids(&whole, "unhappy"));
+}
+
+#[test]
+fn the_longest_field_is_cut_first_and_the_later_on_a_tie() {
+    let tokenizer = tokenizer(TINY);
+    let template = Template::from_pattern("{a} {mask} {b}").unwrap();
+    let cut = |max_length: usize| {
+        let (_, cuts) = encode_with_cuts(&wrap(&template, &["good good good", "bad bad bad bad"]), &tokenizer, max_length).unwrap();
+        let of = |field: usize| cuts.iter().find(|cut| cut.field == field).map_or(0, |cut| cut.ids.len());
+        (of(0), of(1))
+    };
+    // [CLS] a a a [MASK] b b b b [SEP] is 10 tokens.
+    assert_eq!([10, 9, 8, 7, 6].map(cut), [(0, 0), (0, 1), (0, 2), (1, 2), (1, 3)]);
+}
+
+/// Texts with everything that is awkward: any letters, brackets, braces, line ends, special-token names.
+fn awkward() -> impl Strategy<Value = String> {
+    prop_oneof![
+        ".{0,60}",
+        "[a-z \\[\\]{}|.]{0,60}",
+        Just("[MASK] {mask} [SEP]".to_owned()),
+        Just("é\u{200b}\u{301}漢字🙂\r\n\t\0".to_owned())
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn truncation_never_removes_the_mask_or_fixed_text(first in awkward(), second in awkward(), max_length in 14_usize..40) {
+        let tokenizer = tokenizer(TINY);
+        let special = tokenizer.special();
+        let template = Template::from_pattern("Was it {a|shorten}? {mask} , {sep} yes {b|shorten} no").unwrap();
+        let (features, cuts) = encode_with_cuts(&wrap(&template, &[&first, &second]), &tokenizer, max_length).unwrap();
+        prop_assert!(features.ids.len() <= max_length);
+        prop_assert_eq!(features.ids[features.mask], special.mask);
+        prop_assert_eq!(features.removed, cuts.iter().map(|cut| cut.ids.len()).sum::<usize>());
+        prop_assert_eq!(features.ids[features.second_segment - 1], special.sep);
+        // What is kept is what is there without a limit, less what was cut.
+        let whole = encode(&wrap(&template, &[&first, &second]), &tokenizer, usize::MAX).unwrap();
+        prop_assert_eq!(whole.ids.len(), features.ids.len() + features.removed);
+        for word in ["was", "it", "?", ",", "yes", "no"] {
+            let id = tokenizer.tokenize(word)[0].id;
+            prop_assert!(features.ids.contains(&id), "{} is gone", word);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_pattern_or_an_error_with_its_place(text in "(\\PC|[{}|\"\\\\]|\\{mask\\}|\\{a\\|shorten\\}){0,12}") {
+        let file = serde_json::json!({ "version": 1, "pattern": text }).to_string();
+        if let Err(error) = Template::parse("any", "any.json", &file) {
+            let cloze::error::Place::Text { source, span, .. } = error.place() else { panic!("{error} has no place") };
+            prop_assert!(span.start < span.end && span.end <= source.text().len(), "{span:?} in {file:?}");
+            prop_assert!(source.text().is_char_boundary(span.start) && source.text().is_char_boundary(span.end));
+        }
+    }
+
+    #[test]
+    fn tokens_stand_where_their_words_stand(text in awkward()) {
+        let tokenizer = tokenizer(TINY);
+        let mut end = 0;
+        for token in tokenizer.tokenize(&text) {
+            prop_assert!(text.get(token.word.clone()).is_some(), "{:?} is no part of {:?}", token.word, text);
+            prop_assert!(token.word.start < token.word.end && token.word.end >= end);
+            end = token.word.end;
+        }
+    }
+}
+
+#[test]
+fn what_is_written_can_be_read_again() {
+    let columns = cloze::data::Columns::check("test", vec!["text".into(), "a,b".into()], None).unwrap();
+    let example = cloze::data::Example { record: 1, line: 2, fields: vec!["one, \"two\"\nthree".into(), "x".into()], label: None };
+    let prediction = cloze::report::Prediction { probabilities: vec![0.25, 0.75] };
+    let mut writer =
+        PredictionWriter::create(Vec::new(), Path::new("test"), vec!["no".into(), "yes, really".into()], &columns, true).unwrap();
+    writer.write(&example, &prediction).unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut rows = Rows::read(Box::new(std::io::Cursor::new(bytes)), "again", Format::Csv, None).unwrap();
+    assert_eq!(rows.columns().names(), ["row", "predicted", "confidence", "p_no", "p_yes, really", "text", "a,b"]);
+    assert_eq!(rows.next().unwrap().unwrap().fields, ["1", "yes, really", "0.750000", "0.250000", "0.750000", "one, \"two\"\nthree", "x"]);
+}

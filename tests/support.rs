@@ -1,0 +1,103 @@
+//! What several tests need: models, prompts and golden files.
+
+use std::path::{Path, PathBuf};
+
+use cloze::batch::Batch;
+use cloze::config::Config;
+use cloze::encode::Features;
+use cloze::encoder::{Encoder, Mode};
+use cloze::head::MlmHead;
+use cloze::label_words::LabelWords;
+use cloze::parameters::Parameters;
+use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
+use cloze::verbalizer::Verbalizer;
+use serde_json::{Value, json};
+use tch::{Device, Tensor};
+
+pub const TINY: &str = "tests/fixtures/tiny";
+pub const DEFAULT: &str = "models/cloze-minilm-l6";
+
+pub fn read_json(path: impl AsRef<Path>) -> Value {
+    let path = path.as_ref();
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+}
+
+pub fn golden(model: &str) -> Value {
+    read_json(PathBuf::from(model).join("golden.json"))
+}
+
+pub fn load(folder: &str, engine: EngineChoice) -> PromptModel {
+    PromptModel::load(ModelFolder::open(Path::new(folder)).unwrap(), engine, Device::Cpu).unwrap()
+}
+
+/// The parts of the default engine, for tests that look inside.
+pub struct Parts {
+    pub config: Config,
+    pub parameters: Parameters,
+}
+
+impl Parts {
+    pub fn load(folder: &str) -> Parts {
+        let folder = Path::new(folder);
+        let config = Config::load(folder).unwrap();
+        let parameters = Parameters::load(folder, &config, Device::Cpu).unwrap();
+        Parts { config, parameters }
+    }
+
+    /// Class scores `[B,C]`, through parts made anew from the parameters as they are.
+    pub fn class_scores(&self, batch: &Batch, words: &LabelWords, mode: Mode) -> Tensor {
+        let states = Encoder::new(&self.config, &self.parameters).state_at_mask(batch, mode);
+        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids()))
+    }
+}
+
+pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
+    Features { ids: ids.to_vec(), second_segment, mask, removed: 0 }
+}
+
+/// Inputs of a golden file, one for each mask.
+pub fn golden_features(input: &Value) -> Vec<Features> {
+    let ids = integers(&input["ids"]);
+    let types = integers(&input["token_types"]);
+    let second_segment = types.iter().position(|kind| *kind == 1).unwrap_or(ids.len());
+    integers(&input["masks"]).iter().map(|mask| features(&ids, second_segment, usize::try_from(*mask).unwrap())).collect()
+}
+
+pub fn integers(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|number| number.as_i64().unwrap()).collect()
+}
+
+pub fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    Vec::<f64>::try_from(tensor.to_kind(tch::Kind::Double).flatten(0, -1)).unwrap()
+}
+
+/// A verbalizer file in the form of the golden files' list of classes.
+pub fn verbalizer(classes: &Value, aggregate: &str, weighted: bool) -> Verbalizer {
+    let classes: Vec<Value> = classes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| {
+            let words: Vec<Value> = class["words"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|word| if weighted { json!({ "word": word[0], "weight": word[1] }) } else { word[0].clone() })
+                .collect();
+            json!({ "label": class["label"], "words": words })
+        })
+        .collect();
+    let text = json!({ "version": 1, "aggregate": aggregate, "classes": classes }).to_string();
+    Verbalizer::parse("golden", "golden.json", &text).unwrap()
+}
+
+pub fn assert_close(found: &[f64], wanted: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), wanted.len(), "{what}: lengths");
+    for (index, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+        assert!((found - wanted).abs() <= tolerance, "{what}: at {index} found {found}, wanted {wanted}");
+    }
+}
