@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def contestants(args, python, data, work):
     """name -> (command, predictions file)"""
     common = ["--template", args.template, "--verbalizer", args.verbalizer, "--data", data, "--model", args.model,
               "--threads", args.threads] + (["--max-length", args.max_length] if args.max_length else [])
-    cloze = [args.cloze.resolve(), "score", "--quiet"]
+    cloze = [args.cloze.resolve(), "score"]
     commands = {"cloze": cloze}
     for order in ("file", "sorted"):
         if args.peer in (order, "both"):
@@ -110,18 +111,33 @@ def contestants(args, python, data, work):
 
 
 def run(command, threads):
-    """-> (wall seconds of the whole process, what the peer says of its scoring alone or None, completed process)"""
+    """-> (wall seconds of the whole process, rows/s of scoring alone as the contestant reports it, peak memory in MB)"""
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "true"}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         env[name] = str(threads)
-    start = time.perf_counter()
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wall = time.perf_counter() - start
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as messages:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=messages)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        messages.seek(0)
+        text = messages.read()
+    if process.returncode:
+        raise Failed(f"{text.strip()} (exit code {process.returncode})")
+    return wall, scoring_rate(text), usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+class Failed(Exception):
+    """A contestant that did not run."""
+
+
+def scoring_rate(messages):
+    """The peer's last line is JSON; cloze's report says "…, 123 rows/s (…"."""
     try:
-        inner = json.loads(done.stderr.strip().splitlines()[-1])["rows_per_s"]
+        return json.loads(messages.strip().splitlines()[-1])["rows_per_s"]
     except (IndexError, KeyError, TypeError, ValueError):
-        inner = None
-    return wall, inner, done
+        return float(re.findall(r"([0-9.]+) rows/s \(", messages)[-1])
 
 
 def predictions(path):
@@ -150,39 +166,33 @@ def main():
         rows = first_rows(args.data, args.rows, work / "data.csv")
         field = contestants(args, python, work / "data.csv", work)
         for name, (command, _) in list(field.items()):  # untimed: fills the file cache, shows what does not run
-            done = run(command, args.threads)[2]
-            if done.returncode:
-                say(f"{name} failed ({done.returncode}):\n{done.stderr.strip()}")
-                if name != "cloze --engine rust-bert":
-                    sys.exit(1)
-                say("going on without it")
-                del field[name]
-        walls, inners = {n: [] for n in field}, {n: [] for n in field}
+            try:
+                run(command, args.threads)
+            except Failed as failure:
+                sys.exit(f"{name} failed: {failure}")
+        figures = {name: [] for name in field}
         names = list(field)
         for rep in range(args.reps):
             for name in names[rep % len(names):] + names[:rep % len(names)]:  # each goes first in turn
-                wall, inner, done = run(field[name][0], args.threads)
-                if done.returncode:
-                    sys.exit(f"{name} failed ({done.returncode}):\n{done.stderr.strip()}")
-                walls[name].append(wall)
-                inners[name] += [inner] if inner else []
-            say(f"repetition {rep + 1} of {args.reps}: " + ", ".join(f"{n} {w[-1]:.2f} s" for n, w in walls.items()))
-        report(args, rows, walls, inners, {n: predictions(path) for n, (_, path) in field.items()})
+                figures[name].append(run(field[name][0], args.threads))
+            say(f"repetition {rep + 1} of {args.reps}: " + ", ".join(f"{n} {f[-1][0]:.2f} s" for n, f in figures.items()))
+        report(args, rows, figures, {n: predictions(path) for n, (_, path) in field.items()})
 
 
-def report(args, rows, walls, inners, predicted):
+def report(args, rows, figures, predicted):
     print(f"{rows} rows of {args.set.name}, model {args.model.resolve().name}, {args.threads} threads, "
           f"{args.reps} alternating repetitions after one untimed; {platform.machine()}, {os.cpu_count()} CPUs. "
-          "Median (min–max); ratio = time over cloze's time in the same repetition.\n")
-    print("| | whole process, s | rows/s, whole | rows/s, scoring only | ratio | same labels | largest Δp |")
-    print("|---|---|---|---|---|---|---|")
-    for name, wall in walls.items():
-        inner = spread(inners[name], lambda x: f"{x:.1f}") if inners[name] else "–"
-        ratio = spread([w / c for w, c in zip(wall, walls["cloze"])], lambda x: f"{x:.2f}")
+          "Median (min–max); a ratio is the time over cloze's time in the same repetition.\n")
+    print("| | whole process, s | ratio | scoring only, rows/s | ratio | peak memory, MB | same labels | largest Δp |")
+    print("|---|---|---|---|---|---|---|---|")
+    base = figures["cloze"]
+    for name, own in figures.items():
+        whole = spread([w / c for (w, *_), (c, *_) in zip(own, base)], lambda x: f"{x:.2f}")
+        scoring = spread([c / r for (_, r, _), (_, c, _) in zip(own, base)], lambda x: f"{x:.2f}")
         same, far = compare_predictions(predicted["cloze"], predicted[name])
-        agree = ("–", "–", "1") if name == "cloze" else (f"{same:.2%}", f"{far:.1e}", ratio)
-        print(f"| {name} | {spread(wall, lambda x: f'{x:.2f}')} | {rows / statistics.median(wall):.1f} | {inner} "
-              f"| {agree[2]} | {agree[0]} | {agree[1]} |")
+        agree = ("1", "1", "–", "–") if name == "cloze" else (whole, scoring, f"{same:.2%}", f"{far:.1e}")
+        print(f"| {name} | {spread([w for w, *_ in own], lambda x: f'{x:.2f}')} | {agree[0]} | {spread([r for _, r, _ in own], lambda x: f'{x:.0f}')} "
+              f"| {agree[1]} | {statistics.median(m for *_, m in own):.0f} | {agree[2]} | {agree[3]} |")
 
 
 if __name__ == "__main__":

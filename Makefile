@@ -1,0 +1,47 @@
+# Everything starts with the set-up: tools/libtorch.py finds or makes a libtorch and tells cargo where it is (quick the second time).
+# Always the release profile, clippy and docs included: so torch-sys, which takes minutes, is compiled once.
+
+CLOZE := target/release/cloze
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+
+.PHONY: help setup build demo test oracle bench lint clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
+
+setup: ## find or make a libtorch, for this and for plain cargo commands
+	@$(PYTHON) tools/libtorch.py
+
+build: setup ## build the release binary, target/release/cloze
+	@cargo build --release --locked
+
+demo: build ## classify the shipped reviews and tickets with the default model
+	@mkdir -p target/demo
+	@echo; echo "== Reviews: is the writer pleased? Seven ways to ask, and their average."
+	@$(CLOZE) score --template templates/sentiment/*.json --verbalizer verbalizers/sentiment.json \
+	    --data data/reviews/test.csv --keep-columns --out target/demo/reviews.csv
+	@echo; echo "== Tickets: which team has to act?"
+	@$(CLOZE) score --template templates/tickets/*.json --verbalizer verbalizers/tickets.json \
+	    --data data/tickets/test.csv --keep-columns --out target/demo/tickets.csv
+	@echo; echo "== Three rows of target/demo/reviews.csv, with a probability for each class:"; echo
+	@head -n 4 target/demo/reviews.csv
+
+test: setup ## run every test
+	@cargo test --release --locked
+	@$(PYTHON) -m unittest discover -s tools
+
+oracle: setup ## compare with scores that transformers computed: make oracle DIR=folder-of-cases [MODEL=folder]
+	@ORACLE_DIR=$(or $(DIR),tests/oracle) $(if $(MODEL),ORACLE_MODEL=$(MODEL)) cargo test --release --locked --test all oracle -- --nocapture
+
+bench: build ## time cloze against transformers and rust-bert in one run, and the parts by themselves (makes a Python environment once)
+	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
+	@cargo bench --locked
+
+lint: setup ## formatting, lints and documentation, warnings as errors
+	@cargo fmt --check
+	@cargo clippy --release --locked --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+
+clean: ## remove what was built here (the libtorch in the user's cache stays)
+	@cargo clean
