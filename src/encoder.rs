@@ -191,11 +191,21 @@ impl Layer {
     }
 }
 
+/// From this many tokens on, libtorch's fused attention is faster than two matrix products with a softmax between them:
+/// 0.7 times the time at 128 tokens and a quarter at 256 and 512 (12 heads of 32, fp32, one thread), but slower at 16 and 64.
+const FUSED_FROM: i64 = 128;
+
 /// Scaled dot-product attention (Vaswani et al. 2017); the scale is in the query already.
 ///
 /// # Shapes
 /// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
 fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, dropout: f64, mode: Mode) -> Tensor {
+    let (rows, length) = (query.size()[2], key.size()[2]);
+    if rows == length && length >= FUSED_FROM && mode == Mode::Score {
+        // tch refuses an absent mask, so one of zeros stands for none.
+        let none = Tensor::zeros([1, 1, 1, length], (query.kind(), query.device()));
+        return Tensor::scaled_dot_product_attention(query, key, value, Some(mask.unwrap_or(&none)), 0.0, false, 1.0);
+    }
     let scores = query.matmul(&key.transpose(-2, -1));
     let scores = match mask {
         Some(mask) => scores + mask,

@@ -37,18 +37,21 @@ fn tokenizer(folder: &str) -> Tokenizer {
     ModelFolder::open(Path::new(folder)).unwrap().tokenizer
 }
 
-fn wrap<'a>(template: &'a Template, fields: &'a [&'a str]) -> Prompt<'a> {
+fn wrap<'a>(template: &'a Template, fields: &'a [&str]) -> Prompt<'a> {
     template.wrap(|field| fields[field])
 }
 
 /// Inputs of mixed lengths, single and paired.
-fn mixed_inputs(tokenizer: &Tokenizer) -> Vec<Features> {
+fn mixed_inputs(tokenizer: &Tokenizer, max_length: usize) -> Vec<Features> {
     let single = Template::from_pattern("{text} It was {mask}.").unwrap();
     let paired = Template::from_pattern("{mask}, {text} {sep} {text}").unwrap();
+    let long = TEXTS.join(" ").repeat(4);
     TEXTS
-        .iter()
+        .into_iter()
+        .chain([long.as_str()])
         .flat_map(|text| {
-            [encode(&wrap(&single, &[text]), tokenizer, 64).unwrap(), encode(&wrap(&paired, &[text, "was it?"]), tokenizer, 64).unwrap()]
+            let encoded = |template, fields: &[&str]| encode(&wrap(template, fields), tokenizer, max_length).unwrap();
+            [encoded(&single, &[text]), encoded(&paired, &[text, "was it?"])]
         })
         .collect()
 }
@@ -74,10 +77,12 @@ fn texts_as_csv() -> String {
 
 #[test]
 fn encoder_equals_rust_bert() {
-    for folder in [TINY, DEFAULT] {
+    // Long enough, for the default model, to reach the fused attention.
+    for (folder, max_length) in [(TINY, 64), (DEFAULT, 200)] {
         let (ours, theirs) = (load(folder, EngineChoice::Cloze), load(folder, EngineChoice::RustBert));
         let words = label_words(&ours);
-        let inputs = mixed_inputs(ours.tokenizer());
+        let inputs = mixed_inputs(ours.tokenizer(), max_length);
+        assert_eq!(inputs.iter().map(|input| input.ids.len()).max(), Some(max_length));
         let batch: Vec<&Features> = inputs.iter().collect();
         let (found, wanted) = tch::no_grad(|| (ours.class_scores(&batch, &words), theirs.class_scores(&batch, &words)));
         assert_close(&values(&found), &values(&wanted), 1e-4, folder);
@@ -88,7 +93,7 @@ fn encoder_equals_rust_bert() {
 fn mask_rows_equal_the_full_forward() {
     let parts = Parts::load(TINY);
     let tokenizer = tokenizer(TINY);
-    let inputs = mixed_inputs(&tokenizer);
+    let inputs = mixed_inputs(&tokenizer, 64);
     let batch = Batch::collate(&inputs.iter().collect::<Vec<_>>(), tokenizer.special().pad, Device::Cpu);
     let encoder = Encoder::new(&parts.config, &parts.parameters);
     let (rows, full) = tch::no_grad(|| (encoder.state_at_mask(&batch, Mode::Score), batch.at_mask(&encoder.forward(&batch, Mode::Score))));
@@ -104,7 +109,7 @@ fn mask_rows_equal_the_full_forward() {
 fn padding_never_changes_scores() {
     let model = load(TINY, EngineChoice::Cloze);
     let words = label_words(&model);
-    let inputs = mixed_inputs(model.tokenizer());
+    let inputs = mixed_inputs(model.tokenizer(), 64);
     let longest = inputs.iter().max_by_key(|input| input.ids.len()).unwrap();
     for input in &inputs {
         let (alone, padded) = tch::no_grad(|| (model.class_scores(&[input], &words), model.class_scores(&[input, longest], &words).get(0)));
