@@ -42,6 +42,41 @@ fn every_layout_of_a_model_folder_gives_the_same_logits() {
 }
 
 #[test]
+fn half_precisions_are_widened() {
+    for kind in [Kind::Half, Kind::BFloat16] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(Path::new(TINY).join("config.json"), folder.path().join("config.json")).unwrap();
+        let original = Parts::load(TINY);
+        let narrow: Vec<(&str, Tensor)> = original.parameters.iter().map(|(name, tensor)| (name, tensor.to_kind(kind))).collect();
+        Tensor::write_safetensors(&narrow, folder.path().join("model.safetensors")).unwrap();
+        let wide = Parts::load(folder.path().to_str().unwrap());
+        for (name, tensor) in &narrow {
+            let found = wide.parameters.get(name);
+            assert_eq!((found.kind(), found), (Kind::Float, &tensor.to_kind(Kind::Float)), "{name} from {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn case_and_special_tokens_come_from_the_tokenizers_own_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    put("vocab.txt", "<pad>\n<unk>\n<s>\n</s>\n<mask>\nGood\ngood\n\u{e9}t\u{e9}\nete\n");
+    let special = r#""pad_token": "<pad>", "unk_token": "<unk>", "cls_token": { "content": "<s>", "lstrip": false }, "sep_token": "</s>""#;
+    put("tokenizer_config.json", &format!(r#"{{ "do_lower_case": false, {special} }}"#));
+    put("special_tokens_map.json", r#"{ "mask_token": "<mask>" }"#);
+    let tokenizer = cloze::tokenizer::Tokenizer::load(folder.path()).unwrap();
+    let found = tokenizer.special();
+    assert_eq!([found.pad, found.unk, found.cls, found.sep, found.mask], [0, 1, 2, 3, 4]);
+    let ids = |text: &str| tokenizer.tokenize(text).iter().map(|token| token.id).collect::<Vec<_>>();
+    assert_eq!(ids("Good good \u{e9}t\u{e9}"), [5, 6, 7]);
+    put("tokenizer_config.json", &format!(r#"{{ "do_lower_case": true, {special} }}"#));
+    let tokenizer = cloze::tokenizer::Tokenizer::load(folder.path()).unwrap();
+    let ids = |text: &str| tokenizer.tokenize(text).iter().map(|token| token.id).collect::<Vec<_>>();
+    assert_eq!(ids("Good good \u{e9}t\u{e9}"), [6, 6, 8]);
+}
+
+#[test]
 fn a_vocabulary_in_tokenizer_json_tokenises_as_vocab_txt() {
     let lines = ModelFolder::open(Path::new(TINY)).unwrap().tokenizer;
     let json = ModelFolder::open(Path::new("tests/fixtures/tiny-tokenizer-json")).unwrap().tokenizer;

@@ -4,4 +4,5 @@ mod architecture;
 mod golden;
 mod invariants;
 mod oracle;
+mod shipped;
 mod support;

@@ -10,7 +10,8 @@ use cloze::error::Error;
 use cloze::label_words::LabelWords;
 use cloze::prompt_model::ModelFolder;
 use cloze::task::Task;
-use cloze::verbalizer::Verbalizer;
+use cloze::tokenizer::Tokenizer;
+use cloze::verbalizer::{LabelWord, Verbalizer};
 use tch::Device;
 
 use super::args::Check;
@@ -28,23 +29,38 @@ pub fn run(args: &Check) -> Result<()> {
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
     let folder = problems.keep(setup::open_model(&args.limits));
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
-    if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder) {
-        problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu));
-    }
     let mut summary = String::new();
+    if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
+        && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()
+    {
+        summary = words(verbalizer, &folder.tokenizer);
+    }
     if let Some(path) = &args.data
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
     {
         let tasks = problems.keep(setup::check_tasks(templates, rows.columns())).unwrap_or_default();
         let model = folder.as_ref().zip(max_length);
         let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
-        summary = census.summary(verbalizer.as_ref(), &tasks, max_length);
+        summary += &census.summary(verbalizer.as_ref(), &tasks, max_length);
     }
     std::io::stdout().write_all(summary.as_bytes())?;
     if problems.0.is_empty() {
         writeln!(std::io::stdout(), "no problems found")?;
     }
     Ok(problems.none()?)
+}
+
+/// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".
+fn words(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> String {
+    let as_seen = |word: &LabelWord| {
+        let seen: String = tokenizer.tokenize(word.word()).iter().map(|token| tokenizer.token(token.id)).collect();
+        if seen == word.word() { seen } else { format!("{} (as {seen})", word.word()) }
+    };
+    let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
+    rows.extend(
+        verbalizer.classes().iter().map(|class| vec![class.label.clone(), class.words.iter().map(as_seen).collect::<Vec<_>>().join(", ")]),
+    );
+    format!("{}\n\n{}\n", verbalizer.file(), render::table(&[Align::Left, Align::Left], &rows))
 }
 
 /// What the rows of a file are like.

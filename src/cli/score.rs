@@ -71,13 +71,6 @@ pub fn run(args: &Score) -> Result<()> {
         file.commit()?;
     }
     if !args.quiet {
-        if report.truncated_rows > 0 {
-            render::note(&format!(
-                "{} of {} rows were longer than {max_length} tokens and were cut",
-                render::count(report.truncated_rows),
-                render::count(report.rows)
-            ));
-        }
         anstream::stderr().write_all(render::report(&report).as_bytes())?;
     }
     Ok(())

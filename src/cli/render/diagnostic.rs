@@ -28,11 +28,6 @@ pub fn error(error: &anyhow::Error) {
     };
 }
 
-/// Prints a remark to stderr.
-pub fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{BLUE}note{BLUE:#}: {text}");
-}
-
 fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
     for (index, error) in errors.iter().take(MOST_SHOWN).enumerate() {
         if index > 0 {

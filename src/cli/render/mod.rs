@@ -5,7 +5,7 @@ mod progress;
 mod report;
 mod table;
 
-pub use diagnostic::{error, note};
+pub use diagnostic::error;
 pub use progress::Progress;
 pub use report::report;
 pub use table::{Align, table};

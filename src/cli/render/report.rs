@@ -24,7 +24,12 @@ pub fn report(report: &Report) -> String {
     );
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
-        let _ = writeln!(text, "cut to {} tokens: {} rows, {share} %", run.max_length, count(report.truncated_rows));
+        let _ = writeln!(
+            text,
+            "note: {} rows ({share} %) were longer than {} tokens and were cut",
+            count(report.truncated_rows),
+            run.max_length
+        );
     }
     if report.labelled == 0 {
         if report.rows > 0 {
