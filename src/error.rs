@@ -157,14 +157,22 @@ pub enum Kind {
     Unreadable { path: PathBuf, reason: String },
     #[error("cannot write {}: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String, pipe_closed: bool },
-    #[error("{} is not UTF-8 text (byte {offset})", path.display())]
-    TextNotUtf8 { path: PathBuf, offset: usize },
+    #[error("{} is not UTF-8 text: line {line}, column {column}", path.display())]
+    TextNotUtf8 { path: PathBuf, line: usize, column: usize },
 
     // JSON files.
+    #[error("{file} is empty")]
+    JsonEmpty { file: String },
     #[error("not valid JSON: {message}")]
     JsonSyntax { message: String },
     #[error("{message}")]
     JsonShape { message: String },
+    #[error("{key:?} is not a key here")]
+    JsonUnknownKey { key: String, allowed: Vec<String> },
+    #[error("the key {key:?} is missing")]
+    JsonMissingKey { key: String },
+    #[error("the key {key:?} stands here a second time")]
+    JsonSameKey { key: String },
     #[error("version {found} of this file format is not known")]
     JsonVersion { found: u64, known: u64 },
 
@@ -287,8 +295,11 @@ impl Kind {
             Unreadable { .. } => vec![],
             Unwritable { .. } => help("nothing was left half-written; check the folder, its permissions and the free space"),
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
-            JsonSyntax { .. } => vec![],
-            JsonShape { message } => shape_help(message),
+            JsonEmpty { .. } => help("it begins with { \"version\": 1, … }; the files that come with cloze are examples"),
+            JsonSyntax { .. } | JsonShape { .. } => vec![],
+            JsonUnknownKey { key, allowed } => allowed_and_nearest("keys", key, allowed),
+            JsonMissingKey { .. } => vec![],
+            JsonSameKey { .. } => help("keep one of them"),
             JsonVersion { known, .. } => {
                 vec![("allowed", format!("\"version\": {known}")), ("help", "a newer cloze may have written it; update cloze".into())]
             }
@@ -387,16 +398,4 @@ fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str
         .filter(|(score, _)| *score > 0.7)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, word)| word)
-}
-
-/// serde names an unknown key and the known ones in its message; the nearest known one is the likely cure.
-fn shape_help(message: &str) -> Vec<(&'static str, String)> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    match (message.starts_with("unknown field"), quoted.next()) {
-        (true, Some(written)) => {
-            let known: Vec<&str> = quoted.collect();
-            nearest(written, &known).map(|near| vec![("help", format!("did you mean {near}?"))]).unwrap_or_default()
-        }
-        _ => vec![],
-    }
 }

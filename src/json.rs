@@ -3,11 +3,13 @@
 //! serde alone loses places (a tagged enum reports the end of the object, `try_from` loses line and column), so raw types hold
 //! [`RawValue`]s, which are slices of the file; their position in it is the place.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Place, Result};
@@ -16,7 +18,11 @@ use crate::source::{Source, Span};
 /// Reads a whole text file as UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
-    String::from_utf8(bytes).map_err(|error| Kind::TextNotUtf8 { path: path.to_owned(), offset: error.utf8_error().valid_up_to() }.into())
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let at = Source::new("", valid.as_str()).line_column(valid.len());
+        Kind::TextNotUtf8 { path: path.to_owned(), line: at.line, column: at.column }.into()
+    })
 }
 
 /// A JSON value in its file.
@@ -40,8 +46,7 @@ pub struct Text {
 impl<'a> Node<'a> {
     /// The whole of a file.
     pub fn root(source: &'a Arc<Source>) -> Node<'a> {
-        // A byte order mark is no part of JSON, but editors put it there.
-        Node { source, raw: source.text().trim_start_matches('\u{feff}'), pointer: String::new() }
+        Node { source, raw: source.text(), pointer: String::new() }
     }
 
     /// The value of a key.
@@ -60,6 +65,15 @@ impl<'a> Node<'a> {
         serde_json::from_str(self.raw).map_err(|error| self.explain(&error))
     }
 
+    /// The value as a type that is an object in the file.
+    pub fn read_object<T: Deserialize<'a>>(&self) -> Result<T> {
+        // serde takes a list for a struct too, its elements for the fields.
+        if !self.is_object() {
+            self.read::<HashMap<String, IgnoredAny>>()?;
+        }
+        self.read()
+    }
+
     /// The value as a string that knows its place.
     pub fn text(&self) -> Result<Text> {
         Ok(Text { value: self.read()?, source: self.source.clone(), span: self.span(), pointer: self.pointer.clone() })
@@ -67,7 +81,7 @@ impl<'a> Node<'a> {
 
     /// Whether the value is an object, by its first letter: for values that may be either of two shapes.
     pub fn is_object(&self) -> bool {
-        self.raw.starts_with('{')
+        self.raw.trim_start().starts_with('{')
     }
 
     /// An error about this value.
@@ -82,7 +96,7 @@ impl<'a> Node<'a> {
             #[serde(borrow)]
             version: &'a RawValue,
         }
-        let versioned: Versioned = self.read()?;
+        let versioned: Versioned = self.read_object()?;
         let version = self.key("version", versioned.version);
         match version.read()? {
             found if found == known => Ok(()),
@@ -105,13 +119,61 @@ impl<'a> Node<'a> {
     }
 
     fn explain(&self, error: &serde_json::Error) -> Error {
+        if self.raw.trim().is_empty() {
+            return Kind::JsonEmpty { file: self.source.name().to_owned() }.into();
+        }
         // serde_json counts lines and columns within `raw`; the same count on a source of `raw` alone gives the offset.
-        let within = Source::new("", self.raw).offset_of(error.line(), error.column());
-        let whole = error.to_string();
-        let message = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(message, _)| message).to_owned();
+        let within = match error.is_eof() {
+            false => Source::new("", self.raw).offset_of(error.line(), error.column()),
+            // The last line is often empty: what stands last is more telling.
+            true => self.raw.trim_end().len(),
+        };
         let start = self.offset() + within;
-        let kind = if error.is_data() { Kind::JsonShape { message } } else { Kind::JsonSyntax { message } };
-        Error::new(kind).at(self.place(start..start + 1))
+        if !error.is_data() {
+            return Error::new(Kind::JsonSyntax { message: plain_message(error) }).at(self.place(start..start + 1));
+        }
+        let whole = error.to_string();
+        let mut names = whole.split('`').skip(1).step_by(2).map(str::to_owned);
+        let key = names.next().unwrap_or_default();
+        let at_key = |kind: Kind| {
+            // The place of such an error is the quote behind the key.
+            let quote = self.raw[..within].rfind('"').unwrap_or(within);
+            Error::new(kind).at(self.place(self.offset() + quote..start + 1))
+        };
+        match whole.split(' ').next() {
+            Some("unknown") => at_key(Kind::JsonUnknownKey { key, allowed: names.collect() }),
+            Some("duplicate") => at_key(Kind::JsonSameKey { key }),
+            Some("missing") => self.error(Kind::JsonMissingKey { key }),
+            _ => self.error(Kind::JsonShape { message: plain_message(error) }),
+        }
+    }
+}
+
+/// serde_json's message without its place, and in JSON's words for Rust's types.
+pub fn plain_message(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let message = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(message, _)| message);
+    if let Some(inside) = message.strip_prefix("EOF while parsing ") {
+        return format!("the text ends within {inside}");
+    }
+    if message.starts_with("control character") {
+        return "a line end, or another control character, within a string".to_owned();
+    }
+    match message.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected ")) {
+        Some((found, wanted)) => format!("expected {}, found {}", plain_type(wanted), plain_type(found)),
+        None => message.to_owned(),
+    }
+}
+
+fn plain_type(name: &str) -> String {
+    match name {
+        "u64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        "sequence" | "a sequence" => "a list".to_owned(),
+        "map" | "a map" => "an object".to_owned(),
+        _ if name.starts_with("string ") => format!("the {name}"),
+        // integer `7`, floating point `0.5`, boolean `true`
+        _ => name.split('`').nth(1).unwrap_or(name).to_owned(),
     }
 }
 

@@ -34,9 +34,13 @@ pub struct Excerpt<'a> {
 }
 
 impl Source {
-    /// A text under the name that messages will use.
+    /// A text under the name that messages will use. A byte order mark at its start is no part of it, as in editors.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
-        Arc::new(Source { name: name.into(), text: text.into() })
+        let mut text = text.into();
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        Arc::new(Source { name: name.into(), text })
     }
 
     /// The name, usually a path.

@@ -115,7 +115,7 @@ impl Template {
         let source = Source::new(file, text);
         let root = Node::root(&source);
         root.check_version(VERSION)?;
-        let raw: RawTemplate = root.read()?;
+        let raw: RawTemplate = root.read_object()?;
         let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
         Template::checked(name, about, root.key("pattern", raw.pattern).text()?)
     }

@@ -120,7 +120,7 @@ impl Verbalizer {
         let source = Source::new(file, text);
         let root = Node::root(&source);
         root.check_version(VERSION)?;
-        let raw: RawVerbalizer = root.read()?;
+        let raw: RawVerbalizer = root.read_object()?;
         let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
         let aggregate = raw.aggregate.map_or(Ok(Aggregate::default()), |value| read_aggregate(&root.key("aggregate", value)))?;
         let classes = read_classes(&root.key("classes", raw.classes))?;
@@ -176,7 +176,7 @@ fn read_classes(list: &Node<'_>) -> Result<Vec<Class>> {
     let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
         let node = list.element(index, value);
-        let raw: RawClass = node.read()?;
+        let raw: RawClass = node.read_object()?;
         let label = node.key("label", raw.label).text()?;
         if label.value.is_empty() {
             return Err(label.whole_error(Kind::VerbalizerEmptyLabel));
