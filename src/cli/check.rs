@@ -25,7 +25,7 @@ const MOST_ROW_PROBLEMS: usize = 1000;
 /// Runs the command.
 pub fn run(args: &Check) -> Result<()> {
     let mut problems = Problems(Vec::new());
-    let templates = problems.keep(setup::read_templates(&args.template)).unwrap_or_default();
+    let templates = setup::read_templates(&args.template, &mut problems);
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
     let folder = problems.keep(setup::open_model(&args.limits));
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
@@ -38,7 +38,7 @@ pub fn run(args: &Check) -> Result<()> {
     if let Some(path) = &args.data
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
     {
-        let tasks = problems.keep(setup::check_tasks(templates, rows.columns())).unwrap_or_default();
+        let tasks = setup::check_tasks(templates, rows.columns(), &mut problems);
         let model = folder.as_ref().zip(max_length);
         let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
         summary += &census.summary(verbalizer.as_ref(), &tasks, max_length);

@@ -72,39 +72,32 @@ pub struct Ready {
 pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Model) -> Result<Ready, Problems> {
     let mut problems = Problems(Vec::new());
     let device = problems.keep(device(model.device));
-    let templates = problems.keep(read_templates(templates));
+    let templates = read_templates(templates, &mut problems);
     let verbalizer = problems.keep(Verbalizer::read(verbalizer));
     let rows = problems.keep(open_rows(&data.data, &data.reading));
     let folder = problems.keep(open_model(&model.limits));
-    let tasks = match (templates, &rows) {
-        (Some(templates), Some(rows)) => problems.keep(check_tasks(templates, rows.columns())),
-        _ => None,
-    };
+    let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     let words = match (&verbalizer, &folder) {
         (Some(verbalizer), Some(folder)) => problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device.unwrap_or(Device::Cpu))),
         _ => None,
     };
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
-        (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) => {
+        (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
             Ok(Ready { verbalizer, tasks, rows, folder, words, max_length, device })
         }
         _ => Err(problems),
     }
 }
 
-/// Reads all templates, and tells the problems of all.
-pub fn read_templates(paths: &[PathBuf]) -> Result<Vec<Template>, Problems> {
-    let mut problems = Problems(Vec::new());
-    let templates = paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect();
-    problems.none().map(|()| templates)
+/// The templates that can be read.
+pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Template> {
+    paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
 }
 
-/// Checks all templates against the columns, and tells the problems of all.
-pub fn check_tasks(templates: Vec<Template>, columns: &Columns) -> Result<Vec<Task>, Problems> {
-    let mut problems = Problems(Vec::new());
-    let tasks = templates.into_iter().filter_map(|template| problems.keep(Task::check(template, columns))).collect();
-    problems.none().map(|()| tasks)
+/// The templates whose fields are columns.
+pub fn check_tasks(templates: Vec<Template>, columns: &Columns, problems: &mut Problems) -> Vec<Task> {
+    templates.into_iter().filter_map(|template| problems.keep(Task::check(template, columns))).collect()
 }
 
 /// The input that a path means.
