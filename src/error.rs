@@ -232,7 +232,7 @@ pub enum Kind {
     DataEmpty { data: String },
     #[error("two columns are named {column:?}")]
     DataSameColumn { column: String },
-    #[error("this record has {found} fields, the header has {wanted}")]
+    #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
     DataRagged { found: usize, wanted: usize },
     #[error("column {column:?} is not UTF-8 text")]
     DataNotUtf8 { column: String },
@@ -293,7 +293,7 @@ impl Kind {
             FileMissing { .. } => help("check the spelling and the folder you are in"),
             FolderForFile { .. } => help("name a file in it"),
             Unreadable { .. } => vec![],
-            Unwritable { .. } => help("nothing was left half-written; check the folder, its permissions and the free space"),
+            Unwritable { .. } => help("check the folder, its permissions and the free space"),
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
             JsonEmpty { .. } => help("it begins with { \"version\": 1, … }; the files that come with cloze are examples"),
             JsonSyntax { .. } | JsonShape { .. } => vec![],
@@ -329,7 +329,7 @@ impl Kind {
             WordsSameToken { .. } => help("take one of them out"),
             DataEmpty { .. } => help("the first line names the columns"),
             DataSameColumn { .. } => help("rename one of them"),
-            DataRagged { .. } => help("quote fields that contain the separator, and double the quotes inside"),
+            DataRagged { .. } => help("put fields that contain the separator in quotes, double the quotes inside, and close each"),
             DataNotUtf8 { .. } => help("save the file as UTF-8"),
             DataUtf16 { .. } => help("save it as UTF-8"),
             DataUnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),

@@ -1,7 +1,6 @@
 //! `cloze check`: everything that could go wrong, all of it at once, before any weight is loaded.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use anyhow::Result;
 use cloze::data::{Columns, Rows};
@@ -21,6 +20,10 @@ use super::setup::{self, Problems};
 
 /// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the memory.
 const MOST_ROW_PROBLEMS: usize = 1000;
+
+/// So many labels are shown, and so much of each: with the wrong label column, each row's whole text is one.
+const MOST_LABELS: usize = 50;
+const MOST_LABEL_COLUMNS: usize = 40;
 
 /// Runs the command.
 pub fn run(args: &Check) -> Result<()> {
@@ -43,10 +46,10 @@ pub fn run(args: &Check) -> Result<()> {
         let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
         summary += &census.summary(verbalizer.as_ref(), &tasks, max_length);
     }
-    std::io::stdout().write_all(summary.as_bytes())?;
     if problems.0.is_empty() {
-        writeln!(std::io::stdout(), "no problems found")?;
+        summary.push_str("no problems found\n");
     }
+    render::print(&summary)?;
     Ok(problems.none()?)
 }
 
@@ -136,7 +139,7 @@ impl Census {
     }
 
     fn summary(&self, verbalizer: Option<&Verbalizer>, tasks: &[Task], max_length: Option<usize>) -> String {
-        let mut text = format!("{}: {} rows\n\n", self.columns.data(), render::count(self.rows));
+        let mut text = format!("{}: {}\n\n", self.columns.data(), render::counted(self.rows, "row"));
         let mut rows = vec![vec!["column".to_owned(), "empty".to_owned(), String::new()]];
         for (name, empty) in self.columns.names().iter().zip(&self.empty) {
             let role = if self.columns.label() == Some(name) { "the label" } else { "" };
@@ -145,9 +148,13 @@ impl Census {
         text.push_str(&render::table(&[Align::Left, Align::Right, Align::Left], &rows));
         if !self.labels.is_empty() {
             let mut rows = vec![vec!["label".to_owned(), "rows".to_owned(), String::new()]];
-            for (label, count) in &self.labels {
+            for (label, count) in self.labels.iter().take(MOST_LABELS) {
                 let unknown = verbalizer.is_some_and(|verbalizer| verbalizer.class_of(label).is_none());
-                rows.push(vec![label.clone(), render::count(*count), if unknown { "not a class" } else { "" }.to_owned()]);
+                let remark = if unknown { "not a class" } else { "" };
+                rows.push(vec![render::start_of(label, MOST_LABEL_COLUMNS), render::count(*count), remark.to_owned()]);
+            }
+            if self.labels.len() > MOST_LABELS {
+                rows.push(vec![format!("… {} in all", render::counted(self.labels.len() as u64, "label"))]);
             }
             for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|label| !self.labels.contains_key(*label)) {
                 rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);

@@ -7,7 +7,7 @@ mod render;
 mod score;
 mod setup;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -38,7 +38,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "cloze", &mut script);
-            Ok(io::stdout().write_all(&script)?)
+            Ok(render::print(&String::from_utf8(script)?)?)
         }
     }
 }

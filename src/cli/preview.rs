@@ -1,7 +1,6 @@
 //! `cloze preview`: how rows look to the model.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::Result;
 use cloze::data::Example;
@@ -37,14 +36,14 @@ pub fn run(args: &Preview) -> Result<()> {
             let _ = writeln!(text, "  text    {}", wrapped(&prompt.segments));
             inputs(&mut text, model.tokenizer(), task, &features, &cuts);
             scores(&mut text, &model, &verbalizer, &words, &features);
-            std::io::stdout().write_all(text.as_bytes())?;
+            render::print(&text)?;
         }
     }
     Ok(())
 }
 
 fn heading(example: &Example, task: &Task) -> String {
-    let label = example.label.as_ref().map(|label| format!(", labelled {label}")).unwrap_or_default();
+    let label = example.label.as_ref().map(|label| format!(", labelled {}", render::printable(label))).unwrap_or_default();
     format!("row {}{label}, pattern {}\n", example.record, task.template().name())
 }
 
@@ -53,7 +52,7 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
     let segment = |parts: &Vec<Part<'_>>| {
         let text = |part: &Part<'_>| match part {
             Part::Text(text) => (*text).to_owned(),
-            Part::Field { text, .. } => text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
+            Part::Field { text, .. } => render::printable(text),
             Part::Mask => "{mask}".to_owned(),
         };
         parts.iter().map(text).collect::<String>()
@@ -67,7 +66,7 @@ fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Feat
     let _ = writeln!(text, "  {} tokens, the mask at {} (from 0)", features.ids.len(), features.mask);
     for cut in cuts {
         let column = task.template().columns().nth(cut.field).unwrap_or_default();
-        let _ = writeln!(text, "  cut     {} tokens of {column}: {}", cut.ids.len(), tokens(&cut.ids));
+        let _ = writeln!(text, "  cut     {} of {column}: {}", render::counted(cut.ids.len() as u64, "token"), tokens(&cut.ids));
     }
 }
 

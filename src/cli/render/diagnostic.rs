@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use cloze::error::{Error, Place};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::text::{end_of, printable, start_of, without_middle};
 use crate::cli::setup::Problems;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -16,6 +17,8 @@ const BOLD: Style = Style::new().bold();
 const MOST_SHOWN: usize = 20;
 /// At most so many columns of a line are shown on either side of what is meant.
 const MOST_CONTEXT: usize = 60;
+/// At most so many columns of a message: it may quote a whole field.
+const MOST_MESSAGE: usize = 600;
 
 /// Prints any error to stderr, each of several.
 pub fn error(error: &anyhow::Error) {
@@ -43,11 +46,11 @@ fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
 }
 
 fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
-    writeln!(out, "{RED}error{RED:#}{BOLD}: {}{BOLD:#}", printable(&error.kind().to_string()))?;
+    writeln!(out, "{RED}error{RED:#}{BOLD}: {}{BOLD:#}", message(&error.kind().to_string()))?;
     match error.place() {
         Place::Nowhere => {}
         Place::Row { file, line, record, column } => {
-            let column = column.as_ref().map(|column| format!(", column {}", printable(column))).unwrap_or_default();
+            let column = column.as_ref().map(|column| format!(", column {}", message(column))).unwrap_or_default();
             // Record 0 is the header.
             let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
             writeln!(out, "  {BLUE}┌─{BLUE:#} {file}:{line}  {record}{column}")?;
@@ -57,9 +60,9 @@ fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
             let pointer = if pointer.is_empty() { String::new() } else { format!("  {pointer}") };
             writeln!(out, "  {BLUE}┌─{BLUE:#} {}:{}:{}{pointer}", source.name(), at.line, at.column)?;
             let excerpt = source.excerpt(span);
-            let before = printable(&last_columns(excerpt.before.trim_start()));
-            let marked = printable(&first_columns(excerpt.marked));
-            let after = printable(&first_columns(excerpt.after));
+            let before = printable(&end_of(excerpt.before.trim_start(), MOST_CONTEXT));
+            let marked = printable(&start_of(excerpt.marked, MOST_CONTEXT));
+            let after = printable(&start_of(excerpt.after, MOST_CONTEXT));
             writeln!(out, "  {BLUE}│{BLUE:#}  {before}{marked}{after}")?;
             let indent = " ".repeat(before.width());
             let carets = "^".repeat(marked.width().max(1));
@@ -67,32 +70,11 @@ fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
         }
     }
     for (label, text) in error.kind().notes() {
-        writeln!(out, "  {BLUE}={BLUE:#} {label}: {}", printable(&text))?;
+        writeln!(out, "  {BLUE}={BLUE:#} {label}: {}", message(&text))?;
     }
     Ok(())
 }
 
-fn first_columns(text: &str) -> String {
-    let mut kept: String = text.chars().take(MOST_CONTEXT).collect();
-    if kept.len() < text.len() {
-        kept.push('…');
-    }
-    kept
-}
-
-fn last_columns(text: &str) -> String {
-    let skipped = text.chars().count().saturating_sub(MOST_CONTEXT);
-    let kept: String = text.chars().skip(skipped).collect();
-    if skipped > 0 { format!("…{kept}") } else { kept }
-}
-
-/// A user's text must not steer the terminal: control characters are shown, not sent.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|letter| match letter {
-            '\t' => ' ',
-            control if control.is_control() => '\u{fffd}',
-            letter => letter,
-        })
-        .collect()
+fn message(text: &str) -> String {
+    printable(&without_middle(text, MOST_MESSAGE))
 }

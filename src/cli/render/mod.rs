@@ -4,11 +4,28 @@ mod diagnostic;
 mod progress;
 mod report;
 mod table;
+mod text;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use cloze::Error;
 
 pub use diagnostic::error;
 pub use progress::Progress;
 pub use report::report;
 pub use table::{Align, table};
+pub use text::{printable, start_of};
+
+/// Prints to standard output.
+pub fn print(text: &str) -> Result<(), Error> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::writing(Path::new("standard output"), &error))
+}
+
+/// "1 row", "1,234 rows".
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
 
 /// A count with thin groups: 1234567 as 1,234,567.
 pub fn count(number: u64) -> String {

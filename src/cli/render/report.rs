@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use cloze::report::{Evaluation, Report};
 
-use super::count;
 use super::table::{Align, table};
+use super::{count, counted};
 
 /// The whole report as text.
 pub fn report(report: &Report) -> String {
@@ -14,22 +14,18 @@ pub fn report(report: &Report) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{}: {} rows in {:.1} s, {:.0} rows/s ({}, {} threads)",
+        "{}: {} in {:.1} s, {:.0} rows/s ({}, {})",
         run.data,
-        count(report.rows),
+        counted(report.rows, "row"),
         report.seconds,
         report.rows_per_second,
         run.engine,
-        run.threads
+        counted(run.threads as u64, "thread")
     );
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
-        let _ = writeln!(
-            text,
-            "note: {} rows ({share} %) were longer than {} tokens and were cut",
-            count(report.truncated_rows),
-            run.max_length
-        );
+        let rows = counted(report.truncated_rows, "row");
+        let _ = writeln!(text, "note: {rows} ({share} %) longer than {} tokens, and cut", run.max_length);
     }
     if report.labelled == 0 {
         if report.rows > 0 {
@@ -40,7 +36,7 @@ pub fn report(report: &Report) -> String {
         return text;
     }
     if report.labelled < report.rows {
-        let _ = writeln!(text, "without a label, and not evaluated: {} rows", count(report.rows - report.labelled));
+        let _ = writeln!(text, "without a label, and not evaluated: {}", counted(report.rows - report.labelled, "row"));
     }
     patterns(&mut text, report);
     if let Some(evaluation) = &report.evaluation {
