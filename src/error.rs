@@ -228,14 +228,14 @@ pub enum Kind {
     WordsSameToken { first_word: String, first: String, second_word: String, second: String, token: String },
 
     // Data.
-    #[error("{data} is empty: not even a header")]
+    #[error("{data} is empty: nothing names the columns")]
     DataEmpty { data: String },
     #[error("two columns are named {column:?}")]
     DataSameColumn { column: String },
     #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
     DataRagged { found: usize, wanted: usize },
-    #[error("column {column:?} is not UTF-8 text")]
-    DataNotUtf8 { column: String },
+    #[error("{what} is not UTF-8 text")]
+    DataNotUtf8 { what: String },
     #[error("{data} is UTF-16 text, not UTF-8")]
     DataUtf16 { data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
@@ -327,7 +327,9 @@ impl Kind {
             WordSplits { .. } => help("use a word that the vocabulary has whole; words of several tokens are not in this version"),
             WordUnknown { .. } => help("use a word that the vocabulary has whole"),
             WordsSameToken { .. } => help("take one of them out"),
-            DataEmpty { .. } => help("the first line names the columns"),
+            DataEmpty { .. } => {
+                help("CSV and TSV begin with a line of column names; in JSON Lines the first object's keys are the columns")
+            }
             DataSameColumn { .. } => help("rename one of them"),
             DataRagged { .. } => help("put fields that contain the separator in quotes, double the quotes inside, and close each"),
             DataNotUtf8 { .. } => help("save the file as UTF-8"),

@@ -32,7 +32,7 @@ impl Reader {
             .enumerate()
             .map(|(index, field)| match std::str::from_utf8(field) {
                 Ok(name) => Ok(name.trim().to_owned()),
-                Err(_) => Err(Error::new(Kind::DataNotUtf8 { column: format!("number {}", index + 1) }).at(at_header(None))),
+                Err(_) => Err(Error::new(Kind::DataNotUtf8 { what: format!("the name of column {}", index + 1) }).at(at_header(None))),
             })
             .collect::<Result<Vec<String>>>()?;
         let columns = Columns::check(name, names, label_column).map_err(|error| error.at(at_header(None)))?;
@@ -68,7 +68,7 @@ impl Reader {
             .zip(columns.names())
             .map(|(field, column)| match std::str::from_utf8(field) {
                 Ok(text) => Ok(text.to_owned()),
-                Err(_) => Err(Error::new(Kind::DataNotUtf8 { column: column.clone() }).at(at(Some(column)))),
+                Err(_) => Err(Error::new(Kind::DataNotUtf8 { what: format!("column {column:?}") }).at(at(Some(column)))),
             })
             .collect::<Result<Vec<String>>>()?;
         Ok(columns.example(self.count, line, fields))

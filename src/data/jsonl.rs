@@ -1,11 +1,16 @@
 //! JSON Lines: one object a line, its keys the columns.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::{Columns, Example, stream_error};
 use crate::error::{Error, Kind, Place, Result};
+use crate::json::plain_message;
 
 pub(super) struct Reader {
     lines: BufReader<Box<dyn Read + Send>>,
@@ -53,11 +58,7 @@ impl Reader {
                 continue;
             }
             self.count += 1;
-            return Some(serde_json::from_slice(text).map_err(|error| {
-                let whole = error.to_string();
-                let message = whole.replace(" at line 1 column", ", column");
-                Error::new(Kind::DataNotObject { message }).at(self.place(name, None))
-            }));
+            return Some(object(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
         }
     }
 
@@ -85,5 +86,45 @@ impl Reader {
 
     fn place(&self, name: &str, column: Option<&str>) -> Place {
         Place::Row { file: name.to_owned(), line: self.line, record: self.count, column: column.map(str::to_owned) }
+    }
+}
+
+/// A line as an object.
+fn object(line: &[u8]) -> Result<Map<String, Value>, Kind> {
+    let text = std::str::from_utf8(line).map_err(|_| Kind::DataNotUtf8 { what: "this line".to_owned() })?;
+    match serde_json::from_str(text.trim_end()) {
+        Ok(Row(object)) => Ok(object),
+        Err(error) if error.is_data() => Err(Kind::DataNotObject { message: plain_message(&error) }),
+        Err(error) => Err(Kind::DataNotObject { message: format!("{}, column {}", plain_message(&error), error.column()) }),
+    }
+}
+
+/// An object in which no key stands twice: serde_json's own would keep the last.
+struct Row(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        deserializer.deserialize_map(RowVisitor)
+    }
+}
+
+struct RowVisitor;
+
+impl<'de> Visitor<'de> for RowVisitor {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Row, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+            match object.entry(key) {
+                Entry::Vacant(vacant) => vacant.insert(value),
+                Entry::Occupied(occupied) => return Err(A::Error::custom(format!("key {:?} stands twice", occupied.key()))),
+            };
+        }
+        Ok(Row(object))
     }
 }
