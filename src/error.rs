@@ -256,6 +256,8 @@ pub enum Kind {
     // Models.
     #[error("there is no model folder {}", path.display())]
     ModelMissing { path: PathBuf },
+    #[error("{} is a file, not a model folder", path.display())]
+    FileForModel { path: PathBuf },
     #[error("the model folder {} has no {wanted}", path.display())]
     ModelFileMissing { path: PathBuf, wanted: &'static str },
     #[error("{}: {message}", path.display())]
@@ -272,6 +274,8 @@ pub enum Kind {
     VocabularyMisfit { path: PathBuf, vocabulary: usize, embedding: i64 },
     #[error("cannot fetch {name:?} from the hub: {reason}")]
     HubUnreachable { name: String, reason: String },
+    #[error("{name:?} is not a name on the hub")]
+    HubName { name: String },
     #[error("--device cuda: this libtorch has no CUDA, or the machine no GPU")]
     NoCuda,
 
@@ -345,15 +349,21 @@ impl Kind {
                 vec![("allowed", ".csv, .tsv, .jsonl".into()), ("help", "say it with --format csv, tsv or jsonl".into())]
             }
             OutputSameColumn { .. } => help("rename it in the input, or leave out --keep-columns"),
-            ModelMissing { .. } => help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME"),
+            ModelMissing { .. } | FileForModel { .. } => {
+                help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
+            }
             ModelFileMissing { wanted, .. } => vec![(
                 "help",
                 format!("a model folder has config.json, vocab.txt or tokenizer.json, and weights; without {wanted} it cannot be used"),
             )],
             ModelConfig { .. } | ModelTokenizer { .. } => vec![],
             WeightsUnreadable { .. } => help("copy or download the file again"),
-            WeightsMisfit { tensors, .. } => tensors.iter().map(|tensor| ("tensor", tensor_line(tensor))).collect(),
-            WeightsNotFinite { tensors, .. } => vec![("tensors", tensors.join(", "))],
+            WeightsMisfit { tensors, .. } => {
+                let more = tensors.len().saturating_sub(MOST_LISTED);
+                let listed = tensors.iter().take(MOST_LISTED).map(|tensor| ("tensor", tensor_line(tensor)));
+                listed.chain((more > 0).then(|| ("tensors", format!("… and {more} more")))).collect()
+            }
+            WeightsNotFinite { tensors, .. } => vec![("tensors", listed(tensors)), ("help", "copy or download the weights again".into())],
             VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
             HubUnreachable { name, .. } => vec![(
                 "help",
@@ -361,6 +371,10 @@ impl Kind {
                     "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of {name} in a folder by hand and give --model that folder"
                 ),
             )],
+            HubName { .. } => vec![
+                ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
+                ("help", "a folder is named without hub:".into()),
+            ],
             NoCuda => help("leave --device out to use the CPU"),
             PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
@@ -378,16 +392,22 @@ fn tensor_line(tensor: &TensorProblem) -> String {
 
 /// What was allowed, and the nearest of it to what was written, if one is near.
 fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, allowed: &[S]) -> Vec<(&'static str, String)> {
-    const MOST_LISTED: usize = 20;
-    let mut listed: Vec<&str> = allowed.iter().map(AsRef::as_ref).take(MOST_LISTED).collect();
-    if allowed.len() > MOST_LISTED {
-        listed.push("…");
-    }
-    let mut notes = vec![(what, listed.join(", "))];
+    let mut notes = vec![(what, listed(allowed))];
     if let Some(near) = nearest(written, allowed) {
         notes.push(("help", format!("did you mean {near}?")));
     }
     notes
+}
+
+/// Of a list in a message, so many are shown.
+const MOST_LISTED: usize = 20;
+
+fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let mut shown: Vec<&str> = names.iter().map(AsRef::as_ref).take(MOST_LISTED).collect();
+    if names.len() > MOST_LISTED {
+        shown.push("…");
+    }
+    shown.join(", ")
 }
 
 /// The allowed word that a typing mistake most likely meant. 0.7 of Jaro-Winkler similarity lets "titel" find "title" and keeps "body" from finding "label".

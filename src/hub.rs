@@ -28,8 +28,8 @@ fn fetch(name: &str) -> Result<PathBuf> {
     let plain = name.split('/').all(|part| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) && !part.starts_with('.')
     });
-    if !plain {
-        return Err(unreachable("a name is letters, digits, \".\", \"_\" and \"-\", with one \"/\" between owner and model".into()));
+    if !plain || name.split('/').count() > 2 {
+        return Err(Kind::HubName { name: name.to_owned() }.into());
     }
     let mut folder = PathBuf::new();
     for choices in NEEDED {
@@ -45,7 +45,7 @@ fn fetch(name: &str) -> Result<PathBuf> {
                     failure = None;
                     break;
                 }
-                Err(error) => failure = Some(error.to_string()),
+                Err(error) => failure = Some(error.to_string().trim_start_matches("Endpoint not available error: ").to_owned()),
             }
         }
         if let (Some(reason), false) = (failure, choices.contains(&"")) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
@@ -134,6 +134,9 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         }
         let index: Index = serde_json::from_str(&json::read_text(&path)?).map_err(|error| unreadable(&path, error.to_string()))?;
         let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+        if let Some(missing) = shards.iter().find(|shard| !folder.join(shard).exists()) {
+            return Err(unreadable(&path, format!("it names {missing}, which is not in the folder")));
+        }
         return Ok(shards.into_iter().map(|shard| folder.join(shard)).collect());
     }
     Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }.into())
@@ -158,7 +161,7 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
         return Ok(());
     }
     let bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(path, error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(path, plain_reason(&bytes, &error)))?;
     for (name, view) in file.iter() {
         let uniform = uniform_name(name);
         if !wanted.contains_key(&uniform) {
@@ -177,6 +180,19 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
         tensors.insert(uniform, tensor.to_kind(Type::Float));
     }
     Ok(())
+}
+
+/// The crate names its errors by their Rust names only; two of them have a cause that users can mend.
+fn plain_reason(bytes: &[u8], error: &SafeTensorError) -> String {
+    if bytes.starts_with(b"version https://git-lfs") {
+        return "it is a pointer of Git LFS, not the file itself (git lfs pull fetches that)".to_owned();
+    }
+    match error {
+        SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength | SafeTensorError::MetadataIncompleteBuffer => {
+            "its length is not what its first bytes say; it may have been cut short".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// libtorch's messages end in a stack trace.

@@ -49,6 +49,9 @@ enum Engine {
 impl ModelFolder {
     /// Reads configuration and tokenizer, and checks that they fit each other.
     pub fn open(path: &Path) -> Result<ModelFolder> {
+        if path.is_file() {
+            return Err(Kind::FileForModel { path: path.to_owned() }.into());
+        }
         if !path.is_dir() {
             return Err(Kind::ModelMissing { path: path.to_owned() }.into());
         }
