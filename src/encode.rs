@@ -1,7 +1,7 @@
 //! A prompt as ids: tokenised, cut to length, with the mask's position carried along.
 
 use crate::error::{Error, Kind, Result};
-use crate::template::{Part, Prompt};
+use crate::template::{Part, Prompt, Template};
 use crate::tokenizer::{Token, Tokenizer};
 
 /// A prompt as the model takes it.
@@ -42,6 +42,17 @@ pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> 
     encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
 }
 
+/// Refuses a pattern that is too long by itself, whatever a row has.
+pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
+    match encode(&template.wrap(|_| ""), tokenizer, max_length) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.kind() {
+            &Kind::PromptTooLong { fixed, limit, .. } => template.error(Kind::PatternTooLong { fixed, limit }),
+            _ => error,
+        }),
+    }
+}
+
 /// As [`encode`], and what truncation took out.
 pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<(Features, Vec<Cut>)> {
     let special = tokenizer.special();
@@ -59,7 +70,7 @@ pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: 
         slots.push(Slot { id: special.sep, field: None });
         segment_ends.push(slots.len());
     }
-    let quotas = quotas(&slots, max_length)?;
+    let quotas = quotas(prompt.pattern, &slots, max_length)?;
     let mut features = Features { ids: Vec::with_capacity(slots.len().min(max_length)), second_segment: 0, mask: 0, removed: 0 };
     let mut cuts: Vec<Cut> = (0..quotas.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
     let mut taken = vec![0; quotas.len()];
@@ -111,7 +122,7 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
 }
 
 /// How many tokens each field may keep.
-fn quotas(slots: &[Slot], max_length: usize) -> Result<Vec<usize>> {
+fn quotas(pattern: &str, slots: &[Slot], max_length: usize) -> Result<Vec<usize>> {
     let fields = slots.iter().filter_map(|slot| slot.field).max().map_or(0, |most| most + 1);
     let mut lengths = vec![0; fields];
     for field in slots.iter().filter_map(|slot| slot.field) {
@@ -119,7 +130,7 @@ fn quotas(slots: &[Slot], max_length: usize) -> Result<Vec<usize>> {
     }
     let fixed = slots.len() - lengths.iter().sum::<usize>();
     if fixed > max_length {
-        return Err(Error::new(Kind::PromptTooLong { fixed, limit: max_length }));
+        return Err(Error::new(Kind::PromptTooLong { pattern: pattern.to_owned(), fixed, limit: max_length }));
     }
     let mut excess = slots.len().saturating_sub(max_length);
     while excess > 0 {

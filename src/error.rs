@@ -252,6 +252,10 @@ pub enum Kind {
     DataFormatUnknown { data: String },
     #[error("the input column {column:?} would stand twice in the output")]
     OutputSameColumn { column: String },
+    #[error("{} would be written over, and it is read here too", path.display())]
+    OutputIsInput { path: PathBuf },
+    #[error("rows and report would both be written to {}", path.display())]
+    OutputTwice { path: PathBuf },
 
     // Models.
     #[error("there is no model folder {}", path.display())]
@@ -280,8 +284,10 @@ pub enum Kind {
     NoCuda,
 
     // Encoding.
-    #[error("the pattern and the fields that may not be shortened take {fixed} tokens, the limit is {limit}")]
-    PromptTooLong { fixed: usize, limit: usize },
+    #[error("the pattern's own words take {fixed} tokens, the limit is {limit}")]
+    PatternTooLong { fixed: usize, limit: usize },
+    #[error("pattern {pattern} and the fields that it may not shorten take {fixed} tokens, the limit is {limit}")]
+    PromptTooLong { pattern: String, fixed: usize, limit: usize },
     #[error("a maximum length of {found} is outside of what the model takes")]
     MaxLengthOutOfRange { found: usize, most: usize },
     #[error("the scores of this row are not finite numbers")]
@@ -349,6 +355,7 @@ impl Kind {
                 vec![("allowed", ".csv, .tsv, .jsonl".into()), ("help", "say it with --format csv, tsv or jsonl".into())]
             }
             OutputSameColumn { .. } => help("rename it in the input, or leave out --keep-columns"),
+            OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             ModelMissing { .. } | FileForModel { .. } => {
                 help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
             }
@@ -376,6 +383,7 @@ impl Kind {
                 ("help", "a folder is named without hub:".into()),
             ],
             NoCuda => help("leave --device out to use the CPU"),
+            PatternTooLong { .. } => help("shorten the pattern, or raise --max-length"),
             PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
             ScoreNotFinite => help("the weights are damaged, or overflow"),

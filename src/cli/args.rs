@@ -61,7 +61,7 @@ pub struct Score {
     pub data: Data,
     #[command(flatten)]
     pub model: Model,
-    /// Where to write the rows, as CSV [default: standard output]
+    /// Where to write the rows, as CSV; - for standard output, as without it
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Where to write the report, as JSON

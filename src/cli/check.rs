@@ -32,6 +32,8 @@ pub fn run(args: &Check) -> Result<()> {
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
     let folder = problems.keep(setup::open_model(&args.limits));
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
+    let model = folder.as_ref().zip(max_length);
+    let templates = setup::short_enough(templates, model, &mut problems);
     let mut summary = String::new();
     if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
         && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()
@@ -42,7 +44,6 @@ pub fn run(args: &Check) -> Result<()> {
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
     {
         let tasks = setup::check_tasks(templates, rows.columns(), &mut problems);
-        let model = folder.as_ref().zip(max_length);
         let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
         summary += &census.summary(verbalizer.as_ref(), &tasks, max_length);
     }

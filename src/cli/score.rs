@@ -25,9 +25,11 @@ pub fn run(args: &Score) -> Result<()> {
         setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
-    let mut output = Output::create(args.out.as_deref(), labels.clone(), &columns, args.keep_columns)?;
     // Opened before the work, so that a report that cannot be written costs no one an hour.
+    let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
+    check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let mut output = Output::create(out, labels.clone(), &columns, args.keep_columns)?;
     let model = setup::load_model(folder, &args.model, device)?;
     let scorer = Scorer { model: &model, tasks: &tasks, words: &words, max_length, batch_tokens: args.model.batch_tokens as usize };
 
@@ -74,6 +76,23 @@ pub fn run(args: &Score) -> Result<()> {
         anstream::stderr().write_all(render::report(&report).as_bytes())?;
     }
     Ok(())
+}
+
+/// Refuses to write over what is read, and to write rows and report to one file.
+fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
+    let same = |left: &Path, right: &Path| {
+        left == right || left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
+    };
+    // Devices take whatever comes: both may go to /dev/null.
+    let files = || [out, args.report.as_deref()].into_iter().flatten().filter(|path| path.is_file() || !path.exists());
+    let inputs = || args.template.iter().chain([&args.verbalizer, &args.data.data]);
+    if let Some(path) = files().find(|path| inputs().any(|input| same(path, input))) {
+        return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
+    }
+    match files().collect::<Vec<_>>()[..] {
+        [out, report] if same(out, report) => Err(Kind::OutputTwice { path: out.to_owned() }.into()),
+        _ => Ok(()),
+    }
 }
 
 /// The next rows, up to a chunk.

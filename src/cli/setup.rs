@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cloze::data::{Columns, Input, Rows};
+use cloze::encode::check_length;
 use cloze::error::{Error, Kind, Result};
 use cloze::hub;
 use cloze::label_words::LabelWords;
@@ -76,12 +77,13 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Mode
     let verbalizer = problems.keep(Verbalizer::read(verbalizer));
     let rows = problems.keep(open_rows(&data.data, &data.reading));
     let folder = problems.keep(open_model(&model.limits));
-    let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     let words = match (&verbalizer, &folder) {
         (Some(verbalizer), Some(folder)) => problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device.unwrap_or(Device::Cpu))),
         _ => None,
     };
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
+    let templates = short_enough(templates, folder.as_ref().zip(max_length), &mut problems);
+    let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
         (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
             Ok(Ready { verbalizer, tasks, rows, folder, words, max_length, device })
@@ -93,6 +95,12 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Mode
 /// The templates that can be read.
 pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Template> {
     paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
+}
+
+/// The templates that leave room for a row.
+pub fn short_enough(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> Vec<Template> {
+    let Some((folder, max_length)) = model else { return templates };
+    templates.into_iter().filter(|template| problems.keep(check_length(template, &folder.tokenizer, max_length)).is_some()).collect()
 }
 
 /// The templates whose fields are columns.

@@ -174,6 +174,11 @@ impl Template {
         })
     }
 
+    /// An error about the whole pattern.
+    pub fn error(&self, kind: Kind) -> crate::error::Error {
+        self.pattern.whole_error(kind)
+    }
+
     /// An error about one of the pattern's fields.
     pub fn field_error(&self, field: &Field, kind: Kind) -> crate::error::Error {
         self.pattern.error(field.span.clone(), kind)
@@ -201,13 +206,15 @@ impl Template {
                 segment.push(part);
             }
         }
-        Prompt { segments }
+        Prompt { pattern: &self.name, segments }
     }
 }
 
 /// A pattern with a row's values in it: pieces of text, not yet ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt<'a> {
+    /// The template's name.
+    pub pattern: &'a str,
     /// One segment, or two if the pattern has a `{sep}`.
     pub segments: Vec<Vec<Part<'a>>>,
 }
