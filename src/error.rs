@@ -173,6 +173,8 @@ pub enum Kind {
     JsonMissingKey { key: String },
     #[error("the key {key:?} stands here a second time")]
     JsonSameKey { key: String },
+    #[error("the key \"version\" is missing")]
+    JsonWithoutVersion { known: u64 },
     #[error("version {found} of this file format is not known")]
     JsonVersion { found: u64, known: u64 },
 
@@ -310,6 +312,7 @@ impl Kind {
             JsonUnknownKey { key, allowed } => allowed_and_nearest("keys", key, allowed),
             JsonMissingKey { .. } => vec![],
             JsonSameKey { .. } => help("keep one of them"),
+            JsonWithoutVersion { known } => vec![("help", format!("add \"version\": {known}"))],
             JsonVersion { known, .. } => {
                 vec![("allowed", format!("\"version\": {known}")), ("help", "a newer cloze may have written it; update cloze".into())]
             }

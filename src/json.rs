@@ -94,10 +94,11 @@ impl<'a> Node<'a> {
         #[derive(Deserialize)]
         struct Versioned<'a> {
             #[serde(borrow)]
-            version: &'a RawValue,
+            version: Option<&'a RawValue>,
         }
         let versioned: Versioned = self.read_object()?;
-        let version = self.key("version", versioned.version);
+        let Some(version) = versioned.version else { return Err(self.error(Kind::JsonWithoutVersion { known })) };
+        let version = self.key("version", version);
         match version.read()? {
             found if found == known => Ok(()),
             found => Err(version.error(Kind::JsonVersion { found, known })),

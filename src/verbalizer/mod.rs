@@ -29,11 +29,10 @@ pub const VERSION: u64 = 1;
 /// ```
 /// use cloze::verbalizer::{Aggregate, Verbalizer};
 /// let verbalizer = Verbalizer::parse("mood", "mood.json", r#"{ "version": 1, "classes": [
-///     { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["good"] } ] }"#)?;
+///     { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["good"] } ] }"#).unwrap();
 /// assert_eq!(verbalizer.labels().collect::<Vec<_>>(), ["down", "up"]);
 /// assert_eq!(verbalizer.aggregate(), Aggregate::MeanLogit);
 /// assert_eq!(verbalizer.class_of("up"), Some(1));
-/// # Ok::<(), cloze::error::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Verbalizer {
@@ -109,22 +108,25 @@ struct RawWord<'a> {
 }
 
 impl Verbalizer {
-    /// Reads a verbalizer file; its name is the file's without `.json`.
-    pub fn read(path: &Path) -> Result<Verbalizer> {
+    /// Reads a verbalizer file; its name is the file's without `.json`. All problems at once.
+    pub fn read(path: &Path) -> Result<Verbalizer, Vec<Error>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Verbalizer::parse(&name, &path.display().to_string(), &json::read_text(path)?)
+        Verbalizer::parse(&name, &path.display().to_string(), &json::read_text(path).map_err(|error| vec![error])?)
     }
 
-    /// A verbalizer from the text of its file, which messages call `file`.
-    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer> {
+    /// A verbalizer from the text of its file, which messages call `file`. All problems at once.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer, Vec<Error>> {
         let source = Source::new(file, text);
         let root = Node::root(&source);
-        root.check_version(VERSION)?;
-        let raw: RawVerbalizer = root.read_object()?;
-        let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
-        let aggregate = raw.aggregate.map_or(Ok(Aggregate::default()), |value| read_aggregate(&root.key("aggregate", value)))?;
-        let classes = read_classes(&root.key("classes", raw.classes))?;
-        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate })
+        let raw: RawVerbalizer = root.check_version(VERSION).and_then(|()| root.read_object()).map_err(|error| vec![error])?;
+        let mut problems = Vec::new();
+        let about = raw.about.and_then(|about| keep(root.key("about", about).read(), &mut problems));
+        let aggregate = raw.aggregate.and_then(|value| keep(read_aggregate(&root.key("aggregate", value)), &mut problems));
+        let classes = read_classes(&root.key("classes", raw.classes), &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate: aggregate.unwrap_or_default() })
     }
 
     /// The verbalizer's name.
@@ -171,49 +173,54 @@ fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {
     })
 }
 
-fn read_classes(list: &Node<'_>) -> Result<Vec<Class>> {
-    let raw: Vec<&RawValue> = list.read()?;
+/// Puts a result's error aside.
+fn keep<T>(result: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
+    result.map_err(|error| problems.push(error)).ok()
+}
+
+/// The classes that can be read; they are whole only if no problem was found.
+fn read_classes(list: &Node<'_>, problems: &mut Vec<Error>) -> Vec<Class> {
+    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
+    if raw.len() < 2 {
+        problems.push(list.error(Kind::VerbalizerTooFewClasses { found: raw.len() }));
+    }
     let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
         let node = list.element(index, value);
-        let raw: RawClass = node.read_object()?;
-        let label = node.key("label", raw.label).text()?;
+        let Some(raw) = keep(node.read_object::<RawClass>(), problems) else { continue };
+        let Some(label) = keep(node.key("label", raw.label).text(), problems) else { continue };
         if label.value.is_empty() {
-            return Err(label.whole_error(Kind::VerbalizerEmptyLabel));
+            problems.push(label.whole_error(Kind::VerbalizerEmptyLabel));
         }
         if classes.iter().any(|class| class.label == label.value) {
-            return Err(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
+            problems.push(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
         }
-        let words = read_words(&node.key("words", raw.words), &label.value, &classes)?;
+        let words = read_words(&node.key("words", raw.words), &label.value, &classes, problems);
         classes.push(Class { label: label.value, words });
     }
-    match classes.len() {
-        0 | 1 => Err(list.error(Kind::VerbalizerTooFewClasses { found: classes.len() })),
-        _ => Ok(classes),
-    }
+    classes
 }
 
-fn read_words(list: &Node<'_>, label: &str, earlier: &[Class]) -> Result<Vec<LabelWord>> {
-    let raw: Vec<&RawValue> = list.read()?;
+fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Vec<Error>) -> Vec<LabelWord> {
+    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
     if raw.is_empty() {
-        return Err(list.error(Kind::VerbalizerClassWithoutWords { label: label.to_owned() }));
+        problems.push(list.error(Kind::VerbalizerClassWithoutWords { label: label.to_owned() }));
     }
     let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
-        let word = read_word(&list.element(index, value))?;
+        let Some(word) = keep(read_word(&list.element(index, value)), problems) else { continue };
         if word.word().trim().is_empty() {
-            return Err(word.error(Kind::VerbalizerEmptyWord));
+            problems.push(word.error(Kind::VerbalizerEmptyWord));
         }
         if words.iter().any(|known| known.word() == word.word()) {
-            return Err(word.error(Kind::VerbalizerSameWord { word: word.word().to_owned(), label: label.to_owned() }));
-        }
-        if let Some(first) = earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word())) {
+            problems.push(word.error(Kind::VerbalizerSameWord { word: word.word().to_owned(), label: label.to_owned() }));
+        } else if let Some(first) = earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word())) {
             let kind = Kind::VerbalizerSharedWord { word: word.word().to_owned(), first: first.label.clone(), second: label.to_owned() };
-            return Err(word.error(kind));
+            problems.push(word.error(kind));
         }
         words.push(word);
     }
-    Ok(words)
+    words
 }
 
 /// A word is a string, or an object with the word and its weight.

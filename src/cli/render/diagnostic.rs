@@ -18,7 +18,7 @@ const MOST_SHOWN: usize = 20;
 /// At most so many columns of a line are shown on either side of what is meant.
 const MOST_CONTEXT: usize = 60;
 /// At most so many columns of a message: it may quote a whole field.
-const MOST_MESSAGE: usize = 600;
+const MOST_MESSAGE: usize = 400;
 
 /// Prints any error to stderr, each of several.
 pub fn error(error: &anyhow::Error) {
