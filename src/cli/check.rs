@@ -71,6 +71,7 @@ fn words(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> String {
 struct Census {
     columns: std::sync::Arc<Columns>,
     rows: u64,
+    unreadable: u64,
     labels: BTreeMap<String, u64>,
     empty: Vec<u64>,
     truncated: Vec<u64>,
@@ -88,6 +89,7 @@ impl Census {
         let columns = rows.columns().clone();
         let mut census = Census {
             rows: 0,
+            unreadable: 0,
             labels: BTreeMap::new(),
             empty: vec![0; columns.names().len()],
             truncated: vec![0; tasks.len()],
@@ -111,6 +113,7 @@ impl Census {
                     if ends {
                         break;
                     }
+                    census.unreadable += 1;
                     continue;
                 }
             };
@@ -140,7 +143,11 @@ impl Census {
     }
 
     fn summary(&self, verbalizer: Option<&Verbalizer>, tasks: &[Task], max_length: Option<usize>) -> String {
-        let mut text = format!("{}: {}\n\n", self.columns.data(), render::counted(self.rows, "row"));
+        let mut text = format!("{}: {}", self.columns.data(), render::counted(self.rows, "row"));
+        if self.unreadable > 0 {
+            text.push_str(&format!(", and {} that cannot be read", render::count(self.unreadable)));
+        }
+        text.push_str("\n\n");
         let mut rows = vec![vec!["column".to_owned(), "empty".to_owned(), String::new()]];
         for (name, empty) in self.columns.names().iter().zip(&self.empty) {
             let role = if self.columns.label() == Some(name) { "the label" } else { "" };

@@ -1,7 +1,7 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cloze::data::{Columns, Example};
@@ -29,8 +29,9 @@ pub fn run(args: &Score) -> Result<()> {
     let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let mut output = Output::create(out, labels.clone(), &columns, args.keep_columns)?;
+    let out_file = out.map(WholeFile::create).transpose()?.zip(out);
     let model = setup::load_model(folder, &args.model, device)?;
+    let mut output = Output::create(out_file, labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer { model: &model, tasks: &tasks, words: &words, max_length, batch_tokens: args.model.batch_tokens as usize };
 
     let mut counts = Counts::new(&labels, tasks.len());
@@ -80,9 +81,7 @@ pub fn run(args: &Score) -> Result<()> {
 
 /// Refuses to write over what is read, and to write rows and report to one file.
 fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
-    let same = |left: &Path, right: &Path| {
-        left == right || left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
-    };
+    let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
     // Devices take whatever comes: both may go to /dev/null.
     let files = || [out, args.report.as_deref()].into_iter().flatten().filter(|path| path.is_file() || !path.exists());
     let inputs = || args.template.iter().chain([&args.verbalizer, &args.data.data]);
@@ -93,6 +92,12 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
         [out, report] if same(out, report) => Err(Kind::OutputTwice { path: out.to_owned() }.into()),
         _ => Ok(()),
     }
+}
+
+/// One name for a file however it is written, whether it exists or will.
+fn whereabouts(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
+        .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
 }
 
 /// The next rows, up to a chunk.
@@ -127,10 +132,10 @@ enum Output {
 }
 
 impl Output {
-    fn create(path: Option<&Path>, labels: Vec<String>, columns: &Columns, keep_columns: bool) -> Result<Output, Error> {
-        match path {
+    fn create(file: Option<(WholeFile, &Path)>, labels: Vec<String>, columns: &Columns, keep_columns: bool) -> Result<Output, Error> {
+        match file {
             None => PredictionWriter::create(io::stdout(), Path::new("standard output"), labels, columns, keep_columns).map(Output::Stdout),
-            Some(path) => PredictionWriter::create(WholeFile::create(path)?, path, labels, columns, keep_columns).map(Output::File),
+            Some((file, path)) => PredictionWriter::create(file, path, labels, columns, keep_columns).map(Output::File),
         }
     }
 
