@@ -35,9 +35,6 @@ use std::{env, fs, thread};
 
 use crate::support::{DEFAULT, TINY};
 
-/// Starting libtorch keeps a core busy for half a second.
-const THREADS: usize = 2;
-
 /// `=== head` and the lines below it, without the blank ones at their end.
 struct Section {
     head: String,
@@ -61,7 +58,9 @@ fn cases() {
             }
         }
     };
-    thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(work))));
+    // To start libtorch keeps a core busy for half a second: more at a time would gain nothing.
+    let threads = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     assert!(failures.is_empty(), "{} cases failed\n\n{}\n", failures.len(), failures.join("\n\n"));
@@ -157,6 +156,7 @@ fn run(script: &str, folder: &Path) -> [(&'static str, String); 3] {
         .env("TINY", here.join(TINY))
         .env("MODEL", here.join(DEFAULT))
         .env("CLOZE_MODEL", here.join(TINY))
+        .env("LC_ALL", "C")
         .env("NO_COLOR", "1")
         .env("OMP_NUM_THREADS", "1")
         // A stack trace would be seen.
