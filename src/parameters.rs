@@ -1,9 +1,11 @@
 //! A checkpoint as named tensors: read from whatever file a folder has, names made uniform, shapes checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
@@ -160,39 +162,81 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
         }
         return Ok(());
     }
-    let bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(path, plain_reason(&bytes, &error)))?;
-    for (name, view) in file.iter() {
-        let uniform = uniform_name(name);
-        if !wanted.contains_key(&uniform) {
-            continue;
+    let file = MappedFile::open(path)?;
+    for (name, info) in file.header()? {
+        let uniform = uniform_name(&name);
+        if wanted.contains_key(&uniform) {
+            tensors.insert(uniform, file.tensor(&name, &info)?.to_kind(Type::Float));
         }
-        let kind = match view.dtype() {
-            Dtype::F32 => Type::Float,
-            Dtype::F16 => Type::Half,
-            Dtype::BF16 => Type::BFloat16,
-            Dtype::F64 => Type::Double,
-            other => return Err(unreadable(path, format!("{name} holds {other:?}, not floating-point numbers"))),
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
-        let tensor =
-            Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|error| unreadable(path, first_line(&error.to_string())))?;
-        tensors.insert(uniform, tensor.to_kind(Type::Float));
     }
     Ok(())
 }
 
-/// The crate names its errors by their Rust names only; two of them have a cause that users can mend.
-fn plain_reason(bytes: &[u8], error: &SafeTensorError) -> String {
-    if bytes.starts_with(b"version https://git-lfs") {
-        return "it is a pointer of Git LFS, not the file itself (git lfs pull fetches that)".to_owned();
-    }
-    match error {
-        SafeTensorError::HeaderTooSmall | SafeTensorError::InvalidHeaderLength | SafeTensorError::MetadataIncompleteBuffer => {
-            "its length is not what its first bytes say; it may have been cut short".to_owned()
+/// A safetensors file as one tensor of bytes that libtorch maps into memory: what is widened is read once and copied nowhere, what
+/// is fp32 already is not read before it is used.
+struct MappedFile<'a> {
+    path: &'a Path,
+    bytes: Tensor,
+    /// Where the header ends and the data begin.
+    data: usize,
+    size: usize,
+}
+
+impl MappedFile<'_> {
+    /// Maps a file whose first 8 bytes, the length of its header, are plausible.
+    fn open(path: &Path) -> Result<MappedFile<'_>> {
+        let reading = |error: std::io::Error| Error::reading(path, &error);
+        let mut start = Vec::new();
+        let mut file = std::fs::File::open(path).map_err(reading)?;
+        let size = usize::try_from(file.metadata().map_err(reading)?.len()).unwrap_or(usize::MAX);
+        file.by_ref().take(64).read_to_end(&mut start).map_err(reading)?;
+        if start.starts_with(b"version https://git-lfs") {
+            return Err(unreadable(path, "it is a pointer of Git LFS, not the file itself (git lfs pull fetches that)".to_owned()));
         }
-        other => other.to_string(),
+        let header = start.first_chunk().and_then(|length| usize::try_from(u64::from_le_bytes(*length)).ok());
+        let data = header.and_then(|length| length.checked_add(8)).filter(|data| *data <= size).ok_or_else(|| cut_short(path))?;
+        // libtorch takes the name as UTF-8 text.
+        let name = path.to_str().ok_or_else(|| unreadable(path, "its name is not UTF-8".to_owned()))?;
+        let length = i64::try_from(size).map_err(|_| cut_short(path))?;
+        let bytes = Tensor::f_from_file(name, false, length, (Type::Uint8, Device::Cpu))
+            .map_err(|error| unreadable(path, first_line(&error.to_string())))?;
+        Ok(MappedFile { path, bytes, data, size })
     }
+
+    /// The tensors' names, types, shapes and places.
+    fn header(&self) -> Result<BTreeMap<String, TensorInfo>> {
+        let text = Vec::<u8>::try_from(self.bytes.narrow(0, 8, self.data as i64 - 8)).unwrap_or_default();
+        let not_json = |error: serde_json::Error| unreadable(self.path, format!("its header is not what safetensors writes ({error})"));
+        let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).map_err(not_json)?;
+        header.remove("__metadata__");
+        header.into_iter().map(|(name, info)| Ok((name, serde_json::from_value(info).map_err(not_json)?))).collect()
+    }
+
+    fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
+        let kind = match info.dtype {
+            Dtype::F32 => Type::Float,
+            Dtype::F16 => Type::Half,
+            Dtype::BF16 => Type::BFloat16,
+            Dtype::F64 => Type::Double,
+            other => return Err(unreadable(self.path, format!("{name} holds {other:?}, not floating-point numbers"))),
+        };
+        let (start, end) = info.data_offsets;
+        let elements = info.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
+        let fits = start <= end && elements.and_then(|elements| elements.checked_mul(info.dtype.size())) == Some(end - start);
+        if !fits || self.data.checked_add(end).is_none_or(|end| end > self.size) {
+            return Err(cut_short(self.path));
+        }
+        let first = self.data + start;
+        let bytes = self.bytes.narrow(0, first as i64, (end - start) as i64);
+        // A view as numbers must begin at a multiple of their size; the format does not promise that.
+        let aligned = if first.is_multiple_of(info.dtype.size()) { bytes } else { bytes.copy() };
+        let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
+        Ok(aligned.view_dtype(kind).view(shape.as_slice()))
+    }
+}
+
+fn cut_short(path: &Path) -> Error {
+    unreadable(path, "its length is not what its first bytes say; it may have been cut short".to_owned())
 }
 
 /// libtorch's messages end in a stack trace.
