@@ -107,7 +107,7 @@ def class_scores(logits, classes, aggregate):
         if aggregate in ("mean_logit", "mean_log_prob"):
             columns.append((words * weights).sum(1) / weights.sum())
         elif aggregate == "log_sum_exp":
-            columns.append(words.logsumexp(1))
+            columns.append((words + weights.log()).logsumexp(1))
         elif aggregate == "max":
             columns.append(words.max(1).values)
         else:

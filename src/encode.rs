@@ -1,5 +1,7 @@
 //! A prompt as ids: tokenised, cut to length, with the mask's position carried along.
 
+use std::ops::Range;
+
 use crate::error::{Error, Kind, Result};
 use crate::template::{Part, Prompt, Template};
 use crate::tokenizer::{Token, Tokenizer};
@@ -36,8 +38,8 @@ struct Slot {
 ///
 /// Each run of text between masks and borders is tokenised as one text, so words do not change where a piece of the pattern
 /// meets a field. A prompt that is too long loses tokens one at a time, from the end of that field which has most tokens left,
-/// the later one on a tie; only fields that may be shortened lose any, and words that reach over a field's border are the
-/// pattern's own.
+/// the later one on a tie; only fields that may be shortened lose any, and words that reach from a field into the pattern's
+/// text are the pattern's own.
 pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
     encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
 }
@@ -115,8 +117,12 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
             Part::Mask => {}
         }
     }
+    // A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field that keeps its end.
     let owner = |token: &Token| {
-        fields.iter().find(|(range, _)| range.start <= token.word.start && token.word.end <= range.end).map(|(_, index)| *index)
+        let shared = |range: &Range<usize>| range.end.min(token.word.end).saturating_sub(range.start.max(token.word.start));
+        let covered: usize = fields.iter().map(|(range, _)| shared(range)).sum();
+        let last = fields.iter().rev().find(|(range, _)| shared(range) > 0)?;
+        (covered == token.word.len()).then_some(last.1)
     };
     slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, field: owner(&token) }));
 }

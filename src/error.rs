@@ -236,6 +236,8 @@ pub enum Kind {
     DataSameColumn { column: String },
     #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
     DataRagged { found: usize, wanted: usize },
+    #[error("a quote in this record is never closed")]
+    DataUnclosedQuote,
     #[error("{what} is not UTF-8 text")]
     DataNotUtf8 { what: String },
     #[error("{data} is UTF-16 text, not UTF-8")]
@@ -284,6 +286,11 @@ pub enum Kind {
     HubName { name: String },
     #[error("--device cuda: this libtorch has no CUDA, or the machine no GPU")]
     NoCuda,
+
+    #[error("this model has one segment only, the pattern has a {{sep}}")]
+    PatternWithoutSecondSegment,
+    #[error("--engine rust-bert cannot run this model: {reason}")]
+    ReferenceCannot { reason: String },
 
     // Encoding.
     #[error("the pattern's own words take {fixed} tokens, the limit is {limit}")]
@@ -345,6 +352,7 @@ impl Kind {
             }
             DataSameColumn { .. } => help("rename one of them"),
             DataRagged { .. } => help("put fields that contain the separator in quotes, double the quotes inside, and close each"),
+            DataUnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
             DataNotUtf8 { .. } => help("save the file as UTF-8"),
             DataUtf16 { .. } => help("save it as UTF-8"),
             DataUnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
@@ -385,6 +393,8 @@ impl Kind {
                 ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
                 ("help", "a folder is named without hub:".into()),
             ],
+            PatternWithoutSecondSegment => help("leave the {sep} out"),
+            ReferenceCannot { .. } => help("leave --engine out"),
             NoCuda => help("leave --device out to use the CPU"),
             PatternTooLong { .. } => help("shorten the pattern, or raise --max-length"),
             PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),

@@ -6,14 +6,10 @@ use rust_bert::resources::{RemoteResource, ResourceProvider};
 
 use crate::error::{Error, Kind, Result};
 
-/// What a folder needs; of each line the first file that the hub has is enough, and a line that ends in nothing may be missing.
-const NEEDED: [&[&str]; 5] = [
-    &["config.json"],
-    &["vocab.txt", "tokenizer.json"],
-    &["tokenizer_config.json", ""],
-    &["special_tokens_map.json", ""],
-    &["model.safetensors", "pytorch_model.bin"],
-];
+/// What a folder needs; of each line the first file that the hub has is enough.
+const NEEDED: [&[&str]; 3] = [&["config.json"], &["vocab.txt", "tokenizer.json"], &["model.safetensors", "pytorch_model.bin"]];
+/// What a folder may have besides.
+const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /// The folder of a model: a path as it is, or `hub:NAME` fetched (once) into the user's cache.
 pub fn folder(model: &str) -> Result<PathBuf> {
@@ -32,27 +28,38 @@ fn fetch(name: &str) -> Result<PathBuf> {
         return Err(Kind::HubName { name: name.to_owned() }.into());
     }
     let mut folder = PathBuf::new();
+    let mut take = |file: &str| -> Result<bool> {
+        let Some(cached) = download(name, file).map_err(unreachable)? else { return Ok(false) };
+        // The downloader keeps each file under a name of its own; all files of a model are linked into one folder.
+        folder = cached.parent().unwrap_or(Path::new(".")).join("folder");
+        place(&cached, &folder.join(file)).map(|()| true)
+    };
     for choices in NEEDED {
-        let mut failure = None;
-        for file in choices.iter().filter(|file| !file.is_empty()) {
-            // The downloader keeps each file under a name of its own; all files of a model are linked into one folder.
-            match RemoteResource::new(&format!("https://huggingface.co/{name}/resolve/main/{file}"), &format!("cloze/{name}"))
-                .get_local_path()
-            {
-                Ok(cached) => {
-                    folder = cached.parent().unwrap_or(Path::new(".")).join("folder");
-                    place(&cached, &folder.join(file))?;
-                    failure = None;
-                    break;
-                }
-                Err(error) => failure = Some(error.to_string().trim_start_matches("Endpoint not available error: ").to_owned()),
-            }
+        let mut found = false;
+        for file in choices {
+            found = found || take(file)?;
         }
-        if let (Some(reason), false) = (failure, choices.contains(&"")) {
-            return Err(unreachable(reason));
+        if !found {
+            return Err(unreachable(format!("it has no {}", choices.join(" or "))));
         }
     }
+    for file in OPTIONAL {
+        take(file)?;
+    }
     Ok(folder)
+}
+
+/// One file of a model, or none where the hub has none of that name. Any other failure is one: a file that is only not to be had just
+/// now must not count as absent, because the model would be read differently without it.
+fn download(name: &str, file: &str) -> Result<Option<PathBuf>, String> {
+    let address = format!("https://huggingface.co/{name}/resolve/main/{file}");
+    match RemoteResource::new(&address, &format!("cloze/{name}")).get_local_path() {
+        Ok(path) => Ok(Some(path)),
+        Err(error) => match error.to_string().trim_start_matches("Endpoint not available error: ") {
+            missing if missing.contains("(404 Not Found)") => Ok(None),
+            reason => Err(reason.to_owned()),
+        },
+    }
 }
 
 /// Links a cached file into the model's folder, or copies it where links across are not to be had.

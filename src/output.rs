@@ -12,7 +12,8 @@ use crate::report::Prediction;
 
 /// A file under a temporary name in its folder, which gets its own name when all is written and synced.
 ///
-/// What is no regular file (a device, a named pipe) is written directly.
+/// What is no regular file (a device, a named pipe) is written directly; a link is followed. Until then the file is called
+/// `.NAME.partial-…`, and only a run that is killed leaves such a file behind.
 pub struct WholeFile {
     path: PathBuf,
     file: Destination,
@@ -21,9 +22,18 @@ pub struct WholeFile {
 enum Destination {
     Temporary(NamedTempFile),
     Direct(File),
+    Stdout(io::Stdout),
 }
 
+/// So many letters of a file's name stand in its temporary name: names have a longest length.
+const NAME_IN_TEMPORARY: usize = 40;
+
 impl WholeFile {
+    /// Standard output, which is written as it comes.
+    pub fn stdout() -> WholeFile {
+        WholeFile { path: PathBuf::from("standard output"), file: Destination::Stdout(io::stdout()) }
+    }
+
     /// Opens a file for writing; an existing one stays as it is until [`WholeFile::commit`].
     pub fn create(path: &Path) -> Result<WholeFile> {
         let wrap = |error: &io::Error| Error::writing(path, error);
@@ -35,15 +45,20 @@ impl WholeFile {
             }
             _ => {}
         }
+        // A link's target is written, not the link.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name: String = path.file_name().unwrap_or_default().to_string_lossy().chars().take(NAME_IN_TEMPORARY).collect();
         let prefix = format!(".{name}.partial-");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
         let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
-        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file) })
+        if let Ok(existing) = std::fs::metadata(&path) {
+            file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
+        }
+        Ok(WholeFile { path, file: Destination::Temporary(file) })
     }
 
     /// Syncs the file and gives it its name.
@@ -51,6 +66,7 @@ impl WholeFile {
         let WholeFile { path, file } = self;
         match file {
             Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
+            Destination::Stdout(mut stdout) => stdout.flush().map_err(|error| Error::writing(&path, &error)),
             Destination::Temporary(file) => {
                 file.as_file().sync_all().map_err(|error| Error::writing(&path, &error))?;
                 file.persist(&path).map(drop).map_err(|error| Error::writing(&path, &error.error))
@@ -64,6 +80,7 @@ impl Write for WholeFile {
         match &mut self.file {
             Destination::Temporary(file) => file.write(bytes),
             Destination::Direct(file) => file.write(bytes),
+            Destination::Stdout(stdout) => stdout.write(bytes),
         }
     }
 
@@ -71,6 +88,7 @@ impl Write for WholeFile {
         match &mut self.file {
             Destination::Temporary(file) => file.flush(),
             Destination::Direct(file) => file.flush(),
+            Destination::Stdout(stdout) => stdout.flush(),
         }
     }
 }

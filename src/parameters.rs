@@ -31,23 +31,24 @@ impl Parameters {
     /// The weights of a model folder: `model.safetensors`, a sharded one with its index, or `pytorch_model.bin`. Half precisions are
     /// widened; what the masked language model does not need is left out; what it needs and the files lack is one error.
     pub fn load(folder: &Path, config: &Config, device: Device) -> Result<Parameters> {
-        let wanted = shapes(config);
-        let mut tensors = BTreeMap::new();
-        for path in weight_files(folder)? {
-            read_file(&path, &wanted, &mut tensors)?;
+        let mut tensors = read_files(folder, config, &weight_files(folder)?)?;
+        for tensor in tensors.values_mut() {
+            *tensor = tensor.to_kind(Type::Float);
         }
-        if !config.tie_word_embeddings && !tensors.contains_key(DECODER) {
-            // Hugging Face would start it at random; the tie is what such files mean.
-            if let Some(words) = tensors.get(WORD_EMBEDDINGS).map(Tensor::copy) {
-                tensors.insert(DECODER.to_owned(), words);
-            }
-        }
-        check_shapes(folder, &wanted, &tensors)?;
         let not_finite: Vec<String> = tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
         if !not_finite.is_empty() {
             return Err(Kind::WeightsNotFinite { path: folder.to_owned(), tensors: not_finite }.into());
         }
         Ok(Parameters { tensors: tensors.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect() })
+    }
+
+    /// Looks at the weight files without reading the weights: names and shapes of safetensors, that a `.bin` is there.
+    pub fn check(folder: &Path, config: &Config) -> Result<()> {
+        let paths = weight_files(folder)?;
+        if paths.iter().any(|path| is_pickle(path)) {
+            return Ok(());
+        }
+        read_files(folder, config, &paths).map(drop)
     }
 
     /// A tensor by name.
@@ -148,16 +149,34 @@ fn unreadable(path: &Path, reason: String) -> Error {
     Kind::WeightsUnreadable { path: path.to_owned(), reason }.into()
 }
 
-/// Reads the wanted tensors of one file.
+/// The wanted tensors of all files, as they stand there; those of safetensors are mapped, and not read before they are used.
+fn read_files(folder: &Path, config: &Config, paths: &[PathBuf]) -> Result<BTreeMap<String, Tensor>> {
+    let wanted = shapes(config);
+    let mut tensors = BTreeMap::new();
+    for path in paths {
+        read_file(path, &wanted, &mut tensors)?;
+    }
+    check_shapes(folder, &wanted, &tensors)?;
+    Ok(tensors)
+}
+
+/// Whether a file is PyTorch's own format.
+fn is_pickle(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "bin")
+}
+
 fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
-    if path.extension().is_some_and(|extension| extension == "bin") {
+    if is_pickle(path) {
         // Opened by name first: libtorch's own message for a missing file is a stack trace.
         std::fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
-        let named = Tensor::loadz_multi(path).map_err(|error| unreadable(path, first_line(&error.to_string())))?;
+        let named = Tensor::loadz_multi(path).map_err(|error| {
+            let reason = first_line(&error.to_string());
+            unreadable(path, format!("{reason} (files of PyTorch before 1.6 are not read; save them anew, as safetensors)"))
+        })?;
         for (name, tensor) in named {
             let name = uniform_name(&name);
             if wanted.contains_key(&name) {
-                tensors.insert(name, tensor.to_kind(Type::Float));
+                tensors.insert(name, tensor);
             }
         }
         return Ok(());
@@ -166,14 +185,13 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
     for (name, info) in file.header()? {
         let uniform = uniform_name(&name);
         if wanted.contains_key(&uniform) {
-            tensors.insert(uniform, file.tensor(&name, &info)?.to_kind(Type::Float));
+            tensors.insert(uniform, file.tensor(&name, &info)?);
         }
     }
     Ok(())
 }
 
-/// A safetensors file as one tensor of bytes that libtorch maps into memory: what is widened is read once and copied nowhere, what
-/// is fp32 already is not read before it is used.
+/// A safetensors file as one tensor of bytes that libtorch maps into memory: what is widened is read once, and nothing is copied.
 struct MappedFile<'a> {
     path: &'a Path,
     bytes: Tensor,

@@ -13,6 +13,7 @@ use crate::head::MlmHead;
 use crate::label_words::LabelWords;
 use crate::parameters::Parameters;
 use crate::reference::Reference;
+use crate::template::{Piece, Template};
 use crate::tokenizer::Tokenizer;
 
 /// What runs the forward pass.
@@ -70,6 +71,19 @@ impl ModelFolder {
         &self.path
     }
 
+    /// Refuses a pattern with a second segment where the model knows only one.
+    pub fn check_segments(&self, template: &Template) -> Result<()> {
+        if self.config.type_vocab_size < 2 && template.pieces().contains(&Piece::Separator) {
+            return Err(template.error(Kind::PatternWithoutSecondSegment));
+        }
+        Ok(())
+    }
+
+    /// Refuses weight files that are missing, damaged or of other shapes, as far as their headers tell: no weight is read.
+    pub fn check_weights(&self) -> Result<()> {
+        Parameters::check(&self.path, &self.config)
+    }
+
     /// The maximum length to use: what was asked for, if the model can, or its default.
     pub fn max_length(&self, asked: Option<usize>) -> Result<usize> {
         let most = usize::try_from(self.config.max_position_embeddings).unwrap_or(usize::MAX);
@@ -90,7 +104,7 @@ impl PromptModel {
             EngineChoice::Cloze => {
                 Engine::Cloze(Box::new(Encoder::new(&folder.config, &parameters)), Box::new(MlmHead::new(&folder.config, &parameters)))
             }
-            EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.path, &parameters, device)?)),
+            EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, &parameters, device)?)),
         };
         Ok(PromptModel { folder, engine, device })
     }
@@ -103,11 +117,6 @@ impl PromptModel {
     /// The folder that the model came from.
     pub fn folder(&self) -> &ModelFolder {
         &self.folder
-    }
-
-    /// Where the tensors are.
-    pub fn device(&self) -> Device {
-        self.device
     }
 
     /// The class scores at the masks.

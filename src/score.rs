@@ -7,7 +7,7 @@ use crate::encode::{Features, encode};
 use crate::error::{Error, Kind, Result};
 use crate::label_words::LabelWords;
 use crate::prompt_model::PromptModel;
-use crate::report::Prediction;
+use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
 
 /// A model, patterns and label words, ready to score rows.
@@ -90,5 +90,61 @@ impl Scorer<'_> {
     fn batch_size(&self, features: &[Features], rest: &[usize]) -> usize {
         let fitting = rest.iter().enumerate().take_while(|(index, row)| (index + 1) * features[**row].ids.len() <= self.batch_tokens);
         fitting.count().max(1)
+    }
+}
+
+/// What a report is made of, counted row by row: memory does not grow with the rows.
+pub struct Counts {
+    average: Tally,
+    patterns: Vec<(Tally, u64)>,
+    rows: u64,
+    truncated: u64,
+}
+
+impl Counts {
+    /// Nothing counted yet, for classes of these labels and so many patterns.
+    pub fn new(labels: &[String], patterns: usize) -> Counts {
+        let tally = Tally::new(labels.iter().cloned());
+        Counts { patterns: vec![(tally.clone(), 0); patterns], average: tally, rows: 0, truncated: 0 }
+    }
+
+    /// Counts a row; `truth` is its true class, if known.
+    pub fn add(&mut self, scored: &Scored, truth: Option<usize>) {
+        self.rows += 1;
+        self.truncated += u64::from(scored.truncated.contains(&true));
+        self.average.add(&scored.average, truth);
+        for ((tally, truncated), (prediction, cut)) in self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated)) {
+            tally.add(prediction, truth);
+            *truncated += u64::from(*cut);
+        }
+    }
+
+    /// The report.
+    pub fn report(self, run: Run, tasks: &[Task], seconds: f64) -> Report {
+        let patterns: Vec<PatternReport> = tasks
+            .iter()
+            .zip(&self.patterns)
+            .map(|(task, (tally, truncated_rows))| PatternReport {
+                template: task.template().name().to_owned(),
+                pattern: task.template().pattern().to_owned(),
+                truncated_rows: *truncated_rows,
+                evaluation: tally.evaluate(),
+            })
+            .collect();
+        let accuracies: Vec<f64> = patterns.iter().filter_map(|pattern| Some(pattern.evaluation.as_ref()?.accuracy)).collect();
+        Report {
+            version: 1,
+            run,
+            rows: self.rows,
+            labelled: self.average.labelled(),
+            truncated_rows: self.truncated,
+            seconds,
+            rows_per_second: self.rows as f64 / seconds.max(1e-9),
+            predicted: self.average.predicted(),
+            majority: self.average.majority(),
+            evaluation: self.average.evaluate(),
+            patterns,
+            spread: Spread::of(&accuracies),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::data::{Columns, Example};
 use crate::error::{Error, Kind};
 use crate::template::{Prompt, Template};
+use crate::verbalizer::Verbalizer;
 
 /// A template whose fields are known to be columns of the data.
 #[derive(Debug, Clone)]
@@ -45,4 +46,17 @@ impl Task {
     pub fn wrap<'a>(&'a self, example: &'a Example) -> Prompt<'a> {
         self.template.wrap(|field| &example.fields[self.column_of[field]])
     }
+}
+
+/// The row's true class, if it has a label.
+pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>, Error> {
+    let Some(label) = &example.label else { return Ok(None) };
+    verbalizer.class_of(label).map(Some).ok_or_else(|| {
+        let kind = Kind::DataUnknownLabel {
+            label: label.clone(),
+            verbalizer: verbalizer.file().to_owned(),
+            classes: verbalizer.labels().map(str::to_owned).collect(),
+        };
+        Error::new(kind).at(columns.place(example, columns.label()))
+    })
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use rust_tokenizers::tokenizer::{BertTokenizer, Tokenizer as _};
 use rust_tokenizers::vocab::{BertVocab, Vocab as _};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -24,7 +25,6 @@ pub struct Tokenizer {
     special: SpecialIds,
     lower_case: bool,
     strip_accents: bool,
-    split_chinese: bool,
 }
 
 /// The ids of the special tokens. They never come out of a text: a text's `[MASK]` is three tokens like any other.
@@ -74,17 +74,21 @@ enum TokenText {
     Added { content: String },
 }
 
-/// Of tokenizer.json: what matters here.
+/// Of tokenizer.json: what matters here. The model is looked at only where its vocabulary is needed.
 #[derive(Deserialize)]
 struct TokenizerJson {
-    model: TokenizerJsonModel,
+    model: Box<RawValue>,
     normalizer: Option<Normalizer>,
 }
 
 #[derive(Deserialize)]
-struct TokenizerJsonModel {
+struct ModelType {
     #[serde(rename = "type")]
-    kind: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WordPieceModel {
     vocab: HashMap<String, i64>,
 }
 
@@ -105,16 +109,7 @@ impl Tokenizer {
         let vocabulary_path = folder.join("vocab.txt");
         let (values, normalizer) = match (vocabulary_path.exists(), fast) {
             (true, fast) => (vocabulary_lines(&vocabulary_path)?, fast.and_then(|fast| fast.normalizer).unwrap_or_default()),
-            (false, Some(fast)) => {
-                if fast.model.kind.is_some_and(|kind| kind != "WordPiece") {
-                    return Err(Kind::ModelTokenizer {
-                        path: folder.join("tokenizer.json"),
-                        message: "not a WordPiece vocabulary, which is BERT's".into(),
-                    }
-                    .into());
-                }
-                (fast.model.vocab, fast.normalizer.unwrap_or_default())
-            }
+            (false, Some(fast)) => (fast.vocabulary(&folder.join("tokenizer.json"))?, fast.normalizer.unwrap_or_default()),
             (false, None) => return Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "vocab.txt or tokenizer.json" }.into()),
         };
         let find = |token: &str| -> Result<i64> {
@@ -136,6 +131,10 @@ impl Tokenizer {
             sep: find(&named(config.special.sep_token, map.sep_token, "[SEP]"))?,
             mask: find(&named(config.special.mask_token, map.mask_token, "[MASK]"))?,
         };
+        if config.tokenize_chinese_chars.or(normalizer.handle_chinese_chars) == Some(false) {
+            let message = "it keeps Chinese characters together (tokenize_chinese_chars), which this version of cloze does not".to_owned();
+            return Err(Kind::ModelTokenizer { path: folder.to_owned(), message }.into());
+        }
         let lower_case = config.do_lower_case.or(normalizer.lowercase).unwrap_or(true);
         Ok(Tokenizer {
             wordpiece: wordpiece(values, &unknown)?,
@@ -143,7 +142,6 @@ impl Tokenizer {
             lower_case,
             // Unless told otherwise, accents go where case goes.
             strip_accents: config.strip_accents.or(normalizer.strip_accents).unwrap_or(lower_case),
-            split_chinese: config.tokenize_chinese_chars.or(normalizer.handle_chinese_chars).unwrap_or(true),
         })
     }
 
@@ -168,7 +166,7 @@ impl Tokenizer {
         let mut tokens = Vec::with_capacity(text.len() / 4);
         let mut start = 0;
         for (at, letter) in text.char_indices() {
-            let alone = self.split_chinese && is_chinese(letter);
+            let alone = is_chinese(letter);
             if alone || (letter.is_whitespace() && !is_control(letter)) {
                 self.words(text, start..at, &mut tokens);
                 start = at + letter.len_utf8();
@@ -258,6 +256,17 @@ impl Tokenizer {
 
     fn wordpiece_vocabulary(&self) -> &BertVocab {
         self.wordpiece.vocab()
+    }
+}
+
+impl TokenizerJson {
+    fn vocabulary(&self, path: &Path) -> Result<HashMap<String, i64>> {
+        let wrong = |message: String| Error::from(Kind::ModelTokenizer { path: path.to_owned(), message });
+        let model_type: ModelType = serde_json::from_str(self.model.get()).map_err(|error| wrong(error.to_string()))?;
+        if model_type.name.is_some_and(|name| name != "WordPiece") {
+            return Err(wrong("not a WordPiece vocabulary, which is BERT's".to_owned()));
+        }
+        serde_json::from_str(self.model.get()).map(|model: WordPieceModel| model.vocab).map_err(|error| wrong(error.to_string()))
     }
 }
 

@@ -30,6 +30,9 @@ fn assert_logits(folder: &str, engine: EngineChoice, golden: &Value, tolerance: 
 fn logits_equal_transformers() {
     assert_logits(TINY, EngineChoice::Cloze, &golden(TINY), LOGITS);
     assert_logits(TINY, EngineChoice::RustBert, &golden(TINY), LOGITS);
+    for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {
+        assert_logits(DEFAULT, engine, &golden("tests/fixtures/default"), LOGITS);
+    }
 }
 
 #[test]

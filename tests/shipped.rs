@@ -43,10 +43,8 @@ fn every_template_parses_and_says_what_it_is() {
     }
     let readme = fs::read_to_string("templates/README.md").unwrap();
     for (task, count) in tasks {
-        assert!(
-            readme.contains(&format!("| `{task}` |")) && readme.contains(&format!("| {count}: ")),
-            "templates/README.md does not know {task} with {count}"
-        );
+        let line = readme.lines().find(|line| line.starts_with(&format!("| `{task}` |"))).unwrap_or_default();
+        assert!(line.contains(&format!("| {count}: ")), "templates/README.md does not know {task} with {count}");
     }
 }
 

@@ -8,14 +8,13 @@ use cloze::encode::encode;
 use cloze::error::Error;
 use cloze::label_words::LabelWords;
 use cloze::prompt_model::ModelFolder;
-use cloze::task::Task;
+use cloze::task::{Task, truth};
 use cloze::tokenizer::Tokenizer;
 use cloze::verbalizer::{LabelWord, Verbalizer};
 use tch::Device;
 
 use super::args::Check;
 use super::render::{self, Align};
-use super::score::truth;
 use super::setup::{self, Problems};
 
 /// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the memory.
@@ -23,6 +22,7 @@ const MOST_ROW_PROBLEMS: usize = 1000;
 
 /// So many labels are shown, and so much of each: with the wrong label column, each row's whole text is one.
 const MOST_LABELS: usize = 50;
+const MOST_LABELS_KEPT: usize = 1000;
 const MOST_LABEL_COLUMNS: usize = 40;
 
 /// Runs the command.
@@ -32,8 +32,9 @@ pub fn run(args: &Check) -> Result<()> {
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
     let folder = problems.keep(setup::open_model(&args.limits));
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
+    folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
     let model = folder.as_ref().zip(max_length);
-    let templates = setup::short_enough(templates, model, &mut problems);
+    let templates = setup::fitting(templates, model, &mut problems);
     let mut summary = String::new();
     if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
         && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()
@@ -73,6 +74,8 @@ struct Census {
     rows: u64,
     unreadable: u64,
     labels: BTreeMap<String, u64>,
+    /// Rows with a label beyond those that are kept.
+    labels_unkept: u64,
     empty: Vec<u64>,
     truncated: Vec<u64>,
     unkept: u64,
@@ -91,6 +94,7 @@ impl Census {
             rows: 0,
             unreadable: 0,
             labels: BTreeMap::new(),
+            labels_unkept: 0,
             empty: vec![0; columns.names().len()],
             truncated: vec![0; tasks.len()],
             unkept: 0,
@@ -122,9 +126,16 @@ impl Census {
                 *empty += u64::from(field.trim().is_empty());
             }
             if let Some(label) = &example.label {
-                *census.labels.entry(label.clone()).or_default() += 1;
+                // With the wrong label column every row's text may be a label: enough are kept to show that.
+                let kept = census.labels.len() < MOST_LABELS_KEPT || census.labels.contains_key(label);
+                if kept {
+                    *census.labels.entry(label.clone()).or_default() += 1;
+                } else {
+                    census.labels_unkept += 1;
+                }
                 // Each unknown label is told once, at its first row.
                 if let Some(verbalizer) = verbalizer
+                    && kept
                     && census.labels[label] == 1
                     && let Err(error) = truth(verbalizer, &columns, &example)
                 {
@@ -162,7 +173,10 @@ impl Census {
                 rows.push(vec![render::start_of(label, MOST_LABEL_COLUMNS), render::count(*count), remark.to_owned()]);
             }
             if self.labels.len() > MOST_LABELS {
-                rows.push(vec![format!("… {} in all", render::counted(self.labels.len() as u64, "label"))]);
+                rows.push(vec![format!("… {} more labels", render::count((self.labels.len() - MOST_LABELS) as u64))]);
+            }
+            if self.labels_unkept > 0 {
+                rows.push(vec!["others".to_owned(), render::count(self.labels_unkept)]);
             }
             for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|label| !self.labels.contains_key(*label)) {
                 rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);

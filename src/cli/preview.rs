@@ -19,6 +19,8 @@ use super::setup::{self, Ready};
 
 /// How many of the likeliest words are shown.
 const TOP_WORDS: i64 = 10;
+/// So many letters of a field are shown: what the model sees of it are at most its tokens.
+const MOST_OF_FIELD: usize = 4000;
 
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
@@ -52,7 +54,7 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
     let segment = |parts: &Vec<Part<'_>>| {
         let text = |part: &Part<'_>| match part {
             Part::Text(text) => (*text).to_owned(),
-            Part::Field { text, .. } => render::printable(text),
+            Part::Field { text, .. } => render::without_middle(&render::printable(text), MOST_OF_FIELD),
             Part::Mask => "{mask}".to_owned(),
         };
         parts.iter().map(text).collect::<String>()
@@ -66,7 +68,12 @@ fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Feat
     let _ = writeln!(text, "  {} tokens, the mask at {} (from 0)", features.ids.len(), features.mask);
     for cut in cuts {
         let column = task.template().columns().nth(cut.field).unwrap_or_default();
-        let _ = writeln!(text, "  cut     {} of {column}: {}", render::counted(cut.ids.len() as u64, "token"), tokens(&cut.ids));
+        let _ = writeln!(
+            text,
+            "  cut     {} of {column}: {}",
+            render::counted(cut.ids.len() as u64, "token"),
+            render::without_middle(&tokens(&cut.ids), MOST_OF_FIELD)
+        );
     }
 }
 
@@ -85,7 +92,7 @@ fn scores(text: &mut String, model: &PromptModel, verbalizer: &Verbalizer, words
         ]);
     }
     let _ = write!(text, "\n{}", render::table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows));
-    let (top, ids) = vocabulary.topk(TOP_WORDS, -1, true, true);
+    let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
     let likeliest = (0..top.size()[1])
         .map(|rank| format!("{} {:.3}", model.tokenizer().token(ids.int64_value(&[0, rank])), top.double_value(&[0, rank])));
     let _ = writeln!(text, "\n  likeliest at the mask: {}\n", likeliest.collect::<Vec<_>>().join(", "));

@@ -1,14 +1,15 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::data::{Columns, Example};
+use cloze::data::Example;
 use cloze::error::{Error, Kind};
 use cloze::output::{PredictionWriter, WholeFile};
-use cloze::report::{PatternReport, Report, Run, Spread, Tally};
-use cloze::score::{Scored, Scorer};
+use cloze::report::Run;
+use cloze::score::{Counts, Scorer};
+use cloze::task;
 
 use super::args::{DeviceName, Score};
 use super::render::{self, Progress};
@@ -27,30 +28,34 @@ pub fn run(args: &Score) -> Result<()> {
     let columns = rows.columns().clone();
     // Opened before the work, so that a report that cannot be written costs no one an hour.
     let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
+    anyhow::ensure!(args.report.as_deref() != Some(Path::new("-")), "--report needs a file: standard output is for the rows");
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let out_file = out.map(WholeFile::create).transpose()?.zip(out);
+    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let model = setup::load_model(folder, &args.model, device)?;
-    let mut output = Output::create(out_file, labels.clone(), &columns, args.keep_columns)?;
+    let mut output =
+        PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer { model: &model, tasks: &tasks, words: &words, max_length, batch_tokens: args.model.batch_tokens as usize };
 
     let mut counts = Counts::new(&labels, tasks.len());
-    let mut progress = Progress::start(args.quiet, setup::input(&args.data.data).size());
+    // Rows on the same terminal are progress enough.
+    let rows_shown = out.is_none() && io::stdout().is_terminal();
+    let mut progress = Progress::start(args.quiet || rows_shown, setup::input(&args.data.data).size());
     loop {
         let chunk = read_chunk(&mut rows)?;
         if chunk.is_empty() {
             break;
         }
-        let truths = chunk.iter().map(|example| truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
+        let truths = chunk.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
         let scored = scorer.score(&columns, &chunk)?;
         for ((example, scored), truth) in chunk.iter().zip(&scored).zip(truths) {
-            output.write(example, scored)?;
+            output.write(example, &scored.average)?;
             counts.add(scored, truth);
         }
         output.flush()?;
         progress.advance(chunk.len() as u64, rows.bytes_read());
     }
-    output.finish()?;
+    output.finish()?.commit()?;
 
     let run = Run {
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
@@ -110,106 +115,4 @@ fn read_chunk(rows: &mut impl Iterator<Item = Result<Example, Error>>) -> Result
         chunk.push(example);
     }
     Ok(chunk)
-}
-
-/// The row's true class, if it has a label.
-pub fn truth(verbalizer: &cloze::verbalizer::Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>, Error> {
-    let Some(label) = &example.label else { return Ok(None) };
-    verbalizer.class_of(label).map(Some).ok_or_else(|| {
-        let kind = Kind::DataUnknownLabel {
-            label: label.clone(),
-            verbalizer: verbalizer.file().to_owned(),
-            classes: verbalizer.labels().map(str::to_owned).collect(),
-        };
-        Error::new(kind).at(columns.place(example, columns.label()))
-    })
-}
-
-/// Where rows are written.
-enum Output {
-    Stdout(PredictionWriter<io::Stdout>),
-    File(PredictionWriter<WholeFile>),
-}
-
-impl Output {
-    fn create(file: Option<(WholeFile, &Path)>, labels: Vec<String>, columns: &Columns, keep_columns: bool) -> Result<Output, Error> {
-        match file {
-            None => PredictionWriter::create(io::stdout(), Path::new("standard output"), labels, columns, keep_columns).map(Output::Stdout),
-            Some((file, path)) => PredictionWriter::create(file, path, labels, columns, keep_columns).map(Output::File),
-        }
-    }
-
-    fn write(&mut self, example: &Example, scored: &Scored) -> Result<(), Error> {
-        match self {
-            Output::Stdout(writer) => writer.write(example, &scored.average),
-            Output::File(writer) => writer.write(example, &scored.average),
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        match self {
-            Output::Stdout(writer) => writer.flush(),
-            Output::File(writer) => writer.flush(),
-        }
-    }
-
-    fn finish(self) -> Result<(), Error> {
-        match self {
-            Output::Stdout(writer) => writer.finish().map(drop),
-            Output::File(writer) => writer.finish()?.commit(),
-        }
-    }
-}
-
-/// All that the report is made of.
-struct Counts {
-    average: Tally,
-    patterns: Vec<(Tally, u64)>,
-    rows: u64,
-    truncated: u64,
-}
-
-impl Counts {
-    fn new(labels: &[String], patterns: usize) -> Counts {
-        let tally = Tally::new(labels.iter().cloned());
-        Counts { patterns: vec![(tally.clone(), 0); patterns], average: tally, rows: 0, truncated: 0 }
-    }
-
-    fn add(&mut self, scored: &Scored, truth: Option<usize>) {
-        self.rows += 1;
-        self.truncated += u64::from(scored.truncated.contains(&true));
-        self.average.add(&scored.average, truth);
-        for ((tally, truncated), (prediction, cut)) in self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated)) {
-            tally.add(prediction, truth);
-            *truncated += u64::from(*cut);
-        }
-    }
-
-    fn report(self, run: Run, tasks: &[cloze::task::Task], seconds: f64) -> Report {
-        let patterns: Vec<PatternReport> = tasks
-            .iter()
-            .zip(&self.patterns)
-            .map(|(task, (tally, truncated_rows))| PatternReport {
-                template: task.template().name().to_owned(),
-                pattern: task.template().pattern().to_owned(),
-                truncated_rows: *truncated_rows,
-                evaluation: tally.evaluate(),
-            })
-            .collect();
-        let accuracies: Vec<f64> = patterns.iter().filter_map(|pattern| Some(pattern.evaluation.as_ref()?.accuracy)).collect();
-        Report {
-            version: 1,
-            run,
-            rows: self.rows,
-            labelled: self.average.labelled(),
-            truncated_rows: self.truncated,
-            seconds,
-            rows_per_second: self.rows as f64 / seconds.max(1e-9),
-            predicted: self.average.predicted(),
-            majority: self.average.majority(),
-            evaluation: self.average.evaluate(),
-            patterns,
-            spread: Spread::of(&accuracies),
-        }
-    }
 }

@@ -82,7 +82,7 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Mode
         _ => None,
     };
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
-    let templates = short_enough(templates, folder.as_ref().zip(max_length), &mut problems);
+    let templates = fitting(templates, folder.as_ref().zip(max_length), &mut problems);
     let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
         (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
@@ -97,10 +97,11 @@ pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Templat
     paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
 }
 
-/// The templates that leave room for a row.
-pub fn short_enough(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> Vec<Template> {
+/// The templates that the model can take, with room left for a row.
+pub fn fitting(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> Vec<Template> {
     let Some((folder, max_length)) = model else { return templates };
-    templates.into_iter().filter(|template| problems.keep(check_length(template, &folder.tokenizer, max_length)).is_some()).collect()
+    let fits = |template: &Template| folder.check_segments(template).and_then(|()| check_length(template, &folder.tokenizer, max_length));
+    templates.into_iter().filter(|template| problems.keep(fits(template)).is_some()).collect()
 }
 
 /// The templates whose fields are columns.
@@ -120,9 +121,11 @@ pub fn open_rows(path: &Path, reading: &Reading) -> Result<Rows> {
 
 /// Opens the model's small files.
 pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
-    match &limits.model {
-        Some(model) => ModelFolder::open(&hub::folder(model)?),
-        None => ModelFolder::open(&default_model()),
+    // An empty variable is none, as usual in shells.
+    let named = limits.model.clone().or_else(|| std::env::var("CLOZE_MODEL").ok().filter(|model| !model.is_empty()));
+    match named {
+        Some(model) => ModelFolder::open(&hub::folder(&model)?),
+        None => ModelFolder::open(&shipped_model()),
     }
 }
 
@@ -141,12 +144,9 @@ fn device(name: DeviceName) -> Result<Device> {
     }
 }
 
-/// `$CLOZE_MODEL`, or the model that ships with cloze: in the folder one is in, or beside the program or above it.
-fn default_model() -> PathBuf {
+/// The model that ships with cloze: in the folder one is in, or beside the program or above it.
+fn shipped_model() -> PathBuf {
     const SHIPPED: &str = "models/cloze-minilm-l6";
-    if let Some(model) = std::env::var_os("CLOZE_MODEL") {
-        return PathBuf::from(model);
-    }
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.ancestors().skip(1).map(|folder| folder.join(SHIPPED));
     std::iter::once(PathBuf::from(SHIPPED)).chain(beside).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(SHIPPED))

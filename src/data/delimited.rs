@@ -7,6 +7,10 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::{Columns, Example, stream_error};
 use crate::error::{Error, Kind, Place, Result};
 
+/// A record put behind every input. Where it does not come back as a record of its own, a quote before it was never closed, and what
+/// stands between the two would be one field.
+const END: &[u8] = b"cloze: end of the input\x1f";
+
 pub(super) struct Reader {
     records: csv::Reader<Box<dyn Read + Send>>,
     // One buffer for all records: its fields are copied out into the example.
@@ -17,16 +21,19 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn open(input: Box<dyn Read + Send>, name: &str, delimiter: u8, label_column: Option<&str>) -> Result<(Reader, Columns)> {
         // Without headers and flexible: the header and the field counts are checked here, because the crate's own errors name no column.
-        let mut records = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(input);
+        let mut records = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(with_end(input));
         let mut record = ByteRecord::new();
-        let found = records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
-        if !found {
+        records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
+        if is_end(&record) {
             return Err(Kind::DataEmpty { data: name.to_owned() }.into());
         }
         if matches!(record.get(0), Some([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) {
             return Err(Kind::DataUtf16 { data: name.to_owned() }.into());
         }
         let at_header = |column: Option<String>| Place::Row { file: name.to_owned(), line: 1, record: 0, column };
+        if holds_end(&record) {
+            return Err(Error::new(Kind::DataUnclosedQuote).at(at_header(None)));
+        }
         let names = record
             .iter()
             .enumerate()
@@ -42,6 +49,7 @@ impl Reader {
     pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
         match self.records.read_byte_record(&mut self.record) {
             Ok(false) => None,
+            Ok(true) if is_end(&self.record) => None,
             Ok(true) => {
                 self.count += 1;
                 Some(self.example(columns))
@@ -58,6 +66,9 @@ impl Reader {
             record: self.count,
             column: column.map(str::to_owned),
         };
+        if holds_end(&self.record) {
+            return Err(Error::new(Kind::DataUnclosedQuote).at(at(None)));
+        }
         let (found, wanted) = (self.record.len(), columns.names().len());
         if found != wanted {
             return Err(Error::new(Kind::DataRagged { found, wanted }).at(at(None)));
@@ -73,6 +84,19 @@ impl Reader {
             .collect::<Result<Vec<String>>>()?;
         Ok(columns.example(self.count, line, fields))
     }
+}
+
+fn with_end(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+    // The line ends close the input's last record and this one.
+    Box::new(input.chain(&b"\n"[..]).chain(END).chain(&b"\n"[..]))
+}
+
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && &record[0] == END
+}
+
+fn holds_end(record: &ByteRecord) -> bool {
+    record.iter().next_back().is_some_and(|last| last.trim_ascii_end().ends_with(END))
 }
 
 /// With byte records and flexible lengths, input and output is all that the crate can find wrong.

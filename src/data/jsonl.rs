@@ -5,19 +5,21 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::map::Entry;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::{Columns, Example, stream_error};
 use crate::error::{Error, Kind, Place, Result};
 use crate::json::plain_message;
+
+/// Keys and values of a line, in its order.
+type Object = Vec<(String, Box<RawValue>)>;
 
 pub(super) struct Reader {
     lines: BufReader<Box<dyn Read + Send>>,
     line: u64,
     count: u64,
     /// The first row, which was read for its keys.
-    first: Option<Map<String, Value>>,
+    first: Option<Object>,
 }
 
 impl Reader {
@@ -27,7 +29,7 @@ impl Reader {
             None => return Err(Kind::DataEmpty { data: name.to_owned() }.into()),
             Some(object) => object?,
         };
-        let columns = Columns::check(name, first.keys().cloned().collect(), label_column)?;
+        let columns = Columns::check(name, first.iter().map(|(key, _)| key.clone()).collect(), label_column)?;
         reader.first = Some(first);
         Ok((reader, columns))
     }
@@ -41,7 +43,7 @@ impl Reader {
     }
 
     /// The next line that is not blank, as an object.
-    fn object(&mut self, name: &str) -> Option<Result<Map<String, Value>>> {
+    fn object(&mut self, name: &str) -> Option<Result<Object>> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
@@ -50,7 +52,7 @@ impl Reader {
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
             }
-            if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            if self.line == 1 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])) {
                 return Some(Err(Kind::DataUtf16 { data: name.to_owned() }.into()));
             }
             let text = if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
@@ -62,25 +64,21 @@ impl Reader {
         }
     }
 
-    fn example(&self, columns: &Columns, mut object: Map<String, Value>) -> Result<Example> {
+    fn example(&self, columns: &Columns, mut object: Object) -> Result<Example> {
         let at = |column: &str| self.place(columns.data(), Some(column));
         let fields = columns
             .names()
             .iter()
-            .map(|column| match object.remove(column) {
-                Some(Value::String(text)) => Ok(text),
-                Some(Value::Null) => Ok(String::new()),
-                Some(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value.to_string()),
-                Some(Value::Array(_) | Value::Object(_)) => {
-                    Err(Error::new(Kind::DataNotObject { message: format!("the value of {column:?} is a list or an object") })
-                        .at(at(column)))
-                }
+            .map(|column| match object.iter().position(|(key, _)| key == column) {
+                Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
+                    Error::new(Kind::DataNotObject { message: format!("the value of {column:?} is a list or an object") }).at(at(column))
+                }),
                 None => Err(Error::new(Kind::DataKeyMissing { key: column.clone() }).at(at(column))),
             })
             .collect::<Result<Vec<String>>>()?;
-        match object.keys().next() {
+        match object.first() {
             None => Ok(columns.example(self.count, self.line, fields)),
-            Some(key) => Err(Error::new(Kind::DataKeyUnknown { key: key.clone(), columns: columns.names().to_vec() }).at(at(key))),
+            Some((key, _)) => Err(Error::new(Kind::DataKeyUnknown { key: key.clone(), columns: columns.names().to_vec() }).at(at(key))),
         }
     }
 
@@ -89,8 +87,18 @@ impl Reader {
     }
 }
 
+/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null; none for lists and objects.
+fn plain(value: &RawValue) -> Option<String> {
+    match value.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(value.get()).ok(),
+        b'[' | b'{' => None,
+        b'n' => Some(String::new()),
+        _ => Some(value.get().to_owned()),
+    }
+}
+
 /// A line as an object.
-fn object(line: &[u8]) -> Result<Map<String, Value>, Kind> {
+fn object(line: &[u8]) -> Result<Object, Kind> {
     let text = std::str::from_utf8(line).map_err(|_| Kind::DataNotUtf8 { what: "this line".to_owned() })?;
     match serde_json::from_str(text.trim_end()) {
         Ok(Row(object)) => Ok(object),
@@ -100,7 +108,7 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, Kind> {
 }
 
 /// An object in which no key stands twice: serde_json's own would keep the last.
-struct Row(Map<String, Value>);
+struct Row(Object);
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
@@ -118,12 +126,12 @@ impl<'de> Visitor<'de> for RowVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Row, A::Error> {
-        let mut object = Map::new();
-        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
-            match object.entry(key) {
-                Entry::Vacant(vacant) => vacant.insert(value),
-                Entry::Occupied(occupied) => return Err(A::Error::custom(format!("key {:?} stands twice", occupied.key()))),
-            };
+        let mut object = Object::new();
+        while let Some((key, value)) = entries.next_entry::<String, Box<RawValue>>()? {
+            if object.iter().any(|(known, _)| *known == key) {
+                return Err(A::Error::custom(format!("key {key:?} stands twice")));
+            }
+            object.push((key, value));
         }
         Ok(Row(object))
     }

@@ -76,7 +76,8 @@ impl Columns {
 /// How rows are written in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends.
+    /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends. Blank lines are no rows,
+    /// also where there is one column only: an empty text there is `""`.
     Csv,
     /// The same with tabs for commas.
     Tsv,

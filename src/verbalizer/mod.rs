@@ -104,7 +104,7 @@ struct RawWord<'a> {
     #[serde(borrow)]
     word: &'a RawValue,
     #[serde(borrow)]
-    weight: &'a RawValue,
+    weight: Option<&'a RawValue>,
 }
 
 impl Verbalizer {
@@ -134,14 +134,14 @@ impl Verbalizer {
         &self.name
     }
 
-    /// The file it came from, as messages name it.
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
     /// What its author says of it.
     pub fn about(&self) -> Option<&str> {
         self.about.as_deref()
+    }
+
+    /// The file it came from, as messages name it.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The classes, in their order.
@@ -229,10 +229,14 @@ fn read_word(node: &Node<'_>) -> Result<LabelWord> {
         return Ok(LabelWord { text: node.text()?, weight: 1.0 });
     }
     let raw: RawWord = node.read()?;
-    let weight_node = node.key("weight", raw.weight);
-    let weight: f64 = weight_node.read()?;
-    if weight <= 0.0 {
-        return Err(weight_node.error(Kind::VerbalizerBadWeight { found: weight }));
-    }
+    let weight = raw.weight.map_or(Ok(1.0), |weight| read_weight(&node.key("weight", weight)))?;
     Ok(LabelWord { text: node.key("word", raw.word).text()?, weight })
+}
+
+fn read_weight(node: &Node<'_>) -> Result<f64> {
+    let weight: f64 = node.read()?;
+    // Scores are fp32: a weight must be a number there too.
+    #[allow(clippy::cast_possible_truncation)]
+    let usable = weight > 0.0 && (weight as f32).is_normal();
+    if usable { Ok(weight) } else { Err(node.error(Kind::VerbalizerBadWeight { found: weight })) }
 }

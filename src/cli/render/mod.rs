@@ -15,7 +15,7 @@ pub use diagnostic::error;
 pub use progress::Progress;
 pub use report::report;
 pub use table::{Align, table};
-pub use text::{printable, start_of};
+pub use text::{printable, start_of, without_middle};
 
 /// Prints to standard output.
 pub fn print(text: &str) -> Result<(), Error> {
