@@ -36,8 +36,11 @@ pub struct Scored {
 }
 
 impl Scorer<'_> {
-    /// Scores rows; the results come in the rows' order. An error names its row.
-    pub fn score(&self, columns: &Columns, examples: &[Example]) -> Result<Vec<Scored>> {
+    /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after each batch, which share of
+    /// the work is done, from 0 to 1.
+    pub fn score(&self, columns: &Columns, examples: &[Example], progress: &mut dyn FnMut(f64)) -> Result<Vec<Scored>> {
+        let work = (self.tasks.len() * examples.len()) as f64;
+        let mut done = 0;
         let mut by_pattern = Vec::with_capacity(self.tasks.len());
         let mut truncated = Vec::with_capacity(self.tasks.len());
         for task in self.tasks {
@@ -48,7 +51,13 @@ impl Scorer<'_> {
                         .map_err(|error| error.at(columns.place(example, None)))
                 })
                 .collect::<Result<Vec<Features>>>()?;
-            by_pattern.push(self.predict(&features).map_err(|(row, error)| error.at(columns.place(&examples[row], None)))?);
+            by_pattern.push(
+                self.predict(&features, &mut |inputs| {
+                    done += inputs;
+                    progress(done as f64 / work);
+                })
+                .map_err(|(row, error)| error.at(columns.place(&examples[row], None)))?,
+            );
             truncated.push(features.iter().map(|features| features.removed > 0).collect::<Vec<bool>>());
         }
         Ok((0..examples.len())
@@ -63,8 +72,8 @@ impl Scorer<'_> {
             .collect())
     }
 
-    /// The predictions for encoded inputs, in their order; an error comes with its input's index.
-    fn predict(&self, features: &[Features]) -> Result<Vec<Prediction>, (usize, Error)> {
+    /// The predictions for encoded inputs, in their order; an error comes with its input's index. `scored` is told the size of each batch.
+    fn predict(&self, features: &[Features], scored: &mut dyn FnMut(usize)) -> Result<Vec<Prediction>, (usize, Error)> {
         let mut order: Vec<usize> = (0..features.len()).collect();
         order.sort_by_key(|&row| features[row].ids.len());
         let mut predictions = vec![Prediction::default(); features.len()];
@@ -82,6 +91,7 @@ impl Scorer<'_> {
                 }
                 predictions[row] = Prediction { probabilities: row_values.to_vec() };
             }
+            scored(batch.len());
         }
         Ok(predictions)
     }

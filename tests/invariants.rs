@@ -68,7 +68,7 @@ fn score(model: &PromptModel, patterns: &[&str], csv: &str, verbalizer: &str, ba
     let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
     let tasks: Vec<Task> =
         patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
-    Scorer { model, tasks: &tasks, words: &words, max_length: 64, batch_tokens }.score(&columns, &examples).unwrap()
+    Scorer { model, tasks: &tasks, words: &words, max_length: 64, batch_tokens }.score(&columns, &examples, &mut |_| {}).unwrap()
 }
 
 fn texts_as_csv() -> String {

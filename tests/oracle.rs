@@ -37,7 +37,7 @@ fn check(case: &Path, model: &PromptModel) -> f64 {
     let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
     let tasks = [Task::check(template, &columns).unwrap()];
     let scorer = Scorer { model, tasks: &tasks, words: &words, max_length, batch_tokens: 1024 };
-    let scored = scorer.score(&columns, &examples).unwrap();
+    let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 
     let (wanted_columns, wanted) = read(&case.join("scores.csv"));
     assert_eq!(scored.len(), wanted.len(), "{name}: rows");

@@ -47,13 +47,13 @@ pub fn run(args: &Score) -> Result<()> {
             break;
         }
         let truths = chunk.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
-        let scored = scorer.score(&columns, &chunk)?;
+        progress.begin_chunk(chunk.len() as u64, rows.bytes_read());
+        let scored = scorer.score(&columns, &chunk, &mut |share| progress.advance(share))?;
         for ((example, scored), truth) in chunk.iter().zip(&scored).zip(truths) {
             output.write(example, &scored.average)?;
             counts.add(scored, truth);
         }
         output.flush()?;
-        progress.advance(chunk.len() as u64, rows.bytes_read());
     }
     output.finish()?.commit()?;
 

@@ -11,8 +11,10 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 /// Progress over the rows of a file of known or unknown size.
 pub struct Progress {
     shown: Shown,
-    rows: u64,
     started: Instant,
+    /// Rows and bytes before the chunk at hand, and after it.
+    before: (u64, u64),
+    after: (u64, u64),
 }
 
 enum Shown {
@@ -31,28 +33,36 @@ impl Progress {
         } else {
             Shown::Lines { size, last: Instant::now() }
         };
-        Progress { shown, rows: 0, started: Instant::now() }
+        Progress { shown, started: Instant::now(), before: (0, 0), after: (0, 0) }
     }
 
-    /// `rows` more are done, and the input has been read up to `bytes`.
-    pub fn advance(&mut self, rows: u64, bytes: u64) {
-        self.rows += rows;
-        let rate = self.rate();
-        let done = super::count(self.rows);
+    /// A chunk of so many rows begins, and the input has been read up to `bytes`.
+    pub fn begin_chunk(&mut self, rows: u64, bytes: u64) {
+        self.before = self.after;
+        self.after = (self.before.0 + rows, bytes);
+    }
+
+    /// This share of the chunk is done.
+    pub fn advance(&mut self, share: f64) {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between the two.
+        let part = |before: u64, after: u64| before + ((after - before) as f64 * share) as u64;
+        let (rows, bytes) = (part(self.before.0, self.after.0), part(self.before.1, self.after.1));
+        let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let done = super::counted(rows, "row");
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
                 bar.set_position(bytes);
-                bar.set_message(format!("{done} rows  {rate:.0} rows/s"));
+                bar.set_message(format!("{done}  {rate:.0} rows/s"));
             }
             Shown::Lines { size, last } => {
-                // The last chunk needs no line: the report follows.
+                // The last rows need no line: the report follows.
                 if last.elapsed() < BETWEEN_LINES || *size == Some(bytes) {
                     return;
                 }
                 *last = Instant::now();
                 let left = size.map(|size| left(size, bytes, self.started.elapsed())).unwrap_or_default();
-                let _ = writeln!(std::io::stderr(), "{done} rows, {rate:.0} rows/s{left}");
+                let _ = writeln!(std::io::stderr(), "{done}, {rate:.0} rows/s{left}");
             }
         }
     }
@@ -63,10 +73,6 @@ impl Progress {
             bar.finish_and_clear();
         }
         self.started.elapsed().as_secs_f64()
-    }
-
-    fn rate(&self) -> f64 {
-        self.rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
     }
 }
 
