@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cloze::data::{Example, Input, Rows};
 use cloze::encode::{Features, encode};
+use cloze::encoder::Mode;
 use cloze::label_words::LabelWords;
 use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
 use cloze::task::Task;
@@ -51,7 +52,7 @@ fn forward(bench: &mut Criterion) {
             let inputs: Vec<Features> = (0..1024 / length).map(|_| features(length)).collect();
             let batch: Vec<&Features> = inputs.iter().collect();
             group.bench_with_input(BenchmarkId::new(name, length), &batch, |bench, batch| {
-                bench.iter(|| tch::no_grad(|| black_box(model.class_scores(batch, &words).double_value(&[0, 0]))));
+                bench.iter(|| tch::no_grad(|| black_box(model.class_scores(batch, &words, Mode::Score).double_value(&[0, 0]))));
             });
         }
     }
@@ -59,7 +60,7 @@ fn forward(bench: &mut Criterion) {
 }
 
 fn features(length: usize) -> Features {
-    Features { ids: (1000..).take(length).collect(), second_segment: length, mask: length - 2, removed: 0 }
+    Features { ids: (1000..).take(length).collect(), second_segment: length, mask: length - 2, removed: 0, soft: Vec::new() }
 }
 
 criterion_group!(parts, words, forward);

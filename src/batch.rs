@@ -16,6 +16,16 @@ pub struct Batch {
     pub mask_positions: Tensor,
     /// Whether any input is padded.
     pub padded: bool,
+    /// Where soft tokens stand, if there are any.
+    pub soft: Option<SoftPlaces>,
+}
+
+/// The N places of a batch that take soft vectors.
+pub struct SoftPlaces {
+    /// Positions in the batch's tokens, row after row `[N]`, int64.
+    pub positions: Tensor,
+    /// Which vector stands there `[N]`, int64.
+    pub vectors: Tensor,
 }
 
 impl Batch {
@@ -36,6 +46,12 @@ impl Batch {
         }
         #[allow(clippy::cast_possible_wrap)] // Lengths of inputs are at most a model's positions.
         let masks: Vec<i64> = inputs.iter().map(|input| input.mask as i64).collect();
+        let soft: Vec<[i64; 2]> = inputs
+            .iter()
+            .enumerate()
+            .flat_map(|(row, input)| input.soft.iter().map(move |slot| [(row * longest + slot.at) as i64, slot.vector as i64]))
+            .collect();
+        let soft_column = |column: usize| Tensor::from_slice(&soft.iter().map(|slot| slot[column]).collect::<Vec<_>>()).to_device(device);
         let shape = [i64::try_from(inputs.len()).unwrap_or(i64::MAX), i64::try_from(longest).unwrap_or(i64::MAX)];
         let tensor = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
         Batch {
@@ -43,6 +59,7 @@ impl Batch {
             types: tensor(&types),
             attention: tensor(&attention),
             mask_positions: Tensor::from_slice(&masks).to_device(device),
+            soft: (!soft.is_empty()).then(|| SoftPlaces { positions: soft_column(0), vectors: soft_column(1) }),
             padded: inputs.iter().any(|input| input.ids.len() < longest),
         }
     }
@@ -63,5 +80,16 @@ impl Batch {
         let hidden = states.size()[2];
         let index = self.mask_positions.view([-1, 1, 1]).expand([-1, 1, hidden], false);
         states.gather(1, &index, false).squeeze_dim(1)
+    }
+}
+
+impl SoftPlaces {
+    /// The embeddings of a batch's tokens with the vectors in their places. Gradients reach both.
+    ///
+    /// # Shapes
+    /// words `[B,L,H]`, vectors `[S,H]` → `[B,L,H]`
+    pub fn fill(&self, words: &Tensor, vectors: &Tensor) -> Tensor {
+        let size = words.size();
+        words.view([-1, size[2]]).index_copy(0, &self.positions, &vectors.index_select(0, &self.vectors)).view(size.as_slice())
     }
 }

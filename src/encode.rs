@@ -9,14 +9,25 @@ use crate::tokenizer::{Token, Tokenizer};
 /// A prompt as the model takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features {
-    /// `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, L tokens.
+    /// `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, L tokens; soft tokens may stand before `[CLS]`.
     pub ids: Vec<i64>,
     /// Where token type 1 begins; L if there is one segment.
     pub second_segment: usize,
-    /// Where the mask stands. Carried from the pattern, never searched for: a text may say `[MASK]` itself.
+    /// Where the mask stands. Carried from the pattern, never searched for: a text may say `[MASK]` itself. Without a mask, `[CLS]`.
     pub mask: usize,
     /// How many tokens truncation took out.
     pub removed: usize,
+    /// Where soft tokens stand; the id there is the mask's and is not looked at.
+    pub soft: Vec<SoftSlot>,
+}
+
+/// A place for a soft vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftSlot {
+    /// The position in the input.
+    pub at: usize,
+    /// Which of the vectors.
+    pub vector: usize,
 }
 
 /// A field's tokens that truncation took out, for showing them.
@@ -32,6 +43,13 @@ pub struct Cut {
 struct Slot {
     id: i64,
     field: Option<usize>,
+    soft: Option<usize>,
+}
+
+impl Slot {
+    fn fixed(id: i64) -> Slot {
+        Slot { id, field: None, soft: None }
+    }
 }
 
 /// Turns a prompt into at most `max_length` ids.
@@ -40,6 +58,9 @@ struct Slot {
 /// meets a field. A prompt that is too long loses tokens one at a time, from the end of that field which has most tokens left,
 /// the later one on a tie; only fields that may be shortened lose any, and words that reach from a field into the pattern's
 /// text are the pattern's own.
+///
+/// # Panics
+/// If the pattern has soft tokens and [`crate::soft::SoftTokens::check`] has not given them their vectors.
 pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
     encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
 }
@@ -58,22 +79,32 @@ pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usiz
 /// As [`encode`], and what truncation took out.
 pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<(Features, Vec<Cut>)> {
     let special = tokenizer.special();
-    let mut slots = vec![Slot { id: special.cls, field: None }];
-    let mut mask_slot = 0;
+    let soft = |vector| Slot { id: special.mask, field: None, soft: Some(vector) };
+    let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
+    let mut mask_slot = slots.len();
+    slots.push(Slot::fixed(special.cls));
     let mut segment_ends = Vec::with_capacity(2);
     for segment in &prompt.segments {
-        for run in segment.split_inclusive(|part| matches!(part, Part::Mask)) {
+        for run in segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Soft { .. })) {
             append_run(run, tokenizer, &mut slots);
-            if let Some(Part::Mask) = run.last() {
-                mask_slot = slots.len();
-                slots.push(Slot { id: special.mask, field: None });
+            match run.last() {
+                Some(Part::Mask) => {
+                    mask_slot = slots.len();
+                    slots.push(Slot::fixed(special.mask));
+                }
+                Some(Part::Soft { vectors }) => {
+                    assert!(!vectors.is_empty(), "soft tokens of pattern {} have no vectors: SoftTokens::check gives them", prompt.pattern);
+                    slots.extend(vectors.clone().map(soft));
+                }
+                _ => {}
             }
         }
-        slots.push(Slot { id: special.sep, field: None });
+        slots.push(Slot::fixed(special.sep));
         segment_ends.push(slots.len());
     }
     let quotas = quotas(prompt.pattern, &slots, max_length)?;
-    let mut features = Features { ids: Vec::with_capacity(slots.len().min(max_length)), second_segment: 0, mask: 0, removed: 0 };
+    let mut features =
+        Features { ids: Vec::with_capacity(slots.len().min(max_length)), second_segment: 0, mask: 0, removed: 0, soft: Vec::new() };
     let mut cuts: Vec<Cut> = (0..quotas.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
     let mut taken = vec![0; quotas.len()];
     for (index, slot) in slots.iter().enumerate() {
@@ -90,6 +121,7 @@ pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: 
         if index == mask_slot {
             features.mask = features.ids.len();
         }
+        features.soft.extend(slot.soft.map(|vector| SoftSlot { at: features.ids.len(), vector }));
         features.ids.push(slot.id);
     }
     if segment_ends.len() == 1 {
@@ -114,7 +146,7 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
                     fields.push((start..text.len(), *index));
                 }
             }
-            Part::Mask => {}
+            Part::Mask | Part::Soft { .. } => {}
         }
     }
     // A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field that keeps its end.
@@ -124,7 +156,7 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
         let last = fields.iter().rev().find(|(range, _)| shared(range) > 0)?;
         (covered == token.word.len()).then_some(last.1)
     };
-    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, field: owner(&token) }));
+    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, field: owner(&token), soft: None }));
 }
 
 /// How many tokens each field may keep.

@@ -197,6 +197,16 @@ pub enum Kind {
     PatternFilterOnPiece { piece: &'static str },
     #[error("{{{piece}}} is not in this version of cloze")]
     PatternNotInThisVersion { piece: String },
+    #[error("{{{written}}} is not a way to write soft tokens")]
+    PatternSoftUnclear { written: String },
+    #[error("the soft tokens {name:?} stand in two ways")]
+    PatternSoftTwoStarts { name: String },
+    #[error("nothing says how many soft tokens {name:?} are")]
+    PatternSoftUnknownName { name: String },
+    #[error("the words {words:?}, which soft tokens start from, have no token that this model knows")]
+    PatternSoftWithoutWords { words: String },
+    #[error("the vectors of these soft tokens have not been learned")]
+    PatternSoftUntrained,
     #[error("\"{{{column}}}\" is not a column of {data}")]
     PatternUnknownColumn { column: String, data: String, columns: Vec<String> },
 
@@ -292,6 +302,58 @@ pub enum Kind {
     #[error("--engine rust-bert cannot run this model: {reason}")]
     ReferenceCannot { reason: String },
 
+    // Tuning.
+    #[error("a tuning has one method, with its options")]
+    TuningNotOne { methods: Vec<String> },
+    #[error("{name:?} is not a method")]
+    TuningUnknown { name: String, methods: Vec<String> },
+    #[error("{name} must be {allowed}, not {found}")]
+    OptionOutOfRange { name: String, found: f64, allowed: String },
+    #[error("{target:?} is not a linear layer of this model")]
+    TuningUnknownLayer { target: String, layers: Vec<String> },
+    #[error("there are no layers {first} to {end}: this model's are 0 to {last}")]
+    TuningLayerRange { first: usize, end: usize, last: usize },
+    #[error("the loss of step {step} is not a finite number")]
+    LossNotFinite { step: usize, records: Vec<u64> },
+    #[error("cls reads no pattern, so it has no soft tokens")]
+    ClsWithSoftTokens,
+    #[error("--engine rust-bert cannot train {method}: {reason}")]
+    EngineCannotTune { method: &'static str, reason: &'static str },
+
+    // Runs.
+    #[error("there is no run {}", path.display())]
+    RunMissing { path: PathBuf },
+    #[error("the run {} has no {wanted}", path.display())]
+    RunFileMissing { path: PathBuf, wanted: String },
+    #[error("{} is a file, not a folder for a run", path.display())]
+    RunFolderIsFile { path: PathBuf },
+    #[error("the folder {} holds {} already", path.display(), if *run { "a run" } else { "something" })]
+    RunFolderTaken { path: PathBuf, run: bool },
+    #[error("{} is not what it was when the run was made", path.display())]
+    DataChanged { path: PathBuf },
+    #[error("the weights of {} are not those that the run was trained on", path.display())]
+    OtherBase { path: PathBuf },
+    #[error("the run {} has no seed {seed}", path.display())]
+    RunWithoutSeed { path: PathBuf, seed: u64, seeds: Vec<u64> },
+    #[error("the run {} is finished", path.display())]
+    RunFinished { path: PathBuf },
+    #[error("the run {} is not finished", path.display())]
+    RunUnfinished { path: PathBuf },
+    #[error("the seed {seed} is named twice")]
+    SameSeed { seed: u64 },
+    #[error("no row of {data} is labelled {label:?}")]
+    ClassWithoutRows { label: String, data: String },
+    #[error("this row has no label")]
+    RowWithoutLabel { data: String },
+    #[error("{data} has {found} rows of {label:?}, {wanted} are needed besides the train rows")]
+    TooFewDevRows { label: String, data: String, found: usize, wanted: usize },
+    #[error("{data} has no column for the labels")]
+    DataWithoutLabels { data: String, columns: Vec<String> },
+    #[error("the columns of {data} are not those of {first}")]
+    DataOtherColumns { data: String, columns: Vec<String>, first: String, wanted: Vec<String> },
+    #[error("what {method} learns cannot become part of a model's own weights")]
+    NotMergeable { method: &'static str },
+
     // Encoding.
     #[error("the pattern's own words take {fixed} tokens, the limit is {limit}")]
     PatternTooLong { fixed: usize, limit: usize },
@@ -331,7 +393,17 @@ impl Kind {
             PatternEmptyBraces => help("name a column, or write \"{{}}\" for braces as text"),
             PatternUnknownFilter { name, allowed } => allowed_and_nearest("filters", name, allowed),
             PatternFilterOnPiece { .. } => vec![],
-            PatternNotInThisVersion { .. } => help("this version has {column}, {mask} and {sep}"),
+            PatternNotInThisVersion { .. } => help("this version has {column}, {mask}, {sep} and {soft}"),
+            PatternSoftUnclear { .. } => {
+                vec![(
+                    "allowed",
+                    "{soft}, {soft:8}, {soft:\"words to start from\"}, each with \" as name\" behind or without; at most 4096".into(),
+                )]
+            }
+            PatternSoftTwoStarts { .. } => help("say how many they are, or their words, once, and only the name elsewhere"),
+            PatternSoftUnknownName { name } => vec![("help", format!("write {{soft:4 as {name}}} in one place"))],
+            PatternSoftWithoutWords { .. } => help("use words of the model's vocabulary"),
+            PatternSoftUntrained => help("train with cloze train and score with --run, or start them from words: {soft:\"it was\"}"),
             PatternUnknownColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
             PatternUsesLabel { .. } => {
                 help("the answer would stand in the question; use another column, or name the labels' with --label-column")
@@ -393,6 +465,33 @@ impl Kind {
                 ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
                 ("help", "a folder is named without hub:".into()),
             ],
+            RunMissing { .. } => help("name the folder that cloze train wrote with --out"),
+            RunFileMissing { .. } => help("a run that was stopped is gone on with by cloze train --resume --out RUN"),
+            RunFolderIsFile { .. } => help("name another folder"),
+            RunFolderTaken { run: true, .. } => help("name another folder, or go on with that run: cloze train --resume --out RUN"),
+            RunFolderTaken { run: false, .. } => help("name a folder that is new or empty"),
+            DataChanged { .. } => help("put the file back, or train anew"),
+            OtherBase { .. } => help("name the base model with --model, or take this one with --allow-other-base"),
+            RunWithoutSeed { seeds, .. } => vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))],
+            RunFinished { .. } => help("run it again elsewhere with --from RUN/manifest.json --out NEW"),
+            RunUnfinished { .. } => help("go on with it: cloze train --resume --out RUN"),
+            SameSeed { .. } => help("each seed gives one result, however often it is named"),
+            ClassWithoutRows { .. } => help("add rows of that class, or take it out of the verbalizer"),
+            RowWithoutLabel { .. } => help("training needs a label in every row: give it one, or take the row out"),
+            TooFewDevRows { .. } => help("lower --shots, give more rows with --dev, or choose --select cv"),
+            DataWithoutLabels { columns, .. } => vec![("columns", listed(columns)), ("help", "name it with --label-column".into())],
+            DataOtherColumns { columns, wanted, .. } => vec![("columns", listed(columns)), ("wanted", listed(wanted))],
+            NotMergeable { .. } => help("leave out --merged; --peft writes what was learned by itself"),
+            TuningNotOne { methods } => vec![("methods", listed(methods)), ("help", "write it as { \"lora\": { \"rank\": 8 } }".into())],
+            TuningUnknown { name, methods } => allowed_and_nearest("methods", name, methods),
+            OptionOutOfRange { .. } => vec![],
+            TuningUnknownLayer { target, layers } => allowed_and_nearest("layers", target, layers),
+            TuningLayerRange { .. } => vec![],
+            LossNotFinite { records, .. } => {
+                vec![("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "lower --learning-rate".into())]
+            }
+            ClsWithSoftTokens => help("leave them out, or choose another method"),
+            EngineCannotTune { .. } => help("leave --engine out"),
             PatternWithoutSecondSegment => help("leave the {sep} out"),
             ReferenceCannot { .. } => help("leave --engine out"),
             NoCuda => help("leave --device out to use the CPU"),

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::config::{Activation, Config};
-use crate::encoder::{LayerNorm, Linear};
+use crate::encoder::{LayerNorm, Linear, LowRank, Mode};
 use crate::parameters::{DECODER_BIAS, Parameters};
 
 /// Dense, activation, layer norm, then the decoder: one row of the word embeddings for each entry.
@@ -27,23 +27,24 @@ impl MlmHead {
         }
     }
 
-    /// The logits of K vocabulary entries.
+    /// The logits of K vocabulary entries. `added` stands beside the dense layer.
     ///
     /// # Shapes
     /// states `[B,H]`, ids `[K]` → `[B,K]`
-    pub fn logits_of(&self, states: &Tensor, ids: &Tensor) -> Tensor {
-        self.transform(states).linear(&self.decoder.index_select(0, ids), Some(&self.bias.index_select(0, ids)))
+    pub fn logits_of(&self, states: &Tensor, ids: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        self.transform(states, added, mode).linear(&self.decoder.index_select(0, ids), Some(&self.bias.index_select(0, ids)))
     }
 
     /// The logits of the whole vocabulary.
     ///
     /// # Shapes
     /// states `[B,H]` → `[B,V]`
-    pub fn logits(&self, states: &Tensor) -> Tensor {
-        self.transform(states).linear(&self.decoder, Some(&self.bias))
+    pub fn logits(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        self.transform(states, added, mode).linear(&self.decoder, Some(&self.bias))
     }
 
-    fn transform(&self, states: &Tensor) -> Tensor {
-        self.norm.forward(&self.activation.forward(&self.dense.forward(states)))
+    fn transform(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        let dense = LowRank::add(added, self.dense.forward(states), states, mode);
+        self.norm.forward(&self.activation.forward(&dense))
     }
 }

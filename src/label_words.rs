@@ -73,6 +73,15 @@ impl LabelWords {
         &self.ids
     }
 
+    /// Every label word's id once, in the classes' order.
+    pub fn distinct_ids(&self) -> Vec<i64> {
+        // Of int64 by construction.
+        let mut ids = Vec::<i64>::try_from(&self.ids).unwrap_or_default();
+        let mut seen = std::collections::BTreeSet::new();
+        ids.retain(|id| seen.insert(*id));
+        ids
+    }
+
     /// Class scores by the verbalizer's [`Aggregate`]; their softmax over the classes are the class probabilities.
     ///
     /// # Shapes

@@ -5,7 +5,7 @@
 //!
 //! # The flow
 //!
-//! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class
+//! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class · S soft tokens
 //!
 //! | act | type → type | shape |
 //! |---|---|---|
@@ -27,7 +27,8 @@
 //! Modules stand in groups below, ground floor first. A module imports only from groups above its own line; a test reads these
 //! groups and holds the code to them.
 
-// places in texts
+// places in texts, rates over steps
+pub mod schedule;
 pub mod source;
 
 // errors, which carry places
@@ -52,10 +53,15 @@ pub mod task;
 // tokens
 pub mod tokenizer;
 
-// prompts as tokens
+// patterns and prompts as tokens
 pub mod encode;
+pub mod soft;
+
+// tensors in files
+pub mod tensor_file;
 
 // tensors from files, rows and words
+pub mod adamw;
 pub mod batch;
 pub mod label_words;
 pub mod parameters;
@@ -67,10 +73,25 @@ pub mod encoder;
 pub mod head;
 pub mod reference;
 
+// what may move
+pub mod tuning;
+
 // whole models
 pub mod prompt_model;
 
-// procedures
+// models with another head
+pub mod sequence_classifier;
+
+// models with what was learned
+pub mod classifier;
+
+// procedures: rows to predictions
 pub mod score;
+
+// rows to models
+pub mod train;
+
+// what training leaves
+pub mod run;
 
 pub use error::{Error, Result};

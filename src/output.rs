@@ -61,6 +61,14 @@ impl WholeFile {
         Ok(WholeFile { path, file: Destination::Temporary(file) })
     }
 
+    /// The name that the file has until it is whole: for those who write by name.
+    pub fn temporary(&self) -> &Path {
+        match &self.file {
+            Destination::Temporary(file) => file.path(),
+            Destination::Direct(_) | Destination::Stdout(_) => &self.path,
+        }
+    }
+
     /// Syncs the file and gives it its name.
     pub fn commit(self) -> Result<()> {
         let WholeFile { path, file } = self;

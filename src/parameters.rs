@@ -1,17 +1,15 @@
 //! A checkpoint as named tensors: read from whatever file a folder has, names made uniform, shapes checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, TensorProblem};
 use crate::json;
+use crate::tensor_file::{MappedFile, first_line, unreadable};
 
 /// Tensors by the names that Hugging Face and rust-bert give them, fp32.
 ///
@@ -64,6 +62,19 @@ impl Parameters {
         self.tensors.get(DECODER).unwrap_or_else(|| self.get(WORD_EMBEDDINGS))
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The same tensors but for these.
+    #[must_use]
+    pub fn with(&self, others: impl IntoIterator<Item = (String, Tensor)>) -> Parameters {
+        let mut tensors: BTreeMap<String, Tensor> = self.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+        tensors.extend(others);
+        Parameters { tensors }
+    }
+
     /// All tensors with their names, in the names' order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
@@ -77,23 +88,33 @@ impl Parameters {
     }
 }
 
+/// The linear layers of a BERT masked language model by name, each with its `[out,in]`; the decoder is not among them.
+pub fn linear_layers(config: &Config) -> Vec<(String, [i64; 2])> {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let of_layer = |layer: i64| {
+        [
+            ("attention.self.query", [hidden, hidden]),
+            ("attention.self.key", [hidden, hidden]),
+            ("attention.self.value", [hidden, hidden]),
+            ("attention.output.dense", [hidden, hidden]),
+            ("intermediate.dense", [inner, hidden]),
+            ("output.dense", [hidden, inner]),
+        ]
+        .map(|(part, size)| (format!("bert.encoder.layer.{layer}.{part}"), size))
+    };
+    let head = ("cls.predictions.transform.dense".to_owned(), [hidden, hidden]);
+    (0..config.num_hidden_layers).flat_map(of_layer).chain([head]).collect()
+}
+
 /// Every tensor that a BERT masked language model has, with its shape.
 fn shapes(config: &Config) -> BTreeMap<String, Vec<i64>> {
-    let (hidden, inner, vocabulary) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+    let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
     let mut shapes = BTreeMap::new();
-    let mut linear = |name: &str, output: i64, input: i64| {
+    for (name, [output, input]) in linear_layers(config) {
         shapes.insert(format!("{name}.weight"), vec![output, input]);
         shapes.insert(format!("{name}.bias"), vec![output]);
-    };
-    let layer_names: Vec<String> = (0..config.num_hidden_layers).map(|layer| format!("bert.encoder.layer.{layer}")).collect();
-    for layer in &layer_names {
-        for part in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
-            linear(&format!("{layer}.{part}"), hidden, hidden);
-        }
-        linear(&format!("{layer}.intermediate.dense"), inner, hidden);
-        linear(&format!("{layer}.output.dense"), hidden, inner);
     }
-    linear("cls.predictions.transform.dense", hidden, hidden);
+    let layer_names: Vec<String> = (0..config.num_hidden_layers).map(|layer| format!("bert.encoder.layer.{layer}")).collect();
     let norms = layer_names.iter().flat_map(|layer| [format!("{layer}.attention.output.LayerNorm"), format!("{layer}.output.LayerNorm")]);
     for norm in norms.chain(["bert.embeddings.LayerNorm".to_owned(), "cls.predictions.transform.LayerNorm".to_owned()]) {
         shapes.insert(format!("{norm}.weight"), vec![hidden]);
@@ -122,7 +143,7 @@ fn uniform_name(name: &str) -> String {
 }
 
 /// The weight files of a folder, the safer format first.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -143,10 +164,6 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(shards.into_iter().map(|shard| folder.join(shard)).collect());
     }
     Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }.into())
-}
-
-fn unreadable(path: &Path, reason: String) -> Error {
-    Kind::WeightsUnreadable { path: path.to_owned(), reason }.into()
 }
 
 /// The wanted tensors of all files, as they stand there; those of safetensors are mapped, and not read before they are used.
@@ -182,84 +199,13 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
         return Ok(());
     }
     let file = MappedFile::open(path)?;
-    for (name, info) in file.header()? {
+    for (name, info) in file.header()?.0 {
         let uniform = uniform_name(&name);
         if wanted.contains_key(&uniform) {
             tensors.insert(uniform, file.tensor(&name, &info)?);
         }
     }
     Ok(())
-}
-
-/// A safetensors file as one tensor of bytes that libtorch maps into memory: what is widened is read once, and nothing is copied.
-struct MappedFile<'a> {
-    path: &'a Path,
-    bytes: Tensor,
-    /// Where the header ends and the data begin.
-    data: usize,
-    size: usize,
-}
-
-impl MappedFile<'_> {
-    /// Maps a file whose first 8 bytes, the length of its header, are plausible.
-    fn open(path: &Path) -> Result<MappedFile<'_>> {
-        let reading = |error: std::io::Error| Error::reading(path, &error);
-        let mut start = Vec::new();
-        let mut file = std::fs::File::open(path).map_err(reading)?;
-        let size = usize::try_from(file.metadata().map_err(reading)?.len()).unwrap_or(usize::MAX);
-        file.by_ref().take(64).read_to_end(&mut start).map_err(reading)?;
-        if start.starts_with(b"version https://git-lfs") {
-            return Err(unreadable(path, "it is a pointer of Git LFS, not the file itself (git lfs pull fetches that)".to_owned()));
-        }
-        let header = start.first_chunk().and_then(|length| usize::try_from(u64::from_le_bytes(*length)).ok());
-        let data = header.and_then(|length| length.checked_add(8)).filter(|data| *data <= size).ok_or_else(|| cut_short(path))?;
-        // libtorch takes the name as UTF-8 text.
-        let name = path.to_str().ok_or_else(|| unreadable(path, "its name is not UTF-8".to_owned()))?;
-        let length = i64::try_from(size).map_err(|_| cut_short(path))?;
-        let bytes = Tensor::f_from_file(name, false, length, (Type::Uint8, Device::Cpu))
-            .map_err(|error| unreadable(path, first_line(&error.to_string())))?;
-        Ok(MappedFile { path, bytes, data, size })
-    }
-
-    /// The tensors' names, types, shapes and places.
-    fn header(&self) -> Result<BTreeMap<String, TensorInfo>> {
-        let text = Vec::<u8>::try_from(self.bytes.narrow(0, 8, self.data as i64 - 8)).unwrap_or_default();
-        let not_json = |error: serde_json::Error| unreadable(self.path, format!("its header is not what safetensors writes ({error})"));
-        let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).map_err(not_json)?;
-        header.remove("__metadata__");
-        header.into_iter().map(|(name, info)| Ok((name, serde_json::from_value(info).map_err(not_json)?))).collect()
-    }
-
-    fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
-        let kind = match info.dtype {
-            Dtype::F32 => Type::Float,
-            Dtype::F16 => Type::Half,
-            Dtype::BF16 => Type::BFloat16,
-            Dtype::F64 => Type::Double,
-            other => return Err(unreadable(self.path, format!("{name} holds {other:?}, not floating-point numbers"))),
-        };
-        let (start, end) = info.data_offsets;
-        let elements = info.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
-        let fits = start <= end && elements.and_then(|elements| elements.checked_mul(info.dtype.size())) == Some(end - start);
-        if !fits || self.data.checked_add(end).is_none_or(|end| end > self.size) {
-            return Err(cut_short(self.path));
-        }
-        let first = self.data + start;
-        let bytes = self.bytes.narrow(0, first as i64, (end - start) as i64);
-        // A view as numbers must begin at a multiple of their size; the format does not promise that.
-        let aligned = if first.is_multiple_of(info.dtype.size()) { bytes } else { bytes.copy() };
-        let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
-        Ok(aligned.view_dtype(kind).view(shape.as_slice()))
-    }
-}
-
-fn cut_short(path: &Path) -> Error {
-    unreadable(path, "its length is not what its first bytes say; it may have been cut short".to_owned())
-}
-
-/// libtorch's messages end in a stack trace.
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
 }
 
 fn check_shapes(folder: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {

@@ -1,13 +1,14 @@
 //! A masked language model with its tokenizer: prompts in, logits at the mask out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::encode::Features;
-use crate::encoder::{Encoder, Mode};
+use crate::encoder::{Additions, Encoder, Mode};
 use crate::error::{Kind, Result};
 use crate::head::MlmHead;
 use crate::label_words::LabelWords;
@@ -15,6 +16,7 @@ use crate::parameters::Parameters;
 use crate::reference::Reference;
 use crate::template::{Piece, Template};
 use crate::tokenizer::Tokenizer;
+use crate::tuning::Adapted;
 
 /// What runs the forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,10 +37,11 @@ pub struct ModelFolder {
     pub tokenizer: Tokenizer,
 }
 
-/// A model ready to score.
+/// A masked language model that reads label words at the mask.
 pub struct PromptModel {
-    folder: ModelFolder,
+    folder: Arc<ModelFolder>,
     engine: Engine,
+    additions: Additions,
     device: Device,
 }
 
@@ -97,16 +100,35 @@ impl ModelFolder {
 }
 
 impl PromptModel {
-    /// Loads the weights.
+    /// Loads a folder's weights.
     pub fn load(folder: ModelFolder, engine: EngineChoice, device: Device) -> Result<PromptModel> {
         let parameters = Parameters::load(&folder.path, &folder.config, device)?;
+        PromptModel::new(Arc::new(folder), &parameters, engine, device)
+    }
+
+    /// The model of a folder over weights that are loaded already.
+    pub fn new(folder: Arc<ModelFolder>, parameters: &Parameters, engine: EngineChoice, device: Device) -> Result<PromptModel> {
         let engine = match engine {
             EngineChoice::Cloze => {
-                Engine::Cloze(Box::new(Encoder::new(&folder.config, &parameters)), Box::new(MlmHead::new(&folder.config, &parameters)))
+                Engine::Cloze(Box::new(Encoder::new(&folder.config, parameters)), Box::new(MlmHead::new(&folder.config, parameters)))
             }
-            EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, &parameters, device)?)),
+            EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?)),
         };
-        Ok(PromptModel { folder, engine, device })
+        Ok(PromptModel { folder, engine, additions: Additions::default(), device })
+    }
+
+    /// Takes what was learned, in place of what it had.
+    pub fn adapt(&mut self, adapted: Adapted) {
+        if let Some(parameters) = &adapted.parameters {
+            match &mut self.engine {
+                Engine::Cloze(encoder, head) => {
+                    **encoder = Encoder::new(&self.folder.config, parameters);
+                    **head = MlmHead::new(&self.folder.config, parameters);
+                }
+                Engine::RustBert(reference) => reference.take(parameters),
+            }
+        }
+        self.additions = adapted.additions;
     }
 
     /// The tokenizer.
@@ -123,11 +145,16 @@ impl PromptModel {
     ///
     /// # Shapes
     /// B inputs → `[B,C]`
-    pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords) -> Tensor {
+    pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> Tensor {
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
         let logits = match &self.engine {
-            Engine::Cloze(encoder, head) => head.logits_of(&encoder.state_at_mask(&batch, Mode::Score), words.ids()),
-            Engine::RustBert(reference) => reference.logits_at_mask(&batch).index_select(1, words.ids()),
+            Engine::Cloze(encoder, head) => {
+                let states = encoder.state_at_mask(&batch, &self.additions, mode);
+                head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
+            }
+            Engine::RustBert(reference) => {
+                reference.logits_at_mask(&batch, self.additions.soft.as_ref(), mode).index_select(1, words.ids())
+            }
         };
         words.class_scores(&logits)
     }
@@ -139,8 +166,11 @@ impl PromptModel {
     pub fn vocabulary_logits(&self, inputs: &[&Features]) -> Tensor {
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
         match &self.engine {
-            Engine::Cloze(encoder, head) => head.logits(&encoder.state_at_mask(&batch, Mode::Score)),
-            Engine::RustBert(reference) => reference.logits_at_mask(&batch),
+            Engine::Cloze(encoder, head) => {
+                let states = encoder.state_at_mask(&batch, &self.additions, Mode::Score);
+                head.logits(&states, self.additions.transform.as_ref(), Mode::Score)
+            }
+            Engine::RustBert(reference) => reference.logits_at_mask(&batch, self.additions.soft.as_ref(), Mode::Score),
         }
     }
 }

@@ -5,14 +5,14 @@ use tch::{Device, Tensor, nn};
 
 use crate::batch::Batch;
 use crate::config::{Activation, Config};
+use crate::encoder::Mode;
 use crate::error::{Kind, Result};
-use crate::parameters::{DECODER, Parameters};
+use crate::parameters::{DECODER, Parameters, WORD_EMBEDDINGS};
 
 /// rust-bert's masked language model. It computes all layers for all tokens, and the whole vocabulary at every position.
 pub struct Reference {
     model: BertForMaskedLM,
-    // The model's tensors live as long as their store.
-    _store: nn::VarStore,
+    store: nn::VarStore,
 }
 
 impl Reference {
@@ -49,24 +49,38 @@ impl Reference {
         };
         let store = nn::VarStore::new(device);
         let model = BertForMaskedLM::new(store.root(), &config);
-        tch::no_grad(|| {
-            for (name, mut variable) in store.variables() {
-                let source = if name == DECODER { parameters.decoder() } else { parameters.get(&name) };
-                variable.copy_(source);
-            }
-        });
-        Ok(Reference { model, _store: store })
+        let mut reference = Reference { model, store };
+        for (_, variable) in reference.store.variables() {
+            let _ = variable.set_requires_grad(false);
+        }
+        tch::no_grad(|| reference.take(parameters));
+        Ok(reference)
     }
 
-    /// The logits of the whole vocabulary at the masks.
+    /// Gives the model these parameters. Where they are part of a graph, its own tensors become part of it too, and gradients reach
+    /// the parameters.
+    pub fn take(&mut self, parameters: &Parameters) {
+        for (name, mut variable) in self.store.variables() {
+            // Its own variables keep the graph of the step before; a copy into a detached one begins a new graph.
+            let _ = variable.detach_();
+            variable.copy_(if name == DECODER { parameters.decoder() } else { parameters.get(&name) });
+        }
+    }
+
+    /// The logits of the whole vocabulary at the masks; `soft` `[S,H]` are the vectors of soft tokens.
     ///
     /// # Shapes
     /// batch of B inputs, L tokens → `[B,V]`
-    pub fn logits_at_mask(&self, batch: &Batch) -> Tensor {
+    pub fn logits_at_mask(&self, batch: &Batch, soft: Option<&Tensor>, mode: Mode) -> Tensor {
+        let embedded = batch.soft.as_ref().zip(soft).map(|(places, vectors)| {
+            let words = Tensor::embedding(&self.store.variables()[WORD_EMBEDDINGS], &batch.ids, -1, false, false);
+            places.fill(&words, vectors)
+        });
+        let ids = embedded.is_none().then_some(&batch.ids);
         // Its attention mask must be of integers.
         let all = self
             .model
-            .forward_t(Some(&batch.ids), Some(&batch.attention), Some(&batch.types), None, None, None, None, false)
+            .forward_t(ids, Some(&batch.attention), Some(&batch.types), None, embedded.as_ref(), None, None, mode == Mode::Train)
             .prediction_scores;
         batch.at_mask(&all)
     }

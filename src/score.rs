@@ -2,22 +2,23 @@
 
 use tch::{Kind as Type, no_grad};
 
+use crate::classifier::Classifier;
 use crate::data::{Columns, Example};
 use crate::encode::{Features, encode};
+use crate::encoder::Mode;
 use crate::error::{Error, Kind, Result};
-use crate::label_words::LabelWords;
-use crate::prompt_model::PromptModel;
 use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
+use crate::tokenizer::Tokenizer;
 
-/// A model, patterns and label words, ready to score rows.
+/// Models and patterns, ready to score rows.
 pub struct Scorer<'a> {
-    /// The model.
-    pub model: &'a PromptModel,
+    /// The models; with several, their probabilities are averaged.
+    pub classifiers: &'a [Classifier],
+    /// The tokenizer of all of them.
+    pub tokenizer: &'a Tokenizer,
     /// The patterns; with several, their probabilities are averaged.
     pub tasks: &'a [Task],
-    /// The label words.
-    pub words: &'a LabelWords,
     /// The longest input, in tokens.
     pub max_length: usize,
     /// The most tokens in a batch, padding counted; one input is always taken.
@@ -39,25 +40,22 @@ impl Scorer<'_> {
     /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after each batch, which share of
     /// the work is done, from 0 to 1.
     pub fn score(&self, columns: &Columns, examples: &[Example], progress: &mut dyn FnMut(f64)) -> Result<Vec<Scored>> {
-        let work = (self.tasks.len() * examples.len()) as f64;
+        let work = (self.tasks.len() * self.classifiers.len() * examples.len()) as f64;
         let mut done = 0;
         let mut by_pattern = Vec::with_capacity(self.tasks.len());
         let mut truncated = Vec::with_capacity(self.tasks.len());
         for task in self.tasks {
-            let features = examples
-                .iter()
-                .map(|example| {
-                    encode(&task.wrap(example), self.model.tokenizer(), self.max_length)
-                        .map_err(|error| error.at(columns.place(example, None)))
-                })
-                .collect::<Result<Vec<Features>>>()?;
-            by_pattern.push(
-                self.predict(&features, &mut |inputs| {
+            let features = self.encode(task, columns, examples)?;
+            let mut members = Vec::with_capacity(self.classifiers.len());
+            for classifier in self.classifiers {
+                let mut scored = |inputs| {
                     done += inputs;
                     progress(done as f64 / work);
-                })
-                .map_err(|(row, error)| error.at(columns.place(&examples[row], None)))?,
-            );
+                };
+                let predictions = self.predict(classifier, &features, &mut scored);
+                members.push(predictions.map_err(|(row, error)| error.at(columns.place(&examples[row], None)))?);
+            }
+            by_pattern.push(average(members));
             truncated.push(features.iter().map(|features| features.removed > 0).collect::<Vec<bool>>());
         }
         Ok((0..examples.len())
@@ -72,8 +70,19 @@ impl Scorer<'_> {
             .collect())
     }
 
+    /// The rows in a pattern, as ids. An error names its row.
+    pub fn encode(&self, task: &Task, columns: &Columns, examples: &[Example]) -> Result<Vec<Features>> {
+        let encode = |example| encode(&task.wrap(example), self.tokenizer, self.max_length);
+        examples.iter().map(|example| encode(example).map_err(|error| error.at(columns.place(example, None)))).collect()
+    }
+
     /// The predictions for encoded inputs, in their order; an error comes with its input's index. `scored` is told the size of each batch.
-    fn predict(&self, features: &[Features], scored: &mut dyn FnMut(usize)) -> Result<Vec<Prediction>, (usize, Error)> {
+    fn predict(
+        &self,
+        classifier: &Classifier,
+        features: &[Features],
+        scored: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Prediction>, (usize, Error)> {
         let mut order: Vec<usize> = (0..features.len()).collect();
         order.sort_by_key(|&row| features[row].ids.len());
         let mut predictions = vec![Prediction::default(); features.len()];
@@ -82,7 +91,7 @@ impl Scorer<'_> {
             let (batch, later) = rest.split_at(self.batch_size(features, rest));
             rest = later;
             let inputs: Vec<&Features> = batch.iter().map(|&row| &features[row]).collect();
-            let probabilities = no_grad(|| self.model.class_scores(&inputs, self.words).softmax(-1, Type::Double));
+            let probabilities = no_grad(|| classifier.class_scores(&inputs, Mode::Score).softmax(-1, Type::Double));
             // Of the shape [B,C] by construction.
             let values = Vec::<f64>::try_from(probabilities.flatten(0, 1)).unwrap_or_default();
             for (&row, row_values) in batch.iter().zip(values.chunks(values.len() / batch.len())) {
@@ -101,6 +110,15 @@ impl Scorer<'_> {
         let fitting = rest.iter().enumerate().take_while(|(index, row)| (index + 1) * features[**row].ids.len() <= self.batch_tokens);
         fitting.count().max(1)
     }
+}
+
+/// Row by row the mean of several models' predictions.
+fn average(mut members: Vec<Vec<Prediction>>) -> Vec<Prediction> {
+    if members.len() == 1 {
+        return members.remove(0);
+    }
+    let rows = members.first().map_or(0, Vec::len);
+    (0..rows).map(|row| Prediction::average(&members.iter().map(|member| member[row].clone()).collect::<Vec<_>>())).collect()
 }
 
 /// What a report is made of, counted row by row: memory does not grow with the rows.

@@ -116,7 +116,7 @@ fn class_scores_equal_the_formulas() {
                 let aggregate = name.strip_suffix("_weights_as_log").unwrap_or(name);
                 let verbalizer = verbalizer(&golden["verbalizer"], aggregate, weighted);
                 let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
-                let found = tch::no_grad(|| model.class_scores(&[&golden_features(input)[0]], &words));
+                let found = tch::no_grad(|| model.class_scores(&[&golden_features(input)[0]], &words, Mode::Score));
                 let what = format!("{key} {name}, input {}", case["input"]);
                 assert_close(&values(&found), &numbers(&wanted["scores"]), LOGITS, &what);
                 assert_close(&values(&found.softmax(-1, Kind::Double)), &numbers(&wanted["probabilities"]), LOGITS, &what);

@@ -5,7 +5,7 @@ use std::path::Path;
 use cloze::batch::Batch;
 use cloze::data::{Format, Rows};
 use cloze::encode::{Features, encode, encode_with_cuts};
-use cloze::encoder::{Encoder, Mode};
+use cloze::encoder::{Additions, Encoder, Mode};
 use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
 use cloze::output::PredictionWriter;
@@ -18,7 +18,7 @@ use cloze::verbalizer::Verbalizer;
 use proptest::prelude::*;
 use tch::Device;
 
-use crate::support::{DEFAULT, Parts, TINY, assert_close, load, values};
+use crate::support::{DEFAULT, Parts, TINY, assert_close, base, load, values};
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
     { "label": "between", "words": ["maybe"] } ] }"#;
@@ -60,15 +60,17 @@ fn label_words(model: &PromptModel) -> LabelWords {
     LabelWords::check(&Verbalizer::parse("mood", "mood.json", MOOD).unwrap(), model.tokenizer(), Device::Cpu).unwrap()
 }
 
-fn score(model: &PromptModel, patterns: &[&str], csv: &str, verbalizer: &str, batch_tokens: usize) -> Vec<Scored> {
+fn score(patterns: &[&str], csv: &str, verbalizer: &str, batch_tokens: usize) -> Vec<Scored> {
     let verbalizer = Verbalizer::parse("mood", "mood.json", verbalizer).unwrap();
-    let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
     let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
     let columns = rows.columns().clone();
     let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
     let tasks: Vec<Task> =
         patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
-    Scorer { model, tasks: &tasks, words: &words, max_length: 64, batch_tokens }.score(&columns, &examples, &mut |_| {}).unwrap()
+    let classifiers = [base.zero_shot(None).unwrap()];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens };
+    scorer.score(&columns, &examples, &mut |_| {}).unwrap()
 }
 
 fn texts_as_csv() -> String {
@@ -84,7 +86,8 @@ fn encoder_equals_rust_bert() {
         let inputs = mixed_inputs(ours.tokenizer(), max_length);
         assert_eq!(inputs.iter().map(|input| input.ids.len()).max(), Some(max_length));
         let batch: Vec<&Features> = inputs.iter().collect();
-        let (found, wanted) = tch::no_grad(|| (ours.class_scores(&batch, &words), theirs.class_scores(&batch, &words)));
+        let (found, wanted) =
+            tch::no_grad(|| (ours.class_scores(&batch, &words, Mode::Score), theirs.class_scores(&batch, &words, Mode::Score)));
         assert_close(&values(&found), &values(&wanted), 1e-4, folder);
     }
 }
@@ -96,12 +99,16 @@ fn mask_rows_equal_the_full_forward() {
     let inputs = mixed_inputs(&tokenizer, 64);
     let batch = Batch::collate(&inputs.iter().collect::<Vec<_>>(), tokenizer.special().pad, Device::Cpu);
     let encoder = Encoder::new(&parts.config, &parts.parameters);
-    let (rows, full) = tch::no_grad(|| (encoder.state_at_mask(&batch, Mode::Score), batch.at_mask(&encoder.forward(&batch, Mode::Score))));
+    let (rows, full) = tch::no_grad(|| {
+        let none = Additions::default();
+        (encoder.state_at_mask(&batch, &none, Mode::Score), batch.at_mask(&encoder.forward(&batch, &none, Mode::Score)))
+    });
     assert_close(&values(&rows), &values(&full), 1e-5, "states");
     // And the decoder's columns are those of the whole decoder.
     let head = MlmHead::new(&parts.config, &parts.parameters);
     let ids = tch::Tensor::from_slice(&[8_i64, 227, 0, 227]);
-    let (some, all) = tch::no_grad(|| (head.logits_of(&rows, &ids), head.logits(&rows).index_select(1, &ids)));
+    let (some, all) =
+        tch::no_grad(|| (head.logits_of(&rows, &ids, None, Mode::Score), head.logits(&rows, None, Mode::Score).index_select(1, &ids)));
     assert_close(&values(&some), &values(&all), 1e-5, "logits");
 }
 
@@ -112,16 +119,18 @@ fn padding_never_changes_scores() {
     let inputs = mixed_inputs(model.tokenizer(), 64);
     let longest = inputs.iter().max_by_key(|input| input.ids.len()).unwrap();
     for input in &inputs {
-        let (alone, padded) = tch::no_grad(|| (model.class_scores(&[input], &words), model.class_scores(&[input, longest], &words).get(0)));
+        let (alone, padded) = tch::no_grad(|| {
+            let scores = |inputs: &[&Features]| model.class_scores(inputs, &words, Mode::Score);
+            (scores(&[input]), scores(&[input, longest]).get(0))
+        });
         assert_close(&values(&alone), &values(&padded), 1e-5, "alone and padded");
     }
 }
 
 #[test]
 fn batch_of_one_equals_batch_of_many() {
-    let model = load(TINY, EngineChoice::Cloze);
     let patterns = ["{text} It was {mask}.", "{mask}: {text}"];
-    let (one, many) = (score(&model, &patterns, &texts_as_csv(), MOOD, 1), score(&model, &patterns, &texts_as_csv(), MOOD, 100_000));
+    let (one, many) = (score(&patterns, &texts_as_csv(), MOOD, 1), score(&patterns, &texts_as_csv(), MOOD, 100_000));
     for (one, many) in one.iter().zip(&many) {
         assert_close(&one.average.probabilities, &many.average.probabilities, 1e-6, "probabilities");
     }
@@ -129,7 +138,7 @@ fn batch_of_one_equals_batch_of_many() {
 
 #[test]
 fn same_input_same_bits() {
-    let run = || score(&load(TINY, EngineChoice::Cloze), &["{text} It was {mask}."], &texts_as_csv(), MOOD, 50);
+    let run = || score(&["{text} It was {mask}."], &texts_as_csv(), MOOD, 50);
     let (first, second) = (run(), run());
     assert!(first.iter().zip(&second).all(|(first, second)| first.average == second.average));
 }
@@ -138,8 +147,7 @@ fn same_input_same_bits() {
 fn reordering_classes_reorders_columns() {
     let reversed = r#"{ "version": 1, "classes": [ { "label": "between", "words": ["maybe"] }, { "label": "up", "words": ["great"] },
         { "label": "down", "words": ["terrible", "bad"] } ] }"#;
-    let model = load(TINY, EngineChoice::Cloze);
-    let run = |verbalizer| score(&model, &["{text} It was {mask}."], &texts_as_csv(), verbalizer, 100);
+    let run = |verbalizer| score(&["{text} It was {mask}."], &texts_as_csv(), verbalizer, 100);
     for (forward, backward) in run(MOOD).into_iter().zip(run(reversed)) {
         let mut turned = backward.average.probabilities;
         turned.reverse();
@@ -149,18 +157,16 @@ fn reordering_classes_reorders_columns() {
 
 #[test]
 fn ensemble_of_one_is_its_member() {
-    let model = load(TINY, EngineChoice::Cloze);
-    for scored in score(&model, &["{text} It was {mask}."], &texts_as_csv(), MOOD, 100) {
+    for scored in score(&["{text} It was {mask}."], &texts_as_csv(), MOOD, 100) {
         assert_eq!(scored.average, scored.by_pattern[0]);
     }
 }
 
 #[test]
 fn rows_come_out_in_their_order() {
-    let model = load(TINY, EngineChoice::Cloze);
-    let together = score(&model, &["{text} It was {mask}."], &texts_as_csv(), MOOD, 30);
+    let together = score(&["{text} It was {mask}."], &texts_as_csv(), MOOD, 30);
     for (text, scored) in TEXTS.iter().zip(&together) {
-        let alone = score(&model, &["{text} It was {mask}."], &format!("text\n\"{text}\"\n"), MOOD, 30);
+        let alone = score(&["{text} It was {mask}."], &format!("text\n\"{text}\"\n"), MOOD, 30);
         assert_close(&alone[0].average.probabilities, &scored.average.probabilities, 1e-6, text);
     }
 }

@@ -7,15 +7,13 @@ use std::path::{Path, PathBuf};
 
 use cloze::data::{Columns, Example, Input, Rows};
 use cloze::encode::encode;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::{EngineChoice, PromptModel};
+use cloze::prompt_model::EngineChoice;
 use cloze::score::Scorer;
 use cloze::task::Task;
 use cloze::template::Template;
 use cloze::verbalizer::Verbalizer;
-use tch::Device;
 
-use crate::support::{DEFAULT, load};
+use crate::support::{DEFAULT, base};
 
 /// The reference is fp32 too, rounded to 6 digits.
 const PROBABILITIES: f64 = 2e-3;
@@ -28,15 +26,16 @@ fn read(path: &Path) -> (std::sync::Arc<Columns>, Vec<Example>) {
 }
 
 /// Checks a case and tells the largest difference between probabilities.
-fn check(case: &Path, model: &PromptModel) -> f64 {
+fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
     let name = case.display();
     let template = Template::read(&case.join("template.json")).unwrap();
     let verbalizer = Verbalizer::read(&case.join("verbalizer.json")).unwrap();
     let max_length = std::fs::read_to_string(case.join("max_length")).unwrap().trim().parse().unwrap();
     let (columns, examples) = read(&case.join("data.csv"));
-    let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
     let tasks = [Task::check(template, &columns).unwrap()];
-    let scorer = Scorer { model, tasks: &tasks, words: &words, max_length, batch_tokens: 1024 };
+    let base = base(model_folder, engine, &verbalizer);
+    let classifiers = [base.zero_shot(None).unwrap()];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: 1024 };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 
     let (wanted_columns, wanted) = read(&case.join("scores.csv"));
@@ -56,7 +55,7 @@ fn check(case: &Path, model: &PromptModel) -> f64 {
             let predicted = verbalizer.labels().nth(scored.average.class()).unwrap();
             assert_eq!(predicted, field(row, "predicted").unwrap(), "{name}, row {}", row.record);
         }
-        let features = encode(&tasks[0].wrap(example), model.tokenizer(), max_length).unwrap();
+        let features = encode(&tasks[0].wrap(example), base.tokenizer(), max_length).unwrap();
         for (column, found) in [("tokens", features.ids.len()), ("removed", features.removed)] {
             if let Some(wanted) = field(row, column) {
                 assert_eq!(found.to_string(), wanted, "{name}, row {}: {column}", row.record);
@@ -76,9 +75,8 @@ fn scores_equal_transformers() {
     cases.sort();
     assert!(!cases.is_empty(), "no cases in {}", folder.display());
     for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {
-        let model = load(&model_folder, engine);
         for case in &cases {
-            let largest = check(case, &model);
+            let largest = check(case, Path::new(&model_folder), engine);
             println!("{engine:?}  {}  largest difference {largest:.1e}", case.display());
         }
     }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use cloze::batch::Batch;
+use cloze::classifier::Base;
 use cloze::config::Config;
 use cloze::encode::Features;
-use cloze::encoder::{Encoder, Mode};
+use cloze::encoder::{Additions, Encoder, Mode};
 use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
 use cloze::parameters::Parameters;
@@ -30,6 +31,13 @@ pub fn load(folder: &str, engine: EngineChoice) -> PromptModel {
     PromptModel::load(ModelFolder::open(Path::new(folder)).unwrap(), engine, Device::Cpu).unwrap()
 }
 
+/// A loaded model with a verbalizer's words.
+pub fn base(folder: &Path, engine: EngineChoice, verbalizer: &Verbalizer) -> Base {
+    let folder = ModelFolder::open(folder).unwrap();
+    let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
+    Base::load(folder, words, engine, Device::Cpu).unwrap()
+}
+
 /// The parts of the default engine, for tests that look inside.
 pub struct Parts {
     pub config: Config,
@@ -46,13 +54,13 @@ impl Parts {
 
     /// Class scores `[B,C]`, through parts made anew from the parameters as they are.
     pub fn class_scores(&self, batch: &Batch, words: &LabelWords, mode: Mode) -> Tensor {
-        let states = Encoder::new(&self.config, &self.parameters).state_at_mask(batch, mode);
-        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids()))
+        let states = Encoder::new(&self.config, &self.parameters).state_at_mask(batch, &Additions::default(), mode);
+        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids(), None, mode))
     }
 }
 
 pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
-    Features { ids: ids.to_vec(), second_segment, mask, removed: 0 }
+    Features { ids: ids.to_vec(), second_segment, mask, removed: 0, soft: Vec::new() }
 }
 
 /// Inputs of a golden file, one for each mask.

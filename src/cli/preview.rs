@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use cloze::classifier::Classifier;
 use cloze::data::Example;
 use cloze::encode::{Cut, Features, encode_with_cuts};
+use cloze::encoder::Mode;
 use cloze::label_words::LabelWords;
 use cloze::prompt_model::PromptModel;
 use cloze::task::Task;
@@ -24,10 +26,11 @@ const MOST_OF_FIELD: usize = 4000;
 
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
-    let Ready { verbalizer, tasks, rows, folder, words, max_length, device } =
+    let Ready { verbalizer, tasks, soft, rows, folder, words, max_length, device } =
         setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
     let columns = rows.columns().clone();
-    let model = setup::load_model(folder, &args.model, device)?;
+    let base = setup::load_base(folder, words, &args.model, device)?;
+    let Classifier::Prompt(model, words) = setup::zero_shot(&base, &soft)? else { unreachable!("zero-shot models read label words") };
     for row in rows.take(args.n) {
         let example = row?;
         for task in &tasks {
@@ -56,6 +59,7 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
             Part::Text(text) => (*text).to_owned(),
             Part::Field { text, .. } => render::without_middle(&render::printable(text), MOST_OF_FIELD),
             Part::Mask => "{mask}".to_owned(),
+            Part::Soft { vectors } => format!("{{soft:{}}}", vectors.len()),
         };
         parts.iter().map(text).collect::<String>()
     };
@@ -64,7 +68,12 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
 
 fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Features, cuts: &[Cut]) {
     let tokens = |ids: &[i64]| ids.iter().map(|id| tokenizer.token(*id)).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(text, "  tokens  {}", tokens(&features.ids));
+    // Behind a soft token's place stands no word, but a vector with a number.
+    let mut shown: Vec<String> = features.ids.iter().map(|id| tokenizer.token(*id).to_owned()).collect();
+    for slot in &features.soft {
+        shown[slot.at] = format!("<soft {}>", slot.vector);
+    }
+    let _ = writeln!(text, "  tokens  {}", shown.join(" "));
     let _ = writeln!(text, "  {} tokens, the mask at {} (from 0)", features.ids.len(), features.mask);
     for cut in cuts {
         let column = task.template().columns().nth(cut.field).unwrap_or_default();
@@ -79,7 +88,7 @@ fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Feat
 
 fn scores(text: &mut String, model: &PromptModel, verbalizer: &Verbalizer, words: &LabelWords, features: &Features) {
     let (class_scores, vocabulary) =
-        no_grad(|| (model.class_scores(&[features], words), model.vocabulary_logits(&[features]).softmax(-1, Kind::Float)));
+        no_grad(|| (model.class_scores(&[features], words, Mode::Score), model.vocabulary_logits(&[features]).softmax(-1, Kind::Float)));
     let probabilities = class_scores.softmax(-1, Kind::Double);
     let mut rows = vec![["class", "score", "p", "words"].map(str::to_owned).to_vec()];
     for (class, index) in verbalizer.classes().iter().zip(0..) {

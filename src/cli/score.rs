@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
-    let Ready { verbalizer, tasks, mut rows, folder, words, max_length, device } =
+    let Ready { verbalizer, tasks, soft, mut rows, folder, words, max_length, device } =
         setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
@@ -32,10 +32,17 @@ pub fn run(args: &Score) -> Result<()> {
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
-    let model = setup::load_model(folder, &args.model, device)?;
+    let base = setup::load_base(folder, words, &args.model, device)?;
+    let classifiers = [setup::zero_shot(&base, &soft)?];
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
-    let scorer = Scorer { model: &model, tasks: &tasks, words: &words, max_length, batch_tokens: args.model.batch_tokens as usize };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length,
+        batch_tokens: args.model.batch_tokens as usize,
+    };
 
     let mut counts = Counts::new(&labels, tasks.len());
     // Rows on the same terminal are progress enough.
@@ -60,7 +67,7 @@ pub fn run(args: &Score) -> Result<()> {
     let run = Run {
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
         data: columns.data().to_owned(),
-        model: model.folder().path().display().to_string(),
+        model: base.folder.path().display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: if args.model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.to_owned(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),

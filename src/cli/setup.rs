@@ -3,14 +3,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cloze::classifier::{Base, Classifier};
 use cloze::data::{Columns, Input, Rows};
 use cloze::encode::check_length;
 use cloze::error::{Error, Kind, Result};
 use cloze::hub;
 use cloze::label_words::LabelWords;
-use cloze::prompt_model::{ModelFolder, PromptModel};
+use cloze::parameters::WORD_EMBEDDINGS;
+use cloze::prompt_model::ModelFolder;
+use cloze::soft::{SoftTokens, common_words};
 use cloze::task::Task;
-use cloze::template::Template;
+use cloze::template::{Soft, SoftStart, Template};
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
@@ -62,6 +65,7 @@ impl From<Vec<Error>> for Problems {
 pub struct Ready {
     pub verbalizer: Verbalizer,
     pub tasks: Vec<Task>,
+    pub soft: SoftTokens,
     pub rows: Rows,
     pub folder: ModelFolder,
     pub words: LabelWords,
@@ -82,11 +86,14 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Mode
         _ => None,
     };
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
-    let templates = fitting(templates, folder.as_ref().zip(max_length), &mut problems);
+    let (templates, soft) = fitting(templates, folder.as_ref().zip(max_length), &mut problems);
+    if !soft.are_words() {
+        problems.0.extend(templates.iter().filter_map(untrained));
+    }
     let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
         (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
-            Ok(Ready { verbalizer, tasks, rows, folder, words, max_length, device })
+            Ok(Ready { verbalizer, tasks, soft, rows, folder, words, max_length, device })
         }
         _ => Err(problems),
     }
@@ -97,11 +104,20 @@ pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Templat
     paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
 }
 
-/// The templates that the model can take, with room left for a row.
-pub fn fitting(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> Vec<Template> {
-    let Some((folder, max_length)) = model else { return templates };
+/// The templates that the model can take, with room left for a row, and their soft tokens.
+pub fn fitting(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> (Vec<Template>, SoftTokens) {
+    let Some((folder, max_length)) = model else { return (templates, SoftTokens::default()) };
+    let Some((templates, soft)) = problems.keep(SoftTokens::check(templates, Vec::new(), &folder.tokenizer)) else {
+        return (Vec::new(), SoftTokens::default());
+    };
     let fits = |template: &Template| folder.check_segments(template).and_then(|()| check_length(template, &folder.tokenizer, max_length));
-    templates.into_iter().filter(|template| problems.keep(fits(template)).is_some()).collect()
+    (templates.into_iter().filter(|template| problems.keep(fits(template)).is_some()).collect(), soft)
+}
+
+/// The error of a template's soft tokens that mean nothing before training.
+fn untrained(template: &Template) -> Option<Error> {
+    let no_words = |soft: &&Soft| !matches!(soft.start, Some(SoftStart::Words(_)) | None);
+    template.soft().find(no_words).map(|soft| template.soft_error(soft, Kind::PatternSoftUntrained))
 }
 
 /// The templates whose fields are columns.
@@ -130,11 +146,17 @@ pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
 }
 
 /// Loads the weights, on as many threads as asked for.
-pub fn load_model(folder: ModelFolder, model: &Model, device: Device) -> Result<PromptModel> {
+pub fn load_base(folder: ModelFolder, words: LabelWords, model: &Model, device: Device) -> Result<Base> {
     if let Some(threads) = model.threads {
         tch::set_num_threads(i32::from(threads));
     }
-    PromptModel::load(folder, model.engine.into(), device)
+    Base::load(folder, words, model.engine.into(), device)
+}
+
+/// The base model with the vectors of soft tokens that start from words.
+pub fn zero_shot(base: &Base, soft: &SoftTokens) -> Result<Classifier> {
+    let vectors = (!soft.is_empty()).then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
+    base.zero_shot(vectors)
 }
 
 fn device(name: DeviceName) -> Result<Device> {

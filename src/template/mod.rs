@@ -12,6 +12,9 @@
 //! | `{column}` | the row's field of that name; `{column\|filter\|filter}` through filters, in that order |
 //! | `{mask}` | the blank; exactly one |
 //! | `{sep}` | the border to the second segment (`[CLS] A [SEP] B [SEP]`, token type 1 for B); at most one |
+//! | `{soft}` `{soft:8}` | one soft token, or eight: vectors that training finds, started from sampled words |
+//! | `{soft:"it was"}` | as many as the words have tokens, started from them |
+//! | `{soft:8 as topic}` `{soft as topic}` | soft tokens with a name: the same vectors wherever the name stands, in any pattern of a run |
 //! | `{{` `}}` | braces as text |
 //!
 //! | filter | does |
@@ -28,6 +31,7 @@
 mod parse;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -55,6 +59,16 @@ pub struct Template {
     about: Option<String>,
     pattern: Text,
     pieces: Vec<Piece>,
+    vectors: Vectors,
+}
+
+/// Which soft vectors stand where in a pattern, once its words are known to a tokenizer ([`crate::soft::SoftTokens::check`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vectors {
+    /// Before `[CLS]`: the vectors `0..front`.
+    pub front: usize,
+    /// For each `{soft}` of the pattern in order.
+    pub pieces: Vec<Range<usize>>,
 }
 
 /// A part of a pattern.
@@ -68,6 +82,28 @@ pub enum Piece {
     Mask,
     /// The border between the two segments.
     Separator,
+    /// Soft tokens.
+    Soft(Soft),
+}
+
+/// Soft tokens in a pattern: vectors that no word has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Soft {
+    /// The name under which the same vectors stand elsewhere too.
+    pub name: Option<String>,
+    /// What they start from; none where only the name is given, of soft tokens that stand elsewhere.
+    pub start: Option<SoftStart>,
+    /// Where they stand in the pattern.
+    span: Span,
+}
+
+/// What soft tokens start from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SoftStart {
+    /// So many sampled words.
+    Sampled(usize),
+    /// These words' own vectors, one for each token of them.
+    Words(String),
 }
 
 /// A column in a pattern.
@@ -125,6 +161,22 @@ impl Template {
         Template::checked("pattern", None, Text::unwritten("pattern", pattern))
     }
 
+    /// The text of these columns alone, without a mask: the first is one segment, the second and all others are the other.
+    /// What a classifier on `[CLS]` reads.
+    pub fn of_columns(columns: &[String]) -> Template {
+        let mut pieces = Vec::new();
+        for (index, column) in columns.iter().enumerate() {
+            match index {
+                0 => {}
+                1 => pieces.push(Piece::Separator),
+                _ => pieces.push(Piece::Text(" ".to_owned())),
+            }
+            pieces.push(Piece::Field(Field { column: column.clone(), filters: Vec::new(), shorten: true, span: 0..0 }));
+        }
+        let pattern = Text::unwritten("columns", &columns.join(" {sep} "));
+        Template { name: "columns".to_owned(), about: None, pattern, pieces, vectors: Vectors::default() }
+    }
+
     fn checked(name: &str, about: Option<String>, pattern: Text) -> Result<Template> {
         let mut pieces = parse::pattern(&pattern)?;
         if !pieces.contains(&Piece::Mask) {
@@ -138,7 +190,7 @@ impl Template {
                 }
             }
         }
-        Ok(Template { name: name.to_owned(), about, pattern, pieces })
+        Ok(Template { name: name.to_owned(), about, pattern, pieces, vectors: Vectors::default() })
     }
 
     /// The template's name.
@@ -174,6 +226,26 @@ impl Template {
         })
     }
 
+    /// The soft tokens in order.
+    pub fn soft(&self) -> impl Iterator<Item = &Soft> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Soft(soft) => Some(soft),
+            _ => None,
+        })
+    }
+
+    /// The same template with these vectors at its soft tokens.
+    #[must_use]
+    pub fn with_vectors(mut self, vectors: Vectors) -> Template {
+        self.vectors = vectors;
+        self
+    }
+
+    /// An error about soft tokens of the pattern.
+    pub fn soft_error(&self, soft: &Soft, kind: Kind) -> crate::error::Error {
+        self.pattern.error(soft.span.clone(), kind)
+    }
+
     /// An error about the whole pattern.
     pub fn error(&self, kind: Kind) -> crate::error::Error {
         self.pattern.whole_error(kind)
@@ -188,6 +260,7 @@ impl Template {
     pub fn wrap<'a>(&'a self, value_of: impl Fn(usize) -> &'a str) -> Prompt<'a> {
         let mut segments = vec![Vec::new()];
         let mut field_index = 0;
+        let mut soft_index = 0;
         for piece in &self.pieces {
             let part = match piece {
                 Piece::Separator => {
@@ -196,6 +269,10 @@ impl Template {
                 }
                 Piece::Mask => Part::Mask,
                 Piece::Text(text) => Part::Text(text),
+                Piece::Soft(_) => {
+                    soft_index += 1;
+                    Part::Soft { vectors: self.vectors.pieces.get(soft_index - 1).cloned().unwrap_or(0..0) }
+                }
                 Piece::Field(field) => {
                     let text = field.filters.iter().fold(Cow::Borrowed(value_of(field_index)), |text, filter| filter.apply(text));
                     field_index += 1;
@@ -206,7 +283,7 @@ impl Template {
                 segment.push(part);
             }
         }
-        Prompt { pattern: &self.name, segments }
+        Prompt { pattern: &self.name, front: self.vectors.front, segments }
     }
 }
 
@@ -215,6 +292,8 @@ impl Template {
 pub struct Prompt<'a> {
     /// The template's name.
     pub pattern: &'a str,
+    /// So many soft tokens stand before `[CLS]`: the vectors `0..front`.
+    pub front: usize,
     /// One segment, or two if the pattern has a `{sep}`.
     pub segments: Vec<Vec<Part<'a>>>,
 }
@@ -235,6 +314,11 @@ pub enum Part<'a> {
     },
     /// The blank.
     Mask,
+    /// Soft tokens.
+    Soft {
+        /// Which vectors; empty if no tokenizer has seen the pattern yet ([`crate::soft`]).
+        vectors: Range<usize>,
+    },
 }
 
 impl Filter {

@@ -1,6 +1,6 @@
 //! The grammar of patterns. The language is described in [`crate::template`].
 
-use super::{Field, Filter, Piece};
+use super::{Field, Filter, Piece, Soft, SoftStart};
 use crate::error::{Kind, Result};
 use crate::json::Text;
 use crate::source::Span;
@@ -59,8 +59,13 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
         "" => return Err(pattern.error(span, Kind::PatternEmptyBraces)),
         "mask" if name == kind => Some(("mask", Piece::Mask)),
         "sep" if name == kind => Some(("sep", Piece::Separator)),
-        "soft" | "demos" => return Err(pattern.error(name_span, Kind::PatternNotInThisVersion { piece: name.to_owned() })),
+        "soft" => None,
+        "demos" => return Err(pattern.error(name_span, Kind::PatternNotInThisVersion { piece: name.to_owned() })),
         _ => None,
+    };
+    let simple = match kind.split_whitespace().next() {
+        Some("soft") => Some(("soft", Piece::Soft(soft(pattern, name, &name_span, span.clone())?))),
+        _ => simple,
     };
     if let Some((name, piece)) = simple {
         return match parts.next() {
@@ -91,3 +96,32 @@ fn parts_with_spans(inside: &str, start: usize) -> impl Iterator<Item = (&str, S
         (part.trim(), begin..begin + part.trim().len().max(1))
     })
 }
+
+/// `soft`, `soft:8`, `soft:"it was"`, each with ` as NAME` behind or without.
+fn soft(pattern: &Text, written: &str, written_span: &Span, span: Span) -> Result<Soft> {
+    let unclear = || pattern.error(written_span.clone(), Kind::PatternSoftUnclear { written: written.to_owned() });
+    let rest = written["soft".len()..].trim();
+    let (start, name) = match rest.strip_prefix(':').map(str::trim_start) {
+        None => (None, rest),
+        Some(quoted) if quoted.starts_with('"') => {
+            let (words, rest) = quoted[1..].split_once('"').ok_or_else(unclear)?;
+            (Some(SoftStart::Words(words.trim().to_owned())), rest.trim())
+        }
+        Some(number) => {
+            let (number, rest) = number.split_once(char::is_whitespace).unwrap_or((number, ""));
+            let number = number.parse().ok().filter(|number| (1..=MOST_SOFT).contains(number)).ok_or_else(unclear)?;
+            (Some(SoftStart::Sampled(number)), rest.trim())
+        }
+    };
+    let name = match name.strip_prefix("as").filter(|name| name.starts_with(char::is_whitespace)).map(str::trim) {
+        Some(name) if !name.is_empty() && !name.contains(char::is_whitespace) => Some(name.to_owned()),
+        None if name.is_empty() => None,
+        _ => return Err(unclear()),
+    };
+    // `{soft}` alone is one soft token; with a name it may stand for more, said elsewhere.
+    let start = start.or_else(|| name.is_none().then_some(SoftStart::Sampled(1)));
+    Ok(Soft { name, start, span })
+}
+
+/// No model takes longer inputs than some thousands of tokens.
+const MOST_SOFT: usize = 4096;

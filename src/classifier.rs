@@ -1,0 +1,108 @@
+//! A whole model with what was learned: rows' inputs in, class scores out.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::encode::Features;
+use crate::encoder::{Additions, Mode};
+use crate::error::{Kind, Result};
+use crate::label_words::LabelWords;
+use crate::parameters::Parameters;
+use crate::prompt_model::{EngineChoice, ModelFolder, PromptModel};
+use crate::sequence_classifier::SequenceClassifier;
+use crate::tokenizer::Tokenizer;
+use crate::tuning::{Adapted, Form, Learned, Tuning, adapt};
+
+/// One of the two kinds of model that rows are classified with.
+pub enum Classifier {
+    /// Label words at the mask.
+    Prompt(PromptModel, Rc<LabelWords>),
+    /// A linear layer at `[CLS]`.
+    Sequence(SequenceClassifier),
+}
+
+/// Everything that classifiers of one base model share.
+pub struct Base {
+    /// The folder.
+    pub folder: Arc<ModelFolder>,
+    /// Its weights.
+    pub parameters: Parameters,
+    /// The label words.
+    pub words: Rc<LabelWords>,
+    /// What runs the forward pass.
+    pub engine: EngineChoice,
+    /// Where.
+    pub device: Device,
+}
+
+impl Base {
+    /// Loads a folder's weights.
+    pub fn load(folder: ModelFolder, words: LabelWords, engine: EngineChoice, device: Device) -> Result<Base> {
+        let parameters = Parameters::load(folder.path(), &folder.config, device)?;
+        Ok(Base { folder: Arc::new(folder), parameters, words: Rc::new(words), engine, device })
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.folder.tokenizer
+    }
+
+    /// The base model as it is, with the vectors `[S,H]` of soft tokens where patterns have any.
+    pub fn zero_shot(&self, soft: Option<Tensor>) -> Result<Classifier> {
+        let mut model = PromptModel::new(self.folder.clone(), &self.parameters, self.engine, self.device)?;
+        model.adapt(Adapted { parameters: None, additions: Additions { soft, ..Additions::default() } });
+        Ok(Classifier::Prompt(model, self.words.clone()))
+    }
+
+    /// The base model with what was learned.
+    pub fn learned(&self, tuning: &Tuning, learned: &Learned) -> Result<Classifier> {
+        let mut classifier = match tuning {
+            Tuning::Cls(_) => return Ok(self.sequence(tuning, learned)),
+            _ => self.zero_shot(None)?,
+        };
+        classifier.adapt(self, tuning, learned, Form::Merged);
+        Ok(classifier)
+    }
+
+    /// Refuses what rust-bert's model has no place for.
+    pub fn check_engine(&self, tuning: &Tuning) -> Result<()> {
+        let reason = match tuning {
+            _ if self.engine == EngineChoice::Cloze => return Ok(()),
+            Tuning::Prefix(_) | Tuning::PTuningV2(_) | Tuning::Adapter(_) | Tuning::Cls(_) => "it has no place for them",
+            Tuning::Lora(lora) if lora.dropout > 0.0 => "it takes updates within its weights only, where lora.dropout has no place",
+            _ => return Ok(()),
+        };
+        Err(Kind::EngineCannotTune { method: tuning.name(), reason }.into())
+    }
+
+    fn sequence(&self, tuning: &Tuning, learned: &Learned) -> Classifier {
+        let adapted = adapt(tuning, &self.folder.config, &self.parameters, learned, Form::Merged);
+        let parameters = adapted.parameters.as_ref().unwrap_or(&self.parameters);
+        Classifier::Sequence(SequenceClassifier::new(self.folder.clone(), parameters, learned, self.device))
+    }
+}
+
+impl Classifier {
+    /// Takes what was learned, in place of what it had.
+    pub fn adapt(&mut self, base: &Base, tuning: &Tuning, learned: &Learned, form: Form) {
+        match self {
+            Classifier::Prompt(model, _) => {
+                // rust-bert's weights have nothing beside them.
+                let form = if base.engine == EngineChoice::RustBert { Form::Merged } else { form };
+                model.adapt(adapt(tuning, &base.folder.config, &base.parameters, learned, form));
+            }
+            Classifier::Sequence(_) => *self = base.sequence(tuning, learned),
+        }
+    }
+
+    /// # Shapes
+    /// B inputs → `[B,C]`
+    pub fn class_scores(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        match self {
+            Classifier::Prompt(model, words) => model.class_scores(inputs, words, mode),
+            Classifier::Sequence(model) => model.class_scores(inputs, mode),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What tuning puts beside a BERT's own weights in the forward pass.
+//!
+//! Letters: R rank, P prefix length, S soft tokens, D bottleneck.
+
+use tch::Tensor;
+
+use super::layers::{Linear, Mode, drop_out};
+use crate::config::Activation;
+
+/// Everything that is added to a forward pass; nothing by default.
+#[derive(Default)]
+pub struct Additions {
+    /// The soft tokens' vectors `[S,H]`, for the places that [`crate::batch::SoftPlaces`] names.
+    pub soft: Option<Tensor>,
+    /// Layer by layer; empty if no layer has any.
+    pub layers: Vec<LayerAdditions>,
+    /// Beside the dense layer of the MLM head.
+    pub transform: Option<LowRank>,
+    /// The position of an input's first token. Prefixes take the positions before it, as they do in Hugging Face's BERT.
+    pub first_position: i64,
+}
+
+/// What is added to one layer.
+#[derive(Default)]
+pub struct LayerAdditions {
+    /// Beside the query, key and value projections.
+    pub query_key_value: [Option<LowRank>; 3],
+    /// Beside the attention's output projection.
+    pub attention_output: Option<LowRank>,
+    /// Beside the feed-forward's first projection.
+    pub intermediate: Option<LowRank>,
+    /// Beside the feed-forward's second projection.
+    pub output: Option<LowRank>,
+    /// Keys and values that every token attends to.
+    pub prefix: Option<Prefix>,
+    /// Behind the attention.
+    pub attention_adapter: Option<Adapter>,
+    /// Behind the feed-forward.
+    pub output_adapter: Option<Adapter>,
+}
+
+/// A low-rank update of a linear layer (LoRA, Hu et al. 2021): `s·B·A·dropout(x)` beside `W·x`.
+pub struct LowRank {
+    /// A, `[R,in]`.
+    pub down: Tensor,
+    /// B, `[out,R]`.
+    pub up: Tensor,
+    /// s.
+    pub scale: f64,
+    /// The probability of dropout on this branch's input.
+    pub dropout: f64,
+}
+
+/// One layer's prefix (Li & Liang 2021).
+pub struct Prefix {
+    /// `[P,H]`
+    pub key: Tensor,
+    /// `[P,H]`
+    pub value: Tensor,
+}
+
+/// A bottleneck (Houlsby et al. 2019): `h + W₂·σ(W₁·h)`.
+pub struct Adapter {
+    /// W₁, `H → D`.
+    pub down: Linear,
+    /// W₂, `D → H`.
+    pub up: Linear,
+}
+
+impl LowRank {
+    /// `projected` and the update for `input`.
+    pub(crate) fn add(low_rank: Option<&LowRank>, projected: Tensor, input: &Tensor, mode: Mode) -> Tensor {
+        match low_rank {
+            None => projected,
+            Some(low_rank) => projected + low_rank.forward(input, mode),
+        }
+    }
+
+    /// # Shapes
+    /// `[…,in] → […,out]`
+    pub(crate) fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
+        let input = drop_out(input.shallow_clone(), self.dropout, mode);
+        // Scaled where the tensor is smallest.
+        (input.linear(&self.down, None::<Tensor>) * self.scale).linear(&self.up, None::<Tensor>)
+    }
+}
+
+impl Adapter {
+    pub(crate) fn apply(adapter: Option<&Adapter>, activation: Activation, states: Tensor) -> Tensor {
+        match adapter {
+            None => states,
+            Some(adapter) => adapter.up.forward(&activation.forward(&adapter.down.forward(&states))) + states,
+        }
+    }
+}

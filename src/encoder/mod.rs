@@ -1,0 +1,273 @@
+//! The BERT encoder: embeddings and layers over named tensors, with nothing computed that the mask's state does not need.
+//!
+//! Letters: B batch, L tokens, H hidden, A heads, D = H/A, F feed-forward, P prefix length.
+
+mod additions;
+mod layers;
+
+use tch::{Device, Kind as Type, Tensor};
+
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::parameters::Parameters;
+
+pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
+pub(crate) use layers::{LayerNorm, drop_out};
+pub use layers::{Linear, Mode};
+
+/// A BERT encoder. It is a view of [`Parameters`], made anew when they move: query, key and value are one matrix in it, and
+/// where parameters take gradients the making of that matrix is part of the graph.
+pub struct Encoder {
+    config: Config,
+    words: Tensor,
+    positions: Tensor,
+    types: Tensor,
+    norm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    /// Query, key and value in one, `[3H,H]`; the query's rows are scaled by 1/√D.
+    query_key_value: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+impl Encoder {
+    /// The encoder over these parameters.
+    pub fn new(config: &Config, parameters: &Parameters) -> Encoder {
+        let embedding = |part: &str| parameters.get(&format!("bert.embeddings.{part}_embeddings.weight")).shallow_clone();
+        Encoder {
+            words: embedding("word"),
+            positions: embedding("position"),
+            types: embedding("token_type"),
+            norm: LayerNorm::of(parameters, "bert.embeddings.LayerNorm", config.layer_norm_eps),
+            layers: (0..config.num_hidden_layers).map(|index| Layer::new(config, parameters, index)).collect(),
+            config: config.clone(),
+        }
+    }
+
+    /// The last layer's states of all tokens.
+    ///
+    /// # Shapes
+    /// batch of B inputs, L tokens → `[B,L,H]`; rows at padding have no meaning.
+    pub fn forward(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+        let pass = Pass { config: &self.config, mask: batch.additive_mask(), mode };
+        let embedded = self.embed(batch, additions, mode);
+        self.with_additions(additions).fold(embedded, |states, (layer, added)| layer.forward(&pass, added, &states, &states))
+    }
+
+    /// The last layer's states at the masks. The last layer computes queries, attention and feed-forward for those rows alone.
+    ///
+    /// # Shapes
+    /// batch of B inputs, L tokens → `[B,H]`
+    pub fn state_at_mask(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+        let pass = Pass { config: &self.config, mask: batch.additive_mask(), mode };
+        let mut states = self.embed(batch, additions, mode);
+        let last = self.layers.len() - 1;
+        for (index, (layer, added)) in self.with_additions(additions).enumerate() {
+            if index == last {
+                let rows = batch.at_mask(&states).unsqueeze(1);
+                return layer.forward(&pass, added, &rows, &states).squeeze_dim(1);
+            }
+            states = layer.forward(&pass, added, &states, &states);
+        }
+        unreachable!("a configuration has at least one layer")
+    }
+
+    /// Each layer's keys and values of a text without padding or position offset: what a prefix made of that text would be.
+    ///
+    /// # Shapes
+    /// ids `[P]` → for each layer key and value `[P,H]`
+    pub fn keys_and_values(&self, ids: &[i64], device: Device) -> Vec<Prefix> {
+        let ids = Tensor::from_slice(ids).to_device(device).unsqueeze(0);
+        let batch = Batch {
+            types: ids.zeros_like(),
+            attention: ids.ones_like(),
+            mask_positions: Tensor::zeros([1], (Type::Int64, device)),
+            padded: false,
+            soft: None,
+            ids,
+        };
+        let pass = Pass { config: &self.config, mask: None, mode: Mode::Score };
+        let none = LayerAdditions::default();
+        let hidden = self.config.hidden_size;
+        let mut states = self.embed(&batch, &Additions::default(), Mode::Score);
+        let mut prefixes = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let key_value = layer.query_key_value.rows(hidden, 2 * hidden).forward(&states).squeeze_dim(0);
+            prefixes.push(Prefix { key: key_value.narrow(1, 0, hidden), value: key_value.narrow(1, hidden, hidden) });
+            states = layer.forward(&pass, &none, &states, &states);
+        }
+        prefixes
+    }
+
+    fn with_additions<'a>(&'a self, additions: &'a Additions) -> impl Iterator<Item = (&'a Layer, &'a LayerAdditions)> {
+        const NONE: &LayerAdditions = &LayerAdditions {
+            query_key_value: [None, None, None],
+            attention_output: None,
+            intermediate: None,
+            output: None,
+            prefix: None,
+            attention_adapter: None,
+            output_adapter: None,
+        };
+        self.layers.iter().enumerate().map(|(index, layer)| (layer, additions.layers.get(index).unwrap_or(NONE)))
+    }
+
+    /// Word, position and type embeddings, summed and normalised: `[B,L,H]`.
+    fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+        let (_, length) = batch.size();
+        // Without padding index: its row takes no part in scores, because padding is masked.
+        let words = Tensor::embedding(&self.words, &batch.ids, -1, false, false);
+        let words = match (&batch.soft, &additions.soft) {
+            (Some(places), Some(vectors)) => places.fill(&words, vectors),
+            (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
+            (None, _) => words,
+        };
+        let types = Tensor::embedding(&self.types, &batch.types, -1, false, false);
+        let sum = words + types + self.positions.narrow(0, additions.first_position, length);
+        drop_out(self.norm.forward(&sum), self.config.hidden_dropout_prob, mode)
+    }
+}
+
+/// What all layers of one forward pass share.
+struct Pass<'a> {
+    config: &'a Config,
+    mask: Option<Tensor>,
+    mode: Mode,
+}
+
+impl Layer {
+    fn new(config: &Config, parameters: &Parameters, index: i64) -> Layer {
+        let part = |name: &str| Linear::of(parameters, &format!("bert.encoder.layer.{index}.{name}"));
+        let norm = |name: &str| LayerNorm::of(parameters, &format!("bert.encoder.layer.{index}.{name}.LayerNorm"), config.layer_norm_eps);
+        let [query, key, value] = ["query", "key", "value"].map(|name| part(&format!("attention.self.{name}")));
+        let scale = query_scale(config);
+        Layer {
+            query_key_value: Linear {
+                weight: Tensor::cat(&[&query.weight * scale, key.weight, value.weight], 0),
+                bias: Tensor::cat(&[&query.bias * scale, key.bias, value.bias], 0),
+            },
+            attention_output: part("attention.output.dense"),
+            attention_norm: norm("attention.output"),
+            intermediate: part("intermediate.dense"),
+            output: part("output.dense"),
+            output_norm: norm("output"),
+        }
+    }
+
+    /// One layer for the rows that are asked for, which look at all states.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`; with R < L only those rows' queries are computed.
+    fn forward(&self, pass: &Pass<'_>, added: &LayerAdditions, rows: &Tensor, states: &Tensor) -> Tensor {
+        let Pass { config, mask, mode } = pass;
+        let mode = *mode;
+        let [query, key, value] = self.project(config, added, rows, states, mode);
+        let (key, value, mask) = with_prefix(config, added.prefix.as_ref(), key, value, mask.as_ref());
+        let context = attend(&query, &key, &value, mask.as_ref(), config.attention_probs_dropout_prob, mode);
+        let context = context.transpose(1, 2).reshape(rows.size());
+        let attended = LowRank::add(added.attention_output.as_ref(), self.attention_output.forward(&context), &context, mode);
+        let attended = drop_out(attended, config.hidden_dropout_prob, mode);
+        let attended = Adapter::apply(added.attention_adapter.as_ref(), config.hidden_act, attended);
+        let attended = self.attention_norm.forward(&(attended + rows));
+        let inner = LowRank::add(added.intermediate.as_ref(), self.intermediate.forward(&attended), &attended, mode);
+        let inner = config.hidden_act.forward(&inner);
+        let output = LowRank::add(added.output.as_ref(), self.output.forward(&inner), &inner, mode);
+        let output = drop_out(output, config.hidden_dropout_prob, mode);
+        let output = Adapter::apply(added.output_adapter.as_ref(), config.hidden_act, output);
+        self.output_norm.forward(&(output + attended))
+    }
+
+    /// Queries of the rows, keys and values of all states, by heads.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]` → query `[B,A,R,D]`, key and value `[B,A,L,D]`
+    fn project(&self, config: &Config, added: &LayerAdditions, rows: &Tensor, states: &Tensor, mode: Mode) -> [Tensor; 3] {
+        let hidden = config.hidden_size;
+        let all_rows = rows.size()[1] == states.size()[1];
+        let [query, key, value] = if all_rows && added.query_key_value.iter().all(Option::is_none) {
+            let all = by_heads(config, &self.query_key_value.forward(states));
+            [all.get(0), all.get(1), all.get(2)]
+        } else {
+            let (query, key_value) = if all_rows {
+                let all = self.query_key_value.forward(states);
+                (all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden))
+            } else {
+                (self.query_key_value.rows(0, hidden).forward(rows), self.query_key_value.rows(hidden, 2 * hidden).forward(states))
+            };
+            let [low_query, low_key, low_value] = &added.query_key_value;
+            // The query is scaled already, so its update is too.
+            let query = match low_query {
+                None => query,
+                Some(low_rank) => query + low_rank.forward(rows, mode) * query_scale(config),
+            };
+            let key = LowRank::add(low_key.as_ref(), key_value.narrow(-1, 0, hidden), states, mode);
+            let value = LowRank::add(low_value.as_ref(), key_value.narrow(-1, hidden, hidden), states, mode);
+            [query, key, value].map(|part| by_heads(config, &part).get(0))
+        };
+        [query, key, value]
+    }
+}
+
+/// 1/√D
+#[allow(clippy::cast_precision_loss)] // Head sizes are small.
+fn query_scale(config: &Config) -> f64 {
+    1.0 / ((config.hidden_size / config.num_attention_heads) as f64).sqrt()
+}
+
+/// # Shapes
+/// `[B,L,n·H] → [n,B,A,L,D]`
+fn by_heads(config: &Config, projected: &Tensor) -> Tensor {
+    let size = projected.size();
+    let heads = config.num_attention_heads;
+    projected.reshape([size[0], size[1], -1, heads, config.hidden_size / heads]).permute([2, 0, 3, 1, 4])
+}
+
+/// Keys and values with the prefix before them, which no padding hides.
+///
+/// # Shapes
+/// key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,P+L,D]`, `[B,1,1,P+L]`
+fn with_prefix(
+    config: &Config,
+    prefix: Option<&Prefix>,
+    key: Tensor,
+    value: Tensor,
+    mask: Option<&Tensor>,
+) -> (Tensor, Tensor, Option<Tensor>) {
+    let Some(prefix) = prefix else { return (key, value, mask.map(Tensor::shallow_clone)) };
+    let (batch, length) = (key.size()[0], prefix.key.size()[0]);
+    let join = |prefix: &Tensor, states: &Tensor| {
+        let prefix = by_heads(config, &prefix.unsqueeze(0)).get(0).expand([batch, -1, -1, -1], false);
+        Tensor::cat(&[&prefix, states], 2)
+    };
+    let mask = mask.map(|mask| mask.constant_pad_nd([length, 0]));
+    (join(&prefix.key, &key), join(&prefix.value, &value), mask)
+}
+
+/// From this many tokens on, libtorch's fused attention is faster than two matrix products with a softmax between them:
+/// 0.7 times the time at 128 tokens and a quarter at 256 and 512 (12 heads of 32, fp32, one thread), but slower at 16 and 64.
+const FUSED_FROM: i64 = 128;
+
+/// Scaled dot-product attention (Vaswani et al. 2017); the scale is in the query already.
+///
+/// # Shapes
+/// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
+fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, dropout: f64, mode: Mode) -> Tensor {
+    let (rows, length) = (query.size()[2], key.size()[2]);
+    if rows >= FUSED_FROM && mode == Mode::Score {
+        // tch refuses an absent mask, so one of zeros stands for none.
+        let none = Tensor::zeros([1, 1, 1, length], (query.kind(), query.device()));
+        return Tensor::scaled_dot_product_attention(query, key, value, Some(mask.unwrap_or(&none)), 0.0, false, 1.0);
+    }
+    let scores = query.matmul(&key.transpose(-2, -1));
+    let scores = match mask {
+        Some(mask) => scores + mask,
+        None => scores,
+    };
+    drop_out(scores.softmax(-1, Type::Float), dropout, mode).matmul(value)
+}

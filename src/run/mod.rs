@@ -1,0 +1,229 @@
+//! A run's folder: what was asked for, what was learned, and what came of it. Every file in it is whole or absent.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `manifest.json` | all that is needed to run it again: [`Manifest`] |
+//! | `sampled/seed-S.csv` | the rows that seed S was trained on, and `selection` rows where there are any |
+//! | `learned/seed-S.safetensors` | only what was learned |
+//! | `predictions/seed-S.csv` | the test rows, as `score` writes them |
+//! | `events.jsonl` | every step and every look at held-out rows |
+//! | `metrics.json` | the table of results; there when all is done |
+//! | `checkpoints/seed-S.safetensors` | where training stands, until seed S is done |
+
+mod checkpoint;
+mod manifest;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::output::WholeFile;
+use crate::tensor_file;
+use crate::train::{Event, State};
+use crate::tuning::Learned;
+
+pub use manifest::{DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile, hash_of, hash_of_weights};
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// A line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedEvent {
+    /// Which seed's training.
+    pub seed: u64,
+    /// Which training: `run`, or `fold-N` of a cross-validation, or the `cls` baseline.
+    pub part: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl RunFolder {
+    /// A new folder with its manifest. One that holds anything is refused.
+    pub fn create(path: &Path, manifest: &Manifest) -> Result<RunFolder> {
+        let writing = |error: std::io::Error| Error::writing(path, &error);
+        if path.is_file() {
+            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+        }
+        if path.is_dir() && fs::read_dir(path).map_err(writing)?.next().is_some() {
+            let run = path.join(MANIFEST).exists();
+            return Err(Kind::RunFolderTaken { path: path.to_owned(), run }.into());
+        }
+        for folder in ["", "sampled", "learned", "predictions", "checkpoints"] {
+            fs::create_dir_all(path.join(folder)).map_err(writing)?;
+        }
+        let folder = RunFolder { path: path.to_owned() };
+        folder.write_json(MANIFEST, manifest)?;
+        Ok(folder)
+    }
+
+    /// An existing folder and its manifest.
+    pub fn open(path: &Path) -> Result<(RunFolder, Manifest)> {
+        if !path.is_dir() {
+            return Err(Kind::RunMissing { path: path.to_owned() }.into());
+        }
+        let file = path.join(MANIFEST);
+        if !file.exists() {
+            return Err(Kind::RunFileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
+        }
+        Ok((RunFolder { path: path.to_owned() }, Manifest::read(&file)?))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether everything is done.
+    pub fn is_finished(&self) -> bool {
+        self.path.join(METRICS).exists()
+    }
+
+    /// Where a seed's sampled rows are.
+    pub fn sampled(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("sampled/seed-{seed}.csv"))
+    }
+
+    /// Where a seed's predictions are.
+    pub fn predictions(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("predictions/seed-{seed}.csv"))
+    }
+
+    /// Where what a seed learned is.
+    pub fn learned(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("learned/seed-{seed}.safetensors"))
+    }
+
+    /// Writes what a seed learned and the looks that were taken; its checkpoint is not needed any more.
+    pub fn save_learned(&self, seed: u64, learned: &Learned, history: &History) -> Result<()> {
+        let texts = HashMap::from([("history".to_owned(), json_text(history))]);
+        tensor_file::write(&self.learned(seed), learned, texts)
+    }
+
+    /// Reads what a seed learned.
+    pub fn load_learned(&self, seed: u64) -> Result<(Learned, History)> {
+        let path = self.learned(seed);
+        if !path.exists() {
+            let wanted = format!("learned/seed-{seed}.safetensors");
+            return Err(Kind::RunFileMissing { path: self.path.clone(), wanted }.into());
+        }
+        let (learned, texts) = tensor_file::read(&path)?;
+        let history = texts.get("history").and_then(|text| serde_json::from_str(text).ok());
+        Ok((learned, history.ok_or_else(|| tensor_file::unreadable(&path, "it has no history of its training".to_owned()))?))
+    }
+
+    /// Writes where the training of a seed's part stands.
+    pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
+        checkpoint::save(&self.checkpoint(seed, part), state)
+    }
+
+    /// Goes on from where the training of a seed's part stood, if it stood anywhere.
+    pub fn resume(&self, seed: u64, part: &str, state: &mut State) -> Result<()> {
+        let path = self.checkpoint(seed, part);
+        if path.exists() { checkpoint::load(&path, state) } else { Ok(()) }
+    }
+
+    /// Takes a seed's checkpoints away.
+    pub fn drop_checkpoints(&self, seed: u64) {
+        let begins = format!("seed-{seed}-");
+        let Ok(files) = fs::read_dir(self.path.join("checkpoints")) else { return };
+        for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&begins)) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+
+    /// Takes the folder of checkpoints away, with what an interrupted writing may have left in it.
+    pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
+        self.write_json(METRICS, metrics)?;
+        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
+        Ok(())
+    }
+
+    /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are dropped: they come again.
+    pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
+        let path = self.path.join("events.jsonl");
+        let mut kept = Vec::new();
+        if let Ok(file) = fs::File::open(&path) {
+            for line in BufReader::new(file).lines() {
+                let line = line.map_err(|error| Error::reading(&path, &error))?;
+                // A line cut short by a kill is one of those that come again.
+                if serde_json::from_str::<SeedEvent>(&line).is_ok_and(|event| still_true(&event)) {
+                    kept.extend_from_slice(line.as_bytes());
+                    kept.push(b'\n');
+                }
+            }
+        }
+        let mut file = WholeFile::create(&path)?;
+        file.write_all(&kept).map_err(|error| Error::writing(&path, &error))?;
+        file.commit()?;
+        let file = fs::File::options().append(true).open(&path).map_err(|error| Error::writing(&path, &error))?;
+        Ok(Events { file, path })
+    }
+
+    fn checkpoint(&self, seed: u64, part: &str) -> PathBuf {
+        self.path.join(format!("checkpoints/seed-{seed}-{part}.safetensors"))
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let path = self.path.join(name);
+        let mut file = WholeFile::create(&path)?;
+        let written = serde_json::to_writer_pretty(&mut file, value).map_err(std::io::Error::from).and_then(|()| writeln!(file));
+        written.map_err(|error| Error::writing(&path, &error))?;
+        file.commit()
+    }
+}
+
+const MANIFEST: &str = "manifest.json";
+const METRICS: &str = "metrics.json";
+
+/// How a training went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Steps taken.
+    pub steps: usize,
+    /// The step that was kept.
+    pub kept: usize,
+    /// Looks at held-out rows.
+    pub looks: Vec<crate::train::Look>,
+    /// Numbers that moved.
+    pub trained_parameters: usize,
+}
+
+impl History {
+    /// Of a training that is done.
+    pub fn of(state: &State) -> History {
+        History {
+            steps: state.step,
+            kept: state.best_look().map_or(state.step, |best| best.step),
+            looks: state.looks.clone(),
+            trained_parameters: state.learner.size(),
+        }
+    }
+}
+
+/// The open list of events.
+pub struct Events {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl Events {
+    /// Adds a line.
+    pub fn add(&mut self, event: &SeedEvent) -> Result<()> {
+        writeln!(self.file, "{}", json_text(event)).map_err(|error| Error::writing(&self.path, &error))
+    }
+}
+
+/// Our own types have no keys but strings and no numbers that JSON lacks, so this cannot fail.
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

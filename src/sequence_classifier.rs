@@ -1,0 +1,51 @@
+//! A linear layer on the state at `[CLS]`: plain fine-tuning, to compare prompts with.
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::batch::Batch;
+use crate::encode::Features;
+use crate::encoder::{Additions, Encoder, Linear, Mode, drop_out};
+use crate::parameters::Parameters;
+use crate::prompt_model::ModelFolder;
+use crate::tuning::{CLASSIFIER, Learned, POOLER};
+
+/// BERT's classifier (Devlin et al. 2019): pooler with tanh, dropout, linear.
+pub struct SequenceClassifier {
+    folder: Arc<ModelFolder>,
+    encoder: Encoder,
+    pooler: Linear,
+    classifier: Linear,
+    device: Device,
+}
+
+impl SequenceClassifier {
+    /// The classifier over an encoder's weights and what was learned. A masked language model has no pooler of its own, so both
+    /// layers are among the learned.
+    pub fn new(folder: Arc<ModelFolder>, parameters: &Parameters, learned: &Learned, device: Device) -> SequenceClassifier {
+        SequenceClassifier {
+            encoder: Encoder::new(&folder.config, parameters),
+            pooler: linear(learned, POOLER),
+            classifier: linear(learned, CLASSIFIER),
+            folder,
+            device,
+        }
+    }
+
+    /// Class scores, from inputs that are read at `[CLS]`.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`
+    pub fn class_scores(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        let batch = Batch::collate(inputs, self.folder.tokenizer.special().pad, self.device);
+        let states = self.encoder.state_at_mask(&batch, &Additions::default(), mode);
+        let pooled = self.pooler.forward(&states).tanh();
+        self.classifier.forward(&drop_out(pooled, self.folder.config.hidden_dropout_prob, mode))
+    }
+}
+
+fn linear(learned: &Learned, name: &str) -> Linear {
+    let part = |part: &str| learned[&format!("{name}.{part}")].shallow_clone();
+    Linear::new(part("weight"), part("bias"))
+}

@@ -1,0 +1,371 @@
+//! The training loop: cross-entropy over class scores, for every way of tuning.
+
+use std::time::Instant;
+
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
+use tch::{Kind as Type, Tensor};
+
+use crate::adamw::{AdamW, clip_gradients};
+use crate::classifier::{Base, Classifier};
+use crate::data::{Columns, Example};
+use crate::encode::Features;
+use crate::encoder::Mode;
+use crate::error::{Kind, Result};
+use crate::schedule;
+use crate::score::Scorer;
+use crate::seed;
+use crate::soft::{SoftTokens, common_words};
+use crate::task::Task;
+use crate::tuning::{Beginning, Form, Learned, Learner, Tuning, decays, is_soft};
+
+/// How long and how fast to train. Every number is one that a user may set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// The highest learning rate of soft tokens that stand beside another method.
+    pub soft_learning_rate: f64,
+    /// The share of the steps in which the rate goes up from 0; it goes down to 0 in the rest.
+    pub warm_up: f64,
+    /// Rows in a batch.
+    pub batch_size: usize,
+    /// Batches in an optimiser step.
+    pub accumulation: usize,
+    /// Most tokens that go through the model at once, padding counted; a larger batch goes through in parts.
+    pub batch_tokens: usize,
+    /// AdamW's λ: none on biases, layer norms and soft tokens.
+    pub weight_decay: f64,
+    /// The most that the norm of all gradients together may be.
+    pub clip_norm: f64,
+    /// The probability of dropout in place of the model's own.
+    pub dropout: Option<f64>,
+    /// Steps from one look at held-out rows to the next.
+    pub evaluate_every: usize,
+    /// Looks at held-out rows without a better one after which training stops.
+    pub patience: usize,
+}
+
+impl Plan {
+    /// Refuses numbers that no training can have.
+    pub fn check(&self) -> Result<()> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let checks = [
+            ("steps", self.steps as f64, self.steps >= 1, "1 or more"),
+            ("learning-rate", self.learning_rate, positive(self.learning_rate), "a number above 0"),
+            ("soft-learning-rate", self.soft_learning_rate, positive(self.soft_learning_rate), "a number above 0"),
+            ("warm-up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), "from 0 to 1"),
+            ("batch-size", self.batch_size as f64, self.batch_size >= 1, "1 or more"),
+            ("accumulation", self.accumulation as f64, self.accumulation >= 1, "1 or more"),
+            ("weight-decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "from 0 to below 1"),
+            ("clip-norm", self.clip_norm, positive(self.clip_norm), "a number above 0"),
+            ("dropout", self.dropout.unwrap_or(0.0), (0.0..1.0).contains(&self.dropout.unwrap_or(0.0)), "from 0 to below 1"),
+            ("evaluate-every", self.evaluate_every as f64, self.evaluate_every >= 1, "1 or more"),
+            ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
+        ];
+        match checks.into_iter().find(|(_, _, is, _)| !is) {
+            None => Ok(()),
+            Some((name, found, _, allowed)) => {
+                Err(Kind::OptionOutOfRange { name: format!("--{name}"), found, allowed: allowed.to_owned() }.into())
+            }
+        }
+    }
+
+    /// The share of the highest rates at a step, from 0.
+    fn rate(&self, step: usize) -> f64 {
+        schedule::linear(step, (self.warm_up * self.steps as f64).round() as usize, self.steps)
+    }
+}
+
+/// Rows with their classes.
+#[derive(Clone, Copy)]
+pub struct Labelled<'a> {
+    /// The columns of all rows.
+    pub columns: &'a Columns,
+    /// The rows.
+    pub examples: &'a [Example],
+    /// The class of each.
+    pub truths: &'a [usize],
+}
+
+/// Everything about a training but its rows.
+pub struct Trainer<'a> {
+    /// The base model.
+    pub base: &'a Base,
+    /// What moves.
+    pub tuning: &'a Tuning,
+    /// How long and how fast.
+    pub plan: &'a Plan,
+    /// The patterns; every row is learned in each.
+    pub tasks: &'a [Task],
+    /// Their soft tokens.
+    pub soft: &'a SoftTokens,
+    /// The longest input, in tokens.
+    pub max_length: usize,
+    /// The number of classes.
+    pub classes: usize,
+    /// The seed of every random choice.
+    pub seed: u64,
+}
+
+/// What happens while training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Event {
+    /// An optimiser step was taken.
+    Step { step: usize, loss: f64, learning_rate: f64, gradient_norm: f64, rows: usize, seconds: f64 },
+    /// Held-out rows were looked at.
+    Evaluated { step: usize, accuracy: f64, loss: f64 },
+}
+
+/// What is to be done next, as whoever watches says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The next step.
+    On,
+    /// Nothing: the state is kept and can be gone on with.
+    Stop,
+}
+
+/// A training between two steps: all that going on needs.
+pub struct State {
+    /// What moves.
+    pub learner: Learner,
+    /// The optimiser's memory.
+    pub optimizer: AdamW,
+    /// Steps taken.
+    pub step: usize,
+    /// The looks at held-out rows so far.
+    pub looks: Vec<Look>,
+    /// What was learned at the best look.
+    pub best: Option<Learned>,
+}
+
+/// One look at held-out rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Look {
+    pub step: usize,
+    pub accuracy: f64,
+    pub loss: f64,
+}
+
+impl Look {
+    /// More rows right, or as many with a lower loss: few held-out rows tie often.
+    fn beats(&self, other: &Look) -> bool {
+        self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.loss < other.loss)
+    }
+}
+
+impl State {
+    /// The best look so far; the first of equals.
+    pub fn best_look(&self) -> Option<&Look> {
+        self.looks.iter().reduce(|best, look| if look.beats(best) { look } else { best })
+    }
+
+    /// Whether so many looks in a row were no better than the best before them.
+    fn stalled(&self, patience: usize) -> bool {
+        let best = self.best_look().map_or(0, |best| best.step);
+        self.looks.iter().filter(|look| look.step > best).count() >= patience
+    }
+
+    /// What a run keeps: what was learned at the best look, or at the end where none was taken.
+    pub fn kept(&self) -> Learned {
+        match &self.best {
+            Some(best) => best.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect(),
+            None => self.learner.finished(),
+        }
+    }
+}
+
+/// A row in a pattern.
+struct Item {
+    features: Features,
+    truth: usize,
+    row: usize,
+}
+
+impl Trainer<'_> {
+    /// The state before the first step.
+    pub fn begin(&self) -> Result<State> {
+        let tokenizer = self.base.tokenizer();
+        let common = common_words(tokenizer);
+        let label_words = self.base.words.distinct_ids();
+        let prefix = match self.tuning {
+            Tuning::Prefix(options) | Tuning::PTuningV2(options) => {
+                let (_, starts) = SoftTokens::check(Vec::new(), options.init.starts(options.length, &label_words, tokenizer)?, tokenizer)?;
+                starts.ids(&common, self.seed)
+            }
+            _ => Vec::new(),
+        };
+        let learner = Learner::new(
+            self.tuning,
+            &Beginning {
+                config: &self.base.folder.config,
+                base: &self.base.parameters,
+                soft: self.soft.ids(&common, self.seed),
+                prefix,
+                classes: self.classes,
+                seed: self.seed,
+            },
+        );
+        Ok(State { optimizer: AdamW::new(learner.leaves()), learner, step: 0, looks: Vec::new(), best: None })
+    }
+
+    /// Trains from a state to the plan's last step, or until `watch` or the looks at `held_out` say stop.
+    pub fn train(
+        &self,
+        state: &mut State,
+        rows: Labelled<'_>,
+        held_out: Option<Labelled<'_>>,
+        watch: &mut dyn FnMut(&Event, &State) -> Result<Flow>,
+    ) -> Result<()> {
+        let items = self.items(rows)?;
+        let mut classifier = self.base.learned(self.tuning, &state.learner.finished())?;
+        while state.step < self.plan.steps && !state.stalled(self.plan.patience) {
+            let started = Instant::now();
+            let step_items = self.items_of_step(items.len(), state.step);
+            tch::manual_seed(seed::generator(self.seed, &format!("dropout of step {}", state.step)).r#gen());
+            let loss = self.gradients(&mut classifier, state, rows, &items, &step_items)?;
+            let gradient_norm = clip_gradients(state.learner.leaves(), self.plan.clip_norm);
+            let share = self.plan.rate(state.step);
+            state.optimizer.step(state.learner.leaves(), |name| {
+                let soft = is_soft(name) && !self.is_soft_method();
+                let rate = if soft { self.plan.soft_learning_rate } else { self.plan.learning_rate };
+                (rate * share, if decays(name) { self.plan.weight_decay } else { 0.0 })
+            });
+            state.step += 1;
+            let event = Event::Step {
+                step: state.step,
+                loss,
+                learning_rate: self.plan.learning_rate * share,
+                gradient_norm,
+                rows: step_items.len(),
+                seconds: started.elapsed().as_secs_f64(),
+            };
+            let mut flow = watch(&event, state)?;
+            if let Some(held_out) = held_out.filter(|_| state.step % self.plan.evaluate_every == 0 || state.step == self.plan.steps) {
+                let look = self.look(state, held_out)?;
+                let better = state.best_look().is_none_or(|best| look.beats(best));
+                state.looks.push(look);
+                if better {
+                    state.best = Some(state.learner.finished());
+                }
+                let event = Event::Evaluated { step: look.step, accuracy: look.accuracy, loss: look.loss };
+                if watch(&event, state)? == Flow::Stop {
+                    flow = Flow::Stop;
+                }
+            }
+            if flow == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores rows as `score` does.
+    pub fn scorer<'b>(&'b self, classifiers: &'b [Classifier]) -> Scorer<'b> {
+        Scorer {
+            classifiers,
+            tokenizer: self.base.tokenizer(),
+            tasks: self.tasks,
+            max_length: self.max_length,
+            batch_tokens: self.plan.batch_tokens,
+        }
+    }
+
+    /// Adds the gradients of a step's mean loss to the leaves; gives the loss.
+    fn gradients(&self, classifier: &mut Classifier, state: &State, rows: Labelled<'_>, items: &[Item], chosen: &[usize]) -> Result<f64> {
+        let mut total = 0.0;
+        for part in self.parts(items, chosen) {
+            // Made anew for each part: a part's backward pass uses its graph up.
+            classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
+            let inputs: Vec<&Features> = part.iter().map(|&item| &items[item].features).collect();
+            let truths: Vec<i64> = part.iter().map(|&item| items[item].truth as i64).collect();
+            let truths = Tensor::from_slice(&truths).to_device(self.base.device).unsqueeze(1);
+            let scores = classifier.class_scores(&inputs, Mode::Train);
+            let losses = -scores.log_softmax(-1, Type::Float).gather(1, &truths, false);
+            let loss = losses.sum(Type::Float) / chosen.len() as f64;
+            let value = loss.double_value(&[]);
+            if !value.is_finite() {
+                let bad = |index: usize| !losses.double_value(&[index as i64, 0]).is_finite();
+                let bad: Vec<usize> = (0..part.len()).filter(|&index| bad(index)).map(|index| items[part[index]].row).collect();
+                return Err(self.not_finite(rows, &bad, state.step));
+            }
+            loss.backward();
+            total += value;
+        }
+        Ok(total)
+    }
+
+    fn not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> crate::Error {
+        let records = bad.iter().map(|&row| rows.examples[row].record).collect();
+        let error = crate::Error::new(Kind::LossNotFinite { step: step + 1, records });
+        match bad.first() {
+            Some(&row) => error.at(rows.columns.place(&rows.examples[row], None)),
+            None => error,
+        }
+    }
+
+    /// A step's items in parts that fit the budget of tokens, like lengths together.
+    fn parts(&self, items: &[Item], chosen: &[usize]) -> Vec<Vec<usize>> {
+        let mut sorted = chosen.to_vec();
+        sorted.sort_by_key(|&item| items[item].features.ids.len());
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for item in sorted {
+            let length = items[item].features.ids.len();
+            match parts.last_mut() {
+                Some(part) if (part.len() + 1) * length <= self.plan.batch_tokens => part.push(item),
+                _ => parts.push(vec![item]),
+            }
+        }
+        parts
+    }
+
+    /// The items of a step. Every epoch has its own order, which depends on the seed and the epoch alone.
+    fn items_of_step(&self, count: usize, step: usize) -> Vec<usize> {
+        let size = self.plan.batch_size * self.plan.accumulation;
+        let mut order: (usize, Vec<usize>) = (usize::MAX, Vec::new());
+        (step * size..(step + 1) * size)
+            .map(|place| {
+                let epoch = place / count;
+                if order.0 != epoch {
+                    let mut shuffled: Vec<usize> = (0..count).collect();
+                    shuffled.shuffle(&mut seed::generator(self.seed, &format!("order of epoch {epoch}")));
+                    order = (epoch, shuffled);
+                }
+                order.1[place % count]
+            })
+            .collect()
+    }
+
+    fn items(&self, rows: Labelled<'_>) -> Result<Vec<Item>> {
+        let scorer = self.scorer(&[]);
+        let mut items = Vec::with_capacity(rows.examples.len() * self.tasks.len());
+        for task in self.tasks {
+            let features = scorer.encode(task, rows.columns, rows.examples)?;
+            items.extend(features.into_iter().enumerate().map(|(row, features)| Item { features, truth: rows.truths[row], row }));
+        }
+        Ok(items)
+    }
+
+    /// Accuracy and mean loss on rows that are not trained on.
+    fn look(&self, state: &State, held_out: Labelled<'_>) -> Result<Look> {
+        let classifiers = [self.base.learned(self.tuning, &state.learner.finished())?];
+        let scored = self.scorer(&classifiers).score(held_out.columns, held_out.examples, &mut |_| {})?;
+        let pairs = || scored.iter().zip(held_out.truths);
+        let right = pairs().filter(|(scored, truth)| scored.average.class() == **truth).count();
+        let loss: f64 = pairs().map(|(scored, truth)| -scored.average.probabilities[*truth].max(f64::MIN_POSITIVE).ln()).sum();
+        let rows = held_out.truths.len() as f64;
+        Ok(Look { step: state.step, accuracy: right as f64 / rows, loss: loss / rows })
+    }
+
+    fn is_soft_method(&self) -> bool {
+        matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_))
+    }
+}
