@@ -50,6 +50,11 @@ pub mod verbalizer;
 pub mod output;
 pub mod task;
 
+// few rows, and what a method on them must beat
+pub mod baseline;
+pub mod compare;
+pub mod sample;
+
 // tokens
 pub mod tokenizer;
 

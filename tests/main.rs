@@ -1,9 +1,12 @@
 //! One binary for all integration tests: each binary of its own would link libtorch again.
 
 mod architecture;
+mod baselines;
 mod cases;
+mod compare;
 mod golden;
 mod invariants;
 mod oracle;
+mod sample;
 mod shipped;
 mod support;

@@ -1,0 +1,108 @@
+//! Classical baselines against scikit-learn's numbers (tests/fixtures/baselines/make.py).
+
+use cloze::baseline::{logistic_regression, naive_bayes};
+use cloze::report::Prediction;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::{assert_close, golden, numbers};
+
+type Method = fn(&[(String, usize)], &[String], usize) -> Vec<Prediction>;
+
+/// Each with what rounding or the optimiser's last steps may change.
+const METHODS: [(&str, Method, f64); 2] = [
+    ("naive_bayes", naive_bayes::<String, String>, 1e-8),
+    // scikit-learn's own stop is what is left.
+    ("logistic_regression", logistic_regression::<String, String>, 1e-5),
+];
+
+fn rows(value: &Value) -> Vec<(String, usize)> {
+    let row = |row: &Value| (row[0].as_str().unwrap().to_owned(), usize::try_from(row[1].as_u64().unwrap()).unwrap());
+    value.as_array().unwrap().iter().map(row).collect()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    rows(value).into_iter().map(|(text, _)| text).collect()
+}
+
+#[test]
+fn baselines_equal_scikit_learn() {
+    let golden = golden("tests/fixtures/baselines");
+    for (set, classes) in [("three", 3), ("two", 2)] {
+        let (train, test) = (rows(&golden[set]["train"]), texts(&golden[set]["test"]));
+        for (name, method, tolerance) in METHODS {
+            let found = method(&train, &test, classes);
+            assert_eq!(found.len(), test.len());
+            for ((found, wanted), text) in found.iter().zip(golden[set][name].as_array().unwrap()).zip(&test) {
+                assert_close(&found.probabilities, &numbers(wanted), tolerance, &format!("{name}, {set}, {text:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_class_without_training_rows_has_probability_0_and_changes_no_other() {
+    let golden = golden("tests/fixtures/baselines");
+    let (train, test) = (rows(&golden["two"]["train"]), texts(&golden["two"]["test"]));
+    let apart: Vec<_> = train.iter().map(|(text, class)| (text.clone(), 1 + 2 * class)).collect();
+    for (_, method, _) in METHODS {
+        for (close, apart) in method(&train, &test, 2).iter().zip(method(&apart, &test, 5)) {
+            let wanted = [0.0, close.probabilities[0], 0.0, close.probabilities[1], 0.0];
+            assert_eq!(apart.probabilities, wanted);
+        }
+    }
+}
+
+#[test]
+fn training_on_one_class_or_none_has_an_answer() {
+    let test = ["a word".to_owned(), String::new()];
+    for (_, method, _) in METHODS {
+        for found in method(&[("some text".to_owned(), 1)], &test, 3) {
+            assert_eq!(found.probabilities, [0.0, 1.0, 0.0]);
+        }
+        for found in method(&[], &test, 4) {
+            assert_eq!(found.probabilities, [0.25; 4]);
+        }
+    }
+}
+
+#[test]
+fn texts_without_words_leave_the_classes_shares() {
+    let train = [("", 0), ("a", 1), ("!", 1), ("", 1)].map(|(text, class)| (text.to_owned(), class));
+    for (name, method, _) in METHODS {
+        for found in method(&train, &["".to_owned(), "word".to_owned()], 2) {
+            assert_close(&found.probabilities, &[0.25, 0.75], 1e-6, name);
+        }
+    }
+}
+
+#[test]
+fn the_texts_beside_it_change_no_texts_probabilities() {
+    let golden = golden("tests/fixtures/baselines");
+    let (train, test) = (rows(&golden["three"]["train"]), texts(&golden["three"]["test"]));
+    for (_, method, _) in METHODS {
+        let together = method(&train, &test, 3);
+        for (text, wanted) in test.iter().zip(together) {
+            assert_eq!(method(&train, std::slice::from_ref(text), 3), [wanted]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_the_texts_are_probabilities_are_finite_and_sum_to_1(
+        train in prop::collection::vec(("[a-c]{0,3}( [a-d]{1,2}){0,9}|\\PC{0,20}", 0_usize..4), 0..12),
+        test in prop::collection::vec("[a-d]{0,3}( [a-d]{1,2}){0,9}|\\PC{0,20}", 0..5),
+    ) {
+        for (_, method, _) in METHODS {
+            let found = method(&train, &test, 4);
+            prop_assert_eq!(found.len(), test.len());
+            for prediction in &found {
+                prop_assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{:?}", prediction);
+            }
+            prop_assert_eq!(found, method(&train, &test, 4));
+        }
+    }
+}
