@@ -99,4 +99,7 @@ pub mod train;
 // what training leaves
 pub mod run;
 
+// trainings over seeds
+pub mod experiment;
+
 pub use error::{Error, Result};

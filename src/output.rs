@@ -101,6 +101,14 @@ impl Write for WholeFile {
     }
 }
 
+/// Writes a table as CSV, whole or not at all.
+pub fn write_table(path: &Path, header: &[String], records: &[Vec<String>]) -> Result<()> {
+    let mut table = csv::Writer::from_writer(WholeFile::create(path)?);
+    let written = std::iter::once(header).chain(records.iter().map(Vec::as_slice)).try_for_each(|record| table.write_record(record));
+    written.map_err(|error| Error::writing(path, &io::Error::other(error)))?;
+    table.into_inner().map_err(|error| Error::writing(path, error.error()))?.commit()
+}
+
 /// Predictions as CSV: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order, then the input's columns if asked for.
 pub struct PredictionWriter<W: Write> {
     records: csv::Writer<W>,

@@ -249,7 +249,7 @@ impl Trainer<'_> {
                 seconds: started.elapsed().as_secs_f64(),
             };
             let mut flow = watch(&event, state)?;
-            if let Some(held_out) = held_out.filter(|_| state.step % self.plan.evaluate_every == 0 || state.step == self.plan.steps) {
+            if let Some(held_out) = held_out.filter(|_| self.looks_after(state.step)) {
                 let look = self.look(state, held_out)?;
                 let better = state.best_look().is_none_or(|best| look.beats(best));
                 state.looks.push(look);
@@ -266,6 +266,11 @@ impl Trainer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether held-out rows are looked at after so many steps.
+    pub fn looks_after(&self, step: usize) -> bool {
+        step % self.plan.evaluate_every == 0 || step == self.plan.steps
     }
 
     /// Scores rows as `score` does.
