@@ -5,7 +5,7 @@ CLOZE := target/release/cloze
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build demo test oracle bench lint clean
+.PHONY: help setup build demo test oracle few-shot bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -34,8 +34,12 @@ test: setup ## run every test
 oracle: setup ## compare with scores that transformers computed: make oracle DIR=folder-of-cases [MODEL=folder]
 	@ORACLE_DIR=$(or $(DIR),tests/oracle) $(if $(MODEL),ORACLE_MODEL=$(MODEL)) cargo test --release --locked --test all oracle -- --nocapture
 
-bench: build ## time cloze against transformers and rust-bert in one run, and the parts by themselves (makes a Python environment once)
+few-shot: build ## every way of tuning on public sets into benches/few-shot.md, cell by cell (hours): make few-shot [DATA=folder]
+	@$(PYTHON) tools/few_shot.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+bench: build ## time scoring and training against transformers and rust-bert, and the parts by themselves (makes a Python environment once)
 	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
+	@$(PYTHON) benches/compare_training.py --cloze $(CLOZE)
 	@cargo bench --locked
 
 lint: setup ## formatting, lints and documentation, warnings as errors

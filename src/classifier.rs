@@ -7,13 +7,13 @@ use tch::{Device, Tensor};
 
 use crate::encode::Features;
 use crate::encoder::{Additions, Mode};
-use crate::error::{Kind, Result};
+use crate::error::{Kind, Result, TensorProblem};
 use crate::label_words::LabelWords;
 use crate::parameters::Parameters;
 use crate::prompt_model::{EngineChoice, ModelFolder, PromptModel};
 use crate::sequence_classifier::SequenceClassifier;
 use crate::tokenizer::Tokenizer;
-use crate::tuning::{Adapted, Form, Learned, Tuning, adapt};
+use crate::tuning::{Adapted, Beginning, Form, Learned, Learner, Tuning, adapt};
 
 /// One of the two kinds of model that rows are classified with.
 pub enum Classifier {
@@ -66,11 +66,32 @@ impl Base {
         Ok(classifier)
     }
 
+    /// Refuses tensors that are not what such a tuning of this model learns, with so many soft tokens and classes.
+    pub fn check_learned(&self, tuning: &Tuning, learned: &Learned, soft: usize, classes: usize) -> Result<()> {
+        let prefix = match tuning {
+            Tuning::Prefix(options) | Tuning::PTuningV2(options) => vec![0; options.length],
+            _ => Vec::new(),
+        };
+        let config = &self.folder.config;
+        let beginning = Beginning { config, base: &self.parameters, soft: vec![0; soft], prefix, classes, seed: 0 };
+        let wanted = Learner::new(tuning, &beginning).finished();
+        let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
+            name: name.clone(),
+            wanted: tensor.size(),
+            found: learned.get(name).map(Tensor::size),
+        };
+        let problems: Vec<TensorProblem> =
+            wanted.iter().map(problem).filter(|problem| problem.found.as_ref() != Some(&problem.wanted)).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Kind::LearnedMisfit { method: tuning.name(), tensors: problems }.into()) }
+    }
+
     /// Refuses what rust-bert's model has no place for.
     pub fn check_engine(&self, tuning: &Tuning) -> Result<()> {
         let reason = match tuning {
             _ if self.engine == EngineChoice::Cloze => return Ok(()),
-            Tuning::Prefix(_) | Tuning::PTuningV2(_) | Tuning::Adapter(_) | Tuning::Cls(_) => "it has no place for them",
+            Tuning::Prefix(_) | Tuning::PTuningV2(_) => "it has no place for keys and values of its own",
+            Tuning::Adapter(_) => "it has no place for adapters",
+            Tuning::Cls(_) => "it has a masked-language-model head only",
             Tuning::Lora(lora) if lora.dropout > 0.0 => "it takes updates within its weights only, where lora.dropout has no place",
             _ => return Ok(()),
         };

@@ -153,6 +153,10 @@ pub enum Kind {
     FileMissing { path: PathBuf },
     #[error("{} is a folder, not a file", path.display())]
     FolderForFile { path: PathBuf },
+    #[error("{} is a file, not a folder", path.display())]
+    FileForFolder { path: PathBuf },
+    #[error("the folder {} holds something already", path.display())]
+    FolderTaken { path: PathBuf },
     #[error("cannot read {}: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error("cannot write {}: {reason}", path.display())]
@@ -169,6 +173,8 @@ pub enum Kind {
     JsonShape { message: String },
     #[error("{key:?} is not a key here")]
     JsonUnknownKey { key: String, allowed: Vec<String> },
+    #[error("{value:?} is not a value that this key takes")]
+    JsonUnknownValue { value: String, allowed: Vec<String> },
     #[error("the key {key:?} is missing")]
     JsonMissingKey { key: String },
     #[error("the key {key:?} stands here a second time")]
@@ -317,10 +323,17 @@ pub enum Kind {
     LossNotFinite { step: usize, records: Vec<u64> },
     #[error("cls reads no pattern, so it has no soft tokens")]
     ClsWithSoftTokens,
-    #[error("--engine rust-bert cannot train {method}: {reason}")]
+    #[error("--engine rust-bert cannot do {method}: {reason}")]
     EngineCannotTune { method: &'static str, reason: &'static str },
 
+    #[error("{method} needs a template")]
+    TemplateNeeded { method: &'static str },
+    #[error("{flag} is not an option of {method}")]
+    FlagOfOtherMethod { flag: &'static str, method: &'static str },
+
     // Runs.
+    #[error("stopped; {} holds where it stands", path.display())]
+    Interrupted { path: PathBuf },
     #[error("there is no run {}", path.display())]
     RunMissing { path: PathBuf },
     #[error("the run {} has no {wanted}", path.display())]
@@ -333,6 +346,10 @@ pub enum Kind {
     DataChanged { path: PathBuf },
     #[error("the weights of {} are not those that the run was trained on", path.display())]
     OtherBase { path: PathBuf },
+    #[error("what was learned is not what {method} learns on this model")]
+    LearnedMisfit { method: &'static str, tensors: Vec<TensorProblem> },
+    #[error("the run {} has several seeds", path.display())]
+    SeedNeeded { path: PathBuf, seeds: Vec<u64> },
     #[error("the run {} has no seed {seed}", path.display())]
     RunWithoutSeed { path: PathBuf, seed: u64, seeds: Vec<u64> },
     #[error("the run {} is finished", path.display())]
@@ -345,18 +362,50 @@ pub enum Kind {
     ClassWithoutRows { label: String, data: String },
     #[error("this row has no label")]
     RowWithoutLabel { data: String },
-    #[error("{data} has {found} rows of {label:?}, {wanted} are needed besides the train rows")]
+    #[error("{data} has {found} of the {wanted} rows of {label:?} that --select dev needs, train rows not counted")]
     TooFewDevRows { label: String, data: String, found: usize, wanted: usize },
     #[error("{data} has no column for the labels")]
     DataWithoutLabels { data: String, columns: Vec<String> },
-    #[error("the columns of {data} are not those of {first}")]
-    DataOtherColumns { data: String, columns: Vec<String>, first: String, wanted: Vec<String> },
+    #[error("--select dev has no rows to choose by: all rows of {data} are train rows")]
+    NoDevRows { data: String },
+    #[error("--dev gives rows to choose by, and nothing is chosen")]
+    DevNotUsed,
+    #[error("{data} has no column {column:?}, which is read from {first}")]
+    DataOtherColumns { data: String, columns: Vec<String>, first: String, column: String },
     #[error("what {method} learns cannot become part of a model's own weights")]
     NotMergeable { method: &'static str },
+    #[error("a plain model folder has no place for soft tokens")]
+    MergedWithSoft,
+
+    // PEFT's folders.
+    #[error("there is no adapter folder {}", path.display())]
+    PeftMissing { path: PathBuf },
+    #[error("the adapter folder {} has no {wanted}", path.display())]
+    PeftFileMissing { path: PathBuf, wanted: &'static str },
+    #[error("{} is in PyTorch's own format, adapters are read from safetensors only", path.display())]
+    PeftPickle { path: PathBuf },
+    #[error("{found:?} is not a type of adapter that cloze has")]
+    PeftUnknownType { found: String, allowed: Vec<&'static str> },
+    #[error("{key:?} is {found}, which would change scores and which cloze does not have")]
+    PeftNotDone { key: String, found: String, allowed: &'static str },
+    #[error("{key:?} is {found}, for the base model it must be {wanted}")]
+    PeftOtherModel { key: &'static str, found: i64, wanted: i64, base: String },
+    #[error("the tensors of {} are not those that its adapter_config.json and the base model ask for", path.display())]
+    PeftMisfit { path: PathBuf, tensors: Vec<TensorProblem>, unknown: Vec<String> },
+    #[error("PEFT has no adapter for what {method} learns")]
+    PeftWithout { method: &'static str, merges: bool },
+    #[error("PEFT has soft tokens before a text only, this run has some inside it")]
+    PeftSoftInside,
+    #[error("PEFT has no place for soft tokens beside {method}")]
+    PeftSoftBeside { method: &'static str },
+    #[error("PEFT has prefixes in all layers, 0 to {last}; this run's are in layers {first} to {end}")]
+    PeftPrefixLayers { first: usize, end: usize, last: usize },
 
     // Encoding.
     #[error("the pattern's own words take {fixed} tokens, the limit is {limit}")]
     PatternTooLong { fixed: usize, limit: usize },
+    #[error("the pattern's own words take {fixed} tokens, and {method}.length {length} leaves {left}")]
+    LengthLeavesNoRoom { method: &'static str, length: usize, fixed: usize, left: usize },
     #[error("pattern {pattern} and the fields that it may not shorten take {fixed} tokens, the limit is {limit}")]
     PromptTooLong { pattern: String, fixed: usize, limit: usize },
     #[error("a maximum length of {found} is outside of what the model takes")]
@@ -373,12 +422,15 @@ impl Kind {
         match self {
             FileMissing { .. } => help("check the spelling and the folder you are in"),
             FolderForFile { .. } => help("name a file in it"),
+            FileForFolder { .. } => help("name another folder"),
+            FolderTaken { .. } => help("name a folder that is new or empty"),
             Unreadable { .. } => vec![],
             Unwritable { .. } => help("check the folder, its permissions and the free space"),
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
             JsonEmpty { .. } => help("it begins with { \"version\": 1, … }; the files that come with cloze are examples"),
             JsonSyntax { .. } | JsonShape { .. } => vec![],
             JsonUnknownKey { key, allowed } => allowed_and_nearest("keys", key, allowed),
+            JsonUnknownValue { value, allowed } => allowed_and_nearest("allowed", value, allowed),
             JsonMissingKey { .. } => vec![],
             JsonSameKey { .. } => help("keep one of them"),
             JsonWithoutVersion { known } => vec![("help", format!("add \"version\": {known}"))],
@@ -448,11 +500,7 @@ impl Kind {
             )],
             ModelConfig { .. } | ModelTokenizer { .. } => vec![],
             WeightsUnreadable { .. } => help("copy or download the file again"),
-            WeightsMisfit { tensors, .. } => {
-                let more = tensors.len().saturating_sub(MOST_LISTED);
-                let listed = tensors.iter().take(MOST_LISTED).map(|tensor| ("tensor", tensor_line(tensor)));
-                listed.chain((more > 0).then(|| ("tensors", format!("… and {more} more")))).collect()
-            }
+            WeightsMisfit { tensors, .. } | LearnedMisfit { tensors, .. } => tensor_lines(tensors.iter().map(tensor_line)),
             WeightsNotFinite { tensors, .. } => vec![("tensors", listed(tensors)), ("help", "copy or download the weights again".into())],
             VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
             HubUnreachable { name, .. } => vec![(
@@ -465,13 +513,20 @@ impl Kind {
                 ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
                 ("help", "a folder is named without hub:".into()),
             ],
+            TemplateNeeded { .. } => help("name one with --template"),
+            FlagOfOtherMethod { .. } => help("leave it out, or choose its method with --method"),
+            Interrupted { path } => vec![("help", format!("go on with it: cloze train --resume --out {}", path.display()))],
             RunMissing { .. } => help("name the folder that cloze train wrote with --out"),
-            RunFileMissing { .. } => help("a run that was stopped is gone on with by cloze train --resume --out RUN"),
-            RunFolderIsFile { .. } => help("name another folder"),
+            RunFileMissing { wanted, .. } if wanted == "manifest.json" => help("name the folder that cloze train wrote with --out"),
+            RunFileMissing { .. } => help("what a run lacks is made by cloze train --resume --out RUN"),
+            RunFolderIsFile { .. } => help("name a folder"),
             RunFolderTaken { run: true, .. } => help("name another folder, or go on with that run: cloze train --resume --out RUN"),
             RunFolderTaken { run: false, .. } => help("name a folder that is new or empty"),
             DataChanged { .. } => help("put the file back, or train anew"),
             OtherBase { .. } => help("name the base model with --model, or take this one with --allow-other-base"),
+            SeedNeeded { seeds, .. } => {
+                vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "name one with --seed".into())]
+            }
             RunWithoutSeed { seeds, .. } => vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))],
             RunFinished { .. } => help("run it again elsewhere with --from RUN/manifest.json --out NEW"),
             RunUnfinished { .. } => help("go on with it: cloze train --resume --out RUN"),
@@ -480,8 +535,32 @@ impl Kind {
             RowWithoutLabel { .. } => help("training needs a label in every row: give it one, or take the row out"),
             TooFewDevRows { .. } => help("lower --shots, give more rows with --dev, or choose --select cv"),
             DataWithoutLabels { columns, .. } => vec![("columns", listed(columns)), ("help", "name it with --label-column".into())],
-            DataOtherColumns { columns, wanted, .. } => vec![("columns", listed(columns)), ("wanted", listed(wanted))],
+            NoDevRows { .. } => help("say with --shots how many to learn from, give others with --dev, or choose --select cv"),
+            DevNotUsed => help("choose with --select dev, or leave --dev out"),
+            DataOtherColumns { column, columns, .. } => allowed_and_nearest("columns", column, columns),
             NotMergeable { .. } => help("leave out --merged; --peft writes what was learned by itself"),
+            MergedWithSoft => help("the run itself keeps them: cloze score --run"),
+            PeftMissing { .. } => help("name a folder that PEFT's save_pretrained or cloze export --peft wrote"),
+            PeftFileMissing { .. } => help("an adapter folder has adapter_config.json and adapter_model.safetensors"),
+            PeftPickle { .. } => help("save it anew in Python: PeftModel.save_pretrained(FOLDER, safe_serialization=True)"),
+            PeftUnknownType { allowed, .. } => vec![("allowed", listed(allowed)), ("help", MERGE_IN_PYTHON.to_owned())],
+            PeftNotDone { allowed, .. } => vec![("allowed", (*allowed).to_owned()), ("help", MERGE_IN_PYTHON.to_owned())],
+            PeftOtherModel { base, .. } if base.is_empty() => help("give --model the base model that the adapter was made for"),
+            PeftOtherModel { base, .. } => vec![("help", format!("the adapter was made for {base}: give --model that"))],
+            PeftMisfit { tensors, unknown, .. } => {
+                let no_place = unknown.iter().map(|name| format!("{name} has no place"));
+                let mut notes = tensor_lines(tensors.iter().map(tensor_line).chain(no_place));
+                let same_base = "give --model the base model that the adapter was made for";
+                notes.push(("help", if unknown.is_empty() { same_base } else { MERGE_IN_PYTHON }.to_owned()));
+                notes
+            }
+            PeftWithout { merges: true, .. } => help("--merged writes a model folder with it"),
+            PeftWithout { merges: false, .. } => {
+                vec![("methods", "lora, ia3, prompt-tuning, p-tuning, prefix, p-tuning-v2".into())]
+            }
+            PeftSoftInside => help("train prompt-tuning, or p-tuning with a pattern that has no {soft}"),
+            PeftSoftBeside { .. } => help("train with a pattern that has no {soft}"),
+            PeftPrefixLayers { .. } => help("train without \"layers\""),
             TuningNotOne { methods } => vec![("methods", listed(methods)), ("help", "write it as { \"lora\": { \"rank\": 8 } }".into())],
             TuningUnknown { name, methods } => allowed_and_nearest("methods", name, methods),
             OptionOutOfRange { .. } => vec![],
@@ -496,11 +575,23 @@ impl Kind {
             ReferenceCannot { .. } => help("leave --engine out"),
             NoCuda => help("leave --device out to use the CPU"),
             PatternTooLong { .. } => help("shorten the pattern, or raise --max-length"),
+            LengthLeavesNoRoom { .. } => help("lower the length, shorten the pattern, or raise --max-length"),
             PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
             ScoreNotFinite => help("the weights are damaged, or overflow"),
         }
     }
+}
+
+/// The way out where PEFT has more than cloze.
+const MERGE_IN_PYTHON: &str = "merge the adapter in Python (merge_and_unload) and give --model the folder of the merged model";
+
+/// One note for each line, up to a number.
+fn tensor_lines(lines: impl Iterator<Item = String>) -> Vec<(&'static str, String)> {
+    let lines: Vec<String> = lines.collect();
+    let more = lines.len().saturating_sub(MOST_LISTED);
+    let listed = lines.into_iter().take(MOST_LISTED).map(|line| ("tensor", line));
+    listed.chain((more > 0).then(|| ("tensors", format!("… and {more} more")))).collect()
 }
 
 fn tensor_line(tensor: &TensorProblem) -> String {
@@ -512,7 +603,7 @@ fn tensor_line(tensor: &TensorProblem) -> String {
 
 /// What was allowed, and the nearest of it to what was written, if one is near.
 fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, allowed: &[S]) -> Vec<(&'static str, String)> {
-    let mut notes = vec![(what, listed(allowed))];
+    let mut notes = vec![(what, if allowed.is_empty() { "none".to_owned() } else { listed(allowed) })];
     if let Some(near) = nearest(written, allowed) {
         notes.push(("help", format!("did you mean {near}?")));
     }

@@ -68,7 +68,7 @@ pub enum Progress<'a> {
     Seed { seed: u64, train: usize, held_out: usize },
     /// A seed's training goes on, which was stopped after so many steps.
     Resumed { part: &'a str, steps: usize },
-    /// A training of so many steps.
+    /// A training of so many steps, or fewer if nothing gets better.
     Training { part: &'a str, steps: usize, event: &'a Event },
     /// Test rows are scored; the share that is done.
     Scoring { share: f64 },
@@ -158,23 +158,55 @@ impl Rows {
 }
 
 /// Folds of a cross-validation.
-const FOLDS: usize = 4;
+pub const FOLDS: usize = 4;
 
 impl Experiment<'_> {
-    /// Runs what is not done yet. None if `watch` said stop: the folder then holds where it stands.
-    pub fn run(&self, folder: &RunFolder, watch: &mut dyn FnMut(Progress<'_>) -> Flow) -> Result<Option<Metrics>> {
-        let mut found = Found::default();
-        let mut warnings = Vec::new();
+    /// Refuses, before anything is trained or written, what would stop a training later; gives what a reader of the results should know.
+    pub fn check(&self) -> Result<Vec<String>> {
+        let Manifest { tuning, plan, classes, .. } = self.manifest;
+        self.base.check_engine(tuning)?;
+        if self.manifest.cls_baseline {
+            self.base.check_engine(&CLS)?;
+        }
+        if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
+            options.init.starts(options.length, &self.base.words.distinct_ids(), self.base.tokenizer())?;
+        }
+        // Of one file the same rows are missing for every seed.
+        let mut warnings: Vec<String> = Vec::new();
         for &seed in &self.manifest.seeds {
             let split = self.split(seed)?;
             for shortage in &split.short {
-                warnings.push(format!(
-                    "seed {seed}: only {} of {} rows of {:?} were found, and all were taken",
+                let warning = format!(
+                    "{} has {} of the {} rows of {:?} that --shots asks for: all are taken",
+                    self.train.columns.data(),
                     shortage.found,
                     self.manifest.shots.unwrap_or_default(),
-                    self.manifest.classes[shortage.class]
-                ));
+                    classes[shortage.class]
+                );
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
             }
+            let trainer = self.trainer(tuning, plan, &self.patterns, seed);
+            trainer.check_rows(Rows::of(&self.train, &split.train).labelled())?;
+            if let Some(held_out) = &split.held_out {
+                trainer.check_rows(held_out.labelled())?;
+            }
+        }
+        if let Some(test) = &self.test {
+            let trainer = self.trainer(tuning, plan, &self.patterns, 0);
+            trainer.check_rows(Labelled { columns: &test.columns, examples: &test.examples, truths: &[] })?;
+        }
+        warnings.extend(self.leaks()?);
+        Ok(warnings)
+    }
+
+    /// Runs what is not done yet, and puts the warnings of [`Experiment::check`] beside the results. None if `watch` said stop: the
+    /// folder then holds where it stands.
+    pub fn run(&self, folder: &RunFolder, warnings: Vec<String>, watch: &mut dyn FnMut(Progress<'_>) -> Flow) -> Result<Option<Metrics>> {
+        let mut found = Found::default();
+        for &seed in &self.manifest.seeds {
+            let split = self.split(seed)?;
             let rows = Rows::of(&self.train, &split.train);
             let held_out = split.held_out.as_ref().map_or(0, |rows| rows.truths.len());
             watch(Progress::Seed { seed, train: rows.truths.len(), held_out });
@@ -192,7 +224,7 @@ impl Experiment<'_> {
                 (learned, history, seconds)
             };
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
-            let predictions = self.predict(&self.patterns, classifier, watch)?;
+            let predictions = self.predict(&self.patterns, classifier, Some(&self.manifest.tuning), watch)?;
             if let (Some(test), Some(predictions)) = (&self.test, &predictions) {
                 self.write_predictions(folder, seed, test, predictions)?;
                 found.method.push(predictions.clone());
@@ -202,7 +234,7 @@ impl Experiment<'_> {
                 let mut job = Job { experiment: self, folder, seed, resumed: false, watch };
                 let Some(state) = job.fit_cls(&rows)? else { return Ok(None) };
                 let classifier = self.base.learned(&CLS, &state.kept())?;
-                found.cls.extend(self.predict(&self.columns, classifier, watch)?);
+                found.cls.extend(self.predict(&self.columns, classifier, None, watch)?);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self.test.as_ref().zip(predictions.as_ref()).and_then(|(test, predictions)| self.evaluate(test, predictions));
@@ -214,9 +246,8 @@ impl Experiment<'_> {
             let words = self.base.parameters.get(WORD_EMBEDDINGS);
             let soft = (!written.soft.is_empty())
                 .then(|| written.soft.vectors(words, &common_words(self.base.tokenizer()), self.manifest.seeds[0]));
-            found.zero_shot = self.predict(written, self.base.zero_shot(soft)?, watch)?;
+            found.zero_shot = self.predict(written, self.base.zero_shot(soft)?, None, watch)?;
         }
-        warnings.extend(self.leaks());
         let metrics = self.metrics(found, warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
@@ -242,13 +273,13 @@ impl Experiment<'_> {
             );
         }
         let held_out = match (self.manifest.select, &self.dev) {
-            (Select::Dev, Some(dev)) => {
-                let drawn = sample::k_shot(&candidates(dev), classes, shots, seed);
-                Some((dev, drawn))
-            }
+            (Select::Dev, Some(dev)) => Some((dev, sample::k_shot(&candidates(dev), classes, shots, seed))),
             (Select::Dev, None) => Some((&self.train, sample::k_shot_after(&train, classes, shots, shots, seed))),
             _ => None,
         };
+        if held_out.as_ref().is_some_and(|(_, drawn)| drawn.rows.is_empty()) {
+            return Err(Kind::NoDevRows { data: self.train.columns.data().to_owned() }.into());
+        }
         if let Some((set, drawn)) = &held_out
             && let Some(shortage) = drawn.short.first().filter(|_| self.manifest.shots.is_some())
         {
@@ -270,7 +301,7 @@ impl Experiment<'_> {
             plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
-            max_length: self.manifest.max_length,
+            max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
             classes: self.manifest.classes.len(),
             seed,
         }
@@ -281,15 +312,17 @@ impl Experiment<'_> {
         &self,
         patterns: &Patterns,
         classifier: Classifier,
+        tuning: Option<&Tuning>,
         watch: &mut dyn FnMut(Progress<'_>) -> Flow,
     ) -> Result<Option<Vec<Prediction>>> {
         let Some(test) = &self.test else { return Ok(None) };
         let classifiers = [classifier];
+        let longest = self.manifest.max_length;
         let scorer = Scorer {
             classifiers: &classifiers,
             tokenizer: self.base.tokenizer(),
             tasks: &patterns.tasks,
-            max_length: self.manifest.max_length,
+            max_length: tuning.map_or(longest, |tuning| tuning.length_left(longest, &self.base.folder.config)),
             batch_tokens: SCORE_TOKENS,
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
@@ -328,22 +361,35 @@ impl Experiment<'_> {
         found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes));
     }
 
-    /// Test rows that stand in the train file too.
-    fn leaks(&self) -> Option<String> {
-        let test = self.test.as_ref()?;
-        let shared = sample::shared((&test.columns, &test.examples), (&self.train.columns, &self.train.examples));
-        let first: Vec<String> = shared.iter().take(5).map(|&row| test.examples[row].record.to_string()).collect();
-        (!shared.is_empty()).then(|| {
-            let more = if shared.len() > first.len() { ", …" } else { "" };
+    /// Test rows that stand in the train file too, as far as the columns that are read tell.
+    fn leaks(&self) -> Result<Option<String>> {
+        let Some(test) = &self.test else { return Ok(None) };
+        let (columns, rows) = self.read_part(test)?;
+        let (train_columns, train_rows) = self.read_part(&self.train)?;
+        let shared = sample::shared((&columns, &rows), (&train_columns, &train_rows));
+        let records: Vec<String> = shared.iter().take(5).map(|&row| rows[row].record.to_string()).collect();
+        Ok((!shared.is_empty()).then(|| {
             format!(
-                "{} of {} rows of {} also stand in {} (records {}{more}): results on them say little",
+                "{} of the {} rows of {} are in {} too (record{} {}{}): results on them say little",
                 shared.len(),
-                test.examples.len(),
-                test.columns.data(),
-                self.train.columns.data(),
-                first.join(", ")
+                rows.len(),
+                columns.data(),
+                train_columns.data(),
+                if shared.len() == 1 { "" } else { "s" },
+                records.join(", "),
+                if shared.len() > records.len() { ", …" } else { "" },
             )
-        })
+        }))
+    }
+
+    /// Rows with the columns alone that are read.
+    fn read_part(&self, set: &RowSet) -> Result<(Columns, Vec<Example>)> {
+        let read = &self.manifest.columns;
+        let places: Vec<usize> = read.iter().filter_map(|column| set.columns.names().iter().position(|name| name == column)).collect();
+        let part =
+            |example: &Example| Example { fields: places.iter().map(|&place| example.fields[place].clone()).collect(), ..example.clone() };
+        let names = places.iter().map(|&place| set.columns.names()[place].clone()).collect();
+        Ok((Columns::check(set.columns.data(), names, None)?, set.examples.iter().map(part).collect()))
     }
 
     fn metrics(&self, found: Found, warnings: Vec<String>) -> Metrics {
@@ -422,7 +468,7 @@ impl Experiment<'_> {
 const SCORE_TOKENS: usize = 1024;
 
 /// The baseline on `[CLS]`.
-const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
+pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 
 /// Predictions as they come, a list for each seed.
 #[derive(Default)]
@@ -519,7 +565,8 @@ impl Job<'_, '_> {
         if state.step < last {
             trainer.train(&mut state, rows.labelled(), held_out.map(Rows::labelled), &mut |event, state| {
                 events.add(&SeedEvent { seed, part: part.to_owned(), event: event.clone() })?;
-                stopped = (self.watch)(Progress::Training { part, steps: trainer.plan.steps, event }) == Flow::Stop;
+                // Once asked to stop, a step's look may follow, and whoever watches need not say it again there.
+                stopped |= (self.watch)(Progress::Training { part, steps: last, event }) == Flow::Stop;
                 let look_follows = held_out.is_some() && matches!(event, Event::Step { .. }) && trainer.looks_after(state.step);
                 if look_follows {
                     return Ok(if stopped { Flow::Stop } else { Flow::On });

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,14 +80,40 @@ impl<'a> Node<'a> {
         Ok(Text { value: self.read()?, source: self.source.clone(), span: self.span(), pointer: self.pointer.clone() })
     }
 
+    /// The value that a pointer as `lora.targets[1]` names from here, if it is there.
+    pub fn at(&self, pointer: &str) -> Option<Node<'a>> {
+        let mut node = self.clone();
+        for part in pointer.split('.') {
+            let (key, index) =
+                part.strip_suffix(']').and_then(|part| part.split_once('[')).map_or((part, None), |(key, index)| (key, Some(index)));
+            let values: HashMap<String, &'a RawValue> = node.read().ok()?;
+            node = node.key(key, values.get(key)?);
+            if let Some(index) = index {
+                let (index, values): (usize, Vec<&'a RawValue>) = (index.parse().ok()?, node.read().ok()?);
+                node = node.element(index, values.get(index)?);
+            }
+        }
+        Some(node)
+    }
+
     /// Whether the value is an object, by its first letter: for values that may be either of two shapes.
     pub fn is_object(&self) -> bool {
         self.raw.trim_start().starts_with('{')
     }
 
+    /// Whether the value is a list, by its first letter.
+    pub fn is_list(&self) -> bool {
+        self.raw.trim_start().starts_with('[')
+    }
+
+    /// The place of this value.
+    pub fn place_of_all(&self) -> Place {
+        self.place(self.span())
+    }
+
     /// An error about this value.
     pub fn error(&self, kind: Kind) -> Error {
-        Error::new(kind).at(self.place(self.span()))
+        Error::new(kind).at(self.place_of_all())
     }
 
     /// Refuses a file of another version than `known`, before its other keys are looked at: they may be of that version.
@@ -142,11 +169,41 @@ impl<'a> Node<'a> {
             Error::new(kind).at(self.place(self.offset() + quote..start + 1))
         };
         match whole.split(' ').next() {
+            Some("unknown") if whole.starts_with("unknown variant") => {
+                at_key(Kind::JsonUnknownValue { value: key, allowed: names.collect() })
+            }
             Some("unknown") => at_key(Kind::JsonUnknownKey { key, allowed: names.collect() }),
             Some("duplicate") => at_key(Kind::JsonSameKey { key }),
             Some("missing") => self.error(Kind::JsonMissingKey { key }),
-            _ => self.error(Kind::JsonShape { message: plain_message(error) }),
+            // Nothing was read: it is the whole that is of another type.
+            _ if error.column() == 0 => self.error(Kind::JsonShape { message: plain_message(error) }),
+            _ => {
+                let Range { start, end } = value_that_ends_at(self.raw, within);
+                let place = self.place(self.offset() + start..self.offset() + end);
+                Error::new(Kind::JsonShape { message: plain_message(error) }).at(place)
+            }
         }
+    }
+}
+
+/// The value whose last byte was read last: serde_json tells no more of one that is of another type than wanted. Of a list or an object
+/// that it has not read yet, the first byte.
+fn value_that_ends_at(text: &str, last: usize) -> Span {
+    let (before, end) = (&text[..last.min(text.len())], (last + 1).min(text.len()));
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '+');
+    match text[before.len()..].chars().next() {
+        Some('"') => {
+            let quotes = before.rmatch_indices('"').map(|(at, _)| at);
+            let mut opening = quotes.filter(|&at| (at - before[..at].trim_end_matches('\\').len()).is_multiple_of(2));
+            opening.next().unwrap_or(before.len())..end
+        }
+        Some(']') => before.rfind('[').unwrap_or(before.len())..end,
+        Some('}') => before.rfind('{').unwrap_or(before.len())..end,
+        Some(letter) if is_word(letter) => before.trim_end_matches(is_word).len()..end,
+        _ => match text[end..].find(|letter: char| !letter.is_whitespace()) {
+            Some(next) => end + next..end + next + 1,
+            None => 0..text.len(),
+        },
     }
 }
 
@@ -160,18 +217,32 @@ pub fn plain_message(error: &serde_json::Error) -> String {
     if message.starts_with("control character") {
         return "a line end, or another control character, within a string".to_owned();
     }
-    match message.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected ")) {
-        Some((found, wanted)) => format!("expected {}, found {}", plain_type(wanted), plain_type(found)),
-        None => message.to_owned(),
+    if let Some((found, wanted)) =
+        message.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected an array of length "))
+    {
+        return format!("expected a list of {wanted}, found one of {found}");
+    }
+    let (kind, types) = message.split_once(": ").unwrap_or((message, ""));
+    match (kind, types.rsplit_once(", expected ")) {
+        ("invalid type" | "invalid value", Some((found, wanted))) => {
+            format!("expected {}, found {}", plain_type(wanted), plain_type(found))
+        }
+        _ => message.to_owned(),
     }
 }
 
 fn plain_type(name: &str) -> String {
     match name {
-        "u64" => "a whole number".to_owned(),
+        "u64" | "i64" => "a whole number".to_owned(),
+        "usize" => "a whole number of 0 or more".to_owned(),
         "f64" => "a number".to_owned(),
         "sequence" | "a sequence" => "a list".to_owned(),
         "map" | "a map" => "an object".to_owned(),
+        "a borrowed string" | "a string" => "a string".to_owned(),
+        _ if name.starts_with("struct ") => "an object".to_owned(),
+        // Of values that may be a word, or an object with a word as its only key.
+        "newtype variant" => "an object with this word as its key".to_owned(),
+        "unit variant" | "unit" => "the word alone".to_owned(),
         _ if name.starts_with("string ") => format!("the {name}"),
         // integer `7`, floating point `0.5`, boolean `true`
         _ => name.split('`').nth(1).unwrap_or(name).to_owned(),

@@ -18,6 +18,10 @@
 //! | [`label_words::LabelWords::class_scores`] | logits → class scores | `[B,C·W] → [B,C]` |
 //! | [`score::Scorer`] | rows → [`report::Prediction`]s in their order | softmax of `[B,C]` |
 //! | [`report::Tally`] | predictions → [`report::Evaluation`] | counts |
+//! | [`tuning::Learner`] | base model → tensors that move → what is learned | by method |
+//! | [`tuning::adapt`] | base model and what was learned → weights and [`encoder::Additions`] | by method |
+//! | [`train::Trainer`] | labelled rows → what is learned | cross-entropy of `[B,C]` |
+//! | [`experiment::Experiment`] | seeds → [`experiment::Metrics`] and a [`run::RunFolder`] | – |
 //!
 //! The head runs on mask rows only and the decoder on label-word columns only, and the mask's position is carried from the
 //! template, never searched for, so a `[MASK]` in a user's text is text.
@@ -97,6 +101,7 @@ pub mod score;
 pub mod train;
 
 // what training leaves
+pub mod export;
 pub mod run;
 
 // trainings over seeds

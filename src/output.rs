@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, and the table of predictions.
+//! Files that are written whole or not at all, new folders for them, and the table of predictions.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -98,6 +98,19 @@ impl Write for WholeFile {
             Destination::Direct(file) => file.flush(),
             Destination::Stdout(stdout) => stdout.flush(),
         }
+    }
+}
+
+/// Makes a folder for several files, with those above it. One that holds anything is refused.
+pub fn new_folder(path: &Path) -> Result<()> {
+    let writing = |error: io::Error| Error::writing(path, &error);
+    if path.is_file() {
+        return Err(Kind::FileForFolder { path: path.to_owned() }.into());
+    }
+    std::fs::create_dir_all(path).map_err(writing)?;
+    match std::fs::read_dir(path).map_err(writing)?.next() {
+        None => Ok(()),
+        Some(_) => Err(Kind::FolderTaken { path: path.to_owned() }.into()),
     }
 }
 

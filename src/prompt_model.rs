@@ -41,6 +41,10 @@ pub struct ModelFolder {
 pub struct PromptModel {
     folder: Arc<ModelFolder>,
     engine: Engine,
+    /// The weights that it was made with.
+    base: Parameters,
+    /// Whether the engine has others in their place.
+    changed: bool,
     additions: Additions,
     device: Device,
 }
@@ -114,12 +118,14 @@ impl PromptModel {
             }
             EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?)),
         };
-        Ok(PromptModel { folder, engine, additions: Additions::default(), device })
+        Ok(PromptModel { folder, engine, base: parameters.with([]), changed: false, additions: Additions::default(), device })
     }
 
     /// Takes what was learned, in place of what it had.
     pub fn adapt(&mut self, adapted: Adapted) {
-        if let Some(parameters) = &adapted.parameters {
+        // The model's own weights are put back only where others are in their place: that costs a copy of them.
+        let back = self.changed.then_some(&self.base);
+        if let Some(parameters) = adapted.parameters.as_ref().or(back) {
             match &mut self.engine {
                 Engine::Cloze(encoder, head) => {
                     **encoder = Encoder::new(&self.folder.config, parameters);
@@ -128,6 +134,7 @@ impl PromptModel {
                 Engine::RustBert(reference) => reference.take(parameters),
             }
         }
+        self.changed = adapted.parameters.is_some();
         self.additions = adapted.additions;
     }
 

@@ -13,7 +13,7 @@ use crate::data::{Columns, Example};
 use crate::seed;
 
 /// The column of identities.
-const ID: &str = "id";
+pub const ID: &str = "id";
 
 /// A labelled row that may be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]

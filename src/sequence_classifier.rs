@@ -26,8 +26,8 @@ impl SequenceClassifier {
     pub fn new(folder: Arc<ModelFolder>, parameters: &Parameters, learned: &Learned, device: Device) -> SequenceClassifier {
         SequenceClassifier {
             encoder: Encoder::new(&folder.config, parameters),
-            pooler: linear(learned, POOLER),
-            classifier: linear(learned, CLASSIFIER),
+            pooler: linear(learned, POOLER, device),
+            classifier: linear(learned, CLASSIFIER, device),
             folder,
             device,
         }
@@ -45,7 +45,7 @@ impl SequenceClassifier {
     }
 }
 
-fn linear(learned: &Learned, name: &str) -> Linear {
-    let part = |part: &str| learned[&format!("{name}.{part}")].shallow_clone();
+fn linear(learned: &Learned, name: &str, device: Device) -> Linear {
+    let part = |part: &str| learned[&format!("{name}.{part}")].to_device(device);
     Linear::new(part("weight"), part("bias"))
 }

@@ -12,7 +12,7 @@ use crate::classifier::{Base, Classifier};
 use crate::data::{Columns, Example};
 use crate::encode::Features;
 use crate::encoder::Mode;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::schedule;
 use crate::score::Scorer;
 use crate::seed;
@@ -51,8 +51,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Refuses numbers that no training can have.
-    pub fn check(&self) -> Result<()> {
+    /// Refuses numbers that no training can have. All problems at once.
+    pub fn check(&self) -> Result<(), Vec<Error>> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let checks = [
             ("steps", self.steps as f64, self.steps >= 1, "1 or more"),
@@ -67,12 +67,11 @@ impl Plan {
             ("evaluate-every", self.evaluate_every as f64, self.evaluate_every >= 1, "1 or more"),
             ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
         ];
-        match checks.into_iter().find(|(_, _, is, _)| !is) {
-            None => Ok(()),
-            Some((name, found, _, allowed)) => {
-                Err(Kind::OptionOutOfRange { name: format!("--{name}"), found, allowed: allowed.to_owned() }.into())
-            }
-        }
+        let wrong = checks.into_iter().filter(|(_, _, is, _)| !is).map(|(name, found, _, allowed)| {
+            Kind::OptionOutOfRange { name: format!("--{name}"), found, allowed: allowed.to_owned() }.into()
+        });
+        let wrong: Vec<Error> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// The share of the highest rates at a step, from 0.
@@ -191,8 +190,9 @@ struct Item {
 }
 
 impl Trainer<'_> {
-    /// The state before the first step.
+    /// The state before the first step. What the engine cannot train is refused: it would be left out without a word.
     pub fn begin(&self) -> Result<State> {
+        self.base.check_engine(self.tuning)?;
         let tokenizer = self.base.tokenizer();
         let common = common_words(tokenizer);
         let label_words = self.base.words.distinct_ids();
@@ -215,6 +215,12 @@ impl Trainer<'_> {
             },
         );
         Ok(State { optimizer: AdamW::new(learner.leaves()), learner, step: 0, looks: Vec::new(), best: None })
+    }
+
+    /// Refuses rows that are too long for a pattern.
+    pub fn check_rows(&self, rows: Labelled<'_>) -> Result<()> {
+        let scorer = self.scorer(&[]);
+        self.tasks.iter().try_for_each(|task| scorer.encode(task, rows.columns, rows.examples).map(drop))
     }
 
     /// Trains from a state to the plan's last step, or until `watch` or the looks at `held_out` say stop.
@@ -270,7 +276,7 @@ impl Trainer<'_> {
 
     /// Whether held-out rows are looked at after so many steps.
     pub fn looks_after(&self, step: usize) -> bool {
-        step % self.plan.evaluate_every == 0 || step == self.plan.steps
+        step.is_multiple_of(self.plan.evaluate_every) || step == self.plan.steps
     }
 
     /// Scores rows as `score` does.
@@ -308,11 +314,15 @@ impl Trainer<'_> {
         Ok(total)
     }
 
-    fn not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> crate::Error {
-        let records = bad.iter().map(|&row| rows.examples[row].record).collect();
-        let error = crate::Error::new(Kind::LossNotFinite { step: step + 1, records });
-        match bad.first() {
-            Some(&row) => error.at(rows.columns.place(&rows.examples[row], None)),
+    fn not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> Error {
+        let mut records: Vec<u64> = bad.iter().map(|&row| rows.examples[row].record).collect();
+        records.sort_unstable();
+        records.dedup();
+        // Where many rows are concerned, it is none of them that is at fault.
+        let place = (records.len() == 1).then(|| rows.columns.place(&rows.examples[bad[0]], None));
+        let error = Error::new(Kind::LossNotFinite { step: step + 1, records });
+        match place {
+            Some(place) => error.at(place),
             None => error,
         }
     }

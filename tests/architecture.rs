@@ -25,8 +25,12 @@ fn files(module: &str) -> Vec<std::path::PathBuf> {
     if single.exists() {
         return vec![single];
     }
-    let folder = Path::new("src").join(module);
-    fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    files_below(&Path::new("src").join(module))
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// The top-level modules that a line of code names: `crate::name`, or each of `crate::{a, b::c}`.

@@ -7,6 +7,8 @@ mod compare;
 mod golden;
 mod invariants;
 mod oracle;
+mod peft;
 mod sample;
 mod shipped;
 mod support;
+mod training;

@@ -13,7 +13,7 @@ use cloze::task::Task;
 use cloze::template::Template;
 use cloze::verbalizer::Verbalizer;
 
-use crate::support::{DEFAULT, base};
+use crate::support::{DEFAULT, base, zero_shot};
 
 /// The reference is fp32 too, rounded to 6 digits.
 const PROBABILITIES: f64 = 2e-3;
@@ -34,7 +34,7 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
     let (columns, examples) = read(&case.join("data.csv"));
     let tasks = [Task::check(template, &columns).unwrap()];
     let base = base(model_folder, engine, &verbalizer);
-    let classifiers = [base.zero_shot(None).unwrap()];
+    let classifiers = [zero_shot(&base)];
     let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: 1024 };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 

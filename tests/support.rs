@@ -1,9 +1,10 @@
 //! What several tests need: models, prompts and golden files.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cloze::batch::Batch;
-use cloze::classifier::Base;
+use cloze::classifier::{Base, Classifier};
 use cloze::config::Config;
 use cloze::encode::Features;
 use cloze::encoder::{Additions, Encoder, Mode};
@@ -27,7 +28,16 @@ pub fn golden(model: &str) -> Value {
     read_json(PathBuf::from(model).join("golden.json"))
 }
 
+/// libtorch's random numbers, for as long as the guard lives: there is one generator for all threads of the tests. Dropout draws from
+/// it, and so does the making of rust-bert's models, which start at random.
+pub fn lone_generator() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    // A test that failed with it left nothing half done.
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub fn load(folder: &str, engine: EngineChoice) -> PromptModel {
+    let _alone = (engine == EngineChoice::RustBert).then(lone_generator);
     PromptModel::load(ModelFolder::open(Path::new(folder)).unwrap(), engine, Device::Cpu).unwrap()
 }
 
@@ -36,6 +46,12 @@ pub fn base(folder: &Path, engine: EngineChoice, verbalizer: &Verbalizer) -> Bas
     let folder = ModelFolder::open(folder).unwrap();
     let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
     Base::load(folder, words, engine, Device::Cpu).unwrap()
+}
+
+/// The base model as it is.
+pub fn zero_shot(base: &Base) -> Classifier {
+    let _alone = (base.engine == EngineChoice::RustBert).then(lone_generator);
+    base.zero_shot(None).unwrap()
 }
 
 /// The parts of the default engine, for tests that look inside.

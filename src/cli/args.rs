@@ -21,11 +21,49 @@ pub enum Command {
 Examples:
   cloze score --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json --data data/reviews/test.csv
   cloze score --template templates/sentiment/*.json --verbalizer verbalizers/sentiment.json --data mine.csv --out labelled.csv
+  cloze score --run runs/tickets --data mine.csv --out labelled.csv
   cat mine.jsonl | cloze score --template t.json --verbalizer v.json --data - --format jsonl --report report.json
 
 The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
 With several templates the probabilities are averaged, and the report shows each template by itself.")]
     Score(Score),
+    /// Learn from a few labelled rows, in any way of tuning, over several seeds
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "\
+Examples:
+  cloze train --template templates/tickets/*.json \\
+      --verbalizer verbalizers/tickets.json \\
+      --train data/tickets/train.csv --test data/tickets/test.csv \\
+      --shots 8 --seeds 13,21,42 --method full --out runs/tickets
+  cloze score --run runs/tickets --data mine.csv --out labelled.csv
+  cloze train --from runs/tickets/manifest.json --out runs/again
+
+Methods, with the learning rate and the steps that each starts with:
+  full           5e-5   80  all weights (PET: Schick & Schütze 2021)
+  head           1e-3   80  the masked-language-model head
+  bias           2e-3   80  all bias terms (BitFit: Ben Zaken et al. 2022)
+  lora           1e-3   80  low-rank updates of linear layers (Hu et al. 2021)
+  ia3            1e-2   80  rescaled key, value, feed-forward (Liu et al. 2022)
+  prompt-tuning  2e-3   80  soft tokens before the input (Lester et al. 2021)
+  p-tuning       5e-4   80  soft tokens in patterns, by LSTM (Liu et al. 2021)
+  prefix         3e-4   80  keys, values in each layer, by MLP (Li & Liang 2021)
+  p-tuning-v2    2e-3   80  the same, directly (Liu et al. 2022)
+  adapter        5e-4   80  bottlenecks in each layer (Houlsby et al. 2019)
+  cls            1e-4   80  new head on [CLS], all weights (Devlin et al. 2019)
+The rates did well on development rows of film reviews, 16 rows a class, with
+the model that ships; benches/few-shot.md has what each method then gives.
+
+--tuning FILE has a method with all its options:
+  { \"lora\": { \"rank\": 8, \"targets\": [\"query\", \"value\"] } }"
+    )]
+    Train(Box<Train>),
+    /// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
+    #[command(after_help = "\
+Examples:
+  cloze export --run runs/tickets --seed 13 --merged models/tickets
+  cloze export --run runs/lora --seed 13 --peft adapters/tickets")]
+    Export(Export),
     /// Look for everything that could go wrong, before any weights are loaded
     #[command(after_help = "\
 Examples:
@@ -52,11 +90,13 @@ Example:
 #[derive(Debug, clap::Args)]
 pub struct Score {
     /// Template files (JSON); with several, probabilities are averaged
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(long, short, required_unless_present = "run", num_args = 1.., value_name = "FILE")]
     pub template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
-    pub verbalizer: PathBuf,
+    #[arg(long, short, required_unless_present = "run", value_name = "FILE")]
+    pub verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub trained: Trained,
     #[command(flatten)]
     pub data: Data,
     #[command(flatten)]
@@ -73,6 +113,247 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// The folder of a run of cloze train
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// Which of the run's seeds [default: the only one]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias, lora, ia3
+    #[arg(long, value_name = "DIR", required_unless_present = "peft", conflicts_with = "peft")]
+    pub merged: Option<PathBuf>,
+    /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix, p-tuning-v2
+    #[arg(long, value_name = "DIR")]
+    pub peft: Option<PathBuf>,
+    /// The base model's folder [default: the run's]
+    #[arg(long, short, value_name = "FOLDER")]
+    pub model: Option<String>,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long)]
+    pub allow_other_base: bool,
+}
+
+/// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
+const TRAINED: &str = "Trained models";
+
+#[derive(Debug, clap::Args)]
+pub struct Trained {
+    /// The folder of a run of cloze train; it brings its templates, verbalizer and base model
+    #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
+    pub run: Option<PathBuf>,
+    /// One of the run's seeds [default: --average]
+    #[arg(long, help_heading = TRAINED, value_name = "S", requires = "run", conflicts_with = "average")]
+    pub seed: Option<u64>,
+    /// The average of all the run's seeds
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    pub average: bool,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    pub allow_other_base: bool,
+    /// An adapter folder of Python's PEFT, beside templates and a verbalizer
+    #[arg(long, help_heading = TRAINED, value_name = "DIR", conflicts_with = "run")]
+    pub peft: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Flags.
+pub struct Train {
+    /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls needs none
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning"])]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume"])]
+    pub verbalizer: Option<PathBuf>,
+    /// Labelled rows to learn from: .csv, .tsv or .jsonl
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume"])]
+    pub train: Option<PathBuf>,
+    /// Labelled rows for --select dev [default: train rows that are left over]
+    #[arg(long, value_name = "FILE")]
+    pub dev: Option<PathBuf>,
+    /// Rows to score, and to evaluate on where they have labels; no choice ever looks at them
+    #[arg(long, value_name = "FILE")]
+    pub test: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: Reading,
+    #[command(flatten)]
+    pub model: TrainModel,
+    /// Rows of each class to learn from [default: all]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shots: Option<u32>,
+    /// Seeds: each draws its own rows and trains its own model
+    #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42,87,100")]
+    pub seeds: Vec<u64>,
+    /// Another baseline besides majority, TF-IDF and zero-shot
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub baseline: Option<BaselineName>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoint_every: u32,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN")]
+    pub out: PathBuf,
+    /// Run a run's manifest again, in a new folder; only --model can be another
+    #[arg(long, value_name = "MANIFEST", conflicts_with = "resume", conflicts_with_all = IN_MANIFEST)]
+    pub from: Option<PathBuf>,
+    /// Go on with the run in --out, which was stopped
+    #[arg(long, conflicts_with_all = IN_MANIFEST)]
+    pub resume: bool,
+    /// With --from: a base model whose weights are others than they were
+    #[arg(long, requires = "from")]
+    pub allow_other_base: bool,
+    /// No progress and no table on the terminal
+    #[arg(long, short)]
+    pub quiet: bool,
+    // Last, because their headings stand above all that follows.
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// How the step that is kept is chosen
+    #[arg(long, value_enum, default_value_t = SelectName::None)]
+    pub select: SelectName,
+}
+
+/// What a manifest says already.
+const IN_MANIFEST: [&str; 33] = [
+    "template",
+    "verbalizer",
+    "train",
+    "dev",
+    "test",
+    "format",
+    "label_column",
+    "max_length",
+    "engine",
+    "shots",
+    "seeds",
+    "method",
+    "tuning",
+    "rank",
+    "alpha",
+    "targets",
+    "length",
+    "bottleneck",
+    "frozen_encoder",
+    "steps",
+    "learning_rate",
+    "soft_learning_rate",
+    "batch_size",
+    "accumulation",
+    "batch_tokens",
+    "warm_up",
+    "weight_decay",
+    "clip_norm",
+    "dropout",
+    "evaluate_every",
+    "patience",
+    "select",
+    "baseline",
+];
+
+#[derive(Debug, clap::Args)]
+pub struct TrainModel {
+    #[command(flatten)]
+    pub limits: Limits,
+    /// What runs the forward pass
+    #[arg(long, value_enum, default_value_t = EngineName::Cloze)]
+    pub engine: EngineName,
+    /// Where it runs
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// CPU threads [default: one for each physical core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Method")]
+pub struct TuningArgs {
+    /// What moves, with its usual options [default: full]
+    #[arg(long, value_name = "METHOD", conflicts_with = "tuning", value_parser = clap::builder::PossibleValuesParser::new(cloze::tuning::Tuning::all().map(|(name, _)| name)))]
+    pub method: Option<String>,
+    /// A file with the method and its options (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub tuning: Option<PathBuf>,
+    /// lora: the rank
+    #[arg(long, value_name = "R")]
+    pub rank: Option<i64>,
+    /// lora: α; updates are scaled by α/R
+    #[arg(long, value_name = "X")]
+    pub alpha: Option<f64>,
+    /// lora: the linear layers, as query,value
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    pub targets: Option<Vec<String>>,
+    /// prompt-tuning, p-tuning, prefix, p-tuning-v2: how many vectors
+    #[arg(long, value_name = "N")]
+    pub length: Option<usize>,
+    /// adapter: the size in the middle
+    #[arg(long, value_name = "N")]
+    pub bottleneck: Option<i64>,
+    /// cls: train the new head alone
+    #[arg(long)]
+    pub frozen_encoder: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Training")]
+pub struct PlanArgs {
+    /// Optimiser steps [default: the method's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// The highest learning rate [default: the method's]
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// The highest learning rate of a pattern's soft tokens beside another method
+    #[arg(long, value_name = "X", default_value_t = cloze::tuning::SOFT_RATE)]
+    pub soft_learning_rate: f64,
+    /// Rows in a batch
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch_size: usize,
+    /// Batches in an optimiser step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub accumulation: usize,
+    /// Most tokens that go through the model at once, padding counted; larger batches go in parts
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: u32,
+    /// The share of the steps in which the learning rate goes up; it goes down in the rest
+    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    pub warm_up: f64,
+    /// AdamW's weight decay; none on biases, layer norms and soft tokens
+    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    pub weight_decay: f64,
+    /// The most that the norm of the gradients may be
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub clip_norm: f64,
+    /// The probability of dropout [default: the model's]
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f64>,
+    /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
+    #[arg(long, value_name = "N")]
+    pub evaluate_every: Option<usize>,
+    /// With --select dev: so many looks without a better one end the training
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub patience: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SelectName {
+    /// The last step: nothing is chosen
+    None,
+    /// The best on as many development rows as train rows
+    Dev,
+    /// The best on average in a four-fold cross-validation on the train rows
+    Cv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BaselineName {
+    /// Fine-tuning with a new head on [CLS]
+    Cls,
 }
 
 #[derive(Debug, clap::Args)]
@@ -163,6 +444,22 @@ pub enum FormatName {
     Jsonl,
 }
 
+impl FormatName {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            FormatName::Csv => "csv",
+            FormatName::Tsv => "tsv",
+            FormatName::Jsonl => "jsonl",
+        }
+    }
+
+    /// The format of that name.
+    pub fn of(name: &str) -> Option<FormatName> {
+        FormatName::value_variants().iter().copied().find(|format| format.name() == name)
+    }
+}
+
 impl From<FormatName> for Format {
     fn from(name: FormatName) -> Format {
         match name {
@@ -188,6 +485,11 @@ impl EngineName {
             EngineName::Cloze => "cloze",
             EngineName::RustBert => "rust-bert",
         }
+    }
+
+    /// The engine of that name.
+    pub fn of(name: &str) -> Option<EngineName> {
+        EngineName::value_variants().iter().copied().find(|engine| engine.name() == name)
     }
 }
 

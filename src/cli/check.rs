@@ -34,7 +34,7 @@ pub fn run(args: &Check) -> Result<()> {
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
     folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
     let model = folder.as_ref().zip(max_length);
-    let (templates, _) = setup::fitting(templates, model, &mut problems);
+    let (templates, _) = setup::fitting(templates, 0, model, &mut problems);
     let mut summary = String::new();
     if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
         && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()

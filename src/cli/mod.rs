@@ -2,10 +2,12 @@
 
 mod args;
 mod check;
+mod export;
 mod preview;
 mod render;
 mod score;
 mod setup;
+mod train;
 
 use std::io;
 use std::process::ExitCode;
@@ -16,7 +18,7 @@ use cloze::error::Kind;
 use args::{Args, Command};
 use setup::Problems;
 
-/// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's own).
+/// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's own); 130: stopped by Ctrl-C.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     match run(args.command) {
@@ -25,7 +27,8 @@ pub fn main() -> ExitCode {
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
             render::error(&error);
-            ExitCode::FAILURE
+            let interrupted = |error: &cloze::Error| matches!(error.kind(), Kind::Interrupted { .. });
+            if error.downcast_ref().is_some_and(interrupted) { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -33,6 +36,8 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Score(args) => score::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Completions { shell } => {

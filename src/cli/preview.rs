@@ -26,8 +26,8 @@ const MOST_OF_FIELD: usize = 4000;
 
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
-    let Ready { verbalizer, tasks, soft, rows, folder, words, max_length, device } =
-        setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
+    let Ready { verbalizer, tasks, soft, rows, folder, words, max_length, device, .. } =
+        setup::ready(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
     let columns = rows.columns().clone();
     let base = setup::load_base(folder, words, &args.model, device)?;
     let Classifier::Prompt(model, words) = setup::zero_shot(&base, &soft)? else { unreachable!("zero-shot models read label words") };

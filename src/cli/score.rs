@@ -22,8 +22,12 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
-    let Ready { verbalizer, tasks, soft, mut rows, folder, words, max_length, device } =
-        setup::ready(&args.template, &args.verbalizer, &args.data, &args.model)?;
+    let Ready { verbalizer, tasks, soft, learned, mut rows, folder, words, max_length, device } =
+        match (&args.trained.run, &args.verbalizer) {
+            (Some(run), _) => setup::ready_run(run, &args.trained, &args.data, &args.model)?,
+            (None, Some(verbalizer)) => setup::ready(&args.template, verbalizer, args.trained.peft.as_deref(), &args.data, &args.model)?,
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
     // Opened before the work, so that a report that cannot be written costs no one an hour.
@@ -33,7 +37,7 @@ pub fn run(args: &Score) -> Result<()> {
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let base = setup::load_base(folder, words, &args.model, device)?;
-    let classifiers = [setup::zero_shot(&base, &soft)?];
+    let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer {
@@ -96,7 +100,7 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
     let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
     // Devices take whatever comes: both may go to /dev/null.
     let files = || [out, args.report.as_deref()].into_iter().flatten().filter(|path| path.is_file() || !path.exists());
-    let inputs = || args.template.iter().chain([&args.verbalizer, &args.data.data]);
+    let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]);
     if let Some(path) = files().find(|path| inputs().any(|input| same(path, input))) {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }

@@ -11,13 +11,15 @@ use cloze::hub;
 use cloze::label_words::LabelWords;
 use cloze::parameters::WORD_EMBEDDINGS;
 use cloze::prompt_model::ModelFolder;
-use cloze::soft::{SoftTokens, common_words};
+use cloze::run::{ModelFiles, RunFolder, hash_of_weights};
+use cloze::soft::{SoftTokens, Start, common_words};
 use cloze::task::Task;
 use cloze::template::{Soft, SoftStart, Template};
+use cloze::tuning::{Learned, Tuning, peft};
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
-use super::args::{Data, DeviceName, Limits, Model, Reading};
+use super::args::{Data, DeviceName, Limits, Model, Reading, Trained};
 
 /// Several errors that were found together.
 #[derive(Debug)]
@@ -49,6 +51,14 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// Each of them changed.
+    #[must_use]
+    pub fn map(self, change: impl FnMut(Error) -> Error) -> Problems {
+        Problems(self.0.into_iter().map(change).collect())
+    }
+}
+
 impl From<Error> for Problems {
     fn from(error: Error) -> Problems {
         Problems(vec![error])
@@ -61,11 +71,13 @@ impl From<Vec<Error>> for Problems {
     }
 }
 
-/// All that scoring needs but the weights.
+/// All that scoring needs but the base model's weights.
 pub struct Ready {
     pub verbalizer: Verbalizer,
     pub tasks: Vec<Task>,
     pub soft: SoftTokens,
+    /// What was learned, for each model to average; none for the base model as it is.
+    pub learned: Vec<(Tuning, Learned)>,
     pub rows: Rows,
     pub folder: ModelFolder,
     pub words: LabelWords,
@@ -74,7 +86,7 @@ pub struct Ready {
 }
 
 /// Reads and checks everything, and tells all problems at once.
-pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Model) -> Result<Ready, Problems> {
+pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, data: &Data, model: &Model) -> Result<Ready, Problems> {
     let mut problems = Problems(Vec::new());
     let device = problems.keep(device(model.device));
     let templates = read_templates(templates, &mut problems);
@@ -86,17 +98,65 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, data: &Data, model: &Mode
         _ => None,
     };
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
-    let (templates, soft) = fitting(templates, folder.as_ref().zip(max_length), &mut problems);
-    if !soft.are_words() {
-        problems.0.extend(templates.iter().filter_map(untrained));
-    }
+    let adapter = adapter.zip(folder.as_ref()).and_then(|(path, folder)| problems.keep(peft::read(path, &folder.config)));
+    let max_length = match (&adapter, &folder) {
+        (Some(adapter), Some(folder)) => max_length.map(|length| adapter.tuning.length_left(length, &folder.config)),
+        _ => max_length,
+    };
+    let front = adapter.as_ref().map_or(0, |adapter| adapter.front);
+    let (templates, soft) = fitting(templates, front, folder.as_ref().zip(max_length), &mut problems);
+    // An adapter's vectors are for the tokens in front alone.
+    let known = |soft: &Soft| matches!(soft.start, Some(SoftStart::Words(_)) | None) && adapter.is_none();
+    problems.0.extend(templates.iter().filter_map(|template| {
+        let soft = template.soft().find(|soft| !known(soft))?;
+        Some(template.soft_error(soft, Kind::PatternSoftUntrained))
+    }));
+    let learned = adapter.into_iter().map(|adapter| (adapter.tuning, adapter.learned)).collect();
     let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
         (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
-            Ok(Ready { verbalizer, tasks, soft, rows, folder, words, max_length, device })
+            Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
         }
         _ => Err(problems),
     }
+}
+
+/// The same from a run's folder, with what its seeds learned.
+pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> Result<Ready, Problems> {
+    let device = device(model.device)?;
+    let (run, manifest) = RunFolder::open(run)?;
+    let seeds = match trained.seed {
+        Some(seed) if !manifest.seeds.contains(&seed) => {
+            return Err(Error::from(Kind::RunWithoutSeed { path: run.path().to_owned(), seed, seeds: manifest.seeds }).into());
+        }
+        Some(seed) => vec![seed],
+        None => manifest.seeds.clone(),
+    };
+    let folder = match &model.limits.model {
+        Some(_) => open_model(&model.limits)?,
+        None => ModelFolder::open(&manifest.model.path)?,
+    };
+    check_base(&manifest.model, folder.path(), trained.allow_other_base)?;
+    let verbalizer = manifest.verbalizer()?;
+    let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
+    let max_length = match model.limits.max_length {
+        None => manifest.max_length,
+        asked => folder.max_length(asked)?,
+    };
+    let max_length = manifest.tuning.length_left(max_length, &folder.config);
+    let mut problems = Problems(Vec::new());
+    let (templates, soft) = manifest.patterns(&words, &folder.tokenizer)?;
+    problems.0.extend(templates.iter().filter_map(|template| check_fit(template, &folder, max_length).err()));
+    let rows = open_rows(&data.data, &data.reading)?;
+    let tasks = check_tasks(templates, rows.columns(), &mut problems);
+    let mut learned = Vec::with_capacity(seeds.len());
+    for seed in seeds {
+        if let Some((tensors, _)) = problems.keep(run.load_learned(seed)) {
+            learned.push((manifest.tuning.clone(), tensors));
+        }
+    }
+    problems.none()?;
+    Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
 }
 
 /// The templates that can be read.
@@ -104,20 +164,23 @@ pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Templat
     paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
 }
 
-/// The templates that the model can take, with room left for a row, and their soft tokens.
-pub fn fitting(templates: Vec<Template>, model: Option<(&ModelFolder, usize)>, problems: &mut Problems) -> (Vec<Template>, SoftTokens) {
+/// The templates that the model can take, with room left for a row, and their soft tokens, `front` of them before `[CLS]`.
+pub fn fitting(
+    templates: Vec<Template>,
+    front: usize,
+    model: Option<(&ModelFolder, usize)>,
+    problems: &mut Problems,
+) -> (Vec<Template>, SoftTokens) {
     let Some((folder, max_length)) = model else { return (templates, SoftTokens::default()) };
-    let Some((templates, soft)) = problems.keep(SoftTokens::check(templates, Vec::new(), &folder.tokenizer)) else {
+    let Some((templates, soft)) = problems.keep(SoftTokens::check(templates, vec![Start::Sampled; front], &folder.tokenizer)) else {
         return (Vec::new(), SoftTokens::default());
     };
-    let fits = |template: &Template| folder.check_segments(template).and_then(|()| check_length(template, &folder.tokenizer, max_length));
-    (templates.into_iter().filter(|template| problems.keep(fits(template)).is_some()).collect(), soft)
+    (templates.into_iter().filter(|template| problems.keep(check_fit(template, folder, max_length)).is_some()).collect(), soft)
 }
 
-/// The error of a template's soft tokens that mean nothing before training.
-fn untrained(template: &Template) -> Option<Error> {
-    let no_words = |soft: &&Soft| !matches!(soft.start, Some(SoftStart::Words(_)) | None);
-    template.soft().find(no_words).map(|soft| template.soft_error(soft, Kind::PatternSoftUntrained))
+/// Refuses a template that the model cannot take, or not with any room for a row.
+pub fn check_fit(template: &Template, folder: &ModelFolder, max_length: usize) -> Result<()> {
+    folder.check_segments(template).and_then(|()| check_length(template, &folder.tokenizer, max_length))
 }
 
 /// The templates whose fields are columns.
@@ -153,13 +216,30 @@ pub fn load_base(folder: ModelFolder, words: LabelWords, model: &Model, device: 
     Base::load(folder, words, model.engine.into(), device)
 }
 
+/// The models to score with: the base model as it is, or with what was learned. `of_run` is the number of a run's classes: its files have
+/// names and shapes that are known, an adapter's were checked where they were read.
+pub fn classifiers(base: &Base, soft: &SoftTokens, learned: &[(Tuning, Learned)], of_run: Option<usize>) -> Result<Vec<Classifier>> {
+    if learned.is_empty() {
+        return Ok(vec![zero_shot(base, soft)?]);
+    }
+    let with = |(tuning, learned): &(Tuning, Learned)| {
+        base.check_engine(tuning)?;
+        if let Some(classes) = of_run {
+            base.check_learned(tuning, learned, soft.len(), classes)?;
+        }
+        base.learned(tuning, learned)
+    };
+    learned.iter().map(with).collect()
+}
+
 /// The base model with the vectors of soft tokens that start from words.
 pub fn zero_shot(base: &Base, soft: &SoftTokens) -> Result<Classifier> {
     let vectors = (!soft.is_empty()).then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
     base.zero_shot(vectors)
 }
 
-fn device(name: DeviceName) -> Result<Device> {
+/// The device of that name.
+pub fn device(name: DeviceName) -> Result<Device> {
     match name {
         DeviceName::Cpu => Ok(Device::Cpu),
         DeviceName::Cuda => Device::cuda_if_available().is_cuda().then_some(Device::Cuda(0)).ok_or_else(|| Kind::NoCuda.into()),
@@ -172,4 +252,10 @@ fn shipped_model() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.ancestors().skip(1).map(|folder| folder.join(SHIPPED));
     std::iter::once(PathBuf::from(SHIPPED)).chain(beside).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(SHIPPED))
+}
+
+/// The hash of a base model's weights. If they are not those of a run, they are refused, unless that is allowed.
+pub fn check_base(model: &ModelFiles, folder: &Path, allow_other: bool) -> Result<String> {
+    let found = hash_of_weights(folder)?;
+    if allow_other || found == model.sha256 { Ok(found) } else { Err(Kind::OtherBase { path: folder.to_owned() }.into()) }
 }

@@ -47,6 +47,13 @@ impl Columns {
         }
     }
 
+    /// The same columns with the label column of others, by its name.
+    #[must_use]
+    pub fn with_label_of(mut self, other: &Columns) -> Columns {
+        self.label = self.names.iter().position(|name| Some(name.as_str()) == other.label());
+        self
+    }
+
     /// The data's name in messages.
     pub fn data(&self) -> &str {
         &self.data

@@ -60,8 +60,9 @@ pub(super) fn load(path: &Path, state: &mut State) -> Result<()> {
     }
     state.learner.restore(&leaves);
     for (name, moments) in &mut state.optimizer.moments {
+        let device = moments[0].device();
         if let (Some(first), Some(second)) = (first.remove(name), second.remove(name)) {
-            *moments = [first, second];
+            *moments = [first.to_device(device), second.to_device(device)];
         }
     }
     state.optimizer.step = progress.optimizer_step;

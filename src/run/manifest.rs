@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Place, Result};
 use crate::json::{self, Node};
 use crate::parameters::weight_files;
 use crate::source::Source;
@@ -32,7 +32,7 @@ pub struct Manifest {
     pub verbalizer: StoredFile,
     /// The labels in class order.
     pub classes: Vec<String>,
-    /// The columns that `cls` reads.
+    /// The columns that are read.
     pub columns: Vec<String>,
     /// The data files.
     pub data: DataFiles,
@@ -110,12 +110,61 @@ pub struct ModelFiles {
 }
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads a manifest. What it says is checked as far as it can be without the files that it names.
     pub fn read(path: &Path) -> Result<Manifest> {
-        let source = Source::new(&path.display().to_string(), json::read_text(path)?);
+        let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
         root.check_version(VERSION)?;
-        root.read_object()
+        let manifest: Manifest = root.read_object()?;
+        match manifest.check() {
+            Ok(()) => Ok(manifest),
+            Err(error) => Err(manifest.place_error(error, &root)),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let shape = |message: &str| Error::from(Kind::JsonShape { message: message.to_owned() });
+        let first = |mut errors: Vec<Error>| errors.swap_remove(0);
+        self.plan.check().map_err(first)?;
+        let labels = self.verbalizer().map_err(first)?;
+        if !labels.labels().eq(self.classes.iter().map(String::as_str)) {
+            return Err(shape("\"classes\" are not those of the verbalizer"));
+        }
+        if self.seeds.is_empty() {
+            return Err(shape("\"seeds\" must have one or more"));
+        }
+        match self.seeds.iter().enumerate().find(|(index, seed)| self.seeds[..*index].contains(seed)) {
+            Some((_, &seed)) => Err(Kind::SameSeed { seed }.into()),
+            None if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) => {
+                Err(Kind::TemplateNeeded { method: self.tuning.name() }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The place of an error about a value in a manifest's text, where it is about one.
+    pub fn place_error(&self, error: Error, root: &Node<'_>) -> Error {
+        if !matches!(error.place(), Place::Nowhere) {
+            return error;
+        }
+        let key = match error.kind() {
+            Kind::OptionOutOfRange { name, .. } if name.starts_with("--") => format!("plan.{}", name[2..].replace('-', "_")),
+            Kind::JsonShape { message } => message.split('"').nth(1).unwrap_or_default().to_owned(),
+            Kind::SameSeed { .. } => "seeds".to_owned(),
+            Kind::TemplateNeeded { .. } => "templates".to_owned(),
+            Kind::MaxLengthOutOfRange { .. } => "max_length".to_owned(),
+            Kind::JsonUnknownValue { .. } => "engine".to_owned(),
+            _ => {
+                return match root.at("tuning") {
+                    Some(options) => self.tuning.place_error(error, &options),
+                    None => error,
+                };
+            }
+        };
+        match root.at(&key) {
+            Some(node) => error.at(node.place_of_all()),
+            None => error,
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod checkpoint;
 mod manifest;
+mod patterns;
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,7 +27,7 @@ use crate::tensor_file;
 use crate::train::{Event, State};
 use crate::tuning::Learned;
 
-pub use manifest::{DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile, hash_of, hash_of_weights};
+pub use manifest::{DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile, VERSION, hash_of, hash_of_weights};
 
 /// A run's folder.
 #[derive(Debug, Clone)]
@@ -47,16 +48,22 @@ pub struct SeedEvent {
 }
 
 impl RunFolder {
-    /// A new folder with its manifest. One that holds anything is refused.
-    pub fn create(path: &Path, manifest: &Manifest) -> Result<RunFolder> {
-        let writing = |error: std::io::Error| Error::writing(path, &error);
+    /// Refuses a path where no new run can be, because something is there.
+    pub fn check_free(path: &Path) -> Result<()> {
         if path.is_file() {
             return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
         }
-        if path.is_dir() && fs::read_dir(path).map_err(writing)?.next().is_some() {
+        if path.is_dir() && fs::read_dir(path).map_err(|error| Error::writing(path, &error))?.next().is_some() {
             let run = path.join(MANIFEST).exists();
             return Err(Kind::RunFolderTaken { path: path.to_owned(), run }.into());
         }
+        Ok(())
+    }
+
+    /// A new folder with its manifest. One that holds anything is refused.
+    pub fn create(path: &Path, manifest: &Manifest) -> Result<RunFolder> {
+        RunFolder::check_free(path)?;
+        let writing = |error: std::io::Error| Error::writing(path, &error);
         for folder in ["", "sampled", "learned", "predictions", "checkpoints"] {
             fs::create_dir_all(path.join(folder)).map_err(writing)?;
         }
@@ -67,6 +74,9 @@ impl RunFolder {
 
     /// An existing folder and its manifest.
     pub fn open(path: &Path) -> Result<(RunFolder, Manifest)> {
+        if path.is_file() {
+            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+        }
         if !path.is_dir() {
             return Err(Kind::RunMissing { path: path.to_owned() }.into());
         }
@@ -82,9 +92,9 @@ impl RunFolder {
         &self.path
     }
 
-    /// Whether everything is done.
-    pub fn is_finished(&self) -> bool {
-        self.path.join(METRICS).exists()
+    /// Whether everything is done and still there.
+    pub fn is_finished(&self, manifest: &Manifest) -> bool {
+        self.path.join(METRICS).exists() && manifest.seeds.iter().all(|&seed| self.learned(seed).exists())
     }
 
     /// Where a seed's sampled rows are.
@@ -122,7 +132,11 @@ impl RunFolder {
 
     /// Writes where the training of a seed's part stands.
     pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
-        checkpoint::save(&self.checkpoint(seed, part), state)
+        let path = self.checkpoint(seed, part);
+        // A run that was finished once has none any more.
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        checkpoint::save(&path, state)
     }
 
     /// Goes on from where the training of a seed's part stood, if it stood anywhere.
@@ -182,7 +196,8 @@ impl RunFolder {
     }
 }
 
-const MANIFEST: &str = "manifest.json";
+/// The manifest in a run's folder.
+pub const MANIFEST: &str = "manifest.json";
 const METRICS: &str = "metrics.json";
 
 /// How a training went.

@@ -7,7 +7,7 @@ use super::peft::{IA3, LORA_A, LORA_B, PEFT};
 use super::{Lora, Tuning};
 use crate::config::Config;
 use crate::encoder::{Adapter, Additions, LayerAdditions, Linear, LowRank, Prefix};
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, WORD_EMBEDDINGS};
 
 /// How updates of weights take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub struct Adapted {
 
 /// Applies what was learned to a base model, which stays as it is. Gradients reach the learned tensors.
 pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Learned, form: Form) -> Adapted {
+    // What was read from a file is on the CPU.
+    let device = base.get(WORD_EMBEDDINGS).device();
+    let learned: &Learned = &learned.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))).collect();
     let mut weights: Vec<(String, Tensor)> = Vec::new();
     let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
     let mut additions = Additions { soft: learned.get(SOFT_TOKENS).map(Tensor::shallow_clone), ..Additions::default() };

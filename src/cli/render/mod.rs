@@ -5,6 +5,7 @@ mod progress;
 mod report;
 mod table;
 mod text;
+mod training;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,10 +17,16 @@ pub use progress::Progress;
 pub use report::report;
 pub use table::{Align, table};
 pub use text::{printable, start_of, without_middle};
+pub use training::{TrainProgress, metrics};
 
 /// Prints to standard output.
 pub fn print(text: &str) -> Result<(), Error> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::writing(Path::new("standard output"), &error))
+}
+
+/// Tells what may be a mistake.
+pub fn warnings(warnings: &[String]) -> std::io::Result<()> {
+    warnings.iter().try_for_each(|warning| writeln!(anstream::stderr(), "warning: {warning}"))
 }
 
 /// "1 row", "1,234 rows".

@@ -1,0 +1,233 @@
+//! A training as it goes, and its table of results.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cloze::experiment::{BaselineMetrics, CLS, FOLDS, Metrics, Progress, SeedMetrics};
+use cloze::run::{Manifest, Select};
+use cloze::train::Event;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::counted;
+use super::table::{Align, table};
+
+/// Long enough not to fill a log.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Where a training stands: a bar on a terminal, a line now and then elsewhere.
+pub struct TrainProgress {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    seeds: usize,
+    /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the baseline.
+    plan: [usize; 3],
+    /// Which of the seeds is at hand, from 1.
+    number: usize,
+    seed: u64,
+    training: Option<Training>,
+    last_line: Instant,
+}
+
+/// The training at hand, as far as it was watched: a run that was stopped is gone on with in the middle.
+struct Training {
+    seed: u64,
+    part: String,
+    began: Instant,
+    steps: usize,
+    rows: usize,
+    loss: f64,
+}
+
+impl TrainProgress {
+    /// Starts now.
+    pub fn start(quiet: bool, manifest: &Manifest) -> TrainProgress {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{prefix}  {bar:10}  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(1);
+            bar.set_style(style.progress_chars("━━─"));
+            bar
+        });
+        let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
+        let baseline = if manifest.cls_baseline { CLS.defaults().steps } else { 0 };
+        let plan = [folds, manifest.plan.steps, baseline];
+        TrainProgress { quiet, bar, seeds: manifest.seeds.len(), plan, number: 0, seed: 0, training: None, last_line: Instant::now() }
+    }
+
+    /// Shows what happened.
+    pub fn show(&mut self, event: Progress<'_>) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Progress::Seed { seed, .. } => {
+                (self.seed, self.number) = (seed, self.number + 1);
+                if let Some(bar) = &self.bar {
+                    bar.set_prefix(format!("seed {seed} ({} of {})", self.number, self.seeds));
+                }
+            }
+            Progress::Resumed { part, steps } => self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part))),
+            Progress::Training { part, steps, event } => self.training(part, steps, event),
+            Progress::Scoring { share } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_length(100);
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A percentage.
+                    bar.set_position((share * 100.0) as u64);
+                    bar.set_message("scoring the test rows");
+                }
+            }
+            Progress::Done { metrics } => self.line(&seed_line(metrics)),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn training(&mut self, part: &str, steps: usize, event: &Event) {
+        let &Event::Step { step, loss, rows, seconds, .. } = event else { return };
+        let same = self.training.take().filter(|training| training.seed == self.seed && training.part == part);
+        let mut training = same.unwrap_or_else(|| {
+            let began = Instant::now().checked_sub(Duration::from_secs_f64(seconds)).unwrap_or_else(Instant::now);
+            Training { seed: self.seed, part: part.to_owned(), began, steps: 0, rows: 0, loss }
+        });
+        training.steps += 1;
+        training.rows += rows;
+        // A single batch's loss jumps; a running mean shows where it goes.
+        training.loss = 0.9 * training.loss + 0.1 * loss;
+        let elapsed = training.began.elapsed().as_secs_f64().max(1e-9);
+        let rate = training.rows as f64 / elapsed;
+        let left = steps.saturating_sub(step) + self.steps_behind(part);
+        let left = Duration::from_secs_f64(elapsed / training.steps as f64 * left as f64);
+        let text = format!("step {step} of {steps}, loss {:.3}, {} left", training.loss, brief(left));
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(steps as u64);
+                bar.set_position(step as u64);
+                bar.set_message(format!("{}{text}", if part == "run" { String::new() } else { format!("{part}, ") }));
+            }
+            None if self.last_line.elapsed() >= BETWEEN_LINES => {
+                self.last_line = Instant::now();
+                self.line(&format!("seed {} ({} of {}){}: {text}, {rate:.0} rows/s", self.seed, self.number, self.seeds, of_part(part)));
+            }
+            None => {}
+        }
+        self.training = Some(training);
+    }
+
+    /// The steps of all trainings that come after one.
+    fn steps_behind(&self, part: &str) -> usize {
+        let [fold, run, baseline] = self.plan;
+        let of_seed = match part.strip_prefix("fold-").map(str::parse::<usize>) {
+            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + baseline,
+            _ if part == "run" => baseline,
+            _ => 0,
+        };
+        of_seed + self.seeds.saturating_sub(self.number) * (FOLDS * fold + run + baseline)
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+}
+
+/// Which training of a seed it is, if not the one whose result is kept.
+fn of_part(part: &str) -> String {
+    if part == "run" { String::new() } else { format!(", {part}") }
+}
+
+/// "7 s", "3 min 20 s", "2 h 5 min".
+fn brief(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn seed_line(metrics: &SeedMetrics) -> String {
+    let mut line = format!("seed {}: {}", metrics.seed, counted(metrics.train_rows as u64, "row"));
+    if let Some(seconds) = metrics.seconds {
+        let _ = write!(line, ", {seconds:.1} s");
+    }
+    if metrics.history.kept != metrics.history.steps {
+        let _ = write!(line, ", step {} of {} kept", metrics.history.kept, metrics.history.steps);
+    }
+    if let Some(evaluation) = &metrics.evaluation {
+        let _ = write!(line, ", accuracy {}", percent(evaluation.accuracy));
+    }
+    line
+}
+
+/// The table of results.
+pub fn metrics(metrics: &Metrics, out: &Path) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "\n{}: {} trained, {}", metrics.method, counted(metrics.trained_parameters as u64, "parameter"), out.display());
+    let evaluated: Vec<(&SeedMetrics, _)> = metrics.seeds.iter().filter_map(|seed| Some((seed, seed.evaluation.as_ref()?))).collect();
+    if evaluated.is_empty() {
+        let _ = writeln!(text, "nothing to evaluate on: --test names labelled rows; cloze score --run {} scores any", out.display());
+        return text;
+    }
+    let mut rows = vec![["seed", "accuracy", "95 %", "macro-F1", "ECE"].map(str::to_owned).to_vec()];
+    for (seed, evaluation) in &evaluated {
+        rows.push(vec![
+            seed.seed.to_string(),
+            percent(evaluation.accuracy),
+            interval(evaluation.accuracy_95),
+            percent(evaluation.macro_f1),
+            percent(evaluation.expected_calibration_error),
+        ]);
+    }
+    if let (Some(accuracy), Some(f1)) = (&metrics.accuracy, &metrics.macro_f1) {
+        rows.push(vec![
+            "mean".into(),
+            percent(accuracy.spread.mean),
+            interval(accuracy.mean_95.map(|end| end.clamp(0.0, 1.0))),
+            percent(f1.spread.mean),
+        ]);
+        rows.push(vec!["± sd".into(), percent(accuracy.spread.standard_deviation), String::new(), percent(f1.spread.standard_deviation)]);
+    }
+    let right = Align::Right;
+    let _ = write!(text, "\n{}", table(&[right; 5], &rows));
+    let mean = if metrics.accuracy.is_some() { ", the mean's over the seeds (Student's t)" } else { "" };
+    let _ = writeln!(text, "  {}; a seed's interval is over the rows (bootstrap){mean}", counted(metrics.test_rows as u64, "test row"));
+    text.push_str(&baselines(metrics));
+    text
+}
+
+fn baselines(metrics: &Metrics) -> String {
+    let mut rows = vec![["on the same rows", "accuracy", "difference", "95 %", "p"].map(str::to_owned).to_vec()];
+    for BaselineMetrics { name, mean, difference, .. } in &metrics.baselines {
+        let mut row = vec![name.clone(), percent(*mean)];
+        if let Some(difference) = difference {
+            row.push(signed(difference.difference));
+            row.push(interval(difference.difference_95));
+            row.push(if difference.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", difference.p_value) });
+        }
+        rows.push(row);
+    }
+    let right = Align::Right;
+    let mut text = format!("\n{}", table(&[Align::Left, right, right, right, right], &rows));
+    let _ = writeln!(text, "  difference: {} less the baseline, in points; paired bootstrap over the rows", metrics.method);
+    text
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+fn signed(share: f64) -> String {
+    format!("{:+.1}", share * 100.0)
+}
+
+fn interval([low, high]: [f64; 2]) -> String {
+    if low < 0.0 { format!("{} to {}", signed(low), signed(high)) } else { format!("{}–{}", percent(low), percent(high)) }
+}

@@ -1,0 +1,446 @@
+//! `cloze train`: a few labelled rows in, a run's folder out.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use clap::ValueEnum as _;
+use cloze::classifier::Base;
+use cloze::data::{Columns, Example};
+use cloze::error::{Error, Kind};
+use cloze::experiment::{Experiment, Patterns, RowSet};
+use cloze::json::{self, Node};
+use cloze::label_words::LabelWords;
+use cloze::prompt_model::ModelFolder;
+use cloze::run::{DataFile, DataFiles, MANIFEST, Manifest, ModelFiles, RunFolder, Select, StoredFile, hash_of_weights};
+use cloze::sample::ID;
+use cloze::soft::SoftTokens;
+use cloze::source::Source;
+use cloze::task::truth;
+use cloze::template::Template;
+use cloze::train::{Flow, Plan};
+use cloze::tuning::Tuning;
+use cloze::verbalizer::Verbalizer;
+use tch::Device;
+
+use super::args::{BaselineName, EngineName, Reading, SelectName, Train, TuningArgs};
+use super::render::{self, TrainProgress};
+use super::setup::{self, Problems};
+
+/// Runs the command.
+pub fn run(args: &Train) -> Result<()> {
+    let device = setup::device(args.model.device)?;
+    let (manifest, existing) = match (&args.from, args.resume) {
+        (Some(from), _) => (again(&manifest_file(from), args)?, None),
+        (None, true) => {
+            let (folder, mut manifest) = RunFolder::open(&args.out)?;
+            if folder.is_finished(&manifest) {
+                return Err(Error::from(Kind::RunFinished { path: args.out.clone() }).into());
+            }
+            manifest.model = unchanged(&manifest, args)?;
+            (manifest, Some(folder))
+        }
+        (None, false) => (manifest(args)?, None),
+    };
+    if existing.is_none() {
+        RunFolder::check_free(&args.out)?;
+    }
+    let placed = |error: Error| placed(error, &manifest, args);
+    let ready = prepare(&manifest, device).map_err(|problems| problems.map(placed))?;
+    if let Some(threads) = args.model.threads {
+        tch::set_num_threads(i32::from(threads));
+    }
+    let base = Base::load(ready.folder, ready.words, engine(&manifest)?.into(), device)?;
+    let experiment = Experiment {
+        manifest: &manifest,
+        base: &base,
+        patterns: ready.patterns,
+        written: ready.written,
+        columns: ready.columns,
+        train: ready.train,
+        dev: ready.dev,
+        test: ready.test,
+        checkpoint_every: args.checkpoint_every as usize,
+    };
+    let warnings = [ready.warnings, experiment.check().map_err(placed)?].concat();
+    if !args.quiet {
+        render::warnings(&warnings)?;
+    }
+    // Only now, when nothing is known any more that would stop the training.
+    let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest), Ok)?;
+    let stop = stop_on_signal()?;
+    let mut progress = TrainProgress::start(args.quiet, &manifest);
+    let metrics = experiment.run(&folder, warnings, &mut |event| {
+        progress.show(event);
+        if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::On }
+    });
+    progress.finish();
+    match metrics? {
+        None => Err(Error::from(Kind::Interrupted { path: args.out.clone() }).into()),
+        Some(metrics) => {
+            if !args.quiet {
+                anstream::stderr().write_all(render::metrics(&metrics, &args.out).as_bytes())?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The manifest that a path means: a file, or that of a run's folder.
+fn manifest_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() }
+}
+
+/// The run of an earlier manifest, with the base model that there is now.
+fn again(file: &Path, args: &Train) -> Result<Manifest, Error> {
+    let manifest = Manifest::read(file)?;
+    let model = unchanged(&manifest, args)?;
+    Ok(Manifest { command: command(), model, ..manifest })
+}
+
+/// The base model for an earlier manifest. Data files and weights that are not what they were are refused.
+fn unchanged(manifest: &Manifest, args: &Train) -> Result<ModelFiles, Error> {
+    let DataFiles { train, dev, test, .. } = &manifest.data;
+    [Some(train), dev.as_ref(), test.as_ref()].into_iter().flatten().try_for_each(DataFile::check)?;
+    let path = match &args.model.limits.model {
+        Some(_) => setup::open_model(&args.model.limits)?.path().to_owned(),
+        None if !manifest.model.path.is_dir() => return Err(Kind::ModelMissing { path: manifest.model.path.clone() }.into()),
+        None => manifest.model.path.clone(),
+    };
+    let sha256 = setup::check_base(&manifest.model, &path, args.allow_other_base)?;
+    Ok(ModelFiles { path, sha256 })
+}
+
+/// An error about a value that stands in a manifest or a tuning file, at its place there.
+fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
+    let file = match (&args.from, args.resume, &args.tuning.tuning) {
+        (Some(from), ..) => manifest_file(from),
+        (None, true, _) => args.out.join(MANIFEST),
+        (None, false, Some(tuning)) => tuning.clone(),
+        (None, false, None) => return error,
+    };
+    let Ok(text) = json::read_text(&file) else { return error };
+    let source = Source::new(file.display().to_string(), text);
+    let root = Node::root(&source);
+    if args.from.is_some() || args.resume { manifest.place_error(error, &root) } else { manifest.tuning.place_error(error, &root) }
+}
+
+/// What runs the forward pass.
+fn engine(manifest: &Manifest) -> Result<EngineName, Error> {
+    EngineName::of(&manifest.engine).ok_or_else(|| {
+        let allowed = EngineName::value_variants().iter().map(|engine| engine.name().to_owned()).collect();
+        Kind::JsonUnknownValue { value: manifest.engine.clone(), allowed }.into()
+    })
+}
+
+/// The run that the flags ask for.
+fn manifest(args: &Train) -> Result<Manifest, Problems> {
+    let mut problems = Problems(Vec::new());
+    let tuning = problems.keep(tuning(&args.tuning)).unwrap_or(Tuning::Full);
+    let stored =
+        |path: &PathBuf| -> Result<StoredFile, Error> { Ok(StoredFile { file: path.display().to_string(), text: json::read_text(path)? }) };
+    let templates: Vec<StoredFile> = args.template.iter().filter_map(|path| problems.keep(stored(path))).collect();
+    let is_cls = matches!(tuning, Tuning::Cls(_));
+    if args.template.is_empty() && !is_cls {
+        problems.0.push(Kind::TemplateNeeded { method: tuning.name() }.into());
+    }
+    if args.dev.is_some() && !matches!(args.select, SelectName::Dev) {
+        problems.0.push(Kind::DevNotUsed.into());
+    }
+    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(stored(path)));
+    let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
+    let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
+    let columns =
+        args.train.as_ref().and_then(|path| problems.keep(setup::open_rows(path, &args.reading))).map(|rows| rows.columns().clone());
+    let folder = problems.keep(setup::open_model(&args.model.limits));
+    let sha256 = folder.as_ref().and_then(|folder| problems.keep(hash_of_weights(folder.path())));
+    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
+    let defaults = tuning.defaults();
+    let plan = &args.plan;
+    let steps = plan.steps.unwrap_or(defaults.steps);
+    let plan = Plan {
+        steps,
+        learning_rate: plan.learning_rate.unwrap_or(defaults.learning_rate),
+        soft_learning_rate: plan.soft_learning_rate,
+        warm_up: plan.warm_up,
+        batch_size: plan.batch_size,
+        accumulation: plan.accumulation,
+        batch_tokens: plan.batch_tokens as usize,
+        weight_decay: plan.weight_decay,
+        clip_norm: plan.clip_norm,
+        dropout: plan.dropout,
+        evaluate_every: plan.evaluate_every.unwrap_or((steps / 10).max(1)),
+        patience: plan.patience,
+    };
+    let labels = verbalizer.as_ref().and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+    let parsed = templates.iter().filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
+    let parsed: Vec<Template> = parsed.collect();
+    let (Some(verbalizer), Some(labels), Some(train), Some(columns), Some(folder), Some(sha256), Some(max_length), true) =
+        (verbalizer, labels, train, columns, folder, sha256, max_length, problems.0.is_empty())
+    else {
+        return Err(problems);
+    };
+    Ok(Manifest {
+        version: cloze::run::VERSION,
+        cloze: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command(),
+        templates,
+        verbalizer,
+        classes: labels.labels().map(str::to_owned).collect(),
+        columns: read_columns(&parsed, &columns),
+        data: DataFiles {
+            train,
+            dev,
+            test,
+            format: args.reading.format.map(|format| format.name().to_owned()),
+            label_column: args.reading.label_column.clone(),
+        },
+        model: ModelFiles { path: folder.path().to_owned(), sha256 },
+        engine: args.model.engine.name().to_owned(),
+        max_length,
+        tuning,
+        plan,
+        shots: args.shots.map(|shots| shots as usize),
+        seeds: args.seeds.clone(),
+        select: match args.select {
+            SelectName::None => Select::None,
+            SelectName::Dev => Select::Dev,
+            SelectName::Cv => Select::Cv,
+        },
+        cls_baseline: args.baseline == Some(BaselineName::Cls) && !is_cls,
+    })
+}
+
+/// The method that the flags ask for.
+fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
+    let mut tuning = match (&args.tuning, &args.method) {
+        (Some(path), _) => Tuning::read(path)?,
+        (None, Some(name)) => Tuning::parse("--method", &format!("{name:?}"))?,
+        (None, None) => Tuning::Full,
+    };
+    let method = tuning.name();
+    let mut unused = Vec::new();
+    let mut set = |flag: &'static str, given: bool, used: bool| {
+        if given && !used {
+            unused.push(flag);
+        }
+    };
+    set("--rank", args.rank.is_some(), matches!(tuning, Tuning::Lora(_)));
+    set("--alpha", args.alpha.is_some(), matches!(tuning, Tuning::Lora(_)));
+    set("--targets", args.targets.is_some(), matches!(tuning, Tuning::Lora(_)));
+    let has_length = matches!(tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_));
+    set("--length", args.length.is_some(), has_length);
+    set("--bottleneck", args.bottleneck.is_some(), matches!(tuning, Tuning::Adapter(_)));
+    set("--frozen-encoder", args.frozen_encoder, matches!(tuning, Tuning::Cls(_)));
+    if let Some(flag) = unused.first() {
+        return Err(Kind::FlagOfOtherMethod { flag, method }.into());
+    }
+    match &mut tuning {
+        Tuning::Lora(lora) => {
+            lora.rank = args.rank.unwrap_or(lora.rank);
+            lora.alpha = args.alpha.unwrap_or(lora.alpha);
+            lora.targets = args.targets.clone().unwrap_or_else(|| std::mem::take(&mut lora.targets));
+        }
+        Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => soft.length = args.length.unwrap_or(soft.length),
+        Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => prefix.length = args.length.unwrap_or(prefix.length),
+        Tuning::Adapter(adapter) => adapter.bottleneck = args.bottleneck.unwrap_or(adapter.bottleneck),
+        Tuning::Cls(cls) => cls.frozen_encoder |= args.frozen_encoder,
+        Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Ia3 => {}
+    }
+    Ok(tuning)
+}
+
+/// The columns that the patterns read, each once; without patterns all but labels and ids.
+fn read_columns(templates: &[Template], columns: &Columns) -> Vec<String> {
+    let mut read: Vec<String> = Vec::new();
+    for column in templates.iter().flat_map(Template::columns) {
+        if !read.iter().any(|known| known == column) {
+            read.push(column.to_owned());
+        }
+    }
+    if read.is_empty() {
+        let text = |name: &&String| Some(name.as_str()) != columns.label() && *name != ID;
+        read.extend(columns.names().iter().filter(text).cloned());
+    }
+    read
+}
+
+/// Everything but the weights.
+struct Ready {
+    folder: ModelFolder,
+    words: LabelWords,
+    patterns: Patterns,
+    written: Option<Patterns>,
+    columns: Patterns,
+    train: RowSet,
+    dev: Option<RowSet>,
+    test: Option<RowSet>,
+    warnings: Vec<String>,
+}
+
+/// Reads and checks what a manifest names.
+fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
+    let mut problems = Problems(Vec::new());
+    problems.keep(manifest.plan.check());
+    if let Some(seed) = manifest.seeds.iter().enumerate().find_map(|(index, seed)| manifest.seeds[..index].contains(seed).then_some(*seed))
+    {
+        problems.0.push(Kind::SameSeed { seed }.into());
+    }
+    problems.keep(engine(manifest));
+    let mut folder = ModelFolder::open(&manifest.model.path)?;
+    problems.keep(folder.max_length(Some(manifest.max_length)));
+    if let Some(dropout) = manifest.plan.dropout {
+        folder.config.hidden_dropout_prob = dropout;
+        folder.config.attention_probs_dropout_prob = dropout;
+    }
+    let warnings = problems.keep(manifest.tuning.check(&folder.config)).unwrap_or_default();
+    let verbalizer = manifest.verbalizer()?;
+    let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
+    let train = problems.keep(read_rows(&manifest.data.train.path, manifest, &verbalizer, None, true));
+    let wanted = train.as_ref().map(|rows| rows.columns.clone());
+    let mut others = |file: &Option<DataFile>, labelled| {
+        file.as_ref().and_then(|file| problems.keep(read_rows(&file.path, manifest, &verbalizer, wanted.as_deref(), labelled)))
+    };
+    let (dev, test) = (others(&manifest.data.dev, true), others(&manifest.data.test, false));
+    let (Some(train), true) = (train, problems.0.is_empty()) else { return Err(problems) };
+
+    let (templates, soft) = manifest.patterns(&words, &folder.tokenizer)?;
+    let left = manifest.tuning.length_left(manifest.max_length, &folder.config);
+    let front = soft.front();
+    let patterns = checked((templates, soft), &folder, left, &train.columns).map_err(|problems| {
+        problems.map(|error| match (error.kind(), manifest.tuning.length()) {
+            (&Kind::PatternTooLong { fixed, limit }, Some(length)) if front > 0 || left < manifest.max_length => {
+                let kind = Kind::LengthLeavesNoRoom {
+                    method: manifest.tuning.name(),
+                    length,
+                    fixed: fixed - front,
+                    left: limit.saturating_sub(front),
+                };
+                Error::new(kind).at(error.place().clone())
+            }
+            _ => error,
+        })
+    })?;
+    let written = match manifest.templates()? {
+        templates if templates.is_empty() => None,
+        templates => {
+            let written = SoftTokens::check(templates, Vec::new(), &folder.tokenizer)?;
+            Some(checked(written, &folder, manifest.max_length, &train.columns)?)
+        }
+    };
+    let columns = (vec![Template::of_columns(&manifest.columns)], SoftTokens::default());
+    let columns = checked(columns, &folder, manifest.max_length, &train.columns)?;
+    Ok(Ready { folder, words, patterns, written, columns, train, dev, test, warnings })
+}
+
+/// Patterns that fit the model and the columns.
+fn checked(
+    (templates, soft): (Vec<Template>, SoftTokens),
+    folder: &ModelFolder,
+    max_length: usize,
+    columns: &Columns,
+) -> Result<Patterns, Problems> {
+    let mut problems = Problems(Vec::new());
+    for template in &templates {
+        problems.keep(setup::check_fit(template, folder, max_length));
+    }
+    let tasks = setup::check_tasks(templates, columns, &mut problems);
+    problems.none()?;
+    Ok(Patterns { tasks, soft })
+}
+
+/// All rows of a file with their classes, their fields in the order of `wanted`, if given.
+fn read_rows(
+    path: &Path,
+    manifest: &Manifest,
+    verbalizer: &Verbalizer,
+    wanted: Option<&Columns>,
+    must_be_labelled: bool,
+) -> Result<RowSet, Problems> {
+    let reading = Reading {
+        format: manifest.data.format.as_deref().and_then(super::args::FormatName::of),
+        label_column: manifest.data.label_column.clone(),
+    };
+    let rows = match setup::open_rows(path, &reading) {
+        // Labels are no need: a test file may have none.
+        Err(error) if !must_be_labelled && matches!(error.kind(), Kind::DataNoLabelColumn { .. }) => {
+            setup::open_rows(path, &Reading { label_column: None, ..reading })?
+        }
+        rows => rows?,
+    };
+    let found = rows.columns().clone();
+    if must_be_labelled && found.label().is_none() {
+        return Err(Error::from(Kind::DataWithoutLabels { data: found.data().to_owned(), columns: found.names().to_vec() }).into());
+    }
+    let order = match wanted {
+        None => None,
+        Some(wanted) => Some(order_of(&found, wanted, &manifest.columns)?),
+    };
+    let columns = match (&order, wanted) {
+        (Some(_), Some(wanted)) => {
+            Arc::new(Columns::check(found.data(), wanted.names().to_vec(), None).map(|columns| columns.with_label_of(wanted))?)
+        }
+        _ => found.clone(),
+    };
+    let mut problems = Problems(Vec::new());
+    let (mut examples, mut truths) = (Vec::new(), Vec::new());
+    for row in rows {
+        let row = row?;
+        match truth(verbalizer, &found, &row) {
+            Ok(None) if must_be_labelled => {
+                let error = Error::from(Kind::RowWithoutLabel { data: found.data().to_owned() });
+                problems.0.push(error.at(found.place(&row, found.label())));
+            }
+            Ok(class) => truths.push(class),
+            Err(error) => problems.0.push(error),
+        }
+        let fields = match (&order, wanted) {
+            (Some(order), Some(wanted)) => {
+                let field = |(column, name): (&Option<usize>, &String)| match column {
+                    Some(column) => row.fields[*column].clone(),
+                    None if name == ID => row.record.to_string(),
+                    None => String::new(),
+                };
+                order.iter().zip(wanted.names()).map(field).collect()
+            }
+            _ => row.fields,
+        };
+        examples.push(Example { fields, ..row });
+    }
+    problems.none()?;
+    Ok(RowSet { columns, examples, truths })
+}
+
+/// Where each of the wanted columns stands. Only those that are read must be there.
+fn order_of(found: &Columns, wanted: &Columns, read: &[String]) -> Result<Vec<Option<usize>>, Error> {
+    let place = |name: &String| found.names().iter().position(|other| other == name);
+    if let Some(column) = read.iter().find(|name| place(name).is_none()) {
+        return Err(Kind::DataOtherColumns {
+            data: found.data().to_owned(),
+            columns: found.names().to_vec(),
+            first: wanted.data().to_owned(),
+            column: column.clone(),
+        }
+        .into());
+    }
+    Ok(wanted.names().iter().map(place).collect())
+}
+
+/// The command line, for the manifest.
+fn command() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(stop)
+}

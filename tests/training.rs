@@ -1,0 +1,229 @@
+//! Training on the tiny model: against PyTorch and PEFT, what must always hold, the loop, and stopping and going on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cloze::classifier::{Base, Classifier};
+use cloze::config::Config;
+use cloze::data::{Columns, Example, Format, Rows};
+use cloze::error::Result;
+use cloze::experiment::Patterns;
+use cloze::label_words::LabelWords;
+use cloze::prompt_model::{EngineChoice, ModelFolder};
+use cloze::soft::SoftTokens;
+use cloze::task::{Task, truth};
+use cloze::template::Template;
+use cloze::train::{Event, Flow, Labelled, Plan, State, Trainer};
+use cloze::tuning::{Learned, SOFT_RATE, Tuning};
+use cloze::verbalizer::Verbalizer;
+use tch::{Device, Tensor};
+
+use crate::support::{TINY, lone_generator};
+
+mod golden;
+mod invariants;
+mod resume;
+mod steps;
+
+const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
+    { "label": "between", "words": ["maybe"] } ] }"#;
+
+const PATTERN: &str = "{text} it was {mask}.";
+const SOFT_PATTERN: &str = "{text} {soft:2} {mask}.";
+
+/// Every method, and its options that take other ways; smaller than their defaults, for the tiny model.
+const METHODS: [&str; 20] = [
+    r#""full""#,
+    r#""head""#,
+    r#""bias""#,
+    r#"{ "lora": { "rank": 4 } }"#,
+    r#"{ "lora": { "rank": 2, "alpha": 3, "rank_stabilized": true, "targets": ["key", "dense"] } }"#,
+    r#""ia3""#,
+    r#"{ "prompt-tuning": { "length": 3 } }"#,
+    r#"{ "prompt-tuning": { "length": 3, "init": "label-words", "encoder": "mlp" } }"#,
+    r#"{ "prompt-tuning": { "length": 4, "init": { "words": "it was" }, "encoder": "lstm" } }"#,
+    r#"{ "p-tuning": { "length": 3 } }"#,
+    r#"{ "p-tuning": { "length": 3, "encoder": "mlp" } }"#,
+    r#"{ "p-tuning": { "length": 3, "encoder": "none" } }"#,
+    r#"{ "prefix": { "length": 3 } }"#,
+    r#"{ "prefix": { "length": 2, "init": "label-words", "layers": [1, 1] } }"#,
+    r#"{ "p-tuning-v2": { "length": 3 } }"#,
+    r#"{ "p-tuning-v2": { "length": 2, "init": { "words": "it was" }, "layers": [0, 0] } }"#,
+    r#"{ "adapter": { "bottleneck": 4 } }"#,
+    r#"{ "adapter": { "bottleneck": 4, "placement": "houlsby" } }"#,
+    r#""cls""#,
+    r#"{ "cls": { "frozen_encoder": true } }"#,
+];
+
+/// Words that tell a made-up row's class, in the order of MOOD.
+const TELLING: [[&str; 6]; 3] = [
+    ["sad", "angry", "awful", "scared", "fear", "wrong"],
+    ["happy", "love", "joy", "wonderful", "fine", "loved"],
+    ["old", "day", "year", "page", "text", "street"],
+];
+/// Around them; different lengths, so that batches are padded.
+const FRAMES: [[&str; 2]; 4] =
+    [["the", "movie"], ["all that", ""], ["they really never feel the", "of this company and that team"], ["", "people"]];
+
+/// So many rows of each class, one class after the other, the same every time; at most 12 of each are different.
+fn made_up(of_each: usize) -> String {
+    let mut csv = "text,label\n".to_owned();
+    for (class, words) in ["down", "up", "between"].iter().zip(TELLING) {
+        for row in 0..of_each {
+            let [before, after] = FRAMES[row % 4];
+            csv += &format!("\"{before} {} {after}\",{class}\n", words[row % 6]);
+        }
+    }
+    csv
+}
+
+/// Rows with the classes that MOOD gives them.
+fn read(csv: &str) -> (Arc<Columns>, Vec<Example>, Vec<usize>) {
+    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "made-up", Format::Csv, None).unwrap();
+    let columns = rows.columns().clone();
+    let examples: Vec<Example> = rows.collect::<Result<_>>().unwrap();
+    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
+    let truths = examples.iter().map(|example| truth(&verbalizer, &columns, example).unwrap().unwrap()).collect();
+    (columns, examples, truths)
+}
+
+/// The tiny model with a verbalizer's words and another probability of dropout.
+fn tiny(engine: EngineChoice, dropout: f64, verbalizer: &Verbalizer) -> Base {
+    // Its tensors are too small for several threads: they only wait for each other, on a busy machine for minutes.
+    tch::set_num_threads(1);
+    let mut folder = ModelFolder::open(Path::new(TINY)).unwrap();
+    let Config { hidden_dropout_prob, attention_probs_dropout_prob, .. } = &mut folder.config;
+    (*hidden_dropout_prob, *attention_probs_dropout_prob) = (dropout, dropout);
+    let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
+    Base::load(folder, words, engine, Device::Cpu).unwrap()
+}
+
+fn moody(engine: EngineChoice, dropout: f64) -> Base {
+    tiny(engine, dropout, &Verbalizer::parse("mood", "mood.json", MOOD).unwrap())
+}
+
+/// Patterns as a method has them.
+fn patterns(base: &Base, tuning: &Tuning, patterns: &[&str], columns: &Columns) -> Patterns {
+    let templates = match tuning {
+        Tuning::Cls(_) => vec![Template::of_columns(&["text".to_owned()])],
+        _ => patterns.iter().map(|pattern| Template::from_pattern(pattern).unwrap()).collect(),
+    };
+    let front = tuning.front(&templates, &base.words.distinct_ids(), base.tokenizer()).unwrap();
+    let (templates, soft) = SoftTokens::check(templates, front, base.tokenizer()).unwrap();
+    Patterns { tasks: templates.into_iter().map(|template| Task::check(template, columns).unwrap()).collect(), soft }
+}
+
+fn tuning(options: &str) -> Tuning {
+    Tuning::parse("tuning.json", options).unwrap()
+}
+
+/// Everything that a training needs, with numbers that a test may change.
+struct Setting {
+    base: Base,
+    tuning: Tuning,
+    plan: Plan,
+    patterns: Patterns,
+    columns: Arc<Columns>,
+    examples: Vec<Example>,
+    truths: Vec<usize>,
+    max_length: usize,
+    seed: u64,
+}
+
+impl Setting {
+    /// On four made-up rows of each class, all in one batch, without dropout.
+    fn new(tuning: Tuning, written: &[&str]) -> Setting {
+        Setting::on(moody(EngineChoice::Cloze, 0.0), tuning, written, &made_up(4))
+    }
+
+    fn on(base: Base, tuning: Tuning, written: &[&str], csv: &str) -> Setting {
+        let (columns, examples, truths) = read(csv);
+        let patterns = patterns(&base, &tuning, written, &columns);
+        let max_length = match &tuning {
+            Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => 64 - prefix.length,
+            _ => 64,
+        };
+        let plan = plan(tuning.defaults().learning_rate, 4, examples.len() * patterns.tasks.len());
+        Setting { base, tuning, plan, patterns, columns, examples, truths, max_length, seed: 1 }
+    }
+
+    fn trainer(&self) -> Trainer<'_> {
+        Trainer {
+            base: &self.base,
+            tuning: &self.tuning,
+            plan: &self.plan,
+            tasks: &self.patterns.tasks,
+            soft: &self.patterns.soft,
+            max_length: self.max_length,
+            classes: 3,
+            seed: self.seed,
+        }
+    }
+
+    fn rows(&self) -> Labelled<'_> {
+        Labelled { columns: &self.columns, examples: &self.examples, truths: &self.truths }
+    }
+
+    /// Trains to the plan's end; gives the losses too.
+    fn try_train(&self) -> Result<(State, Vec<f64>)> {
+        let _alone = lone_generator();
+        let trainer = self.trainer();
+        let mut state = trainer.begin()?;
+        let mut losses = Vec::new();
+        trainer.train(&mut state, self.rows(), None, &mut |event, _| {
+            if let Event::Step { loss, .. } = event {
+                losses.push(*loss);
+            }
+            Ok(Flow::On)
+        })?;
+        Ok((state, losses))
+    }
+
+    fn train(&self) -> (State, Vec<f64>) {
+        self.try_train().unwrap()
+    }
+
+    /// The rows' probabilities, one after the other.
+    fn probabilities(&self, classifier: Classifier) -> Vec<f64> {
+        let (trainer, classifiers) = (self.trainer(), [classifier]);
+        let scored = trainer.scorer(&classifiers).score(&self.columns, &self.examples, &mut |_| {}).unwrap();
+        scored.into_iter().flat_map(|scored| scored.average.probabilities).collect()
+    }
+}
+
+/// With soft tokens in the pattern, where the method may have them.
+fn with_soft(options: &str) -> Setting {
+    Setting::new(tuning(options), &[SOFT_PATTERN])
+}
+
+/// The probabilities of the base model with what was learned.
+fn learned(setting: &Setting, learned: &Learned) -> Vec<f64> {
+    setting.probabilities(setting.base.learned(&setting.tuning, learned).unwrap())
+}
+
+/// No warm-up, no parts and no looks.
+fn plan(learning_rate: f64, steps: usize, batch_size: usize) -> Plan {
+    Plan {
+        steps,
+        learning_rate,
+        soft_learning_rate: SOFT_RATE,
+        warm_up: 0.0,
+        batch_size,
+        accumulation: 1,
+        batch_tokens: 100_000,
+        weight_decay: 0.01,
+        clip_norm: 1.0,
+        dropout: None,
+        evaluate_every: 1000,
+        patience: 1000,
+    }
+}
+
+/// Every bit of a tensor; numbers would take -0 for 0.
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    Vec::<f32>::try_from(tensor.detach().flatten(0, -1)).unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+fn largest(tensor: &Tensor) -> f64 {
+    tensor.detach().abs().max().double_value(&[])
+}
