@@ -31,10 +31,10 @@ impl AdamW {
         no_grad(|| {
             for (name, leaf) in leaves {
                 let mut leaf = leaf.shallow_clone();
-                let mut gradient = leaf.grad();
-                if !gradient.defined() {
-                    continue;
-                }
+                // A leaf that no row of the step reaches has gradient zero, whether or not it was ever reached: its moments fade, and a
+                // training that was stopped must not tell the two apart.
+                let found = leaf.grad();
+                let mut gradient = if found.defined() { found } else { leaf.zeros_like() };
                 let Some([first, second]) = self.moments.get_mut(name) else { unreachable!("moments of every leaf") };
                 let (rate, decay) = rate_and_decay(name);
                 let _ = first.lerp_(&gradient, 1.0 - BETAS[0]);

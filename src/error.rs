@@ -566,6 +566,7 @@ impl Kind {
             OptionOutOfRange { .. } => vec![],
             TuningUnknownLayer { target, layers } => allowed_and_nearest("layers", target, layers),
             TuningLayerRange { .. } => vec![],
+            LossNotFinite { records, .. } if records.is_empty() => help("lower --learning-rate"),
             LossNotFinite { records, .. } => {
                 vec![("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "lower --learning-rate".into())]
             }

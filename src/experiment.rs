@@ -195,7 +195,15 @@ impl Experiment<'_> {
         }
         if let Some(test) = &self.test {
             let trainer = self.trainer(tuning, plan, &self.patterns, 0);
-            trainer.check_rows(Labelled { columns: &test.columns, examples: &test.examples, truths: &[] })?;
+            let rows = Labelled { columns: &test.columns, examples: &test.examples, truths: &[] };
+            trainer.check_rows(rows)?;
+            // What is compared with reads the same rows, the zero-shot model at the very end.
+            if let Some(written) = &self.written {
+                self.trainer(&Tuning::Full, plan, written, 0).check_rows(rows)?;
+            }
+            if self.manifest.cls_baseline {
+                self.trainer(&CLS, plan, &self.columns, 0).check_rows(rows)?;
+            }
         }
         warnings.extend(self.leaks()?);
         Ok(warnings)
@@ -220,6 +228,10 @@ impl Experiment<'_> {
                 let Some(state) = job.fit(&rows, split.held_out.as_ref())? else { return Ok(None) };
                 let (learned, history) = (state.kept(), History::of(&state));
                 let seconds = (!job.resumed).then(|| started.elapsed().as_secs_f64());
+                // The last step's update is in no loss.
+                if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
+                    return Err(Kind::LossNotFinite { step: history.steps + 1, records: Vec::new() }.into());
+                }
                 folder.save_learned(seed, &learned, &history)?;
                 (learned, history, seconds)
             };

@@ -91,11 +91,6 @@ impl SoftTokens {
         self.front
     }
 
-    /// Whether all start from words, so that the patterns mean something before any training.
-    pub fn are_words(&self) -> bool {
-        !self.starts.contains(&Start::Sampled)
-    }
-
     /// A token id for each vector, those to sample drawn from `common` by the seed.
     pub fn ids(&self, common: &[i64], seed: u64) -> Vec<i64> {
         let mut generator = seed::generator(seed, "soft tokens");

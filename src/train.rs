@@ -18,7 +18,7 @@ use crate::score::Scorer;
 use crate::seed;
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
-use crate::tuning::{Beginning, Form, Learned, Learner, Tuning, decays, is_soft};
+use crate::tuning::{Beginning, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays};
 
 /// How long and how fast to train. Every number is one that a user may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Plan {
     pub patience: usize,
 }
 
+/// The most rows in a batch, and batches in a step.
+const MOST_ROWS: usize = 1 << 20;
+
 impl Plan {
     /// Refuses numbers that no training can have. All problems at once.
     pub fn check(&self) -> Result<(), Vec<Error>> {
@@ -59,8 +62,8 @@ impl Plan {
             ("learning-rate", self.learning_rate, positive(self.learning_rate), "a number above 0"),
             ("soft-learning-rate", self.soft_learning_rate, positive(self.soft_learning_rate), "a number above 0"),
             ("warm-up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), "from 0 to 1"),
-            ("batch-size", self.batch_size as f64, self.batch_size >= 1, "1 or more"),
-            ("accumulation", self.accumulation as f64, self.accumulation >= 1, "1 or more"),
+            ("batch-size", self.batch_size as f64, (1..=MOST_ROWS).contains(&self.batch_size), "1 to 1048576"),
+            ("accumulation", self.accumulation as f64, (1..=MOST_ROWS).contains(&self.accumulation), "1 to 1048576"),
             ("weight-decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "from 0 to below 1"),
             ("clip-norm", self.clip_norm, positive(self.clip_norm), "a number above 0"),
             ("dropout", self.dropout.unwrap_or(0.0), (0.0..1.0).contains(&self.dropout.unwrap_or(0.0)), "from 0 to below 1"),
@@ -76,7 +79,9 @@ impl Plan {
 
     /// The share of the highest rates at a step, from 0.
     fn rate(&self, step: usize) -> f64 {
-        schedule::linear(step, (self.warm_up * self.steps as f64).round() as usize, self.steps)
+        // At least one step is taken at the full rate.
+        let warm_up = ((self.warm_up * self.steps as f64).round() as usize).min(self.steps.saturating_sub(1));
+        schedule::linear(step, warm_up, self.steps)
     }
 }
 
@@ -239,10 +244,13 @@ impl Trainer<'_> {
             tch::manual_seed(seed::generator(self.seed, &format!("dropout of step {}", state.step)).r#gen());
             let loss = self.gradients(&mut classifier, state, rows, &items, &step_items)?;
             let gradient_norm = clip_gradients(state.learner.leaves(), self.plan.clip_norm);
+            if !gradient_norm.is_finite() {
+                let all: Vec<usize> = step_items.iter().map(|&item| items[item].row).collect();
+                return Err(self.not_finite(rows, &all, state.step));
+            }
             let share = self.plan.rate(state.step);
             state.optimizer.step(state.learner.leaves(), |name| {
-                let soft = is_soft(name) && !self.is_soft_method();
-                let rate = if soft { self.plan.soft_learning_rate } else { self.plan.learning_rate };
+                let rate = if self.is_beside(name) { self.plan.soft_learning_rate } else { self.plan.learning_rate };
                 (rate * share, if decays(name) { self.plan.weight_decay } else { 0.0 })
             });
             state.step += 1;
@@ -308,7 +316,10 @@ impl Trainer<'_> {
                 let bad: Vec<usize> = (0..part.len()).filter(|&index| bad(index)).map(|index| items[part[index]].row).collect();
                 return Err(self.not_finite(rows, &bad, state.step));
             }
-            loss.backward();
+            // Where soft tokens alone are learned, rows in a pattern without any teach nothing.
+            if loss.requires_grad() {
+                loss.backward();
+            }
             total += value;
         }
         Ok(total)
@@ -380,7 +391,8 @@ impl Trainer<'_> {
         Ok(Look { step: state.step, accuracy: right as f64 / rows, loss: loss / rows })
     }
 
-    fn is_soft_method(&self) -> bool {
-        matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_))
+    /// Whether a tensor holds a pattern's soft tokens that are learned beside another method.
+    fn is_beside(&self, name: &str) -> bool {
+        name == SOFT_TOKENS && !matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_))
     }
 }

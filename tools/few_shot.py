@@ -27,7 +27,8 @@ SETS = {
 
 def prepare(source, target, columns, rows):
     """A copy of a data file with the columns' names that the patterns use, and at most so many rows."""
-    if target.exists():
+    wanted = target.with_suffix(f".{rows}")
+    if target.exists() and wanted.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(source, newline="", encoding="utf-8") as file, open(target.with_suffix(".partial"), "w", newline="", encoding="utf-8") as out:
@@ -38,6 +39,7 @@ def prepare(source, target, columns, rows):
                 break
             writer.writerow(row)
     target.with_suffix(".partial").rename(target)
+    wanted.touch()
 
 
 def run_cell(args, name, method, folder):
@@ -45,6 +47,10 @@ def run_cell(args, name, method, folder):
     spec, data = SETS[name], args.work / "data" / name
     for part, rows in (("train", None), ("test", args.test_rows)):
         prepare(args.data / name / f"{part}.csv", data / f"{part}.csv", spec["columns"], rows)
+    if (folder / "metrics.json").exists():
+        # Stopped between the run's end and the note of its memory.
+        (folder / "cell.json").write_text(json.dumps({"peak_mib": None, "seconds": None}))
+        return True
     if (folder / "manifest.json").exists():
         command = [args.cloze, "train", "--resume", "--out", folder]
     else:
@@ -84,7 +90,7 @@ def row(folder):
         f"{100 * gain['difference']:+.1f} ({100 * gain['difference_95'][0]:+.1f} to {100 * gain['difference_95'][1]:+.1f})" if gain else "",
         f"{metrics['trained_parameters']:,}",
         f"{sum(seconds) / len(seconds):.0f}" if seconds else "",
-        f"{cell['peak_mib']:.0f}",
+        f"{cell['peak_mib']:.0f}" if cell["peak_mib"] else "",
     ], metrics
 
 

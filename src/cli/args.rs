@@ -43,13 +43,13 @@ Methods, with the learning rate and the steps that each starts with:
   full           5e-5   80  all weights (PET: Schick & Schütze 2021)
   head           1e-3   80  the masked-language-model head
   bias           2e-3   80  all bias terms (BitFit: Ben Zaken et al. 2022)
-  lora           1e-3   80  low-rank updates of linear layers (Hu et al. 2021)
+  lora           1e-3   80  low-rank updates, R 8, query and value (Hu et al. 2021)
   ia3            1e-2   80  rescaled key, value, feed-forward (Liu et al. 2022)
-  prompt-tuning  2e-3   80  soft tokens before the input (Lester et al. 2021)
-  p-tuning       5e-4   80  soft tokens in patterns, by LSTM (Liu et al. 2021)
-  prefix         3e-4   80  keys, values in each layer, by MLP (Li & Liang 2021)
+  prompt-tuning  2e-3   80  16 soft tokens before the input (Lester et al. 2021)
+  p-tuning       5e-4   80  the pattern's, or 16, by an LSTM (Liu et al. 2021)
+  prefix         3e-4   80  16 keys, values a layer, by an MLP (Li & Liang 2021)
   p-tuning-v2    2e-3   80  the same, directly (Liu et al. 2022)
-  adapter        5e-4   80  bottlenecks in each layer (Houlsby et al. 2019)
+  adapter        5e-4   80  bottlenecks of 64 in each layer (Pfeiffer et al. 2021)
   cls            1e-4   80  new head on [CLS], all weights (Devlin et al. 2019)
 The rates did well on development rows of film reviews, 16 rows a class, with
 the model that ships; benches/few-shot.md has what each method then gives.
@@ -219,7 +219,8 @@ pub struct Train {
 }
 
 /// What a manifest says already.
-const IN_MANIFEST: [&str; 33] = [
+const IN_MANIFEST: [&str; 34] = [
+    "device",
     "template",
     "verbalizer",
     "train",
@@ -506,4 +507,14 @@ impl From<EngineName> for EngineChoice {
 pub enum DeviceName {
     Cpu,
     Cuda,
+}
+
+impl DeviceName {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceName::Cpu => "cpu",
+            DeviceName::Cuda => "cuda",
+        }
+    }
 }

@@ -11,7 +11,7 @@ use cloze::report::Run;
 use cloze::score::{Counts, Scorer};
 use cloze::task;
 
-use super::args::{DeviceName, Score};
+use super::args::Score;
 use super::render::{self, Progress};
 use super::setup::{self, Ready};
 
@@ -73,7 +73,7 @@ pub fn run(args: &Score) -> Result<()> {
         data: columns.data().to_owned(),
         model: base.folder.path().display().to_string(),
         engine: args.model.engine.name().to_owned(),
-        device: if args.model.device == DeviceName::Cuda { "cuda" } else { "cpu" }.to_owned(),
+        device: args.model.device.name().to_owned(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: verbalizer.file().to_owned(),
         aggregate: verbalizer.aggregate().name().to_owned(),
@@ -102,6 +102,11 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
     let files = || [out, args.report.as_deref()].into_iter().flatten().filter(|path| path.is_file() || !path.exists());
     let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]);
     if let Some(path) = files().find(|path| inputs().any(|input| same(path, input))) {
+        return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
+    }
+    // Whatever lies in a run's or an adapter's folder is read, or is what they are.
+    let folders = || [&args.trained.run, &args.trained.peft].into_iter().flatten().filter_map(|folder| whereabouts(folder).ok());
+    if let Some(path) = files().find(|path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)))) {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
     match files().collect::<Vec<_>>()[..] {

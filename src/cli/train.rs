@@ -25,14 +25,13 @@ use cloze::tuning::Tuning;
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
-use super::args::{BaselineName, EngineName, Reading, SelectName, Train, TuningArgs};
+use super::args::{BaselineName, DeviceName, EngineName, Reading, SelectName, Train, TuningArgs};
 use super::render::{self, TrainProgress};
 use super::setup::{self, Problems};
 
 /// Runs the command.
 pub fn run(args: &Train) -> Result<()> {
-    let device = setup::device(args.model.device)?;
-    let (manifest, existing) = match (&args.from, args.resume) {
+    let (mut manifest, existing) = match (&args.from, args.resume) {
         (Some(from), _) => (again(&manifest_file(from), args)?, None),
         (None, true) => {
             let (folder, mut manifest) = RunFolder::open(&args.out)?;
@@ -47,11 +46,14 @@ pub fn run(args: &Train) -> Result<()> {
     if existing.is_none() {
         RunFolder::check_free(&args.out)?;
     }
+    let device = setup::device(if manifest.device == DeviceName::Cuda.name() { DeviceName::Cuda } else { DeviceName::Cpu })?;
+    // The same number as before, unless another is asked for.
+    if let Some(threads) = args.model.threads {
+        manifest.threads = usize::from(threads);
+    }
+    tch::set_num_threads(i32::try_from(manifest.threads).unwrap_or(1));
     let placed = |error: Error| placed(error, &manifest, args);
     let ready = prepare(&manifest, device).map_err(|problems| problems.map(placed))?;
-    if let Some(threads) = args.model.threads {
-        tch::set_num_threads(i32::from(threads));
-    }
     let base = Base::load(ready.folder, ready.words, engine(&manifest)?.into(), device)?;
     let experiment = Experiment {
         manifest: &manifest,
@@ -197,7 +199,8 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
             format: args.reading.format.map(|format| format.name().to_owned()),
             label_column: args.reading.label_column.clone(),
         },
-        model: ModelFiles { path: folder.path().to_owned(), sha256 },
+        // Absolute, so that the run can be used from any folder.
+        model: ModelFiles { path: std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned()), sha256 },
         engine: args.model.engine.name().to_owned(),
         max_length,
         tuning,
@@ -210,6 +213,8 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
             SelectName::Cv => Select::Cv,
         },
         cls_baseline: args.baseline == Some(BaselineName::Cls) && !is_cls,
+        device: args.model.device.name().to_owned(),
+        threads: args.model.threads.map_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1), usize::from),
     })
 }
 

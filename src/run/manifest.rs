@@ -54,6 +54,10 @@ pub struct Manifest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+    /// Where it ran: `cpu` or `cuda`.
+    pub device: String,
+    /// CPU threads: sums are rounded differently on another number.
+    pub threads: usize,
 }
 
 /// How the step that is kept is chosen.

@@ -112,7 +112,7 @@ impl RunFolder {
         self.path.join(format!("learned/seed-{seed}.safetensors"))
     }
 
-    /// Writes what a seed learned and the looks that were taken; its checkpoint is not needed any more.
+    /// Writes what a seed learned and the looks that were taken.
     pub fn save_learned(&self, seed: u64, learned: &Learned, history: &History) -> Result<()> {
         let texts = HashMap::from([("history".to_owned(), json_text(history))]);
         tensor_file::write(&self.learned(seed), learned, texts)
@@ -155,7 +155,7 @@ impl RunFolder {
         }
     }
 
-    /// Takes the folder of checkpoints away, with what an interrupted writing may have left in it.
+    /// Writes the table of results, and takes the folder of checkpoints away, with what an interrupted writing may have left in it.
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
         self.write_json(METRICS, metrics)?;
         let _ = fs::remove_dir_all(self.path.join("checkpoints"));

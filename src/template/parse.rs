@@ -59,7 +59,6 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
         "" => return Err(pattern.error(span, Kind::PatternEmptyBraces)),
         "mask" if name == kind => Some(("mask", Piece::Mask)),
         "sep" if name == kind => Some(("sep", Piece::Separator)),
-        "soft" => None,
         "demos" => return Err(pattern.error(name_span, Kind::PatternNotInThisVersion { piece: name.to_owned() })),
         _ => None,
     };

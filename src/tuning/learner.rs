@@ -240,7 +240,7 @@ pub fn decays(name: &str) -> bool {
 }
 
 /// Whether a tensor holds soft tokens or prefixes, which need higher rates than weights.
-pub fn is_soft(name: &str) -> bool {
+fn is_soft(name: &str) -> bool {
     name == SOFT_TOKENS || name == PREFIX || name == "prompt_encoder.embedding"
 }
 

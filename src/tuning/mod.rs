@@ -41,7 +41,7 @@ use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
 pub use adapt::{Adapted, Form, adapt};
-pub use learner::{Beginning, CLASSIFIER, Learned, Learner, POOLER, PREFIX, SOFT_TOKENS, decays, is_soft};
+pub use learner::{Beginning, CLASSIFIER, Learned, Learner, POOLER, PREFIX, SOFT_TOKENS, decays};
 
 /// A way of tuning with its options.
 ///
@@ -363,7 +363,7 @@ impl Tuning {
         let mut warnings = Vec::new();
         match self {
             Tuning::Lora(lora) => {
-                in_range("lora.rank", lora.rank as f64, lora.rank >= 1, "1 or more")?;
+                in_range("lora.rank", lora.rank as f64, (1..=MOST).contains(&lora.rank), "1 to 65536")?;
                 in_range("lora.alpha", lora.alpha, lora.alpha.is_finite() && lora.alpha > 0.0, "above 0")?;
                 in_range("lora.dropout", lora.dropout, (0.0..1.0).contains(&lora.dropout), "from 0 to below 1")?;
                 let linear = parameters::linear_layers(config);
@@ -385,7 +385,8 @@ impl Tuning {
             }
             Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => {
                 let name = format!("{}.length", self.name());
-                in_range(&name, soft.length as f64, soft.length >= 1, "1 or more")?;
+                let most = usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX).saturating_sub(3);
+                in_range(&name, soft.length as f64, (1..=most).contains(&soft.length), &format!("1 to {most}"))?;
             }
             Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
                 let name = format!("{}.length", self.name());
@@ -399,7 +400,7 @@ impl Tuning {
                 }
             }
             Tuning::Adapter(adapter) => {
-                in_range("adapter.bottleneck", adapter.bottleneck as f64, adapter.bottleneck >= 1, "1 or more")?;
+                in_range("adapter.bottleneck", adapter.bottleneck as f64, (1..=MOST).contains(&adapter.bottleneck), "1 to 65536")?;
                 if adapter.bottleneck > config.hidden_size {
                     warnings.push(format!("adapter.bottleneck {} is above the hidden size {}", adapter.bottleneck, config.hidden_size));
                 }
@@ -438,6 +439,9 @@ impl Tuning {
         }
     }
 }
+
+/// The most of a rank or a bottleneck: more than any model has hidden units.
+const MOST: i64 = 1 << 16;
 
 /// The learning rate of soft vectors: embeddings are small numbers, and Adam moves each by about the rate a step.
 pub const SOFT_RATE: f64 = 2e-3;

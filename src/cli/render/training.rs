@@ -44,7 +44,7 @@ impl TrainProgress {
     /// Starts now.
     pub fn start(quiet: bool, manifest: &Manifest) -> TrainProgress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{prefix}  {bar:10}  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{prefix}  {bar:8}  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(1);
             bar.set_style(style.progress_chars("━━─"));
             bar
@@ -64,7 +64,7 @@ impl TrainProgress {
             Progress::Seed { seed, .. } => {
                 (self.seed, self.number) = (seed, self.number + 1);
                 if let Some(bar) = &self.bar {
-                    bar.set_prefix(format!("seed {seed} ({} of {})", self.number, self.seeds));
+                    bar.set_prefix(format!("seed {seed} ({}/{})", self.number, self.seeds));
                 }
             }
             Progress::Resumed { part, steps } => self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part))),
@@ -89,7 +89,7 @@ impl TrainProgress {
     }
 
     fn training(&mut self, part: &str, steps: usize, event: &Event) {
-        let &Event::Step { step, loss, rows, seconds, .. } = event else { return };
+        let &Event::Step { step, loss, learning_rate, rows, seconds, .. } = event else { return };
         let same = self.training.take().filter(|training| training.seed == self.seed && training.part == part);
         let mut training = same.unwrap_or_else(|| {
             let began = Instant::now().checked_sub(Duration::from_secs_f64(seconds)).unwrap_or_else(Instant::now);
@@ -103,7 +103,8 @@ impl TrainProgress {
         let rate = training.rows as f64 / elapsed;
         let left = steps.saturating_sub(step) + self.steps_behind(part);
         let left = Duration::from_secs_f64(elapsed / training.steps as f64 * left as f64);
-        let text = format!("step {step} of {steps}, loss {:.3}, {} left", training.loss, brief(left));
+        let text =
+            format!("step {step}/{steps}  loss {:.3}  lr {learning_rate:.1e}  {rate:.0} rows/s  {} left", training.loss, brief(left));
         match &self.bar {
             Some(bar) => {
                 bar.set_length(steps as u64);
@@ -112,7 +113,7 @@ impl TrainProgress {
             }
             None if self.last_line.elapsed() >= BETWEEN_LINES => {
                 self.last_line = Instant::now();
-                self.line(&format!("seed {} ({} of {}){}: {text}, {rate:.0} rows/s", self.seed, self.number, self.seeds, of_part(part)));
+                self.line(&format!("seed {} ({}/{}){}: {text}", self.seed, self.number, self.seeds, of_part(part)));
             }
             None => {}
         }
