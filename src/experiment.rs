@@ -236,7 +236,7 @@ impl Experiment<'_> {
                 (learned, history, seconds)
             };
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
-            let predictions = self.predict(&self.patterns, classifier, Some(&self.manifest.tuning), watch)?;
+            let predictions = self.predict(&self.patterns, classifier, &self.manifest.tuning, watch)?;
             if let (Some(test), Some(predictions)) = (&self.test, &predictions) {
                 self.write_predictions(folder, seed, test, predictions)?;
                 found.method.push(predictions.clone());
@@ -246,7 +246,7 @@ impl Experiment<'_> {
                 let mut job = Job { experiment: self, folder, seed, resumed: false, watch };
                 let Some(state) = job.fit_cls(&rows)? else { return Ok(None) };
                 let classifier = self.base.learned(&CLS, &state.kept())?;
-                found.cls.extend(self.predict(&self.columns, classifier, None, watch)?);
+                found.cls.extend(self.predict(&self.columns, classifier, &CLS, watch)?);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self.test.as_ref().zip(predictions.as_ref()).and_then(|(test, predictions)| self.evaluate(test, predictions));
@@ -258,7 +258,7 @@ impl Experiment<'_> {
             let words = self.base.parameters.get(WORD_EMBEDDINGS);
             let soft = (!written.soft.is_empty())
                 .then(|| written.soft.vectors(words, &common_words(self.base.tokenizer()), self.manifest.seeds[0]));
-            found.zero_shot = self.predict(written, self.base.zero_shot(soft)?, None, watch)?;
+            found.zero_shot = self.predict(written, self.base.zero_shot(soft)?, &Tuning::Full, watch)?;
         }
         let metrics = self.metrics(found, warnings);
         folder.finish(&metrics)?;
@@ -324,17 +324,16 @@ impl Experiment<'_> {
         &self,
         patterns: &Patterns,
         classifier: Classifier,
-        tuning: Option<&Tuning>,
+        tuning: &Tuning,
         watch: &mut dyn FnMut(Progress<'_>) -> Flow,
     ) -> Result<Option<Vec<Prediction>>> {
         let Some(test) = &self.test else { return Ok(None) };
         let classifiers = [classifier];
-        let longest = self.manifest.max_length;
         let scorer = Scorer {
             classifiers: &classifiers,
             tokenizer: self.base.tokenizer(),
             tasks: &patterns.tasks,
-            max_length: tuning.map_or(longest, |tuning| tuning.length_left(longest, &self.base.folder.config)),
+            max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
             batch_tokens: SCORE_TOKENS,
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
@@ -353,17 +352,10 @@ impl Experiment<'_> {
 
     /// The classical baselines on the same train rows.
     fn baselines(&self, rows: &Rows, test: &RowSet, found: &mut Found) {
-        let tasks = self.written.as_ref().unwrap_or(&self.columns);
         let text = |columns: &Columns, example: &Example| {
-            let read = tasks.tasks.iter().flat_map(|task| task.template().columns());
-            let mut names: Vec<&str> = Vec::new();
-            for name in read {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-            let field = |name: &&str| columns.names().iter().position(|column| column == name).map(|index| example.fields[index].as_str());
-            names.iter().filter_map(field).collect::<Vec<_>>().join(" ")
+            let place = |name: &String| columns.names().iter().position(|column| column == name);
+            let fields = self.manifest.columns.iter().filter_map(place).map(|place| example.fields[place].as_str());
+            fields.collect::<Vec<_>>().join(" ")
         };
         let train: Vec<(String, usize)> =
             rows.examples.iter().zip(&rows.truths).map(|(example, truth)| (text(&rows.columns, example), *truth)).collect();

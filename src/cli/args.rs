@@ -101,6 +101,9 @@ pub struct Score {
     pub data: Data,
     #[command(flatten)]
     pub model: Model,
+    /// Most tokens in a batch, padding counted
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: u32,
     /// Where to write the rows, as CSV; - for standard output, as without it
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -180,7 +183,7 @@ pub struct Train {
     #[command(flatten)]
     pub reading: Reading,
     #[command(flatten)]
-    pub model: TrainModel,
+    pub model: Model,
     /// Rows of each class to learn from [default: all]
     #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub shots: Option<u32>,
@@ -255,21 +258,6 @@ const IN_MANIFEST: [&str; 34] = [
     "select",
     "baseline",
 ];
-
-#[derive(Debug, clap::Args)]
-pub struct TrainModel {
-    #[command(flatten)]
-    pub limits: Limits,
-    /// What runs the forward pass
-    #[arg(long, value_enum, default_value_t = EngineName::Cloze)]
-    pub engine: EngineName,
-    /// Where it runs
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    pub device: DeviceName,
-    /// CPU threads [default: one for each physical core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub threads: Option<u16>,
-}
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Method")]
@@ -433,9 +421,6 @@ pub struct Model {
     /// CPU threads [default: one for each physical core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
-    /// Most tokens in a batch, padding counted
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch_tokens: u32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -45,7 +45,7 @@ pub fn run(args: &Score) -> Result<()> {
         tokenizer: base.tokenizer(),
         tasks: &tasks,
         max_length,
-        batch_tokens: args.model.batch_tokens as usize,
+        batch_tokens: args.batch_tokens as usize,
     };
 
     let mut counts = Counts::new(&labels, tasks.len());
