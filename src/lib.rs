@@ -104,7 +104,16 @@ pub mod train;
 pub mod export;
 pub mod run;
 
+// rows to draw from
+pub mod rows;
+
+// trainings that can be gone on with
+pub mod job;
+
 // trainings over seeds
 pub mod experiment;
+
+// ensembles of patterns
+pub mod ensemble;
 
 pub use error::{Error, Result};

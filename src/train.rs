@@ -85,15 +85,51 @@ impl Plan {
     }
 }
 
-/// Rows with their classes.
+/// What a row is to be answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A class: the loss is the cross-entropy of the class scores z, `-ln softmax(z)[class]`.
+    Class(usize),
+    /// Soft labels q at a temperature T: the loss is `T² · KL(q ‖ softmax(z / T))` (Hinton et al. 2015, section 2: T² keeps the gradient's
+    /// size where T changes).
+    Soft {
+        /// A probability for each class.
+        probabilities: Vec<f64>,
+        /// What the class scores are divided by.
+        temperature: f64,
+    },
+}
+
+impl Target {
+    /// The class, or the likeliest; the first of equals.
+    pub fn class(&self) -> usize {
+        match self {
+            Target::Class(class) => *class,
+            Target::Soft { probabilities, .. } => {
+                let better = |best: usize, next: usize| if probabilities[next] > probabilities[best] { next } else { best };
+                (0..probabilities.len()).reduce(better).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The probability of each class, and the temperature.
+    fn soft(&self, classes: usize) -> (Vec<f64>, f64) {
+        match self {
+            Target::Class(class) => ((0..classes).map(|other| f64::from(u8::from(other == *class))).collect(), 1.0),
+            Target::Soft { probabilities, temperature } => (probabilities.clone(), *temperature),
+        }
+    }
+}
+
+/// Rows with what they are to be answered with.
 #[derive(Clone, Copy)]
 pub struct Labelled<'a> {
     /// The columns of all rows.
     pub columns: &'a Columns,
     /// The rows.
     pub examples: &'a [Example],
-    /// The class of each.
-    pub truths: &'a [usize],
+    /// What each is to be answered with.
+    pub targets: &'a [Target],
 }
 
 /// Everything about a training but its rows.
@@ -190,7 +226,6 @@ impl State {
 /// A row in a pattern.
 struct Item {
     features: Features,
-    truth: usize,
     row: usize,
 }
 
@@ -305,14 +340,12 @@ impl Trainer<'_> {
             // Made anew for each part: a part's backward pass uses its graph up.
             classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
             let inputs: Vec<&Features> = part.iter().map(|&item| &items[item].features).collect();
-            let truths: Vec<i64> = part.iter().map(|&item| items[item].truth as i64).collect();
-            let truths = Tensor::from_slice(&truths).to_device(self.base.device).unsqueeze(1);
-            let scores = classifier.class_scores(&inputs, Mode::Train);
-            let losses = -scores.log_softmax(-1, Type::Float).gather(1, &truths, false);
+            let targets: Vec<&Target> = part.iter().map(|&item| &rows.targets[items[item].row]).collect();
+            let losses = losses(&classifier.class_scores(&inputs, Mode::Train), &targets);
             let loss = losses.sum(Type::Float) / chosen.len() as f64;
             let value = loss.double_value(&[]);
             if !value.is_finite() {
-                let bad = |index: usize| !losses.double_value(&[index as i64, 0]).is_finite();
+                let bad = |index: usize| !losses.double_value(&[index as i64]).is_finite();
                 let bad: Vec<usize> = (0..part.len()).filter(|&index| bad(index)).map(|index| items[part[index]].row).collect();
                 return Err(self.not_finite(rows, &bad, state.step));
             }
@@ -375,7 +408,7 @@ impl Trainer<'_> {
         let mut items = Vec::with_capacity(rows.examples.len() * self.tasks.len());
         for task in self.tasks {
             let features = scorer.encode(task, rows.columns, rows.examples)?;
-            items.extend(features.into_iter().enumerate().map(|(row, features)| Item { features, truth: rows.truths[row], row }));
+            items.extend(features.into_iter().enumerate().map(|(row, features)| Item { features, row }));
         }
         Ok(items)
     }
@@ -384,10 +417,10 @@ impl Trainer<'_> {
     fn look(&self, state: &State, held_out: Labelled<'_>) -> Result<Look> {
         let classifiers = [self.base.learned(self.tuning, &state.learner.finished())?];
         let scored = self.scorer(&classifiers).score(held_out.columns, held_out.examples, &mut |_| {})?;
-        let pairs = || scored.iter().zip(held_out.truths);
-        let right = pairs().filter(|(scored, truth)| scored.average.class() == **truth).count();
-        let loss: f64 = pairs().map(|(scored, truth)| -scored.average.probabilities[*truth].max(f64::MIN_POSITIVE).ln()).sum();
-        let rows = held_out.truths.len() as f64;
+        let pairs = || scored.iter().zip(held_out.targets.iter().map(Target::class));
+        let right = pairs().filter(|(scored, truth)| scored.average.class() == *truth).count();
+        let loss: f64 = pairs().map(|(scored, truth)| -scored.average.probabilities[truth].max(f64::MIN_POSITIVE).ln()).sum();
+        let rows = held_out.targets.len() as f64;
         Ok(Look { step: state.step, accuracy: right as f64 / rows, loss: loss / rows })
     }
 
@@ -395,4 +428,20 @@ impl Trainer<'_> {
     fn is_beside(&self, name: &str) -> bool {
         name == SOFT_TOKENS && !matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_))
     }
+}
+
+/// Each row's loss: see [`Target`].
+///
+/// # Shapes
+/// scores `[B,C]` → `[B]`
+fn losses(scores: &Tensor, targets: &[&Target]) -> Tensor {
+    let (rows, classes) = scores.size2().unwrap_or_default();
+    let (probabilities, temperatures): (Vec<Vec<f64>>, Vec<f64>) =
+        targets.iter().map(|target| target.soft(usize::try_from(classes).unwrap_or_default())).unzip();
+    let to_tensor = |values: &[f64]| Tensor::from_slice(values).to_kind(Type::Float).to_device(scores.device());
+    let probabilities = to_tensor(&probabilities.concat()).view([rows, classes]);
+    let temperatures = to_tensor(&temperatures).unsqueeze(1);
+    let found = (scores / &temperatures).log_softmax(-1, Type::Float);
+    let divergence = (probabilities.xlogy(&probabilities) - &probabilities * found).sum_dim_intlist(-1, false, Type::Float);
+    divergence * temperatures.squeeze_dim(1).square()
 }

@@ -13,7 +13,7 @@ use cloze::prompt_model::{EngineChoice, ModelFolder};
 use cloze::soft::SoftTokens;
 use cloze::task::{Task, truth};
 use cloze::template::Template;
-use cloze::train::{Event, Flow, Labelled, Plan, State, Trainer};
+use cloze::train::{Event, Flow, Labelled, Plan, State, Target, Trainer};
 use cloze::tuning::{Learned, SOFT_RATE, Tuning};
 use cloze::verbalizer::Verbalizer;
 use tch::{Device, Tensor};
@@ -125,7 +125,7 @@ struct Setting {
     patterns: Patterns,
     columns: Arc<Columns>,
     examples: Vec<Example>,
-    truths: Vec<usize>,
+    targets: Vec<Target>,
     max_length: usize,
     seed: u64,
 }
@@ -144,7 +144,17 @@ impl Setting {
             _ => 64,
         };
         let plan = plan(tuning.defaults().learning_rate, 4, examples.len() * patterns.tasks.len());
-        Setting { base, tuning, plan, patterns, columns, examples, truths, max_length, seed: 1 }
+        Setting {
+            base,
+            tuning,
+            plan,
+            patterns,
+            columns,
+            examples,
+            targets: truths.into_iter().map(Target::Class).collect(),
+            max_length,
+            seed: 1,
+        }
     }
 
     fn trainer(&self) -> Trainer<'_> {
@@ -161,7 +171,7 @@ impl Setting {
     }
 
     fn rows(&self) -> Labelled<'_> {
-        Labelled { columns: &self.columns, examples: &self.examples, truths: &self.truths }
+        Labelled { columns: &self.columns, examples: &self.examples, targets: &self.targets }
     }
 
     /// Trains to the plan's end; gives the losses too.

@@ -165,7 +165,7 @@ impl RunFolder {
     /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are dropped: they come again.
     pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
         let path = self.path.join("events.jsonl");
-        let mut kept = Vec::new();
+        let (mut kept, mut dropped) = (Vec::new(), !path.exists());
         if let Ok(file) = fs::File::open(&path) {
             for line in BufReader::new(file).lines() {
                 let line = line.map_err(|error| Error::reading(&path, &error))?;
@@ -173,12 +173,16 @@ impl RunFolder {
                 if serde_json::from_str::<SeedEvent>(&line).is_ok_and(|event| still_true(&event)) {
                     kept.extend_from_slice(line.as_bytes());
                     kept.push(b'\n');
+                } else {
+                    dropped = true;
                 }
             }
         }
-        let mut file = WholeFile::create(&path)?;
-        file.write_all(&kept).map_err(|error| Error::writing(&path, &error))?;
-        file.commit()?;
+        if dropped {
+            let mut file = WholeFile::create(&path)?;
+            file.write_all(&kept).map_err(|error| Error::writing(&path, &error))?;
+            file.commit()?;
+        }
         let file = fs::File::options().append(true).open(&path).map_err(|error| Error::writing(&path, &error))?;
         Ok(Events { file, path })
     }

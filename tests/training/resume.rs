@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use cloze::classifier::Base;
 use cloze::error::{Kind, Result};
-use cloze::experiment::{Experiment, Metrics, Progress, RowSet};
+use cloze::experiment::{Experiment, Metrics, Progress};
 use cloze::prompt_model::EngineChoice;
+use cloze::rows::RowSet;
 use cloze::run::{DataFile, DataFiles, Manifest, ModelFiles, RunFolder, SeedEvent, Select, StoredFile};
 use cloze::train::{Event, Flow, Plan};
 use cloze::tuning::Tuning;

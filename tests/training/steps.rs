@@ -56,7 +56,7 @@ fn a_step_of_the_loop_is_the_step_that_was_compared_with_pytorch() {
     let task = &setting.patterns.tasks[0];
     let inputs: Vec<Features> =
         setting.examples.iter().map(|example| encode(&task.wrap(example), setting.base.tokenizer(), 64).unwrap()).collect();
-    let labels = Tensor::from_slice(&setting.truths.iter().map(|class| *class as i64).collect::<Vec<_>>());
+    let labels = Tensor::from_slice(&setting.targets.iter().map(|target| target.class() as i64).collect::<Vec<_>>());
     let loss = classifier.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train).cross_entropy_for_logits(&labels);
     loss.backward();
     let norm = clip_gradients(learner.leaves(), 0.5);
