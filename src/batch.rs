@@ -81,6 +81,13 @@ impl Batch {
         let index = self.mask_positions.view([-1, 1, 1]).expand([-1, 1, hidden], false);
         states.gather(1, &index, false).squeeze_dim(1)
     }
+
+    /// The rows of `states` `[B,L,H]` at M places, each an input and a position in it, `[M,H]`.
+    pub fn at_places(states: &Tensor, places: &[(usize, usize)]) -> Tensor {
+        let size = states.size();
+        let index: Vec<i64> = places.iter().map(|&(input, position)| input as i64 * size[1] + position as i64).collect();
+        states.reshape([-1, size[2]]).index_select(0, &Tensor::from_slice(&index).to_device(states.device()))
+    }
 }
 
 impl SoftPlaces {

@@ -321,6 +321,12 @@ pub enum Kind {
     TuningLayerRange { first: usize, end: usize, last: usize },
     #[error("the loss of step {step} is not a finite number")]
     LossNotFinite { step: usize, records: Vec<u64> },
+    #[error("the masked-language-model loss of step {step}, on rows of {data}, is not a finite number")]
+    MlmLossNotFinite { step: usize, data: String, records: Vec<u64> },
+    #[error("{data} has no rows for the masked-language-model loss")]
+    MlmWithoutRows { data: String },
+    #[error("cls has no masked-language-model head, so it has no loss of language modelling")]
+    ClsWithMlm,
     #[error("cls reads no pattern, so it has no soft tokens")]
     ClsWithSoftTokens,
     #[error("--engine rust-bert cannot do {method}: {reason}")]
@@ -567,9 +573,11 @@ impl Kind {
             TuningUnknownLayer { target, layers } => allowed_and_nearest("layers", target, layers),
             TuningLayerRange { .. } => vec![],
             LossNotFinite { records, .. } if records.is_empty() => help("lower --learning-rate"),
-            LossNotFinite { records, .. } => {
+            LossNotFinite { records, .. } | MlmLossNotFinite { records, .. } => {
                 vec![("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "lower --learning-rate".into())]
             }
+            MlmWithoutRows { .. } => help("give rows, with or without labels, or leave --mlm-weight out"),
+            ClsWithMlm => help("leave --mlm-weight out, or choose another method"),
             ClsWithSoftTokens => help("leave them out, or choose another method"),
             EngineCannotTune { .. } => help("leave --engine out"),
             PatternWithoutSecondSegment => help("leave the {sep} out"),

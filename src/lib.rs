@@ -21,6 +21,7 @@
 //! | [`tuning::Learner`] | base model → tensors that move → what is learned | by method |
 //! | [`tuning::adapt`] | base model and what was learned → weights and [`encoder::Additions`] | by method |
 //! | [`train::Trainer`] | labelled rows → what is learned | cross-entropy of `[B,C]` |
+//! | [`train::Auxiliary`] | unlabelled rows → a second loss beside it | cross-entropy of `[M,V]`, M chosen tokens |
 //! | [`experiment::Experiment`] | seeds → [`experiment::Metrics`] and a [`run::RunFolder`] | – |
 //!
 //! The head runs on mask rows only and the decoder on label-word columns only, and the mask's position is carried from the

@@ -160,7 +160,7 @@ impl PromptModel {
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }
             Engine::RustBert(reference) => {
-                reference.logits_at_mask(&batch, self.additions.soft.as_ref(), mode).index_select(1, words.ids())
+                batch.at_mask(&reference.logits(&batch, self.additions.soft.as_ref(), mode)).index_select(1, words.ids())
             }
         };
         words.class_scores(&logits)
@@ -177,7 +177,22 @@ impl PromptModel {
                 let states = encoder.state_at_mask(&batch, &self.additions, Mode::Score);
                 head.logits(&states, self.additions.transform.as_ref(), Mode::Score)
             }
-            Engine::RustBert(reference) => reference.logits_at_mask(&batch, self.additions.soft.as_ref(), Mode::Score),
+            Engine::RustBert(reference) => batch.at_mask(&reference.logits(&batch, self.additions.soft.as_ref(), Mode::Score)),
+        }
+    }
+
+    /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on those rows alone.
+    ///
+    /// # Shapes
+    /// B inputs → `[M,V]`
+    pub fn vocabulary_logits_at(&self, inputs: &[&Features], places: &[(usize, usize)], mode: Mode) -> Tensor {
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        match &self.engine {
+            Engine::Cloze(encoder, head) => {
+                let states = Batch::at_places(&encoder.forward(&batch, &self.additions, mode), places);
+                head.logits(&states, self.additions.transform.as_ref(), mode)
+            }
+            Engine::RustBert(reference) => Batch::at_places(&reference.logits(&batch, self.additions.soft.as_ref(), mode), places),
         }
     }
 }

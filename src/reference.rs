@@ -67,21 +67,19 @@ impl Reference {
         }
     }
 
-    /// The logits of the whole vocabulary at the masks; `soft` `[S,H]` are the vectors of soft tokens.
+    /// The logits of the whole vocabulary everywhere; `soft` `[S,H]` are the vectors of soft tokens.
     ///
     /// # Shapes
-    /// batch of B inputs, L tokens → `[B,V]`
-    pub fn logits_at_mask(&self, batch: &Batch, soft: Option<&Tensor>, mode: Mode) -> Tensor {
+    /// batch of B inputs, L tokens → `[B,L,V]`
+    pub fn logits(&self, batch: &Batch, soft: Option<&Tensor>, mode: Mode) -> Tensor {
         let embedded = batch.soft.as_ref().zip(soft).map(|(places, vectors)| {
             let words = Tensor::embedding(&self.store.variables()[WORD_EMBEDDINGS], &batch.ids, -1, false, false);
             places.fill(&words, vectors)
         });
         let ids = embedded.is_none().then_some(&batch.ids);
         // Its attention mask must be of integers.
-        let all = self
-            .model
+        self.model
             .forward_t(ids, Some(&batch.attention), Some(&batch.types), None, embedded.as_ref(), None, None, mode == Mode::Train)
-            .prediction_scores;
-        batch.at_mask(&all)
+            .prediction_scores
     }
 }

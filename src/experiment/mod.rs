@@ -231,6 +231,7 @@ impl Experiment<'_> {
             max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
             classes: self.manifest.classes.len(),
             seed,
+            auxiliary: None,
         }
     }
 

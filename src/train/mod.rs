@@ -1,5 +1,8 @@
 //! The training loop: cross-entropy over class scores, for every way of tuning.
 
+pub mod auxiliary;
+mod plan;
+
 use std::time::Instant;
 
 use rand::Rng as _;
@@ -13,77 +16,14 @@ use crate::data::{Columns, Example};
 use crate::encode::Features;
 use crate::encoder::Mode;
 use crate::error::{Error, Kind, Result};
-use crate::schedule;
 use crate::score::Scorer;
 use crate::seed;
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
 use crate::tuning::{Beginning, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays};
 
-/// How long and how fast to train. Every number is one that a user may set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// Optimiser steps.
-    pub steps: usize,
-    /// The highest learning rate.
-    pub learning_rate: f64,
-    /// The highest learning rate of soft tokens that stand beside another method.
-    pub soft_learning_rate: f64,
-    /// The share of the steps in which the rate goes up from 0; it goes down to 0 in the rest.
-    pub warm_up: f64,
-    /// Rows in a batch.
-    pub batch_size: usize,
-    /// Batches in an optimiser step.
-    pub accumulation: usize,
-    /// Most tokens that go through the model at once, padding counted; a larger batch goes through in parts.
-    pub batch_tokens: usize,
-    /// AdamW's λ: none on biases, layer norms and soft tokens.
-    pub weight_decay: f64,
-    /// The most that the norm of all gradients together may be.
-    pub clip_norm: f64,
-    /// The probability of dropout in place of the model's own.
-    pub dropout: Option<f64>,
-    /// Steps from one look at held-out rows to the next.
-    pub evaluate_every: usize,
-    /// Looks at held-out rows without a better one after which training stops.
-    pub patience: usize,
-}
-
-/// The most rows in a batch, and batches in a step.
-const MOST_ROWS: usize = 1 << 20;
-
-impl Plan {
-    /// Refuses numbers that no training can have. All problems at once.
-    pub fn check(&self) -> Result<(), Vec<Error>> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        let checks = [
-            ("steps", self.steps as f64, self.steps >= 1, "1 or more"),
-            ("learning-rate", self.learning_rate, positive(self.learning_rate), "a number above 0"),
-            ("soft-learning-rate", self.soft_learning_rate, positive(self.soft_learning_rate), "a number above 0"),
-            ("warm-up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), "from 0 to 1"),
-            ("batch-size", self.batch_size as f64, (1..=MOST_ROWS).contains(&self.batch_size), "1 to 1048576"),
-            ("accumulation", self.accumulation as f64, (1..=MOST_ROWS).contains(&self.accumulation), "1 to 1048576"),
-            ("weight-decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "from 0 to below 1"),
-            ("clip-norm", self.clip_norm, positive(self.clip_norm), "a number above 0"),
-            ("dropout", self.dropout.unwrap_or(0.0), (0.0..1.0).contains(&self.dropout.unwrap_or(0.0)), "from 0 to below 1"),
-            ("evaluate-every", self.evaluate_every as f64, self.evaluate_every >= 1, "1 or more"),
-            ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
-        ];
-        let wrong = checks.into_iter().filter(|(_, _, is, _)| !is).map(|(name, found, _, allowed)| {
-            Kind::OptionOutOfRange { name: format!("--{name}"), found, allowed: allowed.to_owned() }.into()
-        });
-        let wrong: Vec<Error> = wrong.collect();
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
-    }
-
-    /// The share of the highest rates at a step, from 0.
-    fn rate(&self, step: usize) -> f64 {
-        // At least one step is taken at the full rate.
-        let warm_up = ((self.warm_up * self.steps as f64).round() as usize).min(self.steps.saturating_sub(1));
-        schedule::linear(step, warm_up, self.steps)
-    }
-}
+pub use auxiliary::Auxiliary;
+pub use plan::Plan;
 
 /// What a row is to be answered with.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +90,8 @@ pub struct Trainer<'a> {
     pub classes: usize,
     /// The seed of every random choice.
     pub seed: u64,
+    /// Language modelling on rows without labels beside the loss of those with them.
+    pub auxiliary: Option<Auxiliary<'a>>,
 }
 
 /// What happens while training.
@@ -157,8 +99,18 @@ pub struct Trainer<'a> {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Event {
-    /// An optimiser step was taken.
-    Step { step: usize, loss: f64, learning_rate: f64, gradient_norm: f64, rows: usize, seconds: f64 },
+    /// An optimiser step was taken. `loss` is the mean over its `rows` labelled rows, `mlm_loss` that over the chosen tokens of its
+    /// unlabelled ones, each before [`Auxiliary::weight`]; the second is absent without such rows, or where no token was chosen.
+    Step {
+        step: usize,
+        loss: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mlm_loss: Option<f64>,
+        learning_rate: f64,
+        gradient_norm: f64,
+        rows: usize,
+        seconds: f64,
+    },
     /// Held-out rows were looked at.
     Evaluated { step: usize, accuracy: f64, loss: f64 },
 }
@@ -233,6 +185,9 @@ impl Trainer<'_> {
     /// The state before the first step. What the engine cannot train is refused: it would be left out without a word.
     pub fn begin(&self) -> Result<State> {
         self.base.check_engine(self.tuning)?;
+        if let Some(auxiliary) = &self.auxiliary {
+            auxiliary.check(self.tuning).map_err(|mut wrong| wrong.swap_remove(0))?;
+        }
         let tokenizer = self.base.tokenizer();
         let common = common_words(tokenizer);
         let label_words = self.base.words.distinct_ids();
@@ -271,17 +226,22 @@ impl Trainer<'_> {
         held_out: Option<Labelled<'_>>,
         watch: &mut dyn FnMut(&Event, &State) -> Result<Flow>,
     ) -> Result<()> {
-        let items = self.items(rows)?;
+        let items = self.items(rows.columns, rows.examples)?;
+        let unlabelled = self.unlabelled()?;
         let mut classifier = self.base.learned(self.tuning, &state.learner.finished())?;
         while state.step < self.plan.steps && !state.stalled(self.plan.patience) {
             let started = Instant::now();
-            let step_items = self.items_of_step(items.len(), state.step);
+            let step_items = self.items_of_step(items.len(), self.plan.batch_size, state.step, "order");
             tch::manual_seed(seed::generator(self.seed, &format!("dropout of step {}", state.step)).r#gen());
             let loss = self.gradients(&mut classifier, state, rows, &items, &step_items)?;
+            let mlm_loss = match &unlabelled {
+                Some((auxiliary, items)) => self.auxiliary_gradients(&mut classifier, state, auxiliary, items)?,
+                None => None,
+            };
             let gradient_norm = clip_gradients(state.learner.leaves(), self.plan.clip_norm);
             if !gradient_norm.is_finite() {
                 let all: Vec<usize> = step_items.iter().map(|&item| items[item].row).collect();
-                return Err(self.not_finite(rows, &all, state.step));
+                return Err(self.loss_not_finite(rows, &all, state.step));
             }
             let share = self.plan.rate(state.step);
             state.optimizer.step(state.learner.leaves(), |name| {
@@ -292,6 +252,7 @@ impl Trainer<'_> {
             let event = Event::Step {
                 step: state.step,
                 loss,
+                mlm_loss,
                 learning_rate: self.plan.learning_rate * share,
                 gradient_norm,
                 rows: step_items.len(),
@@ -333,69 +294,51 @@ impl Trainer<'_> {
         }
     }
 
-    /// Adds the gradients of a step's mean loss to the leaves; gives the loss.
+    /// Adds the gradients of a step's mean loss, times what [`Auxiliary`] leaves of it, to the leaves; gives the loss.
     fn gradients(&self, classifier: &mut Classifier, state: &State, rows: Labelled<'_>, items: &[Item], chosen: &[usize]) -> Result<f64> {
+        let weight = 1.0 - self.auxiliary.map_or(0.0, |auxiliary| auxiliary.weight);
         let mut total = 0.0;
-        for part in self.parts(items, chosen) {
+        for part in self.parts(chosen.to_vec(), |item| items[item].features.ids.len()) {
             // Made anew for each part: a part's backward pass uses its graph up.
             classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
             let inputs: Vec<&Features> = part.iter().map(|&item| &items[item].features).collect();
             let targets: Vec<&Target> = part.iter().map(|&item| &rows.targets[items[item].row]).collect();
             let losses = losses(&classifier.class_scores(&inputs, Mode::Train), &targets);
-            let loss = losses.sum(Type::Float) / chosen.len() as f64;
-            let value = loss.double_value(&[]);
-            if !value.is_finite() {
-                let bad = |index: usize| !losses.double_value(&[index as i64]).is_finite();
-                let bad: Vec<usize> = (0..part.len()).filter(|&index| bad(index)).map(|index| items[part[index]].row).collect();
-                return Err(self.not_finite(rows, &bad, state.step));
-            }
-            // Where soft tokens alone are learned, rows in a pattern without any teach nothing.
-            if loss.requires_grad() {
-                loss.backward();
-            }
-            total += value;
+            total += backward(&losses, chosen.len(), weight).map_err(|bad| {
+                let bad: Vec<usize> = bad.into_iter().map(|index| items[part[index]].row).collect();
+                self.loss_not_finite(rows, &bad, state.step)
+            })?;
         }
         Ok(total)
     }
 
-    fn not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> Error {
-        let mut records: Vec<u64> = bad.iter().map(|&row| rows.examples[row].record).collect();
-        records.sort_unstable();
-        records.dedup();
-        // Where many rows are concerned, it is none of them that is at fault.
-        let place = (records.len() == 1).then(|| rows.columns.place(&rows.examples[bad[0]], None));
-        let error = Error::new(Kind::LossNotFinite { step: step + 1, records });
-        match place {
-            Some(place) => error.at(place),
-            None => error,
-        }
+    fn loss_not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> Error {
+        not_finite(rows.columns, rows.examples, bad, |records| Kind::LossNotFinite { step: step + 1, records })
     }
 
-    /// A step's items in parts that fit the budget of tokens, like lengths together.
-    fn parts(&self, items: &[Item], chosen: &[usize]) -> Vec<Vec<usize>> {
-        let mut sorted = chosen.to_vec();
-        sorted.sort_by_key(|&item| items[item].features.ids.len());
+    /// A step's inputs in parts that fit the budget of tokens, like lengths together.
+    fn parts(&self, mut inputs: Vec<usize>, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+        inputs.sort_by_key(|&input| length(input));
         let mut parts: Vec<Vec<usize>> = Vec::new();
-        for item in sorted {
-            let length = items[item].features.ids.len();
+        for input in inputs {
             match parts.last_mut() {
-                Some(part) if (part.len() + 1) * length <= self.plan.batch_tokens => part.push(item),
-                _ => parts.push(vec![item]),
+                Some(part) if (part.len() + 1) * length(input) <= self.plan.batch_tokens => part.push(input),
+                _ => parts.push(vec![input]),
             }
         }
         parts
     }
 
-    /// The items of a step. Every epoch has its own order, which depends on the seed and the epoch alone.
-    fn items_of_step(&self, count: usize, step: usize) -> Vec<usize> {
-        let size = self.plan.batch_size * self.plan.accumulation;
+    /// The items of a step. Every epoch has its own order, which depends on the seed, the epoch and the order's name alone.
+    fn items_of_step(&self, count: usize, batch_size: usize, step: usize, name: &str) -> Vec<usize> {
+        let size = batch_size * self.plan.accumulation;
         let mut order: (usize, Vec<usize>) = (usize::MAX, Vec::new());
         (step * size..(step + 1) * size)
             .map(|place| {
                 let epoch = place / count;
                 if order.0 != epoch {
                     let mut shuffled: Vec<usize> = (0..count).collect();
-                    shuffled.shuffle(&mut seed::generator(self.seed, &format!("order of epoch {epoch}")));
+                    shuffled.shuffle(&mut seed::generator(self.seed, &format!("{name} of epoch {epoch}")));
                     order = (epoch, shuffled);
                 }
                 order.1[place % count]
@@ -403,11 +346,12 @@ impl Trainer<'_> {
             .collect()
     }
 
-    fn items(&self, rows: Labelled<'_>) -> Result<Vec<Item>> {
+    /// Rows in every pattern.
+    fn items(&self, columns: &Columns, examples: &[Example]) -> Result<Vec<Item>> {
         let scorer = self.scorer(&[]);
-        let mut items = Vec::with_capacity(rows.examples.len() * self.tasks.len());
+        let mut items = Vec::with_capacity(examples.len() * self.tasks.len());
         for task in self.tasks {
-            let features = scorer.encode(task, rows.columns, rows.examples)?;
+            let features = scorer.encode(task, columns, examples)?;
             items.extend(features.into_iter().enumerate().map(|(row, features)| Item { features, row }));
         }
         Ok(items)
@@ -427,6 +371,39 @@ impl Trainer<'_> {
     /// Whether a tensor holds a pattern's soft tokens that are learned beside another method.
     fn is_beside(&self, name: &str) -> bool {
         name == SOFT_TOKENS && !matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_))
+    }
+}
+
+/// Adds the gradients of `weight` times the sum of losses over `count` to the leaves; gives that sum over `count`, or which losses are
+/// not finite.
+///
+/// # Shapes
+/// losses `[B]`
+fn backward(losses: &Tensor, count: usize, weight: f64) -> Result<f64, Vec<usize>> {
+    let loss = losses.sum(Type::Float) / count as f64;
+    let value = loss.double_value(&[]);
+    if !value.is_finite() {
+        let bad = |index: &usize| !losses.double_value(&[*index as i64]).is_finite();
+        return Err((0..losses.numel()).filter(bad).collect());
+    }
+    // Where soft tokens alone are learned, rows in a pattern without any teach nothing.
+    if loss.requires_grad() {
+        (loss * weight).backward();
+    }
+    Ok(value)
+}
+
+/// The error of rows whose losses are not finite.
+fn not_finite(columns: &Columns, examples: &[Example], bad: &[usize], kind: impl FnOnce(Vec<u64>) -> Kind) -> Error {
+    let mut records: Vec<u64> = bad.iter().map(|&row| examples[row].record).collect();
+    records.sort_unstable();
+    records.dedup();
+    // Where many rows are concerned, it is none of them that is at fault.
+    let place = (records.len() == 1).then(|| columns.place(&examples[bad[0]], None));
+    let error = Error::new(kind(records));
+    match place {
+        Some(place) => error.at(place),
+        None => error,
     }
 }
 
