@@ -20,6 +20,7 @@ use tch::{Device, Tensor};
 
 use crate::support::{TINY, lone_generator};
 
+mod auxiliary;
 mod golden;
 mod invariants;
 mod resume;
@@ -167,6 +168,7 @@ impl Setting {
             max_length: self.max_length,
             classes: 3,
             seed: self.seed,
+            auxiliary: None,
         }
     }
 

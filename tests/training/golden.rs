@@ -10,12 +10,13 @@ use cloze::encoder::Mode;
 use cloze::prompt_model::EngineChoice;
 use cloze::schedule;
 use cloze::tensor_file;
+use cloze::train::auxiliary::{self, Chosen, Masked};
 use cloze::tuning::{Beginning, Form, Learned, Learner, PREFIX, SOFT_TOKENS, Tuning, decays};
 use serde_json::Value;
 use tch::Tensor;
 
 use super::{largest, tiny, tuning};
-use crate::support::{TINY, assert_close, golden, golden_features, integers, numbers, read_json, values, verbalizer};
+use crate::support::{TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, read_json, values, verbalizer};
 
 const FOLDER: &str = "tests/fixtures/training";
 
@@ -161,6 +162,36 @@ fn two_steps_of_full_tuning_equal_pytorch() {
             let clear = far.logical_and(&smallest[name].gt(UNCLEAR)).any().int64_value(&[]);
             assert_eq!(clear, 0, "{key}, {name}: an entry with a clear gradient differs by up to {}", largest(&differences));
         }
+    }
+}
+
+/// An input of mlm.json.
+fn masked(input: &Value) -> Masked {
+    let chosen = input["chosen"].as_array().unwrap().iter().map(integers);
+    let chosen = chosen.map(|pair| Chosen { at: usize::try_from(pair[0]).unwrap(), id: pair[1] }).collect();
+    Masked { features: golden_features(input).swap_remove(0), chosen }
+}
+
+#[test]
+fn a_step_with_language_modelling_equals_transformers() {
+    let (expected, gradients) = (read_json(PathBuf::from(FOLDER).join("mlm.json")), tensors("mlm-gradients.safetensors"));
+    let weight = expected["weight"].as_f64().unwrap();
+    let inputs: Vec<Masked> = expected["unlabelled"].as_array().unwrap().iter().map(masked).collect();
+    let _alone = lone_generator();
+    for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {
+        let base = tiny(engine, 0.0, &verbalizer(&golden(TINY)["verbalizer"], "mean_logit", true));
+        let learner = learner(&base, &Tuning::Full, 0);
+        let classifier = adapted(&base, &Tuning::Full, &learner.learned(), Form::Beside);
+        let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
+        let (of_classes, losses) =
+            (loss(&classifier, &batch(0, 0)), auxiliary::losses(model, &inputs.iter().collect::<Vec<_>>(), Mode::Train));
+        let of_language = losses.mean(tch::Kind::Float);
+        for (found, key) in [(&of_classes, "loss"), (&of_language, "mlm_loss")] {
+            assert_close(&values(&found.detach()), &[expected[key].as_f64().unwrap()], LOSS, &format!("{engine:?}, {key}"));
+        }
+        (of_classes * (1.0 - weight) + of_language * weight).backward();
+        let known = learner.leaves().iter().filter(|(name, _)| !is_noise(name));
+        assert_gradients(known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())), &gradients, &format!("{engine:?}"));
     }
 }
 

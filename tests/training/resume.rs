@@ -19,7 +19,7 @@ use super::{MOOD, PATTERN, made_up, moody, patterns, plan, read, tuning};
 use crate::support::{lone_generator, read_json};
 
 /// Two seeds, four rows a class, twelve steps with dropout.
-fn manifest(tuning: Tuning, select: Select) -> Manifest {
+pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
     let file = |name: &str, text: &str| StoredFile { file: name.to_owned(), text: text.to_owned() };
     let data = |path: &str| DataFile { path: path.into(), sha256: String::new() };
     Manifest {
@@ -128,7 +128,7 @@ fn without_seconds(mut value: Value) -> Value {
     value
 }
 
-fn events(run: &Path) -> Vec<Value> {
+pub(super) fn events(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("events.jsonl")).unwrap();
     text.lines().map(|line| without_seconds(serde_json::from_str(line).unwrap())).collect()
 }
