@@ -44,6 +44,18 @@ impl Base {
         Ok(Base { folder: Arc::new(folder), parameters, words: Rc::new(words), engine, device })
     }
 
+    /// The same model with other label words; the weights are shared.
+    #[must_use]
+    pub fn with_words(&self, words: LabelWords) -> Base {
+        Base {
+            folder: self.folder.clone(),
+            parameters: self.parameters.with([]),
+            words: Rc::new(words),
+            engine: self.engine,
+            device: self.device,
+        }
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.folder.tokenizer

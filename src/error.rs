@@ -274,8 +274,8 @@ pub enum Kind {
     OutputSameColumn { column: String },
     #[error("{} would be written over, and it is read here too", path.display())]
     OutputIsInput { path: PathBuf },
-    #[error("rows and report would both be written to {}", path.display())]
-    OutputTwice { path: PathBuf },
+    #[error("{what} would both be written to {}", path.display())]
+    OutputTwice { path: PathBuf, what: &'static str },
 
     // Models.
     #[error("there is no model folder {}", path.display())]
@@ -344,6 +344,12 @@ pub enum Kind {
     RunMissing { path: PathBuf },
     #[error("the run {} has no {wanted}", path.display())]
     RunFileMissing { path: PathBuf, wanted: String },
+    #[error("the run {} has no report.json", path.display())]
+    ReportMissing { path: PathBuf, of_training: bool },
+    #[error("the run {} is named twice", path.display())]
+    SameRun { path: PathBuf },
+    #[error("the page of several runs belongs to none of them")]
+    PageWithoutName,
     #[error("{} is a file, not a folder for a run", path.display())]
     RunFolderIsFile { path: PathBuf },
     #[error("the folder {} holds {} already", path.display(), if *run { "a run" } else { "something" })]
@@ -382,6 +388,32 @@ pub enum Kind {
     NotMergeable { method: &'static str },
     #[error("a plain model folder has no place for soft tokens")]
     MergedWithSoft,
+
+    // Ensembles.
+    #[error("an ensemble needs {flag}")]
+    EnsembleNeeds { flag: &'static str, because: &'static str },
+    #[error("cls cannot be a member: it reads no pattern")]
+    ClsAsMember,
+    #[error("{first} and {second} have different classes")]
+    VerbalizersOfOtherClasses { first: String, classes: Vec<String>, second: String, others: Vec<String> },
+    #[error("two patterns are called {name}")]
+    SameName { name: String, files: [String; 2] },
+    #[error("nothing is called {pattern}")]
+    NothingMatches { pattern: String },
+    #[error("generation {generations} learns from {needed} rows that others label, and {data} has {found}")]
+    TooManyGenerations { generations: usize, needed: usize, found: usize, data: String, most: usize },
+    #[error("no member of generation {generation} of seed {seed} could be trained")]
+    NoMembers { seed: u64, generation: usize },
+    #[error("{failed} of {all} members could not be trained")]
+    MembersFailed { failed: usize, all: usize, path: PathBuf },
+    #[error("the student's template {name} is none of the experiment's")]
+    StudentTemplateUnknown { name: String, templates: Vec<String> },
+    #[error("the members of the run {} were not kept", path.display())]
+    MembersNotKept { path: PathBuf },
+    #[error("the run {} has no members: it is not one of cloze ensemble", path.display())]
+    RunWithoutMembers { path: PathBuf },
+    #[error("the run {} has no student", path.display())]
+    NoStudent { path: PathBuf },
 
     // PEFT's folders.
     #[error("there is no adapter folder {}", path.display())]
@@ -522,7 +554,13 @@ impl Kind {
             TemplateNeeded { .. } => help("name one with --template"),
             FlagOfOtherMethod { .. } => help("leave it out, or choose its method with --method"),
             Interrupted { path } => vec![("help", format!("go on with it: cloze train --resume --out {}", path.display()))],
-            RunMissing { .. } => help("name the folder that cloze train wrote with --out"),
+            RunMissing { .. } => help("name the folder that --out named when the run was made"),
+            ReportMissing { of_training: true, .. } => {
+                help("it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json")
+            }
+            ReportMissing { of_training: false, .. } => help("cloze ensemble writes one when all is done"),
+            SameRun { .. } => help("name each once"),
+            PageWithoutName => help("say with --out where to write it"),
             RunFileMissing { wanted, .. } if wanted == "manifest.json" => help("name the folder that cloze train wrote with --out"),
             RunFileMissing { .. } => help("what a run lacks is made by cloze train --resume --out RUN"),
             RunFolderIsFile { .. } => help("name a folder"),
@@ -534,8 +572,36 @@ impl Kind {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "name one with --seed".into())]
             }
             RunWithoutSeed { seeds, .. } => vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))],
-            RunFinished { .. } => help("run it again elsewhere with --from RUN/manifest.json --out NEW"),
+            RunFinished { .. } => help(
+                "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
+            ),
             RunUnfinished { .. } => help("go on with it: cloze train --resume --out RUN"),
+            EnsembleNeeds { because, .. } => help(because),
+            ClsAsMember => help("it can be the student: --student cls, the default"),
+            VerbalizersOfOtherClasses { classes, others, .. } => vec![
+                ("first", classes.join(", ")),
+                ("second", others.join(", ")),
+                ("help", "give them the same labels in the same order".to_owned()),
+            ],
+            SameName { files: [first, second], .. } => {
+                vec![
+                    ("files", format!("{first}, {second}")),
+                    ("help", "give one of the files another name: it stands for the member in the results".to_owned()),
+                ]
+            }
+            NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
+            TooManyGenerations { most, .. } => help(&match most {
+                0 => "have more unlabelled rows, or grow by less with --growth".to_owned(),
+                most => format!("--generations {most} is the most with these rows; a smaller --growth needs fewer"),
+            }),
+            NoMembers { .. } => help("a lower --learning-rate, or rows without texts that break numbers"),
+            MembersFailed { path, .. } => {
+                help(&format!("the report in {} names them; the results are those of the others", path.display()))
+            }
+            StudentTemplateUnknown { templates, .. } => vec![("templates", templates.join(", "))],
+            MembersNotKept { .. } => help("run the experiment with --keep-members, or score with its student"),
+            RunWithoutMembers { .. } => help("score with it as it is: without --members"),
+            NoStudent { .. } => help("score with the members: --members"),
             SameSeed { .. } => help("each seed gives one result, however often it is named"),
             ClassWithoutRows { .. } => help("add rows of that class, or take it out of the verbalizer"),
             RowWithoutLabel { .. } => help("training needs a label in every row: give it one, or take the row out"),

@@ -47,6 +47,11 @@ impl RowSet {
         }
     }
 
+    /// All of the rows, labelled or not.
+    pub fn all(&self) -> Rows {
+        self.pick(&(0..self.examples.len()).collect::<Vec<_>>())
+    }
+
     /// The rows with a label, and it.
     pub fn labelled(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.truths.iter().enumerate().filter_map(|(row, truth)| Some((row, (*truth)?)))

@@ -8,6 +8,7 @@ mod golden;
 mod invariants;
 mod oracle;
 mod peft;
+mod report;
 mod sample;
 mod shipped;
 mod support;

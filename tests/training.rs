@@ -144,7 +144,7 @@ impl Setting {
             Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => 64 - prefix.length,
             _ => 64,
         };
-        let plan = plan(tuning.defaults().learning_rate, 4, examples.len() * patterns.tasks.len());
+        let plan = plan(tuning.defaults(2).learning_rate, 4, examples.len() * patterns.tasks.len());
         Setting {
             base,
             tuning,

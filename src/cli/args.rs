@@ -39,18 +39,19 @@ Examples:
   cloze score --run runs/tickets --data mine.csv --out labelled.csv
   cloze train --from runs/tickets/manifest.json --out runs/again
 
-Methods, with the learning rate and the steps that each starts with:
-  full           5e-5   80  all weights (PET: Schick & Schütze 2021)
-  head           1e-3   80  the masked-language-model head
-  bias           2e-3   80  all bias terms (BitFit: Ben Zaken et al. 2022)
-  lora           1e-3   80  low-rank updates, R 8, query and value (Hu et al. 2021)
-  ia3            1e-2   80  rescaled key, value, feed-forward (Liu et al. 2022)
-  prompt-tuning  2e-3   80  16 soft tokens before the input (Lester et al. 2021)
-  p-tuning       5e-4   80  the pattern's, or 16, by an LSTM (Liu et al. 2021)
-  prefix         3e-4   80  16 keys, values a layer, by an MLP (Li & Liang 2021)
-  p-tuning-v2    2e-3   80  the same, directly (Liu et al. 2022)
-  adapter        5e-4   80  bottlenecks of 64 in each layer (Pfeiffer et al. 2021)
-  cls            1e-4   80  new head on [CLS], all weights (Devlin et al. 2019)
+Methods, with the learning rate that each starts with (40 steps a class, 80 to 400 in all):
+  full           5e-5  all weights (PET: Schick & Schütze 2021)
+  head           1e-3  the masked-language-model head
+  bias           2e-3  all bias terms (BitFit: Ben Zaken et al. 2022)
+  lora           1e-3  low-rank updates, R 8, query and value (Hu et al. 2021)
+  ia3            1e-2  rescaled key, value, feed-forward (Liu et al. 2022)
+  prompt-tuning  2e-3  16 soft tokens before the input (Lester et al. 2021)
+  p-tuning       5e-4  the pattern's, or 16, by an LSTM (Liu et al. 2021)
+  prefix         3e-4  16 keys, values a layer, by an MLP (Li & Liang 2021)
+  p-tuning-v2    1e-2  the same, directly (Liu et al. 2022)
+  adapter        5e-4  bottlenecks of 64 in each layer (Pfeiffer et al. 2021)
+  cls            1e-4  new head on [CLS], all weights (Devlin et al. 2019);
+                       1e-3 with --frozen-encoder
 The rates did well on development rows of film reviews, 16 rows a class, with
 the model that ships; benches/few-shot.md has what each method then gives.
 
@@ -58,12 +59,36 @@ the model that ships; benches/few-shot.md has what each method then gives.
   { \"lora\": { \"rank\": 8, \"targets\": [\"query\", \"value\"] } }"
     )]
     Train(Box<Train>),
+    /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET, iPET)
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "\
+Examples:
+  cloze ensemble --template 'templates/tickets/*.json' --verbalizer verbalizers/tickets.json \\
+      --train data/tickets/train.csv --unlabeled data/tickets/train.csv --test data/tickets/test.csv \\
+      --shots 8 --seeds 13,21,42 --out runs/pet
+  cloze ensemble --experiment pet.json --out runs/pet
+  cloze score --run runs/pet --data mine.csv --out labelled.csv
+  cloze ensemble --resume --out runs/pet
+
+Without --train the members are the base model as it is, one for each pattern: a zero-shot ensemble, which a student may learn from.
+The experiment's file has the flags' names as keys; a run's manifest.json is one, and runs it again."
+    )]
+    Ensemble(Box<Ensemble>),
     /// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
     #[command(after_help = "\
 Examples:
   cloze export --run runs/tickets --seed 13 --merged models/tickets
   cloze export --run runs/lora --seed 13 --peft adapters/tickets")]
     Export(Export),
+    /// Show the results of ensemble experiments again, one or several side by side
+    #[command(after_help = "\
+Examples:
+  cloze report runs/news
+  cloze report runs/news runs/news-lora runs/news-ipet --out compared.html --json compared.json
+
+The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.")]
+    Report(Report),
     /// Look for everything that could go wrong, before any weights are loaded
     #[command(after_help = "\
 Examples:
@@ -140,12 +165,28 @@ pub struct Export {
     pub allow_other_base: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Folders of runs of cloze ensemble, each with its report.json
+    #[arg(required = true, value_name = "RUN")]
+    pub run: Vec<PathBuf>,
+    /// Where to write the page [default: report.html in the run's folder; several runs need a name]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where to write the paired tests, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// No tables on the terminal
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
 /// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
 const TRAINED: &str = "Trained models";
 
 #[derive(Debug, clap::Args)]
 pub struct Trained {
-    /// The folder of a run of cloze train; it brings its templates, verbalizer and base model
+    /// The folder of a run of cloze train or cloze ensemble; it brings its templates, verbalizer and base model
     #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
     pub run: Option<PathBuf>,
     /// One of the run's seeds [default: --average]
@@ -154,6 +195,9 @@ pub struct Trained {
     /// The average of all the run's seeds
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub average: bool,
+    /// Of a run of cloze ensemble: its members together, in place of its student
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    pub members: bool,
     /// A base model whose weights are not those that the run was trained on
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub allow_other_base: bool,
@@ -216,6 +260,8 @@ pub struct Train {
     pub tuning: TuningArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
+    #[command(flatten)]
+    pub looks: LookArgs,
     /// How the step that is kept is chosen
     #[arg(long, value_enum, default_value_t = SelectName::None)]
     pub select: SelectName,
@@ -321,6 +367,11 @@ pub struct PlanArgs {
     /// The probability of dropout [default: the model's]
     #[arg(long, value_name = "P")]
     pub dropout: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Training")]
+pub struct LookArgs {
     /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
     #[arg(long, value_name = "N")]
     pub evaluate_every: Option<usize>,
@@ -343,6 +394,182 @@ pub enum SelectName {
 pub enum BaselineName {
     /// Fine-tuning with a new head on [CLS]
     Cls,
+}
+
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Flags.
+pub struct Ensemble {
+    /// Template files (JSON), or patterns of names with * and ?, in quotes
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    pub template: Vec<String>,
+    /// Verbalizer files (JSON); with several, every pattern has a member with each
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    pub verbalizer: Vec<String>,
+    /// Labelled rows to draw from: .csv, .tsv or .jsonl [default: none, the members stay as they are]
+    #[arg(long, value_name = "FILE")]
+    pub train: Option<PathBuf>,
+    /// Rows for the members to label; labels in it are not looked at
+    #[arg(long, value_name = "FILE")]
+    pub unlabeled: Option<PathBuf>,
+    /// At most so many of them, from the first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub unlabeled_rows: Option<u32>,
+    /// Rows to evaluate on; no choice ever looks at them
+    #[arg(long, value_name = "FILE")]
+    pub test: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: Reading,
+    #[command(flatten)]
+    pub model: Model,
+    /// Rows of each class to learn from [default: all]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shots: Option<u32>,
+    /// Seeds: each draws its own rows and has its own members, ensemble and student
+    #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42")]
+    pub seeds: Vec<u64>,
+    /// The experiment as a file (JSON), in place of flags
+    #[arg(long, value_name = "FILE", conflicts_with_all = IN_EXPERIMENT, conflicts_with = "resume")]
+    pub experiment: Option<PathBuf>,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN")]
+    pub out: PathBuf,
+    /// Go on with the run in --out, which was stopped
+    #[arg(long, conflicts_with_all = IN_EXPERIMENT)]
+    pub resume: bool,
+    /// A base model whose weights are not those of the manifest
+    #[arg(long)]
+    pub allow_other_base: bool,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoint_every: u32,
+    /// No progress and no table on the terminal
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub options: EnsembleArgs,
+    #[command(flatten)]
+    pub student: StudentArgs,
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+}
+
+/// What an experiment's file says already.
+const IN_EXPERIMENT: [&str; 46] = [
+    "template",
+    "verbalizer",
+    "train",
+    "unlabeled",
+    "unlabeled_rows",
+    "test",
+    "format",
+    "label_column",
+    "max_length",
+    "engine",
+    "device",
+    "shots",
+    "seeds",
+    "method",
+    "tuning",
+    "rank",
+    "alpha",
+    "targets",
+    "length",
+    "bottleneck",
+    "frozen_encoder",
+    "steps",
+    "learning_rate",
+    "soft_learning_rate",
+    "batch_size",
+    "accumulation",
+    "batch_tokens",
+    "warm_up",
+    "weight_decay",
+    "clip_norm",
+    "dropout",
+    "merge",
+    "weights",
+    "temperature",
+    "mlm_weight",
+    "generations",
+    "growth",
+    "annotators",
+    "keep_members",
+    "student",
+    "student_template",
+    "student_model",
+    "student_steps",
+    "student_learning_rate",
+    "student_labelled",
+    "no_distill",
+];
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Ensemble")]
+pub struct EnsembleArgs {
+    /// What is averaged: the members' class scores (PET), or their probabilities
+    #[arg(long, value_enum, default_value_t = MergeName::Logits)]
+    pub merge: MergeName,
+    /// What each member counts: the same, or its pattern's accuracy on the train rows without training
+    #[arg(long, value_enum, default_value_t = WeightsName::Uniform)]
+    pub weights: WeightsName,
+    /// What the scores are divided by before they become soft labels
+    #[arg(long, value_name = "T", default_value_t = cloze::ensemble::TEMPERATURE)]
+    pub temperature: f64,
+    /// Train members with PET's masked-language-model loss on the unlabelled rows besides, which counts this much [without a number: 1e-4]
+    #[arg(long, value_name = "X", num_args = 0..=1, default_missing_value = "1e-4")]
+    pub mlm_weight: Option<f64>,
+    /// Generations after the first, each trained on rows that the others labelled before (iPET)
+    #[arg(long, value_name = "G", default_value_t = 0)]
+    pub generations: usize,
+    /// By how much the train rows grow from one generation to the next
+    #[arg(long, value_name = "X", default_value_t = cloze::ensemble::GROWTH)]
+    pub growth: f64,
+    /// The share of the other members that label rows for a member
+    #[arg(long, value_name = "X", default_value_t = cloze::ensemble::ANNOTATORS)]
+    pub annotators: f64,
+    /// Keep the weights of all members in the run's folder: cloze score --members needs them
+    #[arg(long)]
+    pub keep_members: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Student")]
+pub struct StudentArgs {
+    /// What learns the soft labels: cls, or a way of tuning a prompt model [default: cls]
+    #[arg(long, value_name = "METHOD", value_parser = clap::builder::PossibleValuesParser::new(cloze::tuning::Tuning::all().map(|(name, _)| name)))]
+    pub student: Option<String>,
+    /// A prompt model's template, by its name [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub student_template: Option<String>,
+    /// Its base model [default: the members']
+    #[arg(long, value_name = "FOLDER")]
+    pub student_model: Option<String>,
+    /// Its optimiser steps
+    #[arg(long, value_name = "N", default_value_t = cloze::ensemble::STUDENT_STEPS)]
+    pub student_steps: usize,
+    /// Its highest learning rate [default: the method's]
+    #[arg(long, value_name = "X")]
+    pub student_learning_rate: Option<f64>,
+    /// It learns the labelled rows besides
+    #[arg(long)]
+    pub student_labelled: bool,
+    /// No student: the members themselves are the classifier
+    #[arg(long, conflicts_with_all = ["student", "student_template", "student_model", "student_steps", "student_learning_rate", "student_labelled"])]
+    pub no_distill: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MergeName {
+    Logits,
+    Probabilities,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum WeightsName {
+    Uniform,
+    Accuracy,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,9 +2,12 @@
 
 mod args;
 mod check;
+mod ensemble;
 mod export;
 mod preview;
+mod reading;
 mod render;
+mod report;
 mod score;
 mod setup;
 mod train;
@@ -37,7 +40,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Score(args) => score::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Ensemble(args) => ensemble::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Completions { shell } => {

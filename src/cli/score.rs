@@ -1,19 +1,22 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use cloze::data::Example;
+use cloze::ensemble::report::EnsembleReport;
+use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
 use cloze::output::{PredictionWriter, WholeFile};
-use cloze::report::Run;
-use cloze::score::{Counts, Scorer};
+use cloze::report::{Prediction, Report, Run};
+use cloze::score::{Counts, Scored, Scorer};
 use cloze::task;
+use cloze::train::Flow;
 
 use super::args::Score;
 use super::render::{self, Progress};
-use super::setup::{self, Ready};
+use super::setup::{self, Ready, whereabouts};
 
 /// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to sort well by
 /// length, little enough to hold in memory whatever the rows are.
@@ -22,6 +25,12 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
+    if let Some(run) = args.trained.run.as_ref().filter(|run| setup::is_ensemble(run)) {
+        let (_, manifest) = EnsembleFolder::open(run)?;
+        if args.trained.members || manifest.student.is_none() {
+            return members(args, run, manifest);
+        }
+    }
     let Ready { verbalizer, tasks, soft, learned, mut rows, folder, words, max_length, device } =
         match (&args.trained.run, &args.verbalizer) {
             (Some(run), _) => setup::ready_run(run, &args.trained, &args.data, &args.model)?,
@@ -82,17 +91,91 @@ pub fn run(args: &Score) -> Result<()> {
         batch_tokens: scorer.batch_tokens,
     };
     let report = counts.report(run, &tasks, progress.finish());
+    finish(args, report_file, &report)
+}
+
+/// Writes the report where it was asked for, and shows it.
+fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Result<()> {
     if let (Some(mut file), Some(path)) = (report_file, &args.report) {
-        serde_json::to_writer_pretty(&mut file, &report)
+        serde_json::to_writer_pretty(&mut file, report)
             .map_err(io::Error::from)
             .and_then(|()| writeln!(file))
             .map_err(|error| Error::writing(path, &error))?;
         file.commit()?;
     }
     if !args.quiet {
-        anstream::stderr().write_all(render::report(&report).as_bytes())?;
+        anstream::stderr().write_all(render::report(report).as_bytes())?;
     }
     Ok(())
+}
+
+/// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay there.
+fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
+    let (folder, _) = EnsembleFolder::open(run)?;
+    let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
+    let report = EnsembleReport::of_run(run)?;
+    let device = setup::device(args.model.device)?;
+    if let Some(threads) = args.model.threads {
+        tch::set_num_threads(i32::from(threads));
+    }
+    let reading = &args.data.reading;
+    let manifest = Manifest {
+        train: None,
+        unlabeled: None,
+        test: Some(args.data.data.clone()),
+        format: reading.format.map(|format| format.name().to_owned()),
+        label_column: reading.label_column.clone(),
+        student: None,
+        ..manifest
+    };
+    let Some(mut with) = manifest.run.clone() else { return Err(Error::from(Kind::RunUnfinished { path: run.to_owned() }).into()) };
+    if args.model.limits.model.is_some() {
+        with.model.path = setup::open_model(&args.model.limits)?.path().to_owned();
+    }
+    setup::check_base(&with.model, &with.model.path, args.trained.allow_other_base)?;
+    let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
+    check_outputs(args, out)?;
+    let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let (ensemble, _) = super::ensemble::prepare(&manifest, &with, device, 1)?;
+    // Trained members are those of the run, though nothing is trained here.
+    let ensemble = Ensemble { first_trained: report.stages.iter().any(|stage| stage.generation == Some(0)), ..ensemble };
+    let Some(test) = &ensemble.test else { return Ok(()) };
+    let started = std::time::Instant::now();
+    let mut progress = Progress::start(args.quiet, None);
+    progress.begin_chunk(test.examples.len() as u64, 0);
+    let mut by_seed = Vec::with_capacity(seeds.len());
+    for seed in seeds {
+        let place = manifest.seeds.iter().position(|other| *other == seed).unwrap_or_default();
+        let shares: Vec<f64> = report.patterns.iter().map(|pattern| pattern.weights[place]).collect();
+        by_seed.push(ensemble.members_say(&folder, seed, &shares, &mut |_| Flow::On)?);
+    }
+    progress.finish();
+    let labels = with.classes.clone();
+    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
+    let name = out.unwrap_or(Path::new("standard output"));
+    let mut output = PredictionWriter::create(out_file, name, labels.clone(), &test.columns, args.keep_columns)?;
+    let mut counts = Counts::new(&labels, 0);
+    for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
+        let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].clone()).collect();
+        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated: Vec::new() };
+        output.write(example, &scored.average)?;
+        counts.add(&scored, *truth);
+    }
+    output.finish()?.commit()?;
+    let run = Run {
+        cloze: env!("CARGO_PKG_VERSION").to_owned(),
+        data: test.columns.data().to_owned(),
+        model: with.model.path.display().to_string(),
+        engine: manifest.engine.clone(),
+        device: args.model.device.name().to_owned(),
+        threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
+        verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
+        aggregate: manifest.merge.name().to_owned(),
+        labels,
+        max_length: ensemble.max_length,
+        batch_tokens: args.batch_tokens as usize,
+    };
+    finish(args, report_file, &counts.report(run, &[], started.elapsed().as_secs_f64()))
 }
 
 /// Refuses to write over what is read, and to write rows and report to one file.
@@ -110,15 +193,9 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
     match files().collect::<Vec<_>>()[..] {
-        [out, report] if same(out, report) => Err(Kind::OutputTwice { path: out.to_owned() }.into()),
+        [out, report] if same(out, report) => Err(Kind::OutputTwice { path: out.to_owned(), what: "rows and report" }.into()),
         _ => Ok(()),
     }
-}
-
-/// One name for a file however it is written, whether it exists or will.
-fn whereabouts(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize()
-        .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
 }
 
 /// The next rows, up to a chunk.

@@ -1,17 +1,24 @@
 //! What the commands have in common: files read and checked, all problems together, before anything costs time.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloze::classifier::{Base, Classifier};
 use cloze::data::{Columns, Input, Rows};
 use cloze::encode::check_length;
+use cloze::ensemble::{EnsembleFolder, Manifest, PlanOptions, RunWith, STUDENT, Student, patterns_of};
 use cloze::error::{Error, Kind, Result};
+use cloze::experiment::Patterns;
 use cloze::hub;
+use cloze::json;
 use cloze::label_words::LabelWords;
+use cloze::output::WholeFile;
 use cloze::parameters::WORD_EMBEDDINGS;
 use cloze::prompt_model::ModelFolder;
-use cloze::run::{ModelFiles, RunFolder, hash_of_weights};
+use cloze::run::{MANIFEST, ModelFiles, RunFolder, hash_of_weights};
 use cloze::soft::{SoftTokens, Start, common_words};
 use cloze::task::Task;
 use cloze::template::{Soft, SoftStart, Template};
@@ -19,7 +26,7 @@ use cloze::tuning::{Learned, Tuning, peft};
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
-use super::args::{Data, DeviceName, Limits, Model, Reading, Trained};
+use super::args::{Data, DeviceName, Limits, Model, PlanArgs, Reading, Trained};
 
 /// Several errors that were found together.
 #[derive(Debug)]
@@ -123,15 +130,15 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, d
 
 /// The same from a run's folder, with what its seeds learned.
 pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> Result<Ready, Problems> {
+    if is_ensemble(run) {
+        return ready_student(run, trained, data, model);
+    }
+    if trained.members {
+        return Err(Error::from(Kind::RunWithoutMembers { path: run.to_owned() }).into());
+    }
     let device = device(model.device)?;
     let (run, manifest) = RunFolder::open(run)?;
-    let seeds = match trained.seed {
-        Some(seed) if !manifest.seeds.contains(&seed) => {
-            return Err(Error::from(Kind::RunWithoutSeed { path: run.path().to_owned(), seed, seeds: manifest.seeds }).into());
-        }
-        Some(seed) => vec![seed],
-        None => manifest.seeds.clone(),
-    };
+    let seeds = chosen_seeds(run.path(), &manifest.seeds, trained.seed)?;
     let folder = match &model.limits.model {
         Some(_) => open_model(&model.limits)?,
         None => ModelFolder::open(&manifest.model.path)?,
@@ -157,6 +164,71 @@ pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> R
     }
     problems.none()?;
     Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
+}
+
+/// The same from an ensemble's folder, with what its students learned.
+fn ready_student(path: &Path, trained: &Trained, data: &Data, model: &Model) -> Result<Ready, Problems> {
+    let device = device(model.device)?;
+    let (folder, manifest) = EnsembleFolder::open(path)?;
+    let seeds = chosen_seeds(path, &manifest.seeds, trained.seed)?;
+    let (Some(student), Some(with)) = (&manifest.student, &manifest.run) else {
+        return Err(Error::from(Kind::NoStudent { path: path.to_owned() }).into());
+    };
+    let own = with.student_model.as_ref().unwrap_or(&with.model);
+    let base = match &model.limits.model {
+        Some(_) => open_model(&model.limits)?,
+        None => ModelFolder::open(&own.path)?,
+    };
+    check_base(own, base.path(), trained.allow_other_base)?;
+    let verbalizer = Manifest::read_verbalizers(with)?.swap_remove(0);
+    let words = LabelWords::check(&verbalizer, &base.tokenizer, device)?;
+    let max_length = base.max_length(model.limits.max_length.or(manifest.max_length))?;
+    let max_length = student.tuning.length_left(max_length, &base.config);
+    let mut problems = Problems(Vec::new());
+    let (templates, soft) = student_patterns(student, with, &Manifest::read_templates(with)?, &words, &base)?;
+    problems.0.extend(templates.iter().filter_map(|template| check_fit(template, &base, max_length).err()));
+    let rows = open_rows(&data.data, &data.reading)?;
+    let tasks = check_tasks(templates, rows.columns(), &mut problems);
+    let generation = manifest.generations;
+    let learned = seeds.iter().filter_map(|&seed| problems.keep(folder.load_learned(&folder.learned(generation, seed, STUDENT))));
+    let learned = learned.map(|learned| (student.tuning.clone(), learned)).collect();
+    problems.none()?;
+    Ok(Ready { verbalizer, tasks, soft, learned, rows, folder: base, words, max_length, device })
+}
+
+/// What a student reads: a pattern, or for `cls` the columns.
+pub fn student_patterns(
+    student: &Student,
+    run: &RunWith,
+    templates: &[Template],
+    words: &LabelWords,
+    folder: &ModelFolder,
+) -> Result<(Vec<Template>, SoftTokens)> {
+    if let Tuning::Cls(_) = student.tuning {
+        return Ok((vec![Template::of_columns(&run.columns)], SoftTokens::default()));
+    }
+    let template = match &student.template {
+        None => &templates[0],
+        Some(name) => templates.iter().find(|template| template.name() == name).ok_or_else(|| {
+            let templates = templates.iter().map(|template| template.name().to_owned()).collect();
+            Error::from(Kind::StudentTemplateUnknown { name: name.clone(), templates })
+        })?,
+    };
+    patterns_of(template, &student.tuning, words, folder)
+}
+
+/// Whether a folder is that of an ensemble, and not of another kind of run.
+pub fn is_ensemble(run: &Path) -> bool {
+    json::read_text(&run.join(MANIFEST)).is_ok_and(|text| Manifest::is_one(&text))
+}
+
+/// One of a run's seeds, or all of them.
+pub fn chosen_seeds(path: &Path, seeds: &[u64], asked: Option<u64>) -> Result<Vec<u64>> {
+    match asked {
+        Some(seed) if !seeds.contains(&seed) => Err(Kind::RunWithoutSeed { path: path.to_owned(), seed, seeds: seeds.to_vec() }.into()),
+        Some(seed) => Ok(vec![seed]),
+        None => Ok(seeds.to_vec()),
+    }
 }
 
 /// The templates that can be read.
@@ -258,4 +330,66 @@ fn shipped_model() -> PathBuf {
 pub fn check_base(model: &ModelFiles, folder: &Path, allow_other: bool) -> Result<String> {
     let found = hash_of_weights(folder)?;
     if allow_other || found == model.sha256 { Ok(found) } else { Err(Kind::OtherBase { path: folder.to_owned() }.into()) }
+}
+
+/// What the flags say of a plan.
+pub fn plan_options(args: &PlanArgs) -> PlanOptions {
+    PlanOptions {
+        steps: args.steps,
+        learning_rate: args.learning_rate,
+        soft_learning_rate: Some(args.soft_learning_rate),
+        warm_up: Some(args.warm_up),
+        batch_size: Some(args.batch_size),
+        accumulation: Some(args.accumulation),
+        batch_tokens: Some(args.batch_tokens as usize),
+        weight_decay: Some(args.weight_decay),
+        clip_norm: Some(args.clip_norm),
+        dropout: args.dropout,
+    }
+}
+
+/// The command line, for the manifest.
+pub fn command() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program.
+pub fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(stop)
+}
+
+/// Patterns that fit the model and the columns.
+pub fn checked(
+    (templates, soft): (Vec<Template>, SoftTokens),
+    folder: &ModelFolder,
+    max_length: usize,
+    columns: &Columns,
+) -> Result<Patterns, Problems> {
+    let mut problems = Problems(Vec::new());
+    for template in &templates {
+        problems.keep(check_fit(template, folder, max_length));
+    }
+    let tasks = check_tasks(templates, columns, &mut problems);
+    problems.none()?;
+    Ok(Patterns { tasks, soft })
+}
+
+/// One name for a file however it is written, whether it exists or will.
+pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
+        .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
+}
+
+/// Writes a file, whole or not at all.
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| Error::writing(path, &error))?;
+    file.commit()
 }

@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use clap::ValueEnum as _;
 use cloze::classifier::Base;
-use cloze::data::{Columns, Example};
+use cloze::data::Columns;
 use cloze::error::{Error, Kind};
 use cloze::experiment::{Experiment, Patterns};
 use cloze::json::{self, Node};
@@ -16,10 +15,8 @@ use cloze::label_words::LabelWords;
 use cloze::prompt_model::ModelFolder;
 use cloze::rows::RowSet;
 use cloze::run::{DataFile, DataFiles, MANIFEST, Manifest, ModelFiles, RunFolder, Select, StoredFile, hash_of_weights};
-use cloze::sample::ID;
 use cloze::soft::SoftTokens;
 use cloze::source::Source;
-use cloze::task::truth;
 use cloze::template::Template;
 use cloze::train::{Flow, Plan};
 use cloze::tuning::Tuning;
@@ -27,6 +24,7 @@ use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
 use super::args::{BaselineName, DeviceName, EngineName, Reading, SelectName, Train, TuningArgs};
+use super::reading::{self, Labels};
 use super::render::{self, TrainProgress};
 use super::setup::{self, Problems};
 
@@ -73,7 +71,7 @@ pub fn run(args: &Train) -> Result<()> {
     }
     // Only now, when nothing is known any more that would stop the training.
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest), Ok)?;
-    let stop = stop_on_signal()?;
+    let stop = setup::stop_on_signal()?;
     let mut progress = TrainProgress::start(args.quiet, &manifest);
     let metrics = experiment.run(&folder, warnings, &mut |event| {
         progress.show(event);
@@ -100,7 +98,7 @@ fn manifest_file(path: &Path) -> PathBuf {
 fn again(file: &Path, args: &Train) -> Result<Manifest, Error> {
     let manifest = Manifest::read(file)?;
     let model = unchanged(&manifest, args)?;
-    Ok(Manifest { command: command(), model, ..manifest })
+    Ok(Manifest { command: setup::command(), model, ..manifest })
 }
 
 /// The base model for an earlier manifest. Data files and weights that are not what they were are refused.
@@ -142,9 +140,7 @@ fn engine(manifest: &Manifest) -> Result<EngineName, Error> {
 fn manifest(args: &Train) -> Result<Manifest, Problems> {
     let mut problems = Problems(Vec::new());
     let tuning = problems.keep(tuning(&args.tuning)).unwrap_or(Tuning::Full);
-    let stored =
-        |path: &PathBuf| -> Result<StoredFile, Error> { Ok(StoredFile { file: path.display().to_string(), text: json::read_text(path)? }) };
-    let templates: Vec<StoredFile> = args.template.iter().filter_map(|path| problems.keep(stored(path))).collect();
+    let templates: Vec<StoredFile> = args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
     let is_cls = matches!(tuning, Tuning::Cls(_));
     if args.template.is_empty() && !is_cls {
         problems.0.push(Kind::TemplateNeeded { method: tuning.name() }.into());
@@ -152,7 +148,7 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
     if args.dev.is_some() && !matches!(args.select, SelectName::Dev) {
         problems.0.push(Kind::DevNotUsed.into());
     }
-    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(stored(path)));
+    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(StoredFile::of(path)));
     let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
     let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
     let columns =
@@ -160,24 +156,9 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
     let folder = problems.keep(setup::open_model(&args.model.limits));
     let sha256 = folder.as_ref().and_then(|folder| problems.keep(hash_of_weights(folder.path())));
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
-    let defaults = tuning.defaults();
-    let plan = &args.plan;
-    let steps = plan.steps.unwrap_or(defaults.steps);
-    let plan = Plan {
-        steps,
-        learning_rate: plan.learning_rate.unwrap_or(defaults.learning_rate),
-        soft_learning_rate: plan.soft_learning_rate,
-        warm_up: plan.warm_up,
-        batch_size: plan.batch_size,
-        accumulation: plan.accumulation,
-        batch_tokens: plan.batch_tokens as usize,
-        weight_decay: plan.weight_decay,
-        clip_norm: plan.clip_norm,
-        dropout: plan.dropout,
-        evaluate_every: plan.evaluate_every.unwrap_or((steps / 10).max(1)),
-        patience: plan.patience,
-    };
     let labels = verbalizer.as_ref().and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+    let plan = setup::plan_options(&args.plan).plan(&tuning, labels.as_ref().map_or(0, |labels| labels.labels().len()));
+    let plan = Plan { evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every), patience: args.looks.patience, ..plan };
     let parsed = templates.iter().filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
     let parsed: Vec<Template> = parsed.collect();
     let (Some(verbalizer), Some(labels), Some(train), Some(columns), Some(folder), Some(sha256), Some(max_length), true) =
@@ -188,11 +169,11 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
     Ok(Manifest {
         version: cloze::run::VERSION,
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command(),
+        command: setup::command(),
         templates,
         verbalizer,
         classes: labels.labels().map(str::to_owned).collect(),
-        columns: read_columns(&parsed, &columns),
+        columns: reading::read_columns(&parsed, &columns),
         data: DataFiles {
             train,
             dev,
@@ -220,7 +201,7 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
 }
 
 /// The method that the flags ask for.
-fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
+pub fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
     let mut tuning = match (&args.tuning, &args.method) {
         (Some(path), _) => Tuning::read(path)?,
         (None, Some(name)) => Tuning::parse("--method", &format!("{name:?}"))?,
@@ -258,21 +239,6 @@ fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
     Ok(tuning)
 }
 
-/// The columns that the patterns read, each once; without patterns all but labels and ids.
-fn read_columns(templates: &[Template], columns: &Columns) -> Vec<String> {
-    let mut read: Vec<String> = Vec::new();
-    for column in templates.iter().flat_map(Template::columns) {
-        if !read.iter().any(|known| known == column) {
-            read.push(column.to_owned());
-        }
-    }
-    if read.is_empty() {
-        let text = |name: &&String| Some(name.as_str()) != columns.label() && *name != ID;
-        read.extend(columns.names().iter().filter(text).cloned());
-    }
-    read
-}
-
 /// Everything but the weights.
 struct Ready {
     folder: ModelFolder,
@@ -304,18 +270,24 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
     let warnings = problems.keep(manifest.tuning.check(&folder.config)).unwrap_or_default();
     let verbalizer = manifest.verbalizer()?;
     let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
-    let train = problems.keep(read_rows(&manifest.data.train.path, manifest, &verbalizer, None, true));
-    let wanted = train.as_ref().map(|rows| rows.columns.clone());
-    let mut others = |file: &Option<DataFile>, labelled| {
-        file.as_ref().and_then(|file| problems.keep(read_rows(&file.path, manifest, &verbalizer, wanted.as_deref(), labelled)))
+    let reading = Reading {
+        format: manifest.data.format.as_deref().and_then(super::args::FormatName::of),
+        label_column: manifest.data.label_column.clone(),
     };
-    let (dev, test) = (others(&manifest.data.dev, true), others(&manifest.data.test, false));
+    let read = |path: &Path, wanted: Option<&Columns>, labels: Labels| {
+        reading::read_rows(path, &reading, &manifest.columns, &verbalizer, wanted, labels)
+    };
+    let train = problems.keep(read(&manifest.data.train.path, None, Labels::Needed));
+    let wanted = train.as_ref().map(|rows| rows.columns.clone());
+    let mut others =
+        |file: &Option<DataFile>, labels| file.as_ref().and_then(|file| problems.keep(read(&file.path, wanted.as_deref(), labels)));
+    let (dev, test) = (others(&manifest.data.dev, Labels::Needed), others(&manifest.data.test, Labels::Known));
     let (Some(train), true) = (train, problems.0.is_empty()) else { return Err(problems) };
 
     let (templates, soft) = manifest.patterns(&words, &folder.tokenizer)?;
     let left = manifest.tuning.length_left(manifest.max_length, &folder.config);
     let front = soft.front();
-    let patterns = checked((templates, soft), &folder, left, &train.columns).map_err(|problems| {
+    let patterns = setup::checked((templates, soft), &folder, left, &train.columns).map_err(|problems| {
         problems.map(|error| match (error.kind(), manifest.tuning.length()) {
             (&Kind::PatternTooLong { fixed, limit }, Some(length)) if front > 0 || left < manifest.max_length => {
                 let kind = Kind::LengthLeavesNoRoom {
@@ -333,120 +305,10 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
         templates if templates.is_empty() => None,
         templates => {
             let written = SoftTokens::check(templates, Vec::new(), &folder.tokenizer)?;
-            Some(checked(written, &folder, manifest.max_length, &train.columns)?)
+            Some(setup::checked(written, &folder, manifest.max_length, &train.columns)?)
         }
     };
     let columns = (vec![Template::of_columns(&manifest.columns)], SoftTokens::default());
-    let columns = checked(columns, &folder, manifest.max_length, &train.columns)?;
+    let columns = setup::checked(columns, &folder, manifest.max_length, &train.columns)?;
     Ok(Ready { folder, words, patterns, written, columns, train, dev, test, warnings })
-}
-
-/// Patterns that fit the model and the columns.
-fn checked(
-    (templates, soft): (Vec<Template>, SoftTokens),
-    folder: &ModelFolder,
-    max_length: usize,
-    columns: &Columns,
-) -> Result<Patterns, Problems> {
-    let mut problems = Problems(Vec::new());
-    for template in &templates {
-        problems.keep(setup::check_fit(template, folder, max_length));
-    }
-    let tasks = setup::check_tasks(templates, columns, &mut problems);
-    problems.none()?;
-    Ok(Patterns { tasks, soft })
-}
-
-/// All rows of a file with their classes, their fields in the order of `wanted`, if given.
-fn read_rows(
-    path: &Path,
-    manifest: &Manifest,
-    verbalizer: &Verbalizer,
-    wanted: Option<&Columns>,
-    must_be_labelled: bool,
-) -> Result<RowSet, Problems> {
-    let reading = Reading {
-        format: manifest.data.format.as_deref().and_then(super::args::FormatName::of),
-        label_column: manifest.data.label_column.clone(),
-    };
-    let rows = match setup::open_rows(path, &reading) {
-        // Labels are no need: a test file may have none.
-        Err(error) if !must_be_labelled && matches!(error.kind(), Kind::DataNoLabelColumn { .. }) => {
-            setup::open_rows(path, &Reading { label_column: None, ..reading })?
-        }
-        rows => rows?,
-    };
-    let found = rows.columns().clone();
-    if must_be_labelled && found.label().is_none() {
-        return Err(Error::from(Kind::DataWithoutLabels { data: found.data().to_owned(), columns: found.names().to_vec() }).into());
-    }
-    let order = match wanted {
-        None => None,
-        Some(wanted) => Some(order_of(&found, wanted, &manifest.columns)?),
-    };
-    let columns = match (&order, wanted) {
-        (Some(_), Some(wanted)) => {
-            Arc::new(Columns::check(found.data(), wanted.names().to_vec(), None).map(|columns| columns.with_label_of(wanted))?)
-        }
-        _ => found.clone(),
-    };
-    let mut problems = Problems(Vec::new());
-    let (mut examples, mut truths) = (Vec::new(), Vec::new());
-    for row in rows {
-        let row = row?;
-        match truth(verbalizer, &found, &row) {
-            Ok(None) if must_be_labelled => {
-                let error = Error::from(Kind::RowWithoutLabel { data: found.data().to_owned() });
-                problems.0.push(error.at(found.place(&row, found.label())));
-            }
-            Ok(class) => truths.push(class),
-            Err(error) => problems.0.push(error),
-        }
-        let fields = match (&order, wanted) {
-            (Some(order), Some(wanted)) => {
-                let field = |(column, name): (&Option<usize>, &String)| match column {
-                    Some(column) => row.fields[*column].clone(),
-                    None if name == ID => row.record.to_string(),
-                    None => String::new(),
-                };
-                order.iter().zip(wanted.names()).map(field).collect()
-            }
-            _ => row.fields,
-        };
-        examples.push(Example { fields, ..row });
-    }
-    problems.none()?;
-    Ok(RowSet { columns, examples, truths })
-}
-
-/// Where each of the wanted columns stands. Only those that are read must be there.
-fn order_of(found: &Columns, wanted: &Columns, read: &[String]) -> Result<Vec<Option<usize>>, Error> {
-    let place = |name: &String| found.names().iter().position(|other| other == name);
-    if let Some(column) = read.iter().find(|name| place(name).is_none()) {
-        return Err(Kind::DataOtherColumns {
-            data: found.data().to_owned(),
-            columns: found.names().to_vec(),
-            first: wanted.data().to_owned(),
-            column: column.clone(),
-        }
-        .into());
-    }
-    Ok(wanted.names().iter().map(place).collect())
-}
-
-/// The command line, for the manifest.
-fn command() -> Vec<String> {
-    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the program.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }

@@ -333,7 +333,7 @@ impl Trainings<'_, '_> {
     /// Fine-tuning on `[CLS]`, with its own defaults and the rest of the plan.
     fn fit_cls(&mut self, rows: &Rows) -> Result<Option<State>> {
         let Experiment { manifest, columns, .. } = self.experiment;
-        let defaults = CLS.defaults();
+        let defaults = CLS.defaults(manifest.classes.len());
         let plan = Plan { steps: defaults.steps, learning_rate: defaults.learning_rate, ..manifest.plan.clone() };
         let trainer = self.experiment.trainer(&CLS, &plan, columns, self.seed);
         self.train(&trainer, "cls", rows, None, plan.steps)

@@ -113,6 +113,14 @@ impl Tally {
         (support[best] > 0).then(|| Majority { label: self.labels[best].clone(), accuracy: ratio(support[best], self.labelled()) })
     }
 
+    /// The bins of the calibration error that are not empty: from, to, rows, mean probability of the predicted class, share that is right.
+    pub fn reliability(&self) -> Vec<(f64, f64, u64, f64, f64)> {
+        let edge = |index: usize| index as f64 / BINS as f64;
+        let bins = self.bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0);
+        bins.map(|(index, bin)| (edge(index), edge(index + 1), bin.rows, bin.confidence / bin.rows as f64, ratio(bin.right, bin.rows)))
+            .collect()
+    }
+
     /// The measures; none without labelled rows.
     pub fn evaluate(&self) -> Option<Evaluation> {
         let rows = self.labelled();

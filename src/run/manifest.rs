@@ -113,6 +113,18 @@ pub struct ModelFiles {
     pub sha256: String,
 }
 
+impl StoredFile {
+    /// A file as it is now.
+    pub fn of(path: &Path) -> Result<StoredFile> {
+        Ok(StoredFile { file: path.display().to_string(), text: json::read_text(path)? })
+    }
+
+    /// The file's name without folder and ending.
+    pub fn name(&self) -> String {
+        Path::new(&self.file).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
 impl Manifest {
     /// Reads a manifest. What it says is checked as far as it can be without the files that it names.
     pub fn read(path: &Path) -> Result<Manifest> {

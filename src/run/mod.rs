@@ -61,30 +61,36 @@ impl RunFolder {
     }
 
     /// A new folder with its manifest. One that holds anything is refused.
-    pub fn create(path: &Path, manifest: &Manifest) -> Result<RunFolder> {
+    pub fn create(path: &Path, manifest: &impl Serialize) -> Result<RunFolder> {
         RunFolder::check_free(path)?;
         let writing = |error: std::io::Error| Error::writing(path, &error);
-        for folder in ["", "sampled", "learned", "predictions", "checkpoints"] {
+        for folder in ["", "sampled", "predictions", "checkpoints"] {
             fs::create_dir_all(path.join(folder)).map_err(writing)?;
         }
         let folder = RunFolder { path: path.to_owned() };
-        folder.write_json(MANIFEST, manifest)?;
+        folder.write_json(&folder.path.join(MANIFEST), manifest)?;
         Ok(folder)
     }
 
     /// An existing folder and its manifest.
     pub fn open(path: &Path) -> Result<(RunFolder, Manifest)> {
+        let folder = RunFolder::existing(path)?;
+        let manifest = Manifest::read(&path.join(MANIFEST))?;
+        Ok((folder, manifest))
+    }
+
+    /// A folder that has a manifest, of whatever kind.
+    pub fn existing(path: &Path) -> Result<RunFolder> {
         if path.is_file() {
             return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
         }
         if !path.is_dir() {
             return Err(Kind::RunMissing { path: path.to_owned() }.into());
         }
-        let file = path.join(MANIFEST);
-        if !file.exists() {
+        if !path.join(MANIFEST).exists() {
             return Err(Kind::RunFileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
         }
-        Ok((RunFolder { path: path.to_owned() }, Manifest::read(&file)?))
+        Ok(RunFolder { path: path.to_owned() })
     }
 
     /// The folder.
@@ -114,8 +120,10 @@ impl RunFolder {
 
     /// Writes what a seed learned and the looks that were taken.
     pub fn save_learned(&self, seed: u64, learned: &Learned, history: &History) -> Result<()> {
-        let texts = HashMap::from([("history".to_owned(), json_text(history))]);
-        tensor_file::write(&self.learned(seed), learned, texts)
+        let path = self.learned(seed);
+        let folder = path.parent().unwrap_or(&path);
+        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        tensor_file::write(&path, learned, HashMap::from([("history".to_owned(), json_text(history))]))
     }
 
     /// Reads what a seed learned.
@@ -157,9 +165,20 @@ impl RunFolder {
 
     /// Writes the table of results, and takes the folder of checkpoints away, with what an interrupted writing may have left in it.
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
-        self.write_json(METRICS, metrics)?;
-        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
+        self.write_json(&self.path.join(METRICS), metrics)?;
+        self.drop_all_checkpoints();
         Ok(())
+    }
+
+    /// Takes the checkpoint of one training away.
+    pub fn drop_checkpoint(&self, seed: u64, part: &str) {
+        // One that stays does no harm.
+        let _ = fs::remove_file(self.checkpoint(seed, part));
+    }
+
+    /// Takes the folder of checkpoints away.
+    pub fn drop_all_checkpoints(&self) {
+        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
     }
 
     /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are dropped: they come again.
@@ -187,15 +206,26 @@ impl RunFolder {
         Ok(Events { file, path })
     }
 
+    /// Gives each event that was written.
+    pub fn each_event(&self, take: &mut dyn FnMut(SeedEvent)) -> Result<()> {
+        let path = self.path.join("events.jsonl");
+        let Ok(file) = fs::File::open(&path) else { return Ok(()) };
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(|error| Error::reading(&path, &error))?;
+            serde_json::from_str(&line).into_iter().for_each(&mut *take);
+        }
+        Ok(())
+    }
+
     fn checkpoint(&self, seed: u64, part: &str) -> PathBuf {
         self.path.join(format!("checkpoints/seed-{seed}-{part}.safetensors"))
     }
 
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let path = self.path.join(name);
-        let mut file = WholeFile::create(&path)?;
+    /// Writes a file of the folder.
+    pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let mut file = WholeFile::create(path)?;
         let written = serde_json::to_writer_pretty(&mut file, value).map_err(std::io::Error::from).and_then(|()| writeln!(file));
-        written.map_err(|error| Error::writing(&path, &error))?;
+        written.map_err(|error| Error::writing(path, &error))?;
         file.commit()
     }
 }

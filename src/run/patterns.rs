@@ -12,13 +12,12 @@ use crate::verbalizer::Verbalizer;
 impl Manifest {
     /// The verbalizer.
     pub fn verbalizer(&self) -> Result<Verbalizer, Vec<Error>> {
-        let name = stem(&self.verbalizer.file);
-        Verbalizer::parse(&name, &self.verbalizer.file, &self.verbalizer.text)
+        Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)
     }
 
     /// The templates as written.
     pub fn templates(&self) -> Result<Vec<Template>> {
-        self.templates.iter().map(|stored| Template::parse(&stem(&stored.file), &stored.file, &stored.text)).collect()
+        self.templates.iter().map(|stored| Template::parse(&stored.name(), &stored.file, &stored.text)).collect()
     }
 
     /// The patterns as the method has them, with the vectors of all soft tokens; for `cls` its columns.
@@ -33,9 +32,4 @@ impl Manifest {
         let front = self.tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
         SoftTokens::check(templates, front, tokenizer)
     }
-}
-
-/// A file's name without folder and ending.
-fn stem(file: &str) -> String {
-    std::path::Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::schedule;
+use crate::tuning::SOFT_RATE;
 
 /// How long and how fast to train. Every number is one that a user may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,24 @@ pub struct Plan {
 pub(super) const MOST_ROWS: usize = 1 << 20;
 
 impl Plan {
+    /// So many steps at a rate, and the usual rest.
+    pub fn usual(steps: usize, learning_rate: f64) -> Plan {
+        Plan {
+            steps,
+            learning_rate,
+            soft_learning_rate: SOFT_RATE,
+            warm_up: 0.1,
+            batch_size: 16,
+            accumulation: 1,
+            batch_tokens: 4096,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            dropout: None,
+            evaluate_every: (steps / 10).max(1),
+            patience: 5,
+        }
+    }
+
     /// Refuses numbers that no training can have. All problems at once.
     pub fn check(&self) -> Result<(), Vec<Error>> {
         let positive = |value: f64| value.is_finite() && value > 0.0;

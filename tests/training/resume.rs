@@ -34,7 +34,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         model: ModelFiles { path: "tiny".into(), sha256: String::new() },
         engine: "cloze".to_owned(),
         max_length: 64,
-        plan: Plan { warm_up: 0.1, batch_tokens: 60, evaluate_every: 3, patience: 2, ..plan(tuning.defaults().learning_rate, 12, 2) },
+        plan: Plan { warm_up: 0.1, batch_tokens: 60, evaluate_every: 3, patience: 2, ..plan(tuning.defaults(2).learning_rate, 12, 2) },
         tuning,
         shots: Some(4),
         seeds: vec![0, 3],

@@ -1,6 +1,8 @@
 //! What people see on the terminal. Colours appear only where a terminal shows them and `NO_COLOR` is not set.
 
 mod diagnostic;
+mod ensemble;
+mod ensemble_progress;
 mod progress;
 mod report;
 mod table;
@@ -9,10 +11,13 @@ mod training;
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use cloze::Error;
 
 pub use diagnostic::error;
+pub use ensemble::{between_runs, ensemble};
+pub use ensemble_progress::EnsembleProgress;
 pub use progress::Progress;
 pub use report::report;
 pub use table::{Align, table};
@@ -45,4 +50,14 @@ pub fn count(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// "7 s", "3 min 20 s", "2 h 5 min".
+pub fn brief(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
 }

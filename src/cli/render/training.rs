@@ -10,8 +10,8 @@ use cloze::run::{Manifest, Select};
 use cloze::train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::counted;
 use super::table::{Align, table};
+use super::{brief, counted};
 
 /// Long enough not to fill a log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ impl TrainProgress {
             bar
         });
         let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
-        let baseline = if manifest.cls_baseline { CLS.defaults().steps } else { 0 };
+        let baseline = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
         let plan = [folds, manifest.plan.steps, baseline];
         TrainProgress { quiet, bar, seeds: manifest.seeds.len(), plan, number: 0, seed: 0, training: None, last_line: Instant::now() }
     }
@@ -144,16 +144,6 @@ fn of_part(part: &str) -> String {
     if part == "run" { String::new() } else { format!(", {part}") }
 }
 
-/// "7 s", "3 min 20 s", "2 h 5 min".
-fn brief(time: Duration) -> String {
-    let seconds = time.as_secs_f64().round() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
-}
-
 fn seed_line(metrics: &SeedMetrics) -> String {
     let mut line = format!("seed {}: {}", metrics.seed, counted(metrics.train_rows as u64, "row"));
     if let Some(seconds) = metrics.seconds {
@@ -211,7 +201,7 @@ fn baselines(metrics: &Metrics) -> String {
         if let Some(difference) = difference {
             row.push(signed(difference.difference));
             row.push(interval(difference.difference_95));
-            row.push(if difference.p_value < 0.001 { "< 0.001".to_owned() } else { format!("{:.3}", difference.p_value) });
+            row.push(p_value(difference.p_value));
         }
         rows.push(row);
     }
@@ -221,14 +211,18 @@ fn baselines(metrics: &Metrics) -> String {
     text
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
-fn signed(share: f64) -> String {
+pub(super) fn signed(share: f64) -> String {
     format!("{:+.1}", share * 100.0)
 }
 
-fn interval([low, high]: [f64; 2]) -> String {
+pub(super) fn interval([low, high]: [f64; 2]) -> String {
     if low < 0.0 { format!("{} to {}", signed(low), signed(high)) } else { format!("{}–{}", percent(low), percent(high)) }
+}
+
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }

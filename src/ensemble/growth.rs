@@ -1,0 +1,94 @@
+//! iPET's train sets: each generation learns from rows that others labelled, and from more of them than the one before.
+//!
+//! Schick & Schütze (2021, section 3.4): generation g learns from `N · dᵍ` rows, N the labelled ones among them and d the factor of growth;
+//! the rest are rows that a random share of the other members labelled, with as many of each class as the train rows have in proportion.
+
+use rand::seq::SliceRandom as _;
+
+use crate::report::Prediction;
+use crate::seed;
+
+/// Labelled rows of each class that are taken for there being none: what the first generation of an experiment without labels starts
+/// from, divided by the factor of growth (PET's code: 10 examples in all; here for each class, so that no class is without).
+pub const FROM_NOTHING: usize = 10;
+
+/// How many rows of each class a generation is given by others, from how many labelled rows of each class there are: `n · (dᵍ - 1)`,
+/// and without labelled rows `10 · dᵍ⁻¹`. Generations count from 0, which is given none.
+///
+/// ```
+/// use cloze::ensemble::growth::wanted;
+/// assert_eq!(wanted(&[10, 20], 5.0, 1), [40, 80]);
+/// assert_eq!(wanted(&[10, 20], 5.0, 2), [240, 480]);
+/// assert_eq!(wanted(&[0, 0], 5.0, 1), [10, 10]);
+/// assert_eq!(wanted(&[0, 0], 5.0, 2), [50, 50]);
+/// assert_eq!(wanted(&[3, 0], 5.0, 0), [0, 0]);
+/// ```
+pub fn wanted(labelled: &[usize], growth: f64, generation: usize) -> Vec<usize> {
+    let Some(earlier) = generation.checked_sub(1) else { return vec![0; labelled.len()] };
+    let power = |generation: usize| growth.powi(i32::try_from(generation).unwrap_or(i32::MAX));
+    let count = |rows: f64| rows.round() as usize;
+    if labelled.iter().all(|rows| *rows == 0) {
+        return vec![count(FROM_NOTHING as f64 * power(earlier)); labelled.len()];
+    }
+    labelled.iter().map(|rows| count(*rows as f64 * (power(generation) - 1.0))).collect()
+}
+
+/// Which of the other members label rows for a member: a random `share` of them, one at least, drawn with the member's own seed.
+///
+/// ```
+/// use cloze::ensemble::growth::annotators;
+/// let drawn = annotators(&[0, 1, 3, 4], 0.5, 7);
+/// assert_eq!(drawn.len(), 2);
+/// assert_eq!(drawn, annotators(&[0, 1, 3, 4], 0.5, 7));
+/// assert_eq!(annotators(&[5], 0.25, 7), [5]);
+/// ```
+pub fn annotators(others: &[usize], share: f64, seed: u64) -> Vec<usize> {
+    let count = ((others.len() as f64 * share).round() as usize).clamp(1, others.len().max(1));
+    let mut drawn = others.to_vec();
+    drawn.shuffle(&mut seed::generator(seed, "annotators"));
+    drawn.truncate(count);
+    drawn.sort_unstable();
+    drawn
+}
+
+/// A row that others labelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labelled {
+    /// The row.
+    pub row: usize,
+    /// The class that it was given.
+    pub class: usize,
+}
+
+/// Takes so many rows of each class, those first of which the labels are surest; of rows that are as sure the first. Where `strict`, a
+/// row counts for its likeliest class alone; else, for labels of members without training, which say some class too seldom, the rows
+/// are taken for which a class is likeliest, and each row once (PET's code takes the 100 likeliest there).
+///
+/// ```
+/// use cloze::ensemble::growth::{Labelled, surest};
+/// use cloze::report::Prediction;
+/// let rows = [[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]].map(|p| Prediction { probabilities: p.to_vec() });
+/// assert_eq!(surest(&rows, &[1, 2], true), [Labelled { row: 0, class: 0 }, Labelled { row: 3, class: 1 }]);
+/// let all = surest(&rows, &[1, 2], false);
+/// assert_eq!(all, [Labelled { row: 0, class: 0 }, Labelled { row: 3, class: 1 }, Labelled { row: 1, class: 1 }]);
+/// ```
+pub fn surest(predictions: &[Prediction], wanted: &[usize], strict: bool) -> Vec<Labelled> {
+    let mut offers: Vec<(f64, Labelled)> = Vec::new();
+    for (row, prediction) in predictions.iter().enumerate() {
+        let classes = if strict { prediction.class()..prediction.class() + 1 } else { 0..prediction.probabilities.len() };
+        offers.extend(classes.map(|class| (prediction.probabilities[class], Labelled { row, class })));
+    }
+    // Stable: of equals the first stays first.
+    offers.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let (mut left, mut free) = (wanted.to_vec(), vec![true; predictions.len()]);
+    let mut taken: Vec<Labelled> = Vec::new();
+    for (_, offer) in offers {
+        if left[offer.class] > 0 && free[offer.row] {
+            left[offer.class] -= 1;
+            free[offer.row] = false;
+            taken.push(offer);
+        }
+    }
+    taken.sort_by_key(|labelled| labelled.class);
+    taken
+}
