@@ -5,7 +5,7 @@ CLOZE := target/release/cloze
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build demo test oracle few-shot bench lint clean
+.PHONY: help setup build demo test oracle few-shot ensemble bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -36,6 +36,9 @@ oracle: setup ## compare with scores that transformers computed: make oracle DIR
 
 few-shot: build ## every way of tuning on public sets into benches/few-shot.md, cell by cell (hours): make few-shot [DATA=folder]
 	@$(PYTHON) tools/few_shot.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+ensemble: build ## PET and iPET on public sets into benches/ensemble.md, with resuming (hours): make ensemble [DATA=folder]
+	@$(PYTHON) tools/ensemble.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 bench: build ## time scoring and training against transformers and rust-bert, and the parts by themselves (makes a Python environment once)
 	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
