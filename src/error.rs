@@ -248,6 +248,8 @@ pub enum Kind {
     // Data.
     #[error("{data} is empty: nothing names the columns")]
     DataEmpty { data: String },
+    #[error("{data} has no rows")]
+    DataWithoutRows { data: String },
     #[error("two columns are named {column:?}")]
     DataSameColumn { column: String },
     #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
@@ -319,6 +321,8 @@ pub enum Kind {
     TuningUnknownLayer { target: String, layers: Vec<String> },
     #[error("there are no layers {first} to {end}: this model's are 0 to {last}")]
     TuningLayerRange { first: usize, end: usize, last: usize },
+    #[error("what was learned after the last step, {step}, is not a finite number")]
+    LearnedNotFinite { step: usize },
     #[error("the loss of step {step} is not a finite number")]
     LossNotFinite { step: usize, records: Vec<u64> },
     #[error("the masked-language-model loss of step {step}, on rows of {data}, is not a finite number")]
@@ -364,6 +368,8 @@ pub enum Kind {
     SeedNeeded { path: PathBuf, seeds: Vec<u64> },
     #[error("the run {} has no seed {seed}", path.display())]
     RunWithoutSeed { path: PathBuf, seed: u64, seeds: Vec<u64> },
+    #[error("another process is at work in the run {}", path.display())]
+    RunInUse { path: PathBuf },
     #[error("the run {} is finished", path.display())]
     RunFinished { path: PathBuf },
     #[error("the run {} is not finished", path.display())]
@@ -402,10 +408,12 @@ pub enum Kind {
     NothingMatches { pattern: String },
     #[error("generation {generations} learns from {needed} rows that others label, and {data} has {found}")]
     TooManyGenerations { generations: usize, needed: usize, found: usize, data: String, most: usize },
-    #[error("no member of generation {generation} of seed {seed} could be trained")]
-    NoMembers { seed: u64, generation: usize },
-    #[error("{failed} of {all} members could not be trained")]
-    MembersFailed { failed: usize, all: usize, path: PathBuf },
+    #[error("no member of any seed could be trained")]
+    NoMembers,
+    #[error("two members are called {name}")]
+    SameMember { name: String },
+    #[error("{failed} model{} could not be trained", if *failed == 1 { "" } else { "s" })]
+    ModelsFailed { failed: usize, path: PathBuf },
     #[error("the student's template {name} is none of the experiment's")]
     StudentTemplateUnknown { name: String, templates: Vec<String> },
     #[error("the members of the run {} were not kept", path.display())]
@@ -512,6 +520,7 @@ impl Kind {
             DataEmpty { .. } => {
                 help("CSV and TSV begin with a line of column names; in JSON Lines the first object's keys are the columns")
             }
+            DataWithoutRows { .. } => help("name a file that has some below its header, or leave it out"),
             DataSameColumn { .. } => help("rename one of them"),
             DataRagged { .. } => help("put fields that contain the separator in quotes, double the quotes inside, and close each"),
             DataUnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
@@ -553,7 +562,7 @@ impl Kind {
             ],
             TemplateNeeded { .. } => help("name one with --template"),
             FlagOfOtherMethod { .. } => help("leave it out, or choose its method with --method"),
-            Interrupted { path } => vec![("help", format!("go on with it: cloze train --resume --out {}", path.display()))],
+            Interrupted { path } => vec![("help", format!("go on with it by the same command: --resume --out {}", path.display()))],
             RunMissing { .. } => help("name the folder that --out named when the run was made"),
             ReportMissing { of_training: true, .. } => {
                 help("it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json")
@@ -561,10 +570,12 @@ impl Kind {
             ReportMissing { of_training: false, .. } => help("cloze ensemble writes one when all is done"),
             SameRun { .. } => help("name each once"),
             PageWithoutName => help("say with --out where to write it"),
-            RunFileMissing { wanted, .. } if wanted == "manifest.json" => help("name the folder that cloze train wrote with --out"),
-            RunFileMissing { .. } => help("what a run lacks is made by cloze train --resume --out RUN"),
+            RunFileMissing { wanted, .. } if wanted == "manifest.json" => help("name the folder that --out named when the run was made"),
+            RunFileMissing { .. } => help("the command that made the run makes what it lacks: --resume --out RUN"),
             RunFolderIsFile { .. } => help("name a folder"),
-            RunFolderTaken { run: true, .. } => help("name another folder, or go on with that run: cloze train --resume --out RUN"),
+            RunFolderTaken { run: true, .. } => {
+                help("name another folder, or go on with that run by the command that made it: --resume --out RUN")
+            }
             RunFolderTaken { run: false, .. } => help("name a folder that is new or empty"),
             DataChanged { .. } => help("put the file back, or train anew"),
             OtherBase { .. } => help("name the base model with --model, or take this one with --allow-other-base"),
@@ -572,10 +583,11 @@ impl Kind {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "name one with --seed".into())]
             }
             RunWithoutSeed { seeds, .. } => vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))],
+            RunInUse { .. } => help("wait until it is done, or name another folder"),
             RunFinished { .. } => help(
                 "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
             ),
-            RunUnfinished { .. } => help("go on with it: cloze train --resume --out RUN"),
+            RunUnfinished { .. } => help("go on with it by the command that made it: --resume --out RUN"),
             EnsembleNeeds { because, .. } => help(because),
             ClsAsMember => help("it can be the student: --student cls, the default"),
             VerbalizersOfOtherClasses { classes, others, .. } => vec![
@@ -594,10 +606,9 @@ impl Kind {
                 0 => "have more unlabelled rows, or grow by less with --growth".to_owned(),
                 most => format!("--generations {most} is the most with these rows; a smaller --growth needs fewer"),
             }),
-            NoMembers { .. } => help("a lower --learning-rate, or rows without texts that break numbers"),
-            MembersFailed { path, .. } => {
-                help(&format!("the report in {} names them; the results are those of the others", path.display()))
-            }
+            SameMember { .. } => help("give a template's or a verbalizer's file a name without +: the two together stand for a member"),
+            NoMembers => help("a lower --learning-rate, or rows without texts that break numbers"),
+            ModelsFailed { path, .. } => help(&format!("the report in {} names them; the results are those of the others", path.display())),
             StudentTemplateUnknown { templates, .. } => vec![("templates", templates.join(", "))],
             MembersNotKept { .. } => help("run the experiment with --keep-members, or score with its student"),
             RunWithoutMembers { .. } => help("score with it as it is: without --members"),
@@ -638,6 +649,7 @@ impl Kind {
             OptionOutOfRange { .. } => vec![],
             TuningUnknownLayer { target, layers } => allowed_and_nearest("layers", target, layers),
             TuningLayerRange { .. } => vec![],
+            LearnedNotFinite { .. } => help("lower --learning-rate"),
             LossNotFinite { records, .. } if records.is_empty() => help("lower --learning-rate"),
             LossNotFinite { records, .. } | MlmLossNotFinite { records, .. } => {
                 vec![("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())), ("help", "lower --learning-rate".into())]

@@ -32,7 +32,8 @@
 //! Modules stand in groups below, ground floor first. A module imports only from groups above its own line; a test reads these
 //! groups and holds the code to them.
 
-// places in texts, rates over steps
+// places in texts, rates over steps, numbers as people read them
+pub mod numbers;
 pub mod schedule;
 pub mod source;
 

@@ -114,6 +114,13 @@ pub fn new_folder(path: &Path) -> Result<()> {
     }
 }
 
+/// Writes a text, whole or not at all.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| Error::writing(path, &error))?;
+    file.commit()
+}
+
 /// Writes a table as CSV, whole or not at all.
 pub fn write_table(path: &Path, header: &[String], records: &[Vec<String>]) -> Result<()> {
     let mut table = csv::Writer::from_writer(WholeFile::create(path)?);

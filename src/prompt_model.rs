@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::batch::Batch;
@@ -19,7 +20,8 @@ use crate::tokenizer::Tokenizer;
 use crate::tuning::Adapted;
 
 /// What runs the forward pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EngineChoice {
     /// cloze's own encoder, which computes what classification needs and no more.
     #[default]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use cloze::data::Format;
+use cloze::ensemble;
 use cloze::prompt_model::EngineChoice;
 
 /// Classify text by asking a masked language model to fill a blank.
@@ -515,7 +516,7 @@ pub struct EnsembleArgs {
     #[arg(long, value_enum, default_value_t = WeightsName::Uniform)]
     pub weights: WeightsName,
     /// What the scores are divided by before they become soft labels
-    #[arg(long, value_name = "T", default_value_t = cloze::ensemble::TEMPERATURE)]
+    #[arg(long, value_name = "T", default_value_t = ensemble::TEMPERATURE)]
     pub temperature: f64,
     /// Train members with PET's masked-language-model loss on the unlabelled rows besides, which counts this much [without a number: 1e-4]
     #[arg(long, value_name = "X", num_args = 0..=1, default_missing_value = "1e-4")]
@@ -524,12 +525,13 @@ pub struct EnsembleArgs {
     #[arg(long, value_name = "G", default_value_t = 0)]
     pub generations: usize,
     /// By how much the train rows grow from one generation to the next
-    #[arg(long, value_name = "X", default_value_t = cloze::ensemble::GROWTH)]
+    #[arg(long, value_name = "X", default_value_t = ensemble::GROWTH)]
     pub growth: f64,
-    /// The share of the other members that label rows for a member
-    #[arg(long, value_name = "X", default_value_t = cloze::ensemble::ANNOTATORS)]
+    /// The share of the other members that label rows for a member; two at least
+    #[arg(long, value_name = "X", default_value_t = ensemble::ANNOTATORS)]
     pub annotators: f64,
-    /// Keep the weights of all members in the run's folder: cloze score --members needs them
+    /// Keep the weights of all members in the run's folder: cloze score --members needs them. Without it one model for each seed stays
+    /// there in the end, and no more than one besides at any time
     #[arg(long)]
     pub keep_members: bool,
 }
@@ -547,7 +549,7 @@ pub struct StudentArgs {
     #[arg(long, value_name = "FOLDER")]
     pub student_model: Option<String>,
     /// Its optimiser steps
-    #[arg(long, value_name = "N", default_value_t = cloze::ensemble::STUDENT_STEPS)]
+    #[arg(long, value_name = "N", default_value_t = ensemble::STUDENT_STEPS)]
     pub student_steps: usize,
     /// Its highest learning rate [default: the method's]
     #[arg(long, value_name = "X")]
@@ -673,6 +675,16 @@ impl FormatName {
     }
 }
 
+impl From<Format> for FormatName {
+    fn from(format: Format) -> FormatName {
+        match format {
+            Format::Csv => FormatName::Csv,
+            Format::Tsv => FormatName::Tsv,
+            Format::JsonLines => FormatName::Jsonl,
+        }
+    }
+}
+
 impl From<FormatName> for Format {
     fn from(name: FormatName) -> Format {
         match name {
@@ -706,6 +718,15 @@ impl EngineName {
     }
 }
 
+impl From<EngineChoice> for EngineName {
+    fn from(engine: EngineChoice) -> EngineName {
+        match engine {
+            EngineChoice::Cloze => EngineName::Cloze,
+            EngineChoice::RustBert => EngineName::RustBert,
+        }
+    }
+}
+
 impl From<EngineName> for EngineChoice {
     fn from(name: EngineName) -> EngineChoice {
         match name {
@@ -719,6 +740,24 @@ impl From<EngineName> for EngineChoice {
 pub enum DeviceName {
     Cpu,
     Cuda,
+}
+
+impl From<DeviceName> for ensemble::Device {
+    fn from(name: DeviceName) -> ensemble::Device {
+        match name {
+            DeviceName::Cpu => ensemble::Device::Cpu,
+            DeviceName::Cuda => ensemble::Device::Cuda,
+        }
+    }
+}
+
+impl From<ensemble::Device> for DeviceName {
+    fn from(device: ensemble::Device) -> DeviceName {
+        match device {
+            ensemble::Device::Cpu => DeviceName::Cpu,
+            ensemble::Device::Cuda => DeviceName::Cuda,
+        }
+    }
 }
 
 impl DeviceName {

@@ -1,5 +1,6 @@
 //! `cloze check`: everything that could go wrong, all of it at once, before any weight is loaded.
 
+use cloze::numbers::{count, counted};
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -154,29 +155,29 @@ impl Census {
     }
 
     fn summary(&self, verbalizer: Option<&Verbalizer>, tasks: &[Task], max_length: Option<usize>) -> String {
-        let mut text = format!("{}: {}", self.columns.data(), render::counted(self.rows, "row"));
+        let mut text = format!("{}: {}", self.columns.data(), counted(self.rows, "row"));
         if self.unreadable > 0 {
-            text.push_str(&format!(", and {} that cannot be read", render::count(self.unreadable)));
+            text.push_str(&format!(", and {} that cannot be read", count(self.unreadable)));
         }
         text.push_str("\n\n");
         let mut rows = vec![vec!["column".to_owned(), "empty".to_owned(), String::new()]];
         for (name, empty) in self.columns.names().iter().zip(&self.empty) {
             let role = if self.columns.label() == Some(name) { "the label" } else { "" };
-            rows.push(vec![name.clone(), render::count(*empty), role.to_owned()]);
+            rows.push(vec![name.clone(), count(*empty), role.to_owned()]);
         }
         text.push_str(&render::table(&[Align::Left, Align::Right, Align::Left], &rows));
         if !self.labels.is_empty() {
             let mut rows = vec![vec!["label".to_owned(), "rows".to_owned(), String::new()]];
-            for (label, count) in self.labels.iter().take(MOST_LABELS) {
+            for (label, labelled) in self.labels.iter().take(MOST_LABELS) {
                 let unknown = verbalizer.is_some_and(|verbalizer| verbalizer.class_of(label).is_none());
                 let remark = if unknown { "not a class" } else { "" };
-                rows.push(vec![render::start_of(label, MOST_LABEL_COLUMNS), render::count(*count), remark.to_owned()]);
+                rows.push(vec![render::start_of(label, MOST_LABEL_COLUMNS), count(*labelled), remark.to_owned()]);
             }
             if self.labels.len() > MOST_LABELS {
-                rows.push(vec![format!("… {} more labels", render::count((self.labels.len() - MOST_LABELS) as u64))]);
+                rows.push(vec![format!("… {} more labels", count((self.labels.len() - MOST_LABELS) as u64))]);
             }
             if self.labels_unkept > 0 {
-                rows.push(vec!["others".to_owned(), render::count(self.labels_unkept)]);
+                rows.push(vec!["others".to_owned(), count(self.labels_unkept)]);
             }
             for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|label| !self.labels.contains_key(*label)) {
                 rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);
@@ -186,12 +187,12 @@ impl Census {
         }
         if let (Some(max_length), false) = (max_length, tasks.is_empty()) {
             let mut rows = vec![vec!["pattern".to_owned(), format!("rows cut to {max_length} tokens")]];
-            rows.extend(tasks.iter().zip(&self.truncated).map(|(task, cut)| vec![task.template().name().to_owned(), render::count(*cut)]));
+            rows.extend(tasks.iter().zip(&self.truncated).map(|(task, cut)| vec![task.template().name().to_owned(), count(*cut)]));
             text.push('\n');
             text.push_str(&render::table(&[Align::Left, Align::Right], &rows));
         }
         if self.unkept > 0 {
-            text.push_str(&format!("\n{} more rows have problems\n", render::count(self.unkept)));
+            text.push_str(&format!("\n{} more rows have problems\n", count(self.unkept)));
         }
         text.push('\n');
         text

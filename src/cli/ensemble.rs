@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use clap::ValueEnum as _;
 use cloze::classifier::Base;
 use cloze::ensemble::merge::{Merge, Weights};
-use cloze::ensemble::page::page;
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest, Member, PlanOptions, RunWith, Student, StudentModel, patterns_of};
 use cloze::error::{Error, Kind};
 use cloze::label_words::LabelWords;
@@ -23,20 +21,24 @@ use cloze::tuning::Tuning;
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
-use super::args::{DeviceName, EngineName, FormatName, Limits, MergeName, Reading, WeightsName};
+use super::args::{Limits, MergeName, Reading, WeightsName};
 use super::reading::{self, Labels};
 use super::render::{self, EnsembleProgress};
 use super::setup::{self, Problems};
 use super::{args, train};
 
+/// The tokens of a batch of scoring, `score`'s own default.
+const SCORE_TOKENS: usize = 1024;
+
 /// Runs the command.
 pub fn run(args: &args::Ensemble) -> Result<()> {
     let (manifest, existing) = match (&args.experiment, args.resume) {
         (None, true) => {
-            let (folder, manifest) = EnsembleFolder::open(&args.out)?;
+            let (mut folder, manifest) = EnsembleFolder::open(&args.out)?;
             if folder.is_finished() {
                 return Err(Error::from(Kind::RunFinished { path: args.out.clone() }).into());
             }
+            folder.run.hold()?;
             (unchanged(manifest, args)?, Some(folder))
         }
         (experiment, _) => {
@@ -48,7 +50,7 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
             (if manifest.run.is_some() { unchanged(manifest, args)? } else { resolved(manifest, args)? }, None)
         }
     };
-    let device = setup::device(if manifest.device == DeviceName::Cuda.name() { DeviceName::Cuda } else { DeviceName::Cpu })?;
+    let device = setup::device(manifest.device.into())?;
     tch::set_num_threads(i32::try_from(manifest.threads.unwrap_or(1)).unwrap_or(1));
     let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
     let (ensemble, mut warnings) = prepare(&manifest, &run, device, args.checkpoint_every as usize)?;
@@ -66,15 +68,12 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
     });
     progress.finish();
     let Some(report) = report? else { return Err(Error::from(Kind::Interrupted { path: args.out.clone() }).into()) };
-    let name = args.out.display().to_string();
-    setup::write(&args.out.join("report.html"), &page(&[(&name, &report)]))?;
     if !args.quiet {
-        anstream::stderr().write_all(render::ensemble(&report, &args.out).as_bytes())?;
+        let text = format!("{}\n  the same with plots: {}\n", render::ensemble(&report, &args.out), folder.page().display());
+        anstream::stderr().write_all(text.as_bytes())?;
     }
     if !report.failures.is_empty() {
-        let all =
-            report.patterns.len() * report.setting.seeds.len() * report.stages.iter().filter(|stage| stage.generation.is_some()).count();
-        return Err(Error::from(Kind::MembersFailed { failed: report.failures.len(), all, path: args.out.clone() }).into());
+        return Err(Error::from(Kind::ModelsFailed { failed: report.failures.len(), path: args.out.clone() }).into());
     }
     Ok(())
 }
@@ -89,10 +88,10 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         unlabeled: args.unlabeled.clone(),
         unlabeled_rows: args.unlabeled_rows.map(|rows| rows as usize),
         test: args.test.clone(),
-        format: args.reading.format.map(|format| format.name().to_owned()),
+        format: args.reading.format.map(Into::into),
         label_column: args.reading.label_column.clone(),
-        engine: args.model.engine.name().to_owned(),
-        device: args.model.device.name().to_owned(),
+        engine: args.model.engine.into(),
+        device: args.model.device.into(),
         max_length: args.model.limits.max_length,
         model: args.model.limits.model.clone(),
         shots: args.shots.map(|shots| shots as usize),
@@ -195,7 +194,8 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
         })
         .into());
     };
-    run.columns = reading::read_columns(&parsed, setup::open_rows(first, &labels_if_any(first, &reading_of(&manifest))?)?.columns());
+    run.columns =
+        reading::read_columns(&parsed, setup::open_rows(first, &Reading { label_column: None, ..reading_of(&manifest) })?.columns());
     manifest.run = Some(run);
     Ok(manifest)
 }
@@ -265,18 +265,16 @@ pub fn prepare<'a>(
         }
     }
     problems.none()?;
-    let engine = EngineName::of(&manifest.engine).ok_or_else(|| {
-        let allowed = EngineName::value_variants().iter().map(|engine| engine.name().to_owned()).collect();
-        Error::from(Kind::JsonUnknownValue { value: manifest.engine.clone(), allowed })
-    })?;
     let mut words = words.into_iter();
     let first = words.next().unwrap_or_else(|| unreachable!("there is a verbalizer"));
-    let first = Base::load(folder, first, engine.into(), device)?;
+    let first = Base::load(folder, first, manifest.engine, device)?;
     let mut bases = vec![first];
     for words in words {
         let base = bases[0].with_words(words);
         bases.push(base);
     }
+    let (drawn, short) = train.as_ref().map_or_else(|| Ok(Default::default()), |train| Ensemble::draw(manifest, run, train))?;
+    warnings.extend(short);
     let student = manifest
         .student
         .as_ref()
@@ -295,10 +293,12 @@ pub fn prepare<'a>(
             student,
             first_trained: train.is_some(),
             train,
+            drawn,
             unlabeled,
             test,
             max_length,
             student_length,
+            batch_tokens: SCORE_TOKENS,
             checkpoint_every,
         },
         warnings,
@@ -325,9 +325,7 @@ fn student_model(
     };
     let base = own.as_ref().unwrap_or(base);
     student.tuning.check(&base.folder.config)?;
-    // A student's own model may take less than the members'.
-    let most = usize::try_from(base.folder.config.max_position_embeddings).unwrap_or(usize::MAX);
-    let length = manifest.max_length.unwrap_or(most).min(most);
+    let length = manifest.student_length(&base.folder.config);
     let patterns = setup::student_patterns(student, run, templates, &base.words, &base.folder)?;
     let left = student.tuning.length_left(length, &base.folder.config);
     let patterns = setup::checked(patterns, &base.folder, left, columns)?;
@@ -347,12 +345,7 @@ fn rows(
     let mut wanted: Option<Arc<cloze::data::Columns>> = None;
     let mut read = |path: &Option<PathBuf>, labels: Labels| -> Result<Option<RowSet>> {
         let Some(path) = path else { return Ok(None) };
-        let reading = if labels == Labels::Needed {
-            Reading { format: given.format, label_column: given.label_column.clone() }
-        } else {
-            labels_if_any(path, &given)?
-        };
-        let set = problems.keep(reading::read_rows(path, &reading, &run.columns, verbalizer, wanted.as_deref(), labels));
+        let set = problems.keep(reading::read_rows(path, &given, &run.columns, verbalizer, wanted.as_deref(), labels));
         if let Some(set) = &set
             && wanted.is_none()
         {
@@ -376,15 +369,7 @@ fn rows(
 }
 
 fn reading_of(manifest: &Manifest) -> Reading {
-    Reading { format: manifest.format.as_deref().and_then(FormatName::of), label_column: manifest.label_column.clone() }
-}
-
-/// How a file is read that needs no labels: without the column that was asked for, if it has none.
-fn labels_if_any(path: &Path, reading: &Reading) -> Result<Reading> {
-    match setup::open_rows(path, reading) {
-        Err(error) if matches!(error.kind(), Kind::DataNoLabelColumn { .. }) => Ok(Reading { format: reading.format, label_column: None }),
-        rows => rows.map(|_| Reading { format: reading.format, label_column: reading.label_column.clone() }).map_err(Into::into),
-    }
+    Reading { format: manifest.format.map(Into::into), label_column: manifest.label_column.clone() }
 }
 
 /// The files that names with `*` and `?` stand for, each pattern's in the order of their names.

@@ -1,5 +1,6 @@
 //! `cloze preview`: how rows look to the model.
 
+use cloze::numbers::counted;
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -80,7 +81,7 @@ fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Feat
         let _ = writeln!(
             text,
             "  cut     {} of {column}: {}",
-            render::counted(cut.ids.len() as u64, "token"),
+            counted(cut.ids.len() as u64, "token"),
             render::without_middle(&tokens(&cut.ids), MOST_OF_FIELD)
         );
     }

@@ -7,11 +7,12 @@ use cloze::ensemble::page::page;
 use cloze::ensemble::report::{Accuracies, EnsembleReport};
 use cloze::ensemble::summary::{BetweenRuns, Comparison, between_runs};
 use cloze::error::{Error, Kind};
+use cloze::output::write_text;
 use serde::Serialize;
 
 use super::args::Report;
 use super::render;
-use super::setup::{self, whereabouts};
+use super::setup::whereabouts;
 
 /// What `--json` writes: what no `report.json` has.
 #[derive(Serialize)]
@@ -44,7 +45,7 @@ pub fn run(args: &Report) -> Result<()> {
     let reports = args.run.iter().map(|run| EnsembleReport::of_run(run)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = args.run.iter().map(|run| run.display().to_string()).collect();
     let runs: Vec<(&str, &EnsembleReport)> = names.iter().map(String::as_str).zip(&reports).collect();
-    setup::write(&out, &page(&runs))?;
+    write_text(&out, &page(&runs))?;
     let between = between_runs(&runs);
     if !args.quiet {
         let mut text: String = runs.iter().map(|(name, report)| render::ensemble(report, Path::new(name))).collect();
@@ -54,7 +55,7 @@ pub fn run(args: &Report) -> Result<()> {
     }
     if let Some(path) = &args.json {
         let tests = Tests { version: 1, runs: runs.iter().map(|(name, report)| run_tests(name, report)).collect(), between };
-        setup::write(path, &(serde_json::to_string_pretty(&tests)? + "\n"))?;
+        write_text(path, &(serde_json::to_string_pretty(&tests)? + "\n"))?;
     }
     Ok(())
 }

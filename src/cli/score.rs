@@ -25,6 +25,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
+    anyhow::ensure!(args.report.as_deref() != Some(Path::new("-")), "--report needs a file: standard output is for the rows");
     if let Some(run) = args.trained.run.as_ref().filter(|run| setup::is_ensemble(run)) {
         let (_, manifest) = EnsembleFolder::open(run)?;
         if args.trained.members || manifest.student.is_none() {
@@ -41,7 +42,6 @@ pub fn run(args: &Score) -> Result<()> {
     let columns = rows.columns().clone();
     // Opened before the work, so that a report that cannot be written costs no one an hour.
     let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
-    anyhow::ensure!(args.report.as_deref() != Some(Path::new("-")), "--report needs a file: standard output is for the rows");
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
@@ -123,8 +123,10 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         train: None,
         unlabeled: None,
         test: Some(args.data.data.clone()),
-        format: reading.format.map(|format| format.name().to_owned()),
+        format: reading.format.map(Into::into),
         label_column: reading.label_column.clone(),
+        engine: args.model.engine.into(),
+        max_length: args.model.limits.max_length.or(manifest.max_length),
         student: None,
         ..manifest
     };
@@ -138,8 +140,10 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let (ensemble, _) = super::ensemble::prepare(&manifest, &with, device, 1)?;
     // Trained members are those of the run, though nothing is trained here.
-    let ensemble = Ensemble { first_trained: report.stages.iter().any(|stage| stage.generation == Some(0)), ..ensemble };
+    let first_trained = report.stages.iter().any(|stage| stage.generation == Some(0));
+    let ensemble = Ensemble { first_trained, batch_tokens: args.batch_tokens as usize, ..ensemble };
     let Some(test) = &ensemble.test else { return Ok(()) };
+    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let started = std::time::Instant::now();
     let mut progress = Progress::start(args.quiet, None);
     progress.begin_chunk(test.examples.len() as u64, 0);
@@ -151,13 +155,13 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     }
     progress.finish();
     let labels = with.classes.clone();
-    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let name = out.unwrap_or(Path::new("standard output"));
     let mut output = PredictionWriter::create(out_file, name, labels.clone(), &test.columns, args.keep_columns)?;
     let mut counts = Counts::new(&labels, 0);
     for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
-        let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].clone()).collect();
-        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated: Vec::new() };
+        let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
+        let truncated = vec![by_seed.iter().any(|seed| seed[row].1)];
+        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated };
         output.write(example, &scored.average)?;
         counts.add(&scored, *truth);
     }
@@ -166,14 +170,14 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
         data: test.columns.data().to_owned(),
         model: with.model.path.display().to_string(),
-        engine: manifest.engine.clone(),
+        engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
         aggregate: manifest.merge.name().to_owned(),
         labels,
         max_length: ensemble.max_length,
-        batch_tokens: args.batch_tokens as usize,
+        batch_tokens: ensemble.batch_tokens,
     };
     finish(args, report_file, &counts.report(run, &[], started.elapsed().as_secs_f64()))
 }

@@ -1,7 +1,7 @@
 //! What the commands have in common: files read and checked, all problems together, before anything costs time.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,6 @@ use cloze::experiment::Patterns;
 use cloze::hub;
 use cloze::json;
 use cloze::label_words::LabelWords;
-use cloze::output::WholeFile;
 use cloze::parameters::WORD_EMBEDDINGS;
 use cloze::prompt_model::ModelFolder;
 use cloze::run::{MANIFEST, ModelFiles, RunFolder, hash_of_weights};
@@ -182,7 +181,10 @@ fn ready_student(path: &Path, trained: &Trained, data: &Data, model: &Model) -> 
     check_base(own, base.path(), trained.allow_other_base)?;
     let verbalizer = Manifest::read_verbalizers(with)?.swap_remove(0);
     let words = LabelWords::check(&verbalizer, &base.tokenizer, device)?;
-    let max_length = base.max_length(model.limits.max_length.or(manifest.max_length))?;
+    let max_length = match model.limits.max_length {
+        None => manifest.student_length(&base.config),
+        asked => base.max_length(asked)?,
+    };
     let max_length = student.tuning.length_left(max_length, &base.config);
     let mut problems = Problems(Vec::new());
     let (templates, soft) = student_patterns(student, with, &Manifest::read_templates(with)?, &words, &base)?;
@@ -385,11 +387,4 @@ pub fn checked(
 pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
         .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
-}
-
-/// Writes a file, whole or not at all.
-pub fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let mut file = WholeFile::create(path)?;
-    file.write_all(text.as_bytes()).map_err(|error| Error::writing(path, &error))?;
-    file.commit()
 }

@@ -33,10 +33,11 @@ pub fn run(args: &Train) -> Result<()> {
     let (mut manifest, existing) = match (&args.from, args.resume) {
         (Some(from), _) => (again(&manifest_file(from), args)?, None),
         (None, true) => {
-            let (folder, mut manifest) = RunFolder::open(&args.out)?;
+            let (mut folder, mut manifest) = RunFolder::open(&args.out)?;
             if folder.is_finished(&manifest) {
                 return Err(Error::from(Kind::RunFinished { path: args.out.clone() }).into());
             }
+            folder.hold()?;
             manifest.model = unchanged(&manifest, args)?;
             (manifest, Some(folder))
         }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind, Place, Result};
 
 /// One row: its fields in the columns' order, its label if it has one, and where it stands.
@@ -81,7 +83,8 @@ impl Columns {
 }
 
 /// How rows are written in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends. Blank lines are no rows,
     /// also where there is one column only: an empty text there is `""`.
@@ -89,6 +92,7 @@ pub enum Format {
     /// The same with tabs for commas.
     Tsv,
     /// One JSON object a line.
+    #[serde(rename = "jsonl")]
     JsonLines,
 }
 

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `manifest.json` | the experiment, and what it was run with: [`super::Manifest`] |
 //! | `sampled/seed-S.csv` | the labelled rows of seed S |
-//! | `zero-shot/NAME.safetensors` | what a pattern says without training |
-//! | `generation-G/seed-S/NAME.safetensors` | what a member says: its probabilities for unlabelled and test rows |
+//! | `zero-shot/NAME.scores.safetensors` | what a pattern says without training |
+//! | `generation-G/seed-S/NAME.scores.safetensors` | what a member says: its probabilities for unlabelled and test rows |
 //! | `generation-G/seed-S/NAME.learned.safetensors` | what it learned, for as long as it is needed or kept |
 //! | `generation-G/seed-S/NAME.failed.json` | why it could not be trained |
-//! | `…/student.safetensors`, `…/student.learned.safetensors` | the same of the student of that generation |
+//! | `…/student.scores.safetensors`, … | the same of the student of that generation |
 //! | `soft-labels/seed-S.csv` | what the last student learned |
 //! | `predictions/ensemble-seed-S.csv`, `predictions/student-seed-S.csv` | the test rows, as `score` writes them |
 //! | `events.jsonl`, `seconds.jsonl` | every step of training; where the time went |
@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 
 use tch::{Kind as Type, Tensor};
 
+use super::page::page;
 use super::report::{EnsembleReport, Failure, Seconds};
 use crate::error::{Error, Kind, Result};
+use crate::output::write_text;
 use crate::report::Prediction;
 use crate::run::{MANIFEST, RunFolder};
 use crate::tensor_file;
@@ -87,7 +89,7 @@ impl EnsembleFolder {
 
     /// Where what a classifier says is.
     pub fn scores(&self, generation: Generation, seed: u64, name: &str) -> PathBuf {
-        self.place(generation, seed).join(format!("{name}.safetensors"))
+        self.place(generation, seed).join(format!("{name}.scores.safetensors"))
     }
 
     /// Where what it learned is.
@@ -144,14 +146,14 @@ impl EnsembleFolder {
         let _ = fs::remove_file(self.learned(generation, seed, name));
     }
 
-    /// Notes that a member could not be trained.
-    pub fn save_failure(&self, name: &str, failure: &Failure) -> Result<()> {
-        let path = self.failed(failure.generation, failure.seed, name);
+    /// Notes that a model could not be trained.
+    pub fn save_failure(&self, failure: &Failure) -> Result<()> {
+        let path = self.failed(failure.generation, failure.seed, &failure.name);
         make_parent(&path)?;
         self.run.write_json(&path, failure)
     }
 
-    /// Why a member could not be trained, if so.
+    /// Why a model could not be trained, if so.
     pub fn failure(&self, generation: usize, seed: u64, name: &str) -> Option<Failure> {
         serde_json::from_slice(&fs::read(self.failed(generation, seed, name)).ok()?).ok()
     }
@@ -179,11 +181,17 @@ impl EnsembleFolder {
         sums
     }
 
-    /// Writes the results, and takes the folder of checkpoints away.
+    /// Where the results are as a page.
+    pub fn page(&self) -> PathBuf {
+        self.path().join("report.html")
+    }
+
+    /// Writes the results, and takes the folder of checkpoints away. The report is last: where it is, all is done.
     pub fn finish(&self, report: &EnsembleReport) -> Result<()> {
-        self.run.write_json(&self.report(), report)?;
+        let name = self.path().display().to_string();
+        write_text(&self.page(), &page(&[(&name, report)]))?;
         self.run.drop_all_checkpoints();
-        Ok(())
+        self.run.write_json(&self.report(), report)
     }
 }
 
@@ -201,7 +209,7 @@ fn tensor(predictions: &[Prediction]) -> Tensor {
 
 fn predictions(tensor: &Tensor) -> Vec<Prediction> {
     let classes = tensor.size().get(1).map_or(0, |size| usize::try_from(*size).unwrap_or(0));
-    // Two dimensions and doubles by construction; a damaged file has no rows.
+    // Two dimensions by construction; a damaged file has no rows.
     let values = Vec::<f64>::try_from(tensor.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default();
     if classes == 0 { Vec::new() } else { values.chunks(classes).map(|row| Prediction { probabilities: row.to_vec() }).collect() }
 }

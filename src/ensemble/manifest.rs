@@ -6,9 +6,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::merge::{Merge, Weights};
+use crate::config::Config;
+use crate::data::Format;
 use crate::error::{Error, Kind, Place, Result};
 use crate::json::{self, Node};
 use crate::label_words::LabelWords;
+use crate::prompt_model::EngineChoice;
 use crate::run::{ModelFiles, StoredFile};
 use crate::source::Source;
 use crate::template::Template;
@@ -26,6 +29,11 @@ pub const ANNOTATORS: f64 = 0.25;
 pub const GROWTH: f64 = 5.0;
 /// PET's temperature of soft labels.
 pub const TEMPERATURE: f64 = 2.0;
+/// Beyond these, losses are no numbers of single precision.
+const MIN_TEMPERATURE: f64 = 0.01;
+const MAX_TEMPERATURE: f64 = 1000.0;
+/// More than any data allows that grows by what is worth a generation.
+const MOST_GENERATIONS: usize = 100;
 /// The student's steps if nothing else is said.
 pub const STUDENT_STEPS: usize = 250;
 
@@ -50,15 +58,15 @@ pub struct Manifest {
     /// Rows to evaluate on.
     pub test: Option<PathBuf>,
     /// The data's format, where the names do not tell.
-    pub format: Option<String>,
+    pub format: Option<Format>,
     /// The column of labels, if not `label`.
     pub label_column: Option<String>,
     /// The base model.
     pub model: Option<String>,
-    /// `cloze` or `rust-bert`.
-    pub engine: String,
-    /// `cpu` or `cuda`.
-    pub device: String,
+    /// What runs the forward pass.
+    pub engine: EngineChoice,
+    /// Where it runs.
+    pub device: Device,
     /// CPU threads; the machine's own number by default.
     pub threads: Option<usize>,
     /// The longest input, in tokens.
@@ -101,6 +109,17 @@ pub enum Experiment {
     /// An ensemble of patterns.
     #[default]
     Ensemble,
+}
+
+/// Where models run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On the first GPU.
+    Cuda,
 }
 
 /// The classifier that learns the ensemble's soft labels.
@@ -175,8 +194,8 @@ impl Default for Manifest {
             format: None,
             label_column: None,
             model: None,
-            engine: "cloze".to_owned(),
-            device: "cpu".to_owned(),
+            engine: EngineChoice::default(),
+            device: Device::default(),
             threads: None,
             max_length: None,
             shots: None,
@@ -312,8 +331,34 @@ impl Manifest {
         if let Some(seed) = self.seeds.iter().enumerate().find_map(|(index, seed)| self.seeds[..index].contains(seed).then_some(*seed)) {
             return Err(Kind::SameSeed { seed }.into());
         }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return range("temperature", self.temperature, "a number above 0");
+        if let Some(tuning) = self.student.as_ref().filter(|student| student.template.is_some()).map(|student| &student.tuning)
+            && matches!(tuning, Tuning::Cls(_))
+        {
+            return needs(
+                "--student",
+                "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
+            );
+        }
+        if self.train.is_none() && self.generations == 0 {
+            let nothing = "without labelled rows and without --generations no member is trained";
+            let given =
+                [("--shots", self.shots.is_some()), ("--mlm-weight", self.mlm_weight.is_some()), ("--method", self.tuning != Tuning::Full)];
+            if given.iter().any(|(_, given)| *given) {
+                return needs("--train", nothing);
+            }
+        }
+        for (name, found, most) in
+            [("shots", self.shots, 1 << 20), ("threads", self.threads, 256), ("unlabeled-rows", self.unlabeled_rows, 1 << 32)]
+        {
+            if let Some(found) = found.filter(|found| !(1..=most).contains(found)) {
+                return range(name, found as f64, &format!("1 to {most}"));
+            }
+        }
+        if !(MIN_TEMPERATURE..=MAX_TEMPERATURE).contains(&self.temperature) {
+            return range("temperature", self.temperature, "0.01 to 1000");
+        }
+        if self.generations > MOST_GENERATIONS {
+            return range("generations", self.generations as f64, "0 to 100");
         }
         if !(self.growth.is_finite() && self.growth > 1.0 && self.growth <= 1000.0) {
             return range("growth", self.growth, "above 1, at most 1000");
@@ -326,7 +371,20 @@ impl Manifest {
         }
         let first = |mut errors: Vec<Error>| errors.swap_remove(0);
         self.plan.plan(&self.tuning, 0).check().map_err(first)?;
-        self.student.as_ref().map_or(Ok(()), |student| student.plan().check().map_err(first))
+        let of_student = |errors: Vec<Error>| match first(errors).kind() {
+            Kind::OptionOutOfRange { name, found, allowed } => {
+                let name = format!("--student-{}", name.trim_start_matches('-'));
+                Error::from(Kind::OptionOutOfRange { name, found: *found, allowed: allowed.clone() })
+            }
+            kind => kind.clone().into(),
+        };
+        self.student.as_ref().map_or(Ok(()), |student| student.plan().check().map_err(of_student))
+    }
+
+    /// The longest input of a student, in tokens: its own base model may take less than the members'.
+    pub fn student_length(&self, config: &Config) -> usize {
+        let most = usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX);
+        self.max_length.unwrap_or(most).min(most)
     }
 
     /// The verbalizers. All problems at once.
@@ -390,7 +448,8 @@ fn place(error: Error, root: &Node<'_>) -> Error {
         Kind::ClsAsMember => "tuning".to_owned(),
         _ => return error,
     };
-    let node = root.at(&key).or_else(|| root.at(&format!("plan.{key}"))).or_else(|| root.at(&format!("student.plan.{key}")));
+    let of_student = key.strip_prefix("student_").map(|key| format!("student.plan.{key}"));
+    let node = root.at(&key).or_else(|| root.at(&of_student.unwrap_or_else(|| format!("plan.{key}"))));
     match node {
         Some(node) => error.at(node.place_of_all()),
         None => error,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Ensemble;
 use super::agreement::Agreement;
 use super::folder::{EnsembleFolder, Generation, STUDENT};
-use super::merge::shares;
+use super::merge::{Weights, shares};
 use super::report::{self, Accuracies, Bin, Curve, EnsembleReport, Measured, Pattern, Setting, Stage};
 use crate::compare::{OverSeeds, PairedBootstrap};
 use crate::error::Result;
@@ -24,7 +24,7 @@ pub(super) fn report(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, mut warni
     let shown = std::iter::once(None).chain(stages.iter().copied().filter(Option::is_some));
     let stages: Vec<Stage> = shown.map(|stage| measure_stage(ensemble, folder, stage, stages.contains(&stage))).collect::<Result<_>>()?;
     warnings.extend(shortages(ensemble, folder)?);
-    let weights: Vec<Vec<f64>> = manifest.seeds.iter().map(|&seed| Ok(shares(&ensemble.weights(folder, seed)?))).collect::<Result<_>>()?;
+    let weights: Vec<Vec<f64>> = manifest.seeds.iter().map(|&seed| weights(ensemble, folder, seed)).collect::<Result<_>>()?;
     let patterns = ensemble.members.iter().enumerate().map(|(index, member)| Pattern {
         template: member.template.name().to_owned(),
         pattern: member.template.pattern().to_owned(),
@@ -32,10 +32,11 @@ pub(super) fn report(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, mut warni
         weights: weights.iter().map(|of_seed| of_seed[index]).collect(),
     });
     let failures = manifest.seeds.iter().flat_map(|&seed| {
-        let of = move |generation| ensemble.members.iter().filter_map(move |member| folder.failure(generation, seed, &member.name));
+        let names = || ensemble.members.iter().map(|member| member.name.as_str()).chain([STUDENT]);
+        let of = move |generation| names().filter_map(move |name| folder.failure(generation, seed, name));
         (0..=manifest.generations).flat_map(of)
     });
-    let train_rows = manifest.seeds.iter().map(|&seed| Ok(ensemble.drawn(seed)?.map_or(0, |(rows, _)| rows.targets.len())));
+    let train_rows = manifest.seeds.iter().map(|seed| ensemble.drawn.get(seed).map_or(0, |rows| rows.targets.len()));
     Ok(EnsembleReport {
         version: report::VERSION,
         setting: Setting {
@@ -46,7 +47,7 @@ pub(super) fn report(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, mut warni
             classes: ensemble.run.classes.clone(),
             seeds: manifest.seeds.clone(),
             shots: manifest.shots,
-            train_rows: train_rows.collect::<Result<_>>()?,
+            train_rows: train_rows.collect(),
             unlabeled_rows: ensemble.unlabeled.as_ref().map_or(0, |set| set.examples.len()),
             test_rows: ensemble.test.as_ref().map_or(0, |test| test.labelled().count()),
             test_sha256: ensemble.run.data[2].clone(),
@@ -70,24 +71,26 @@ fn measure_stage(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, stage: Genera
     let seeds = &ensemble.manifest.seeds;
     let classes = &ensemble.run.classes;
     let test = ensemble.test.as_ref();
-    let load = |seed: u64, name: &str| -> Result<Vec<Prediction>> {
+    let load = |stage: Generation, seed: u64, name: &str| -> Result<Vec<Prediction>> {
         let path = folder.scores(stage, seed, name);
-        if path.exists() { Ok(folder.load_scores(&path)?.test) } else { Ok(Vec::new()) }
+        if path.exists() { Ok(ensemble.load_scores(folder, &path)?.test) } else { Ok(Vec::new()) }
     };
     // Without training nothing depends on the seed.
     let of_stage: &[u64] = if stage.is_none() { &seeds[..1] } else { seeds };
     let mut patterns = Vec::new();
     for member in &ensemble.members {
-        let said: Vec<Vec<Prediction>> = of_stage.iter().map(|&seed| load(seed, &member.name)).collect::<Result<_>>()?;
+        let said: Vec<Vec<Prediction>> = of_stage.iter().map(|&seed| load(stage, seed, &member.name)).collect::<Result<_>>()?;
         patterns.push(measured(test, classes, &said));
     }
     let (mut merged, mut agreements) = (Vec::new(), Vec::new());
-    for &seed in seeds {
+    // Weights may be of the seed's rows.
+    let of_ensemble = if ensemble.manifest.weights == Weights::Uniform { of_stage } else { seeds };
+    for &seed in of_ensemble {
         let alive = ensemble.alive(folder, stage, seed);
         merged.push(ensemble.merged(folder, stage, seed, &alive, 1.0, |scores| &scores.test)?);
         let mut said = Vec::new();
         for member in &alive {
-            let scores = folder.load_scores(&folder.scores(stage, seed, &ensemble.members[*member].name))?;
+            let scores = ensemble.load_scores(folder, &folder.scores(stage, seed, &ensemble.members[*member].name))?;
             let rows = if scores.test.is_empty() { scores.unlabeled } else { scores.test };
             said.push(rows.iter().map(Prediction::class).collect::<Vec<_>>());
         }
@@ -98,9 +101,8 @@ fn measure_stage(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, stage: Genera
     }
     let student = match whole && ensemble.student.is_some() {
         true => {
-            let generation = Some(stage.unwrap_or_default());
-            let said = |seed: &u64| Ok(folder.load_scores(&folder.scores(generation, *seed, STUDENT))?.test);
-            measured(test, classes, &seeds.iter().map(said).collect::<Result<Vec<_>>>()?)
+            let said = seeds.iter().map(|&seed| load(Some(stage.unwrap_or_default()), seed, STUDENT));
+            measured(test, classes, &said.collect::<Result<Vec<_>>>()?)
         }
         false => None,
     };
@@ -111,39 +113,51 @@ fn measure_stage(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, stage: Genera
         None => Ok(0),
         Some(generation) => Ok(ensemble.rows_of(folder, seed, generation, 0)?.targets.len()),
     });
-    Ok(Stage {
+    let stage = Stage {
         generation: stage,
         train_rows: train_rows.collect::<Result<_>>()?,
-        mean_pattern: mean_pattern(&patterns),
+        mean_pattern: None,
         worst: ranked().min_by(better).map(|(index, _)| index),
         best: ranked().max_by(|one, other| better(one, other).then(other.0.cmp(&one.0))).map(|(index, _)| index),
         ensemble: measured(test, classes, &merged),
         student,
         agreement: Agreement::mean(&agreements),
         patterns,
-    })
+    };
+    Ok(Stage { mean_pattern: mean_pattern(&stage), ..stage })
+}
+
+/// What each member weighs in the last ensemble of a seed; nothing where it could not be trained.
+fn weights(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, seed: u64) -> Result<Vec<f64>> {
+    let mut weights = ensemble.weights(folder, seed)?;
+    let alive = ensemble.alive(folder, ensemble.last_stage(), seed);
+    let of_alive = shares(&alive.iter().map(|&member| weights[member]).collect::<Vec<_>>());
+    weights.fill(0.0);
+    alive.into_iter().zip(of_alive).for_each(|(member, share)| weights[member] = share);
+    Ok(weights)
 }
 
 /// Seed by seed the mean over the patterns that have one for each seed.
-fn mean_pattern(patterns: &[Option<Measured>]) -> Option<Accuracies> {
-    let lists: Vec<&Vec<f64>> = patterns.iter().flatten().map(|pattern| &pattern.accuracy.by_seed).collect();
-    let seeds = lists.iter().map(|list| list.len()).max()?;
-    let whole: Vec<&&Vec<f64>> = lists.iter().filter(|list| list.len() == seeds).collect();
-    let mean = |seed: usize| whole.iter().map(|list| list[seed]).sum::<f64>() / whole.len() as f64;
-    Some(accuracies((0..seeds).map(mean).collect()))
+fn mean_pattern(stage: &Stage) -> Option<Accuracies> {
+    let whole: Vec<&Measured> = stage.whole_patterns().collect();
+    let seeds = whole.first()?.accuracy.by_seed.len();
+    let mean = |seed: usize| whole.iter().filter_map(|pattern| pattern.accuracy.by_seed[seed]).sum::<f64>() / whole.len() as f64;
+    Some(accuracies((0..seeds).map(|seed| Some(mean(seed))).collect()))
 }
 
-fn accuracies(by_seed: Vec<f64>) -> Accuracies {
-    let over = OverSeeds::of(&by_seed);
+/// Of seeds of which one at least was measured.
+fn accuracies(by_seed: Vec<Option<f64>>) -> Accuracies {
+    let measured: Vec<f64> = by_seed.iter().copied().flatten().collect();
+    let over = OverSeeds::of(&measured);
     Accuracies {
-        mean: by_seed.iter().sum::<f64>() / by_seed.len() as f64,
+        mean: measured.iter().sum::<f64>() / measured.len() as f64,
         standard_deviation: over.as_ref().map(|over| over.spread.standard_deviation),
         mean_95: over.map(|over| over.mean_95),
         by_seed,
     }
 }
 
-/// A classifier's predictions of the test rows, one list for each seed that has any.
+/// A classifier's predictions of the test rows, one list for each seed, empty where there are none.
 fn measured(test: Option<&RowSet>, classes: &[String], seeds: &[Vec<Prediction>]) -> Option<Measured> {
     let test = test?;
     let said: Vec<&Vec<Prediction>> = seeds.iter().filter(|predictions| !predictions.is_empty()).collect();
@@ -154,7 +168,8 @@ fn measured(test: Option<&RowSet>, classes: &[String], seeds: &[Vec<Prediction>]
         }
         tally
     };
-    let each: Vec<_> = said.iter().filter_map(|predictions| tally(&[predictions]).evaluate()).collect();
+    let by_seed: Vec<_> = seeds.iter().map(|predictions| tally(&[predictions]).evaluate()).collect();
+    let each: Vec<_> = by_seed.iter().flatten().collect();
     if each.is_empty() {
         return None;
     }
@@ -162,9 +177,9 @@ fn measured(test: Option<&RowSet>, classes: &[String], seeds: &[Vec<Prediction>]
     let right: Vec<Vec<bool>> = said.iter().map(|predictions| test.right(|row| predictions[row].class())).collect();
     // The difference to what is never right is the accuracy.
     let never = vec![vec![false; right.first()?.len()]];
-    let mean = |values: &dyn Fn(&crate::report::Evaluation) -> f64| each.iter().map(values).sum::<f64>() / each.len() as f64;
+    let mean = |values: &dyn Fn(&crate::report::Evaluation) -> f64| each.iter().copied().map(values).sum::<f64>() / each.len() as f64;
     Some(Measured {
-        accuracy: accuracies(each.iter().map(|evaluation| evaluation.accuracy).collect()),
+        accuracy: accuracies(by_seed.iter().map(|evaluation| Some(evaluation.as_ref()?.accuracy)).collect()),
         accuracy_95: PairedBootstrap::of(&right, &never)?.difference_95,
         macro_f1: mean(&|evaluation| evaluation.macro_f1),
         expected_calibration_error: mean(&|evaluation| evaluation.expected_calibration_error),
@@ -184,7 +199,7 @@ fn shortages(ensemble: &Ensemble<'_>, folder: &EnsembleFolder) -> Result<Vec<Str
     for generation in 1..=ensemble.manifest.generations {
         let mut worst: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for &seed in &ensemble.manifest.seeds {
-            let wanted = ensemble.wanted(seed, generation)?;
+            let wanted = ensemble.wanted(seed, generation);
             for index in 0..ensemble.members.len() {
                 let found = ensemble.labelled_by_others(folder, seed, generation, index)?;
                 for (class, &wanted) in wanted.iter().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! Schick & Schütze (2021, section 3.2) merge the class scores z of the members by a weighted mean, `Σ w z / Σ w`, and take the softmax at
 //! the temperature T. Members are kept here as probabilities p; `ln p` is z but for a number that is the same for all classes of a row,
-//! which the softmax takes out again, so nothing is lost.
+//! which the softmax takes out again. What is below 1e-38 counts as that.
 
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +110,9 @@ impl Merge {
     }
 }
 
-/// A probability of 0 is one too small for the type.
+/// A probability of 0 is one too small for the type of the run's files, single precision.
 fn logarithms(prediction: &Prediction) -> Vec<f64> {
-    prediction.probabilities.iter().map(|probability| probability.max(f64::MIN_POSITIVE).ln()).collect()
+    prediction.probabilities.iter().map(|probability| probability.max(f64::from(f32::MIN_POSITIVE)).ln()).collect()
 }
 
 fn softmax(scores: &[f64], temperature: f64) -> Vec<f64> {

@@ -4,6 +4,7 @@
 //! and teach a student those soft labels. In iPET, members of the next generation learn from rows that the others labelled before.
 
 pub mod agreement;
+mod check;
 mod folder;
 pub mod growth;
 mod manifest;
@@ -12,37 +13,33 @@ pub mod merge;
 pub mod page;
 pub mod read;
 pub mod report;
+mod steps;
 pub mod summary;
+mod written;
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use std::time::Instant;
 
 use rand::Rng as _;
 
-use crate::classifier::{Base, Classifier};
+use crate::classifier::Base;
+use crate::data::{Columns, Example};
 use crate::error::{Error, Kind, Result};
 use crate::experiment::Patterns;
-use crate::job::{Job, Moment};
 use crate::label_words::LabelWords;
-use crate::output::{PredictionWriter, WholeFile, write_table};
-use crate::parameters::WORD_EMBEDDINGS;
 use crate::report::Prediction;
 use crate::rows::{RowSet, Rows};
-use crate::sample;
-use crate::score::Scorer;
 use crate::seed;
-use crate::soft::common_words;
-use crate::task::Task;
 use crate::template::Template;
-use crate::train::auxiliary::Auxiliary;
-use crate::train::{Event, Flow, Plan, Target, Trainer};
-use crate::tuning::{Learned, Tuning};
+use crate::tensor_file;
+use crate::train::{Event, Flow, Target};
+use crate::tuning::Tuning;
 
 pub use folder::{EnsembleFolder, Generation, STUDENT, Scores};
-pub use manifest::{ANNOTATORS, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student, TEMPERATURE, VERSION};
+pub use manifest::{ANNOTATORS, Device, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student, TEMPERATURE, VERSION};
 
 use merge::{Weights, shares};
-use report::{EnsembleReport, Failure};
+use report::EnsembleReport;
 
 /// A member: a pattern with label words.
 pub struct Member {
@@ -82,6 +79,8 @@ pub struct Ensemble<'a> {
     pub first_trained: bool,
     /// Labelled rows to draw from.
     pub train: Option<RowSet>,
+    /// Those that each seed draws: see [`Ensemble::draw`]. None without labelled rows.
+    pub drawn: BTreeMap<u64, Rows>,
     /// Rows for the members to label.
     pub unlabeled: Option<RowSet>,
     /// Rows to evaluate on.
@@ -90,6 +89,8 @@ pub struct Ensemble<'a> {
     pub max_length: usize,
     /// The same for the student's base model.
     pub student_length: usize,
+    /// The most tokens in a batch of scoring.
+    pub batch_tokens: usize,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
 }
@@ -112,9 +113,6 @@ pub enum Progress<'a> {
 
 type Watch<'w> = &'w mut dyn FnMut(Progress<'_>) -> Flow;
 
-/// The tokens of a batch in scoring, `score`'s own default.
-const SCORE_TOKENS: usize = 1024;
-
 impl Member {
     /// A member's name, which stands for it in files and in its seed.
     pub fn name_of(template: &str, verbalizer: &str) -> String {
@@ -129,79 +127,6 @@ impl Member {
 }
 
 impl Ensemble<'_> {
-    /// Refuses, before anything is trained or written, what would stop the experiment later; gives what a reader of the results should
-    /// know.
-    pub fn check(&self) -> Result<Vec<String>> {
-        let mut warnings = Vec::new();
-        if let [only] = &self.members[..] {
-            warnings.push(format!("{} is the only pattern: an ensemble of one is its member", only.name));
-        }
-        let sets = [&self.train, &self.unlabeled, &self.test];
-        let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
-        for member in &self.members {
-            self.bases[member.verbalizer].check_engine(&self.manifest.tuning)?;
-            let trainer = self.trainer(member, &plan, 0);
-            for set in sets.into_iter().flatten() {
-                trainer.check_rows(set.all().labelled())?;
-            }
-        }
-        if let Some((student, model)) = self.manifest.student.as_ref().zip(self.student.as_ref()) {
-            let base = model.base.as_ref().unwrap_or(&self.bases[0]);
-            base.check_engine(&student.tuning)?;
-            let plan = student.plan();
-            for set in [&self.unlabeled, &self.test].into_iter().flatten() {
-                self.student_trainer(base, model, student, &plan, 0).check_rows(set.all().labelled())?;
-            }
-        }
-        for &seed in &self.manifest.seeds {
-            let Some((_, short)) = self.drawn(seed)? else { continue };
-            for shortage in short {
-                let warning = format!(
-                    "{} has {} of the {} rows of {:?} that --shots asks for: all are taken",
-                    self.train.as_ref().map_or("", |train| train.columns.data()),
-                    shortage.found,
-                    self.manifest.shots.unwrap_or_default(),
-                    self.run.classes[shortage.class]
-                );
-                if !warnings.contains(&warning) {
-                    warnings.push(warning);
-                }
-            }
-        }
-        self.check_generations()?;
-        let read = &self.run.columns;
-        if let (Some(test), Some(train)) = (&self.test, &self.train) {
-            warnings.extend(test.shared_with(train, read, "results on them say little")?);
-        }
-        if let (Some(test), Some(unlabeled)) = (&self.test, &self.unlabeled) {
-            warnings.extend(test.shared_with(unlabeled, read, "what is learned from them is learned without their labels")?);
-        }
-        Ok(warnings)
-    }
-
-    /// Refuses more generations than there are rows for.
-    fn check_generations(&self) -> Result<()> {
-        let Some(unlabeled) = self.unlabeled.as_ref().filter(|_| self.manifest.generations > 0) else { return Ok(()) };
-        for &seed in &self.manifest.seeds {
-            let needed = |generation: usize| self.wanted(seed, generation).map(|wanted| wanted.iter().sum::<usize>());
-            if needed(self.manifest.generations)? > unlabeled.examples.len() {
-                let mut most = self.manifest.generations - 1;
-                while needed(most)? > unlabeled.examples.len() {
-                    most -= 1;
-                }
-                return Err(Kind::TooManyGenerations {
-                    generations: self.manifest.generations,
-                    needed: needed(self.manifest.generations)?,
-                    found: unlabeled.examples.len(),
-                    data: unlabeled.columns.data().to_owned(),
-                    most,
-                }
-                .into());
-            }
-        }
-        Ok(())
-    }
-
     /// Does what is not done yet. None if `watch` said stop: the folder then holds where it stands.
     pub fn run(&self, folder: &EnsembleFolder, warnings: Vec<String>, watch: Watch<'_>) -> Result<Option<EnsembleReport>> {
         let all = self.members.len() + self.manifest.seeds.len() * self.models_of_seed();
@@ -224,8 +149,9 @@ impl Ensemble<'_> {
                     }
                     done += 1;
                 }
+                // Nobody is left to teach anyone; the other seeds go on.
                 if self.alive(folder, generation, seed).is_empty() {
-                    return Err(Kind::NoMembers { seed, generation: generation.unwrap_or_default() }.into());
+                    break;
                 }
                 if let Some(model) = &self.student {
                     let flow = watch(Progress::Begins { done, all, seed: Some(seed), generation, name: STUDENT });
@@ -234,9 +160,12 @@ impl Ensemble<'_> {
                     }
                     done += 1;
                 }
-                self.tidy(folder, seed, generation);
             }
             self.write_predictions(folder, seed)?;
+        }
+        let first = self.stages()[0];
+        if self.manifest.seeds.iter().all(|&seed| self.alive(folder, first, seed).is_empty()) {
+            return Err(Kind::NoMembers.into());
         }
         let report = measure::report(self, folder, warnings)?;
         folder.finish(&report)?;
@@ -258,106 +187,23 @@ impl Ensemble<'_> {
         self.stages().iter().map(|stage| stage.map_or(0, |_| self.members.len()) + usize::from(self.student.is_some())).sum()
     }
 
-    /// A seed's labelled rows, as every method draws them; none without labelled rows.
-    fn drawn(&self, seed: u64) -> Result<Option<(Rows, Vec<sample::Shortage>)>> {
-        let Some(train) = &self.train else { return Ok(None) };
-        let classes = self.run.classes.len();
-        let drawn = sample::k_shot(&train.candidates(), classes, self.manifest.shots.unwrap_or(usize::MAX), seed);
-        let rows = train.pick(&drawn.rows);
-        let found = rows.classes();
-        if let Some(class) = (0..classes).find(|class| !found.contains(class)) {
-            return Err(Kind::ClassWithoutRows { label: self.run.classes[class].clone(), data: train.columns.data().to_owned() }.into());
-        }
-        Ok(Some((rows, if self.manifest.shots.is_some() { drawn.short } else { Vec::new() })))
+    /// How many labelled rows of each class a seed has.
+    fn labelled_rows(&self, seed: u64) -> Vec<usize> {
+        let mut labelled = vec![0; self.run.classes.len()];
+        self.drawn.get(&seed).into_iter().flat_map(Rows::classes).for_each(|class| labelled[class] += 1);
+        labelled
     }
 
     /// How many rows of each class a generation is given by others.
-    fn wanted(&self, seed: u64, generation: usize) -> Result<Vec<usize>> {
-        let mut labelled = vec![0; self.run.classes.len()];
-        if let Some((rows, _)) = self.drawn(seed)? {
-            rows.classes().into_iter().for_each(|class| labelled[class] += 1);
-        }
-        Ok(growth::wanted(&labelled, self.manifest.growth, generation))
-    }
-
-    /// Scores what the patterns say without training.
-    fn without_training(&self, folder: &EnsembleFolder, member: &Member, watch: Watch<'_>) -> Result<()> {
-        let path = folder.scores(None, 0, &member.name);
-        if path.exists() {
-            return Ok(());
-        }
-        let started = Instant::now();
-        let base = &self.bases[member.verbalizer];
-        let classifier = [self.untrained(member)?];
-        let scorer = self.scorer(base, &member.written.tasks, &classifier, self.max_length);
-        let mut scores = Scores { test: score(&scorer, self.test.as_ref(), watch)?, ..Scores::default() };
-        if self.train.is_none() {
-            scores.unlabeled = score(&scorer, self.unlabeled.as_ref(), watch)?;
-        }
-        if self.manifest.weights == Weights::Accuracy {
-            for &seed in &self.manifest.seeds {
-                let Some((rows, _)) = self.drawn(seed)? else { continue };
-                let scored = scorer.score(&rows.columns, &rows.examples, &mut |_| {})?;
-                scores.train.insert(seed, scored.into_iter().map(|scored| scored.average).collect());
-            }
-        }
-        folder.save_scores(&path, &scores)?;
-        folder.add_seconds("members without training", started.elapsed().as_secs_f64())
-    }
-
-    /// Trains a member and scores with it.
-    fn member(&self, folder: &EnsembleFolder, seed: u64, generation: usize, index: usize, watch: Watch<'_>) -> Result<Flow> {
-        let member = &self.members[index];
-        let path = folder.scores(Some(generation), seed, &member.name);
-        if path.exists() || folder.failure(generation, seed, &member.name).is_some() {
-            return Ok(Flow::On);
-        }
-        let base = &self.bases[member.verbalizer];
-        let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
-        let result = (|| {
-            let trainer = self.trainer(member, &plan, member.seed(seed, generation));
-            let rows = self.rows_of(folder, seed, generation, index)?;
-            let file = folder.learned(generation, seed, &member.name);
-            let part = format!("generation-{generation}/{}", member.name);
-            let step = format!("training generation {generation}");
-            let Some(learned) = fit(folder, &trainer, &rows, (seed, &part), (&file, &step), self.checkpoint_every, watch)? else {
-                return Ok(Flow::Stop);
-            };
-            let started = Instant::now();
-            let classifier = [base.learned(&self.manifest.tuning, &learned)?];
-            let length = self.manifest.tuning.length_left(self.max_length, &base.folder.config);
-            let scorer = self.scorer(base, &member.trained.tasks, &classifier, length);
-            let scores = Scores {
-                unlabeled: score(&scorer, self.unlabeled.as_ref(), watch)?,
-                test: score(&scorer, self.test.as_ref(), watch)?,
-                ..Scores::default()
-            };
-            folder.save_scores(&path, &scores)?;
-            folder.run.drop_checkpoint(seed, &part);
-            folder.add_seconds(&format!("scoring generation {generation}"), started.elapsed().as_secs_f64())?;
-            Ok(Flow::On)
-        })();
-        match result {
-            // The others go on without it, and the report and the exit code tell.
-            Err(error) if is_divergence(&error) => {
-                let reason = error.kind().to_string();
-                watch(Progress::Failed { reason: &reason });
-                let template = member.template.name().to_owned();
-                let verbalizer = self.run.verbalizers[member.verbalizer].name();
-                folder.save_failure(&member.name, &Failure { seed, generation, template, verbalizer, reason })?;
-                folder.drop_learned(generation, seed, &member.name);
-                Ok(Flow::On)
-            }
-            other => other,
-        }
+    fn wanted(&self, seed: u64, generation: usize) -> Vec<usize> {
+        growth::wanted(&self.labelled_rows(seed), self.manifest.growth, generation)
     }
 
     /// What a member of a generation learns from: the labelled rows, and those that others labelled.
     fn rows_of(&self, folder: &EnsembleFolder, seed: u64, generation: usize, index: usize) -> Result<Rows> {
-        let drawn = self.drawn(seed)?.map(|(rows, _)| rows);
         let labelled = self.labelled_by_others(folder, seed, generation, index)?;
-        let unlabeled = || self.unlabeled.as_ref().or(self.train.as_ref()).map(|set| set.pick(&[]));
-        let mut rows = drawn.or_else(unlabeled).ok_or_else(|| Error::from(Kind::NoMembers { seed, generation }))?;
+        let none = || self.unlabeled.as_ref().map(|set| set.pick(&[]));
+        let mut rows = self.drawn.get(&seed).cloned().or_else(none).ok_or_else(|| Error::from(Kind::NoMembers))?;
         if let Some(set) = &self.unlabeled {
             rows.examples.extend(labelled.iter().map(|labelled| set.examples[labelled.row].clone()));
             rows.targets.extend(labelled.iter().map(|labelled| Target::Class(labelled.class)));
@@ -365,24 +211,26 @@ impl Ensemble<'_> {
         Ok(rows)
     }
 
-    /// The rows that the members before labelled for a member.
-    pub(crate) fn labelled_by_others(
-        &self,
-        folder: &EnsembleFolder,
-        seed: u64,
-        generation: usize,
-        index: usize,
-    ) -> Result<Vec<growth::Labelled>> {
-        let Some(before) = generation.checked_sub(1) else { return Ok(Vec::new()) };
+    /// The rows that the members before labelled for a member. Rows that it has labels of are not among them: who learned their labels
+    /// is sure of them, and they would stand where new rows should.
+    fn labelled_by_others(&self, folder: &EnsembleFolder, seed: u64, generation: usize, index: usize) -> Result<Vec<growth::Labelled>> {
+        let (Some(before), Some(unlabeled)) = (generation.checked_sub(1), &self.unlabeled) else { return Ok(Vec::new()) };
         let before = if before == 0 && !self.first_trained { None } else { Some(before) };
         let alive = self.alive(folder, before, seed);
         let others: Vec<usize> = alive.iter().copied().filter(|other| *other != index).collect();
         // An ensemble of one teaches itself.
         let others = if others.is_empty() { alive } else { others };
+        let names: Vec<&str> = others.iter().map(|&other| self.members[other].name.as_str()).collect();
         let own_seed = self.members[index].seed(seed, generation);
-        let annotators = growth::annotators(&others, self.manifest.annotators, own_seed);
+        let drawn = growth::annotators(&names, self.manifest.annotators, own_seed);
+        let annotators: Vec<usize> = drawn.into_iter().map(|place| others[place]).collect();
         let merged = self.merged(folder, before, seed, &annotators, 1.0, |scores| &scores.unlabeled)?;
-        Ok(growth::surest(&merged, &self.wanted(seed, generation)?, before.is_some()))
+        let read = &self.run.columns;
+        let text = |columns: &Columns, example: &Example| RowSet::text(columns, example, read);
+        let drawn = self.drawn.get(&seed).into_iter().flat_map(|rows| rows.examples.iter().map(|row| text(&rows.columns, row)));
+        let known: HashSet<String> = drawn.collect();
+        let free: Vec<bool> = unlabeled.examples.iter().map(|row| !known.contains(&text(&unlabeled.columns, row))).collect();
+        Ok(growth::surest(&merged, free, &self.wanted(seed, generation), before.is_some()))
     }
 
     /// The members of a stage that could be trained.
@@ -391,13 +239,13 @@ impl Ensemble<'_> {
     }
 
     /// What each member weighs for a seed, before the sum is made 1.
-    pub(crate) fn weights(&self, folder: &EnsembleFolder, seed: u64) -> Result<Vec<f64>> {
+    fn weights(&self, folder: &EnsembleFolder, seed: u64) -> Result<Vec<f64>> {
         if self.manifest.weights == Weights::Uniform {
             return Ok(vec![1.0; self.members.len()]);
         }
-        let truths = self.drawn(seed)?.map(|(rows, _)| rows.classes()).unwrap_or_default();
+        let truths = self.drawn.get(&seed).map(Rows::classes).unwrap_or_default();
         let weight = |member: &Member| {
-            let scores = folder.load_scores(&folder.scores(None, seed, &member.name))?;
+            let scores = self.load_scores(folder, &folder.scores(None, seed, &member.name))?;
             let said = scores.train.get(&seed).map(Vec::as_slice).unwrap_or_default();
             let right = said.iter().zip(&truths).filter(|(prediction, truth)| prediction.class() == **truth).count();
             Ok(right as f64 / truths.len().max(1) as f64)
@@ -405,8 +253,8 @@ impl Ensemble<'_> {
         self.members.iter().map(weight).collect()
     }
 
-    /// Some members of a stage as one.
-    pub(crate) fn merged(
+    /// Some members of a stage as one; nothing where there are none.
+    fn merged(
         &self,
         folder: &EnsembleFolder,
         generation: Generation,
@@ -415,226 +263,33 @@ impl Ensemble<'_> {
         temperature: f64,
         part: impl Fn(&Scores) -> &Vec<Prediction>,
     ) -> Result<Vec<Prediction>> {
+        // In the order of their names: sums are rounded the same in whatever order the patterns were given.
+        let mut members = members.to_vec();
+        members.sort_by(|one, other| self.members[*one].name.cmp(&self.members[*other].name));
         let weights = self.weights(folder, seed)?;
-        let load = |&member: &usize| folder.load_scores(&folder.scores(generation, seed, &self.members[member].name));
+        let load = |&member: &usize| self.load_scores(folder, &folder.scores(generation, seed, &self.members[member].name));
         let scores: Vec<Scores> = members.iter().map(load).collect::<Result<_>>()?;
         let parts: Vec<&Vec<Prediction>> = scores.iter().map(part).collect();
         let shares = shares(&members.iter().map(|&member| weights[member]).collect::<Vec<_>>());
         Ok(self.manifest.merge.rows(&parts, &shares, temperature))
     }
 
-    /// Teaches a student what the members of a stage say together, and scores with it.
-    fn teach(&self, folder: &EnsembleFolder, model: &StudentModel, seed: u64, stage: Generation, watch: Watch<'_>) -> Result<Flow> {
-        let (Some(student), Some(unlabeled)) = (&self.manifest.student, &self.unlabeled) else { return Ok(Flow::On) };
-        let generation = stage.unwrap_or_default();
-        let path = folder.scores(Some(generation), seed, STUDENT);
-        if path.exists() {
-            return Ok(Flow::On);
-        }
-        let temperature = self.manifest.temperature;
-        let soft = self.merged(folder, stage, seed, &self.alive(folder, stage, seed), temperature, |scores| &scores.unlabeled)?;
-        if stage == self.last_stage() {
-            self.write_soft_labels(folder, seed, unlabeled, &soft)?;
-        }
-        let targets = soft.into_iter().map(|soft| Target::Soft { probabilities: soft.probabilities, temperature });
-        let mut rows = Rows { columns: unlabeled.columns.clone(), examples: unlabeled.examples.clone(), targets: targets.collect() };
-        if let Some((drawn, _)) = self.drawn(seed)?.filter(|_| student.labelled) {
-            rows.examples.extend(drawn.examples);
-            rows.targets.extend(drawn.targets);
-        }
-        let base = model.base.as_ref().unwrap_or(&self.bases[0]);
-        let plan = student.plan();
-        let own_seed = seed::generator(seed, &format!("student of generation {generation}")).r#gen();
-        let trainer = self.student_trainer(base, model, student, &plan, own_seed);
-        let file = folder.learned(generation, seed, STUDENT);
-        let part = format!("generation-{generation}/{STUDENT}");
-        let step = format!("students of generation {generation}");
-        let Some(learned) = fit(folder, &trainer, &rows, (seed, &part), (&file, &step), self.checkpoint_every, watch)? else {
-            return Ok(Flow::Stop);
+    /// What a classifier says, from its file, of as many rows and classes as there are.
+    fn load_scores(&self, folder: &EnsembleFolder, path: &Path) -> Result<Scores> {
+        let scores = folder.load_scores(path)?;
+        let fits = |said: &[Prediction], rows: Option<usize>| {
+            said.iter().all(|prediction| prediction.probabilities.len() == self.run.classes.len())
+                && (said.is_empty() || rows.is_none_or(|rows| rows == said.len()))
         };
-        let started = Instant::now();
-        let classifier = [base.learned(&student.tuning, &learned)?];
-        let length = student.tuning.length_left(self.student_length, &base.folder.config);
-        let scorer = self.scorer(base, &model.patterns.tasks, &classifier, length);
-        let scores = Scores { test: score(&scorer, self.test.as_ref(), watch)?, ..Scores::default() };
-        folder.save_scores(&path, &scores)?;
-        folder.run.drop_checkpoint(seed, &part);
-        folder.add_seconds(&step, started.elapsed().as_secs_f64())?;
-        Ok(Flow::On)
-    }
-
-    /// What the last members say of the test rows together, one member's weights in memory at a time. `shares` are what each counts.
-    pub fn members_say(&self, folder: &EnsembleFolder, seed: u64, shares: &[f64], watch: Watch<'_>) -> Result<Vec<Prediction>> {
-        let (mut said, mut counts) = (Vec::new(), Vec::new());
-        for (member, share) in self.members.iter().zip(shares) {
-            let base = &self.bases[member.verbalizer];
-            let (classifier, tasks, length) = match self.last_stage() {
-                None => (self.untrained(member)?, &member.written.tasks, self.max_length),
-                Some(generation) => {
-                    let file = folder.learned(generation, seed, &member.name);
-                    if folder.failure(generation, seed, &member.name).is_some() {
-                        continue;
-                    }
-                    if !file.exists() {
-                        return Err(Kind::MembersNotKept { path: folder.path().to_owned() }.into());
-                    }
-                    let learned = folder.load_learned(&file)?;
-                    let classes = self.run.classes.len();
-                    base.check_learned(&self.manifest.tuning, &learned, member.trained.soft.len(), classes)?;
-                    let length = self.manifest.tuning.length_left(self.max_length, &base.folder.config);
-                    (base.learned(&self.manifest.tuning, &learned)?, &member.trained.tasks, length)
-                }
-            };
-            said.push(score(&self.scorer(base, tasks, &[classifier], length), self.test.as_ref(), watch)?);
-            counts.push(*share);
+        let of = |set: &Option<RowSet>| set.as_ref().map(|set| set.examples.len());
+        let train = scores.train.iter().all(|(seed, said)| fits(said, self.drawn.get(seed).map(|rows| rows.targets.len())));
+        // Test rows are scored by all.
+        let test = scores.test.len() == of(&self.test).unwrap_or_default();
+        if train && test && fits(&scores.unlabeled, of(&self.unlabeled)) && fits(&scores.test, None) {
+            return Ok(scores);
         }
-        Ok(self.manifest.merge.rows(&said.iter().collect::<Vec<_>>(), &merge::shares(&counts), 1.0))
+        Err(tensor_file::unreadable(path, "it has other rows than the run".to_owned()))
     }
-
-    /// A member as it is without training.
-    fn untrained(&self, member: &Member) -> Result<Classifier> {
-        let base = &self.bases[member.verbalizer];
-        let soft = (!member.written.soft.is_empty()).then(|| {
-            member.written.soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), self.manifest.seeds[0])
-        });
-        base.zero_shot(soft)
-    }
-
-    /// Takes weights away that are not the run's classifier, unless they are to be kept.
-    fn tidy(&self, folder: &EnsembleFolder, seed: u64, stage: Generation) {
-        let Some(generation) = stage.filter(|_| !self.manifest.keep_members) else { return };
-        let is_last = stage == self.last_stage();
-        if self.student.is_some() || !is_last {
-            self.members.iter().for_each(|member| folder.drop_learned(generation, seed, &member.name));
-        }
-        if !is_last {
-            folder.drop_learned(generation, seed, STUDENT);
-        }
-    }
-
-    fn trainer<'b>(&'b self, member: &'b Member, plan: &'b Plan, seed: u64) -> Trainer<'b> {
-        let base = &self.bases[member.verbalizer];
-        Trainer {
-            base,
-            tuning: &self.manifest.tuning,
-            plan,
-            tasks: &member.trained.tasks,
-            soft: &member.trained.soft,
-            max_length: self.manifest.tuning.length_left(self.max_length, &base.folder.config),
-            classes: self.run.classes.len(),
-            seed,
-            auxiliary: self
-                .manifest
-                .mlm_weight
-                .zip(self.unlabeled.as_ref())
-                .map(|(weight, unlabeled)| Auxiliary { weight, ..Auxiliary::new(plan, &unlabeled.columns, &unlabeled.examples) }),
-        }
-    }
-
-    fn student_trainer<'b>(
-        &'b self,
-        base: &'b Base,
-        model: &'b StudentModel,
-        student: &'b Student,
-        plan: &'b Plan,
-        seed: u64,
-    ) -> Trainer<'b> {
-        Trainer {
-            base,
-            tuning: &student.tuning,
-            plan,
-            tasks: &model.patterns.tasks,
-            soft: &model.patterns.soft,
-            max_length: student.tuning.length_left(self.student_length, &base.folder.config),
-            classes: self.run.classes.len(),
-            seed,
-            auxiliary: None,
-        }
-    }
-
-    fn scorer<'b>(&'b self, base: &'b Base, tasks: &'b [Task], classifiers: &'b [Classifier], max_length: usize) -> Scorer<'b> {
-        Scorer { classifiers, tokenizer: base.tokenizer(), tasks, max_length, batch_tokens: SCORE_TOKENS }
-    }
-
-    fn write_sample(&self, folder: &EnsembleFolder, seed: u64) -> Result<()> {
-        let Some((rows, _)) = self.drawn(seed)? else { return Ok(()) };
-        let header = [vec!["record".to_owned()], rows.columns.names().to_vec()].concat();
-        let record = |example: &crate::data::Example| [vec![example.record.to_string()], example.fields.clone()].concat();
-        write_table(&folder.run.sampled(seed), &header, &rows.examples.iter().map(record).collect::<Vec<_>>())
-    }
-
-    fn write_soft_labels(&self, folder: &EnsembleFolder, seed: u64, unlabeled: &RowSet, soft: &[Prediction]) -> Result<()> {
-        let path = folder.path().join(format!("soft-labels/seed-{seed}.csv"));
-        std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|error| Error::writing(&path, &error))?;
-        self.write(&path, unlabeled, soft)
-    }
-
-    /// The test rows as the last ensemble and the last student label them.
-    fn write_predictions(&self, folder: &EnsembleFolder, seed: u64) -> Result<()> {
-        let Some(test) = &self.test else { return Ok(()) };
-        let stage = self.last_stage();
-        let merged = self.merged(folder, stage, seed, &self.alive(folder, stage, seed), 1.0, |scores| &scores.test)?;
-        self.write(&folder.path().join(format!("predictions/ensemble-seed-{seed}.csv")), test, &merged)?;
-        if self.student.is_some() {
-            let scores = folder.load_scores(&folder.scores(Some(stage.unwrap_or_default()), seed, STUDENT))?;
-            self.write(&folder.path().join(format!("predictions/{STUDENT}-seed-{seed}.csv")), test, &scores.test)?;
-        }
-        Ok(())
-    }
-
-    fn write(&self, path: &Path, rows: &RowSet, predictions: &[Prediction]) -> Result<()> {
-        let file = WholeFile::create(path)?;
-        let mut output = PredictionWriter::create(file, path, self.run.classes.clone(), &rows.columns, false)?;
-        for (example, prediction) in rows.examples.iter().zip(predictions) {
-            output.write(example, prediction)?;
-        }
-        output.finish()?.commit()
-    }
-}
-
-/// Trains what is not trained yet: what is learned, from its file if it is there. None if `watch` said stop.
-fn fit(
-    folder: &EnsembleFolder,
-    trainer: &Trainer<'_>,
-    rows: &Rows,
-    (seed, part): (u64, &str),
-    (file, step): (&Path, &str),
-    checkpoint_every: usize,
-    watch: Watch<'_>,
-) -> Result<Option<Learned>> {
-    if file.exists() {
-        return folder.load_learned(file).map(Some);
-    }
-    let started = Instant::now();
-    let job = Job { folder: &folder.run, seed, part, checkpoint_every, keep_end: false };
-    let steps = trainer.plan.steps;
-    let state = job.train(trainer, rows, None, steps, &mut |moment| match moment {
-        Moment::Resumed(steps) => watch(Progress::Resumed { steps }),
-        Moment::Event(event) => watch(Progress::Training { steps, event }),
-    })?;
-    folder.add_seconds(step, started.elapsed().as_secs_f64())?;
-    let Some(state) = state else { return Ok(None) };
-    let learned = state.kept();
-    // The last step's update is in no loss.
-    if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
-        return Err(Kind::LossNotFinite { step: steps + 1, records: Vec::new() }.into());
-    }
-    folder.save_learned(file, &learned)?;
-    Ok(Some(learned))
-}
-
-/// Scores all rows of a set.
-fn score(scorer: &Scorer<'_>, set: Option<&RowSet>, watch: Watch<'_>) -> Result<Vec<Prediction>> {
-    let Some(set) = set else { return Ok(Vec::new()) };
-    let scored = scorer.score(&set.columns, &set.examples, &mut |share| {
-        watch(Progress::Scoring { share });
-    })?;
-    Ok(scored.into_iter().map(|scored| scored.average).collect())
-}
-
-/// Whether a member's numbers are no numbers any more: its own failure, and not the folder's or the data's.
-fn is_divergence(error: &Error) -> bool {
-    matches!(error.kind(), Kind::LossNotFinite { .. } | Kind::ScoreNotFinite)
 }
 
 /// A template as a method has it, as a member or a student of an experiment.

@@ -46,6 +46,11 @@ impl EnsembleReport {
         some("setting.classes", self.setting.classes.len())?;
         some("setting.seeds", self.setting.seeds.len())?;
         some("patterns", patterns)?;
+        let seeds = self.setting.seeds.len();
+        of_length("setting.train_rows".to_owned(), self.setting.train_rows.len(), seeds, "one for each seed")?;
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            of_length(format!("patterns[{index}].weights"), pattern.weights.len(), seeds, "one for each seed")?;
+        }
         for (index, stage) in self.stages.iter().enumerate() {
             self.check_stage(&format!("stages[{index}]"), stage)?;
         }
@@ -60,6 +65,7 @@ impl EnsembleReport {
     fn check_stage(&self, stage_at: &str, stage: &Stage) -> Result<(), (String, String)> {
         let at = |key: &str| format!("{stage_at}.{key}");
         of_length(at("patterns"), stage.patterns.len(), self.patterns.len(), "as the report's \"patterns\"")?;
+        of_length(at("train_rows"), stage.train_rows.len(), self.setting.seeds.len(), "one for each seed")?;
         index_below(at("worst"), stage.worst, stage.patterns.len())?;
         index_below(at("best"), stage.best, stage.patterns.len())?;
         for (index, pattern) in stage.patterns.iter().enumerate() {
@@ -68,7 +74,7 @@ impl EnsembleReport {
         self.check_measured(&at("ensemble"), stage.ensemble.as_ref())?;
         self.check_measured(&at("student"), stage.student.as_ref())?;
         if let Some(mean) = &stage.mean_pattern {
-            some(&at("mean_pattern.by_seed"), mean.by_seed.len())?;
+            self.check_seeds(&at("mean_pattern.by_seed"), &mean.by_seed)?;
         }
         match &stage.agreement {
             Some(agreement) => square(&at("agreement.pairwise"), &agreement.pairwise, agreement.pairwise.len()),
@@ -76,11 +82,21 @@ impl EnsembleReport {
         }
     }
 
+    /// One for each seed, or one alone; and one at least that is a number.
+    fn check_seeds(&self, at: &str, by_seed: &[Option<f64>]) -> Result<(), (String, String)> {
+        some(at, by_seed.iter().flatten().count())?;
+        match by_seed.len() {
+            1 => Ok(()),
+            found => of_length(at.to_owned(), found, self.setting.seeds.len(), "one for each seed"),
+        }
+    }
+
     fn check_measured(&self, measured_at: &str, measured: Option<&Measured>) -> Result<(), (String, String)> {
         let Some(measured) = measured else { return Ok(()) };
         let at = |key: &str| format!("{measured_at}.{key}");
-        some(&at("accuracy.by_seed"), measured.accuracy.by_seed.len())?;
-        some(&at("right"), measured.right.len())?;
+        self.check_seeds(&at("accuracy.by_seed"), &measured.accuracy.by_seed)?;
+        let measured_seeds = measured.accuracy.by_seed.iter().flatten().count();
+        of_length(at("right"), measured.right.len(), measured_seeds, "one for each seed that was measured")?;
         square(&at("confusion"), &measured.confusion, self.setting.classes.len())?;
         for (index, right) in measured.right.iter().enumerate() {
             let at = format!("{measured_at}.right[{index}]");

@@ -21,7 +21,7 @@ pub struct EnsembleReport {
     pub stages: Vec<Stage>,
     /// How the losses fell.
     pub curves: Vec<Curve>,
-    /// Members that could not be trained; the rest went on without them.
+    /// Members and students that could not be trained; the rest went on without them.
     pub failures: Vec<Failure>,
     /// What a reader of the numbers should know.
     pub warnings: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Setting {
     pub cloze: String,
     /// The base model's folder.
     pub model: String,
-    /// The members' method; none without labelled rows.
+    /// The members' method; none where nothing is trained.
     pub method: Option<String>,
     /// What the student is: its method, or none without distillation.
     pub student: Option<String>,
@@ -77,7 +77,7 @@ pub struct Pattern {
     pub pattern: String,
     /// The verbalizer's name.
     pub verbalizer: String,
-    /// What its scores weigh in the ensemble, by seed; the sum over the patterns is 1.
+    /// What its scores weigh in the last ensemble, by seed; the sum over the patterns that could be trained is 1.
     pub weights: Vec<f64>,
 }
 
@@ -91,7 +91,7 @@ pub struct Stage {
     pub train_rows: Vec<usize>,
     /// Each pattern, in the report's order; none where no member of any seed was trained, or without test labels.
     pub patterns: Vec<Option<Measured>>,
-    /// The mean over the patterns, seed by seed, then over the seeds.
+    /// The mean over the patterns that have a member of each seed, seed by seed, then over the seeds.
     pub mean_pattern: Option<Accuracies>,
     /// The pattern with the lowest mean accuracy over the seeds, as an index into `patterns`.
     pub worst: Option<usize>,
@@ -109,9 +109,9 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracies {
-    /// By seed; one alone for what knows no seed.
-    pub by_seed: Vec<f64>,
-    /// Their mean.
+    /// By seed, none where there was nothing to measure; one alone for what knows no seed.
+    pub by_seed: Vec<Option<f64>>,
+    /// The mean of those that there are.
     pub mean: f64,
     /// Their sample standard deviation, of two and more.
     pub standard_deviation: Option<f64>,
@@ -135,7 +135,7 @@ pub struct Measured {
     pub reliability: Vec<Bin>,
     /// `[true, predicted]`, all seeds together.
     pub confusion: Vec<Vec<u64>>,
-    /// For each seed a character for each labelled test row: `1` right, `0` wrong. For paired tests.
+    /// For each seed that was measured a character for each labelled test row: `1` right, `0` wrong. For paired tests.
     pub right: Vec<String>,
 }
 
@@ -167,15 +167,15 @@ pub struct Curve {
     pub losses: Vec<f64>,
 }
 
-/// A member that could not be trained.
+/// A model that could not be trained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Failure {
     pub seed: u64,
     pub generation: usize,
-    pub template: String,
-    pub verbalizer: String,
+    /// The member's name, `TEMPLATE+VERBALIZER`, or `student`.
+    pub name: String,
     pub reason: String,
 }
 

@@ -63,6 +63,11 @@ pub enum BetweenRuns {
 }
 
 impl Stage {
+    /// The patterns that were measured for each seed: those that their mean is of.
+    pub fn whole_patterns(&self) -> impl Iterator<Item = &Measured> {
+        self.patterns.iter().flatten().filter(|pattern| pattern.accuracy.by_seed.iter().all(Option::is_some))
+    }
+
     /// `without training`, `generation 0`, …
     pub fn name(&self) -> String {
         self.generation.map_or_else(|| "without training".to_owned(), |generation| format!("generation {generation}"))
@@ -116,7 +121,7 @@ impl EnsembleReport {
         };
         add("student", &last.student.iter().collect::<Vec<_>>(), name, &ensemble);
         if self.patterns.len() > 1 {
-            add("ensemble", &ensemble, "mean pattern", &last.patterns.iter().flatten().collect::<Vec<_>>());
+            add("ensemble", &ensemble, "mean pattern", &last.whole_patterns().collect::<Vec<_>>());
         }
         let first_generation = self.stages.iter().find(|stage| stage.generation == Some(0));
         if let (Some(first), Some(number @ 1..)) = (first_generation, last.generation) {
@@ -166,7 +171,7 @@ fn rows(stage: &Stage) -> Vec<Row<'_>> {
     if stage.patterns.len() == 1 {
         rows.extend(pattern(Some(0)).map(|measured| row("pattern", Some(0), measured)));
     } else {
-        let measured: Vec<&Measured> = stage.patterns.iter().flatten().collect();
+        let measured: Vec<&Measured> = stage.whole_patterns().collect();
         let mean = |of: fn(&Measured) -> f64| measured.iter().map(|measured| of(measured)).sum::<f64>() / measured.len() as f64;
         rows.extend(pattern(stage.worst).map(|measured| row("worst pattern", stage.worst, measured)));
         rows.extend(stage.mean_pattern.iter().filter(|_| !measured.is_empty()).map(|accuracy| Row {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub use manifest::{DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held by whoever writes: no other process may then. It is given back when the process ends, however it ends.
+    held: Option<Arc<fs::File>>,
 }
 
 /// A line of `events.jsonl`.
@@ -53,7 +56,9 @@ impl RunFolder {
         if path.is_file() {
             return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
         }
-        if path.is_dir() && fs::read_dir(path).map_err(|error| Error::writing(path, &error))?.next().is_some() {
+        // A kill while the folder was made leaves it with half a manifest, which is nothing.
+        let holds = |entry: &std::io::Result<fs::DirEntry>| entry.as_ref().is_ok_and(|entry| !is_partial(&entry.path()));
+        if path.is_dir() && fs::read_dir(path).map_err(|error| Error::writing(path, &error))?.any(|entry| holds(&entry)) {
             let run = path.join(MANIFEST).exists();
             return Err(Kind::RunFolderTaken { path: path.to_owned(), run }.into());
         }
@@ -63,13 +68,29 @@ impl RunFolder {
     /// A new folder with its manifest. One that holds anything is refused.
     pub fn create(path: &Path, manifest: &impl Serialize) -> Result<RunFolder> {
         RunFolder::check_free(path)?;
-        let writing = |error: std::io::Error| Error::writing(path, &error);
-        for folder in ["", "sampled", "predictions", "checkpoints"] {
-            fs::create_dir_all(path.join(folder)).map_err(writing)?;
-        }
-        let folder = RunFolder { path: path.to_owned() };
+        fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))?;
+        let mut folder = RunFolder { path: path.to_owned(), held: None };
+        // First of all: what has a manifest can be gone on with.
         folder.write_json(&folder.path.join(MANIFEST), manifest)?;
+        folder.hold()?;
         Ok(folder)
+    }
+
+    /// Takes the folder for writing, with what it needs; refused while another process has it. What a kill left half written goes.
+    pub fn hold(&mut self) -> Result<()> {
+        let manifest = self.path.join(MANIFEST);
+        let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
+        // Where a file system knows no locks, two runs in one folder cannot be told.
+        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            return Err(Kind::RunInUse { path: self.path.clone() }.into());
+        }
+        self.held = Some(Arc::new(file));
+        remove_partial(&self.path);
+        for folder in ["sampled", "predictions"] {
+            let folder = self.path.join(folder);
+            fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))?;
+        }
+        Ok(())
     }
 
     /// An existing folder and its manifest.
@@ -90,7 +111,7 @@ impl RunFolder {
         if !path.join(MANIFEST).exists() {
             return Err(Kind::RunFileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
         }
-        Ok(RunFolder { path: path.to_owned() })
+        Ok(RunFolder { path: path.to_owned(), held: None })
     }
 
     /// The folder.
@@ -163,11 +184,10 @@ impl RunFolder {
         }
     }
 
-    /// Writes the table of results, and takes the folder of checkpoints away, with what an interrupted writing may have left in it.
+    /// Takes the folder of checkpoints away, and writes the table of results.
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
-        self.write_json(&self.path.join(METRICS), metrics)?;
         self.drop_all_checkpoints();
-        Ok(())
+        self.write_json(&self.path.join(METRICS), metrics)
     }
 
     /// Takes the checkpoint of one training away.
@@ -269,6 +289,24 @@ impl Events {
     /// Adds a line.
     pub fn add(&mut self, event: &SeedEvent) -> Result<()> {
         writeln!(self.file, "{}", json_text(event)).map_err(|error| Error::writing(&self.path, &error))
+    }
+}
+
+/// Whether it is the beginning of a file that is written whole.
+fn is_partial(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".partial-"))
+}
+
+/// Takes such beginnings away, in all folders below.
+fn remove_partial(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            remove_partial(&path);
+        } else if is_partial(&path) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

@@ -411,7 +411,7 @@ fn not_finite(columns: &Columns, examples: &[Example], bad: &[usize], kind: impl
 ///
 /// # Shapes
 /// scores `[B,C]` → `[B]`
-fn losses(scores: &Tensor, targets: &[&Target]) -> Tensor {
+pub fn losses(scores: &Tensor, targets: &[&Target]) -> Tensor {
     let (rows, classes) = scores.size2().unwrap_or_default();
     let (probabilities, temperatures): (Vec<Vec<f64>>, Vec<f64>) =
         targets.iter().map(|target| target.soft(usize::try_from(classes).unwrap_or_default())).unzip();

@@ -1,5 +1,6 @@
 //! The results of an ensemble experiment on the terminal: the rows of the page's tables.
 
+use cloze::numbers::{count, counted, interval, p_value, percent};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -9,8 +10,7 @@ use cloze::ensemble::summary::{BetweenRuns, Comparison};
 
 use super::table::{Align, table};
 use super::text::{printable, start_of, without_middle};
-use super::training::{interval, p_value, percent, signed};
-use super::{count, counted};
+use super::training::{between, signed};
 
 /// Letters of a pattern's text, and of its name.
 const MOST_PATTERN: usize = 60;
@@ -26,7 +26,7 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
     let _ = write!(text, "{}, ", counted(setting.seeds.len() as u64, "seed"));
     let _ = writeln!(text, "{}", setting.student.as_ref().map_or_else(|| "no student".to_owned(), |student| format!("student {student}")));
     for failure in &report.failures {
-        let of = [&failure.template, &failure.verbalizer].map(|name| printable(name)).join(" · ");
+        let of = printable(&failure.name);
         let at = format!("seed {}, generation {}", failure.seed, failure.generation);
         let _ = writeln!(text, "failed: {of}, {at}: {}", printable(&failure.reason));
     }
@@ -57,7 +57,7 @@ fn results(text: &mut String, report: &EnsembleReport) {
                 format!("  {}", row.name),
                 mean_and_deviation(row.accuracy),
                 row.accuracy_95.map(interval).unwrap_or_default(),
-                row.accuracy.mean_95.map(|ends| interval(ends.map(|end| end.clamp(0.0, 1.0)))).unwrap_or_default(),
+                row.accuracy.mean_95.map(interval).unwrap_or_default(),
                 percent(row.macro_f1),
                 percent(row.expected_calibration_error),
                 row.pattern.map(|index| name(report, index)).unwrap_or_default(),
@@ -116,9 +116,8 @@ fn tests(text: &mut String, title: &str, comparisons: &[Comparison]) {
         return;
     }
     let mut rows = vec![[title, "difference", "95 %", "p"].map(str::to_owned).to_vec()];
-    for Comparison { first, second, found: PairedBootstrap { difference, difference_95: [low, high], p_value: p, .. } } in comparisons {
-        let ends = format!("{} to {}", signed(*low), signed(*high));
-        rows.push(vec![format!("{first} less {second}"), signed(*difference), ends, p_value(*p)]);
+    for Comparison { first, second, found: PairedBootstrap { difference, difference_95, p_value: p, .. } } in comparisons {
+        rows.push(vec![format!("{first} less {second}"), signed(*difference), between(*difference_95), p_value(*p)]);
     }
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right], &rows));

@@ -1,5 +1,6 @@
 //! An ensemble experiment as it goes.
 
+use cloze::numbers::brief;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -7,8 +8,6 @@ use std::time::{Duration, Instant};
 use cloze::ensemble::{Generation, Progress};
 use cloze::train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use super::brief;
 
 /// Long enough not to fill a log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -49,8 +48,9 @@ impl EnsembleProgress {
                 self.name = named(seed, generation, name);
             }
             Progress::Resumed { steps } => self.line(&format!("{}: going on after step {steps}", self.name)),
-            Progress::Training { steps, event: Event::Step { step, loss, .. } } => {
-                self.at(&format!("step {step}/{steps}  loss {loss:.3}"), 0.8 * *step as f64 / steps as f64);
+            Progress::Training { steps, event: Event::Step { step, loss, mlm_loss, .. } } => {
+                let of_language = mlm_loss.map(|loss| format!("  MLM loss {loss:.2}")).unwrap_or_default();
+                self.at(&format!("step {step}/{steps}  loss {loss:.3}{of_language}"), 0.8 * *step as f64 / steps as f64);
             }
             Progress::Training { .. } => {}
             Progress::Scoring { share } => self.at(&format!("scoring {:.0} %", share * 100.0), 0.8 + 0.2 * share),

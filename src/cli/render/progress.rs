@@ -1,5 +1,6 @@
 //! How far a run is: a bar on a terminal, a line now and then elsewhere, nothing if asked to be quiet.
 
+use cloze::numbers::counted;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ impl Progress {
         let part = |before: u64, after: u64| before + ((after - before) as f64 * share) as u64;
         let (rows, bytes) = (part(self.before.0, self.after.0), part(self.before.1, self.after.1));
         let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let done = super::counted(rows, "row");
+        let done = counted(rows, "row");
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {

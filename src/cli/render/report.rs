@@ -1,11 +1,11 @@
 //! The report of a scoring run, for people.
 
+use cloze::numbers::{count, counted, interval, percent};
 use std::fmt::Write as _;
 
 use cloze::report::{Evaluation, Report};
 
 use super::table::{Align, table};
-use super::{count, counted};
 
 /// The whole report as text.
 pub fn report(report: &Report) -> String {
@@ -55,7 +55,7 @@ fn patterns(text: &mut String, report: &Report) {
             rows.push(vec![
                 pattern.template.clone(),
                 percent(found.accuracy),
-                interval(found),
+                interval(found.accuracy_95),
                 percent(found.macro_f1),
                 percent(found.expected_calibration_error),
                 pattern.pattern.clone(),
@@ -79,7 +79,7 @@ fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
     let what = if report.patterns.len() > 1 { "average of all patterns" } else { report.patterns[0].template.as_str() };
     let mut rows = vec![
         vec![what.to_owned(), "%".to_owned()],
-        vec!["accuracy".to_owned(), percent(evaluation.accuracy), format!("95 % interval {}", interval(evaluation))],
+        vec!["accuracy".to_owned(), percent(evaluation.accuracy), format!("95 % interval {}", interval(evaluation.accuracy_95))],
         vec!["macro-F1".to_owned(), percent(evaluation.macro_f1)],
         vec!["calibration error".to_owned(), percent(evaluation.expected_calibration_error)],
     ];
@@ -108,13 +108,4 @@ fn confusion(text: &mut String, evaluation: &Evaluation) {
     let mut columns = vec![Align::Right; labels.len() + 1];
     columns[0] = Align::Left;
     let _ = write!(text, "\n{}", table(&columns, &std::iter::once(header).chain(rows).collect::<Vec<_>>()));
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}", share * 100.0)
-}
-
-fn interval(evaluation: &Evaluation) -> String {
-    let [low, high] = evaluation.accuracy_95;
-    format!("{}–{}", percent(low), percent(high))
 }

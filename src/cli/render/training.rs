@@ -1,5 +1,6 @@
 //! A training as it goes, and its table of results.
 
+use cloze::numbers::{brief, counted, interval, p_value, percent};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -11,7 +12,6 @@ use cloze::train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Align, table};
-use super::{brief, counted};
 
 /// Long enough not to fill a log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -178,12 +178,7 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         ]);
     }
     if let (Some(accuracy), Some(f1)) = (&metrics.accuracy, &metrics.macro_f1) {
-        rows.push(vec![
-            "mean".into(),
-            percent(accuracy.spread.mean),
-            interval(accuracy.mean_95.map(|end| end.clamp(0.0, 1.0))),
-            percent(f1.spread.mean),
-        ]);
+        rows.push(vec!["mean".into(), percent(accuracy.spread.mean), interval(accuracy.mean_95), percent(f1.spread.mean)]);
         rows.push(vec!["± sd".into(), percent(accuracy.spread.standard_deviation), String::new(), percent(f1.spread.standard_deviation)]);
     }
     let right = Align::Right;
@@ -200,7 +195,7 @@ fn baselines(metrics: &Metrics) -> String {
         let mut row = vec![name.clone(), percent(*mean)];
         if let Some(difference) = difference {
             row.push(signed(difference.difference));
-            row.push(interval(difference.difference_95));
+            row.push(between(difference.difference_95));
             row.push(p_value(difference.p_value));
         }
         rows.push(row);
@@ -211,18 +206,11 @@ fn baselines(metrics: &Metrics) -> String {
     text
 }
 
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1}", share * 100.0)
-}
-
 pub(super) fn signed(share: f64) -> String {
     format!("{:+.1}", share * 100.0)
 }
 
-pub(super) fn interval([low, high]: [f64; 2]) -> String {
-    if low < 0.0 { format!("{} to {}", signed(low), signed(high)) } else { format!("{}–{}", percent(low), percent(high)) }
-}
-
-pub(super) fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+/// An interval of differences.
+pub(super) fn between([low, high]: [f64; 2]) -> String {
+    format!("{} to {}", signed(low), signed(high))
 }

@@ -5,9 +5,10 @@ mod numbers;
 mod plots;
 mod tables;
 
+use crate::numbers::{count, counted, percent};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::numbers::{by_seed, count, counted, mean_and_deviation, percent};
+use self::numbers::{by_seed, mean_and_deviation};
 use super::report::{Accuracies, Bin, Curve, EnsembleReport, Measured};
 use super::summary::between_runs;
 
@@ -67,13 +68,13 @@ pub fn page(runs: &[(&str, &EnsembleReport)]) -> String {
 fn what(report: &EnsembleReport) -> Markup {
     let setting = &report.setting;
     let mut parts = vec![match &setting.method {
-        Some(method) => format!("{} with {method}", counted(report.patterns.len(), "pattern")),
-        None => format!("{} without training", counted(report.patterns.len(), "pattern")),
+        Some(method) => format!("{} with {method}", counted(report.patterns.len() as u64, "pattern")),
+        None => format!("{} without training", counted(report.patterns.len() as u64, "pattern")),
     }];
-    parts.extend(setting.shots.map(|shots| format!("{} of each class", counted(shots, "row"))));
+    parts.extend(setting.shots.map(|shots| format!("{} of each class", counted(shots as u64, "row"))));
     parts.push(format!("{} classes", setting.classes.len()));
-    parts.push(counted(setting.seeds.len(), "seed"));
-    parts.extend((setting.generations > 0).then(|| counted(setting.generations, "further generation")));
+    parts.push(counted(setting.seeds.len() as u64, "seed"));
+    parts.extend((setting.generations > 0).then(|| counted(setting.generations as u64, "further generation")));
     parts.push(setting.student.as_ref().map_or_else(|| "no student".to_owned(), |student| format!("student {student}")));
     html! { p.what { (parts.join(" · ")) } }
 }
@@ -147,7 +148,7 @@ fn headline(report: &EnsembleReport) -> Markup {
     }
     let before = report.without_training().filter(|_| last.generation.is_some()).and_then(|stage| stage.ensemble.as_ref());
     parts.extend(before.map(|before| format!("without training {} %", mean_and_deviation(&before.accuracy))));
-    let sentence = format!("Accuracy on {}: {}.", counted(report.setting.test_rows, "test row"), parts.join("; "));
+    let sentence = format!("Accuracy on {}: {}.", counted(report.setting.test_rows as u64, "test row"), parts.join("; "));
     let mut tiles: Vec<(&str, &Accuracies)> = Vec::new();
     tiles.extend(last.student.iter().map(|student| ("student", &student.accuracy)));
     tiles.extend(last.ensemble.iter().map(|ensemble| (report.ensemble_name(), &ensemble.accuracy)));
@@ -171,17 +172,17 @@ fn trouble(report: &EnsembleReport) -> Markup {
     html! {
         @if !report.failures.is_empty() {
             div.trouble.failed role="note" {
-                p { b { (counted(report.failures.len(), "member")) " could not be trained" } "; the rest went on without." }
+                p { b { (counted(report.failures.len() as u64, "model")) " could not be trained" } "; the rest went on without." }
                 ul {
                     @for failure in &report.failures {
-                        li { (failure.template) " · " (failure.verbalizer) ", seed " (failure.seed) ", generation " (failure.generation) ": " (failure.reason) }
+                        li { (failure.name) ", seed " (failure.seed) ", generation " (failure.generation) ": " (failure.reason) }
                     }
                 }
             }
         }
         @if !report.warnings.is_empty() {
             div.trouble role="note" {
-                p { b { (counted(report.warnings.len(), "warning")) } }
+                p { b { (counted(report.warnings.len() as u64, "warning")) } }
                 ul { @for warning in &report.warnings { li { (warning) } } }
             }
         }

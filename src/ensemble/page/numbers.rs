@@ -1,10 +1,7 @@
-//! Numbers as the page shows them: shares in percent with one decimal.
+//! Numbers that only the page shows.
 
 use crate::ensemble::report::Accuracies;
-
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1}", share * 100.0)
-}
+use crate::numbers::{count, percent};
 
 /// With a sign that is as wide as a digit. What rounds to 0 has none.
 pub(super) fn signed(share: f64) -> String {
@@ -15,12 +12,6 @@ pub(super) fn signed(share: f64) -> String {
     }
 }
 
-/// Shares lie between 0 and 1; Student's t knows nothing of that.
-pub(super) fn interval(ends: [f64; 2]) -> String {
-    let [low, high] = ends.map(|end| percent(end.clamp(0.0, 1.0)));
-    format!("{low}–{high}")
-}
-
 pub(super) fn signed_interval([low, high]: [f64; 2]) -> String {
     format!("{} to {}", signed(low), signed(high))
 }
@@ -28,22 +19,6 @@ pub(super) fn signed_interval([low, high]: [f64; 2]) -> String {
 pub(super) fn mean_and_deviation(accuracies: &Accuracies) -> String {
     let mean = percent(accuracies.mean);
     accuracies.standard_deviation.map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {}", percent(deviation)))
-}
-
-pub(super) fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
-/// "1 row", "1,234 rows".
-pub(super) fn counted(number: usize, noun: &str) -> String {
-    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
-}
-
-/// 1234567 as 1,234,567.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 /// "0.4 s", "7 s", "3 min 20 s", "2 h 5 min".

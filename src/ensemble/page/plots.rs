@@ -1,5 +1,6 @@
 //! The plots.
 
+use crate::numbers::{interval, percent};
 use maud::{Markup, html};
 use plotters::chart::MeshStyle;
 use plotters::coord::types::RangedCoordf64;
@@ -7,7 +8,6 @@ use plotters::prelude::{ChartBuilder, PathElement, SVGBackend, Text};
 use plotters::style::text_anchor::HPos;
 
 use super::canvas::{Area, Ink, UNIT, apart, legend, mark, plot, text};
-use super::numbers::{interval, percent};
 use crate::ensemble::report::{Bin, Curve, EnsembleReport, Measured, Stage};
 
 /// Letters of a name in a plot; the table has it whole.

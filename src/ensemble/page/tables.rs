@@ -1,8 +1,9 @@
 //! The tables.
 
+use crate::numbers::{count, interval, p_value, percent};
 use maud::{Markup, html};
 
-use super::numbers::{by_seed, count, interval, mean_and_deviation, p_value, percent, signed, signed_interval, time};
+use super::numbers::{by_seed, mean_and_deviation, signed, signed_interval, time};
 use crate::ensemble::report::{Bin, EnsembleReport, Measured, Stage};
 use crate::ensemble::summary::{BetweenRuns, Comparison};
 
@@ -66,13 +67,13 @@ pub(super) fn results(report: &EnsembleReport) -> Markup {
     }
 }
 
-/// What knows no seed has one accuracy for all; a seed that failed leaves the rest unassigned.
-fn each_seed(accuracies: &[f64], seeds: usize) -> Markup {
+/// What knows no seed has one accuracy for all; a dash stands for a seed that failed.
+fn each_seed(accuracies: &[Option<f64>], seeds: usize) -> Markup {
     html! {
         @if accuracies.len() == seeds {
-            @for accuracy in accuracies { td { (percent(*accuracy)) } }
+            @for accuracy in accuracies { td { (accuracy.map_or_else(|| "–".to_owned(), percent)) } }
         } @else {
-            td.all colspan=(seeds) { (accuracies.iter().map(|accuracy| percent(*accuracy)).collect::<Vec<_>>().join(", ")) }
+            td.all colspan=(seeds) { @for accuracy in accuracies.iter().flatten() { (percent(*accuracy)) } }
         }
     }
 }
