@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use crate::encode::Features;
-use crate::encoder::{Additions, Mode};
+use crate::encoder::{Additions, Dtype, Mode};
 use crate::error::{Kind, Result, TensorProblem};
 use crate::label_words::LabelWords;
 use crate::parameters::Parameters;
@@ -127,6 +127,17 @@ impl Classifier {
                 model.adapt(adapt(tuning, &base.folder.config, &base.parameters, learned, form));
             }
             Classifier::Sequence(_) => *self = base.sequence(tuning, learned),
+        }
+    }
+
+    /// Computes in another type from now on, until it is adapted anew: for scoring, without gradients.
+    pub fn narrow(&mut self, dtype: Dtype) -> Result<()> {
+        match self {
+            Classifier::Prompt(model, _) => model.narrow(dtype),
+            Classifier::Sequence(model) => {
+                model.narrow(dtype);
+                Ok(())
+            }
         }
     }
 

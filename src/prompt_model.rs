@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::encode::Features;
-use crate::encoder::{Additions, Encoder, Mode};
+use crate::encoder::{Additions, Dtype, Encoder, Mode};
 use crate::error::{Kind, Result};
 use crate::head::MlmHead;
 use crate::label_words::LabelWords;
@@ -138,6 +138,19 @@ impl PromptModel {
         }
         self.changed = adapted.parameters.is_some();
         self.additions = adapted.additions;
+    }
+
+    /// Computes in another type from now on, until it is adapted anew. rust-bert's model has one type.
+    pub fn narrow(&mut self, dtype: Dtype) -> Result<()> {
+        match &mut self.engine {
+            Engine::Cloze(encoder, _) => encoder.narrow(dtype),
+            Engine::RustBert(_) if dtype == Dtype::F32 => {}
+            Engine::RustBert(_) => {
+                return Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }.into());
+            }
+        }
+        self.changed = dtype != Dtype::F32 || self.changed;
+        Ok(())
     }
 
     /// The tokenizer.

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 
 use crate::batch::Batch;
 use crate::encode::Features;
-use crate::encoder::{Additions, Encoder, Linear, Mode, drop_out};
+use crate::encoder::{Additions, Dtype, Encoder, Linear, Mode, drop_out};
 use crate::parameters::Parameters;
 use crate::prompt_model::ModelFolder;
 use crate::tuning::{CLASSIFIER, Learned, POOLER};
@@ -31,6 +31,11 @@ impl SequenceClassifier {
             folder,
             device,
         }
+    }
+
+    /// Computes in another type from now on.
+    pub fn narrow(&mut self, dtype: Dtype) {
+        self.encoder.narrow(dtype);
     }
 
     /// Class scores, from inputs that are read at `[CLS]`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use cloze::batch::Batch;
 use cloze::data::{Format, Rows};
 use cloze::encode::{Features, encode, encode_with_cuts};
-use cloze::encoder::{Additions, Encoder, Mode};
+use cloze::encoder::{Additions, Dtype, Encoder, Mode};
 use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
 use cloze::output::PredictionWriter;
@@ -14,6 +14,7 @@ use cloze::score::{Scored, Scorer};
 use cloze::task::Task;
 use cloze::template::{Prompt, Template};
 use cloze::tokenizer::Tokenizer;
+use cloze::tuning::Adapted;
 use cloze::verbalizer::Verbalizer;
 use proptest::prelude::*;
 use tch::Device;
@@ -90,6 +91,28 @@ fn encoder_equals_rust_bert() {
             tch::no_grad(|| (ours.class_scores(&batch, &words, Mode::Score), theirs.class_scores(&batch, &words, Mode::Score)));
         assert_close(&values(&found), &values(&wanted), 1e-4, folder);
     }
+}
+
+#[test]
+fn bfloat16_stays_near_and_knows_no_neighbours() {
+    let mut model = load(DEFAULT, EngineChoice::Cloze);
+    let words = label_words(&model);
+    let inputs = mixed_inputs(model.tokenizer(), 200);
+    let batch: Vec<&Features> = inputs.iter().collect();
+    let probabilities = |model: &PromptModel, inputs: &[&Features]| {
+        values(&tch::no_grad(|| model.class_scores(inputs, &words, Mode::Score).softmax(-1, tch::Kind::Double)))
+    };
+    let wide = probabilities(&model, &batch);
+    model.narrow(Dtype::Bf16).unwrap();
+    let narrow = probabilities(&model, &batch);
+    assert_ne!(narrow, wide);
+    // Bounds of the type: 8 bits of a number are kept, and six layers add up.
+    assert_close(&narrow, &wide, 0.03, "bf16 and f32");
+    let alone: Vec<f64> = batch.iter().flat_map(|input| probabilities(&model, &[input])).collect();
+    assert_close(&alone, &narrow, 0.03, "alone and among others");
+    model.adapt(Adapted { parameters: None, additions: Additions::default() });
+    assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
+    assert!(load(TINY, EngineChoice::RustBert).narrow(Dtype::Bf16).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use cloze::data::Format;
+use cloze::encoder::Dtype;
 use cloze::ensemble;
 use cloze::prompt_model::EngineChoice;
 
@@ -127,6 +128,9 @@ pub struct Score {
     pub data: Data,
     #[command(flatten)]
     pub model: Model,
+    /// The type of numbers to compute in
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeName::F32)]
+    pub dtype: DtypeName,
     /// Most tokens in a batch, padding counted
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_tokens: u32,
@@ -691,6 +695,23 @@ impl From<FormatName> for Format {
             FormatName::Csv => Format::Csv,
             FormatName::Tsv => Format::Tsv,
             FormatName::Jsonl => Format::JsonLines,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DtypeName {
+    /// Single precision, as the weights are
+    F32,
+    /// bfloat16: half the memory for states, about three digits
+    Bf16,
+}
+
+impl From<DtypeName> for Dtype {
+    fn from(name: DtypeName) -> Dtype {
+        match name {
+            DtypeName::F32 => Dtype::F32,
+            DtypeName::Bf16 => Dtype::Bf16,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use cloze::data::Example;
+use cloze::encoder::Dtype;
 use cloze::ensemble::report::EnsembleReport;
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
@@ -14,7 +15,7 @@ use cloze::score::{Counts, Scored, Scorer};
 use cloze::task;
 use cloze::train::Flow;
 
-use super::args::Score;
+use super::args::{DtypeName, Score};
 use super::render::{self, Progress};
 use super::setup::{self, Ready, whereabouts};
 
@@ -46,7 +47,9 @@ pub fn run(args: &Score) -> Result<()> {
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let base = setup::load_base(folder, words, &args.model, device)?;
-    let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let mut classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let dtype = Dtype::from(args.dtype);
+    classifiers.iter_mut().try_for_each(|classifier| classifier.narrow(dtype))?;
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer {
@@ -83,6 +86,7 @@ pub fn run(args: &Score) -> Result<()> {
         model: base.folder.path().display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
+        dtype: dtype.name().to_owned(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: verbalizer.file().to_owned(),
         aggregate: verbalizer.aggregate().name().to_owned(),
@@ -111,6 +115,7 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
 
 /// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay there.
 fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
+    anyhow::ensure!(args.dtype == DtypeName::F32, "members of an ensemble are scored in f32: leave --dtype out");
     let (folder, _) = EnsembleFolder::open(run)?;
     let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
     let report = EnsembleReport::of_run(run)?;
@@ -172,6 +177,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         model: with.model.path.display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
+        dtype: Dtype::F32.name().to_owned(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
         aggregate: manifest.merge.name().to_owned(),

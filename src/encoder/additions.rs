@@ -2,7 +2,7 @@
 //!
 //! Letters: R rank, P prefix length, S soft tokens, D bottleneck.
 
-use tch::Tensor;
+use tch::{Kind as Type, Tensor};
 
 use super::layers::{Linear, Mode, drop_out};
 use crate::config::Activation;
@@ -76,12 +76,14 @@ impl LowRank {
         }
     }
 
+    /// In single precision, of the type of the input.
+    ///
     /// # Shapes
     /// `[…,in] → […,out]`
     pub(crate) fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
-        let input = drop_out(input.shallow_clone(), self.dropout, mode);
+        let wide = drop_out(input.to_kind(self.down.kind()), self.dropout, mode);
         // Scaled where the tensor is smallest.
-        (input.linear(&self.down, None::<Tensor>) * self.scale).linear(&self.up, None::<Tensor>)
+        (wide.linear(&self.down, None::<Tensor>) * self.scale).linear(&self.up, None::<Tensor>).to_kind(input.kind())
     }
 }
 
@@ -89,7 +91,10 @@ impl Adapter {
     pub(crate) fn apply(adapter: Option<&Adapter>, activation: Activation, states: Tensor) -> Tensor {
         match adapter {
             None => states,
-            Some(adapter) => adapter.up.forward(&activation.forward(&adapter.down.forward(&states))) + states,
+            Some(adapter) => {
+                let wide = states.to_kind(Type::Float);
+                (adapter.up.forward(&activation.forward(&adapter.down.forward(&wide))) + wide).to_kind(states.kind())
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The pieces that layers are made of.
 
-use tch::Tensor;
+use serde::{Deserialize, Serialize};
+use tch::{Kind as Type, Tensor};
 
 use crate::config::Activation;
 use crate::parameters::Parameters;
@@ -16,8 +17,37 @@ pub enum Mode {
 
 /// `x·Wᵀ + b`, `[…,in] → […,out]`.
 pub struct Linear {
-    pub(crate) weight: Tensor,
-    pub(crate) bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// The type of numbers that a forward pass is computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Single precision, as the weights are: every score is transformers' to rounding.
+    #[default]
+    F32,
+    /// States and weights of the layers in bfloat16, sums of products in single precision.
+    Bf16,
+}
+
+impl Dtype {
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::Bf16 => "bf16",
+        }
+    }
+
+    /// libtorch's name for it.
+    pub(super) fn kind(self) -> Type {
+        match self {
+            Dtype::F32 => Type::Float,
+            Dtype::Bf16 => Type::BFloat16,
+        }
+    }
 }
 
 /// Layer normalisation over H (Ba et al. 2016).
@@ -34,10 +64,8 @@ impl Linear {
     }
 
     pub(crate) fn of(parameters: &Parameters, name: &str) -> Linear {
-        Linear {
-            weight: parameters.get(&format!("{name}.weight")).shallow_clone(),
-            bias: parameters.get(&format!("{name}.bias")).shallow_clone(),
-        }
+        let [weight, bias] = weight_and_bias(parameters, name);
+        Linear::new(weight, bias)
     }
 
     /// # Shapes
@@ -46,15 +74,20 @@ impl Linear {
         input.linear(&self.weight, Some(&self.bias))
     }
 
-    /// The outputs `start..start + length` alone.
-    pub(crate) fn rows(&self, start: i64, length: i64) -> Linear {
-        Linear { weight: self.weight.narrow(0, start, length), bias: self.bias.narrow(0, start, length) }
+    /// The same layer for inputs of a type, as near as that type can be.
+    pub(crate) fn narrowed(&self, dtype: Dtype) -> Linear {
+        Linear { weight: self.weight.to_kind(dtype.kind()), bias: self.bias.to_kind(dtype.kind()) }
     }
+}
+
+/// The two tensors of a layer.
+pub(super) fn weight_and_bias(parameters: &Parameters, name: &str) -> [Tensor; 2] {
+    ["weight", "bias"].map(|part| parameters.get(&format!("{name}.{part}")).shallow_clone())
 }
 
 impl LayerNorm {
     pub(crate) fn of(parameters: &Parameters, name: &str, epsilon: f64) -> LayerNorm {
-        let Linear { weight, bias } = Linear::of(parameters, name);
+        let [weight, bias] = weight_and_bias(parameters, name);
         LayerNorm { weight, bias, epsilon }
     }
 

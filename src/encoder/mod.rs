@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::parameters::Parameters;
 
 pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
+pub use layers::{Dtype, Linear, Mode};
 pub(crate) use layers::{LayerNorm, drop_out};
-pub use layers::{Linear, Mode};
 
 /// A BERT encoder. It is a view of [`Parameters`], made anew when they move: query, key and value are one matrix in it, and
 /// where parameters take gradients the making of that matrix is part of the graph.
@@ -24,11 +24,12 @@ pub struct Encoder {
     types: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
+    /// The type of the states.
+    kind: Type,
 }
 
 struct Layer {
-    /// Query, key and value in one, `[3H,H]`; the query's rows are scaled by 1/√D.
-    query_key_value: Linear,
+    projection: Projection,
     attention_output: Linear,
     attention_norm: LayerNorm,
     intermediate: Linear,
@@ -46,8 +47,15 @@ impl Encoder {
             types: embedding("token_type"),
             norm: LayerNorm::of(parameters, "bert.embeddings.LayerNorm", config.layer_norm_eps),
             layers: (0..config.num_hidden_layers).map(|index| Layer::new(config, parameters, index)).collect(),
+            kind: Type::Float,
             config: config.clone(),
         }
+    }
+
+    /// Computes in another type from now on: once, and without gradients.
+    pub fn narrow(&mut self, dtype: Dtype) {
+        self.kind = dtype.kind();
+        self.layers.iter_mut().for_each(|layer| layer.narrow(dtype));
     }
 
     /// The last layer's states of all tokens.
@@ -63,7 +71,7 @@ impl Encoder {
     /// The last layer's states at the masks. The last layer computes queries, attention and feed-forward for those rows alone.
     ///
     /// # Shapes
-    /// batch of B inputs, L tokens → `[B,H]`
+    /// batch of B inputs, L tokens → `[B,H]`, in single precision
     pub fn state_at_mask(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let pass = Pass { config: &self.config, mask: batch.additive_mask(), mode };
         let mut states = self.embed(batch, additions, mode);
@@ -71,7 +79,7 @@ impl Encoder {
         for (index, (layer, added)) in self.with_additions(additions).enumerate() {
             if index == last {
                 let rows = batch.at_mask(&states).unsqueeze(1);
-                return layer.forward(&pass, added, &rows, &states).squeeze_dim(1);
+                return layer.forward(&pass, added, &rows, &states).squeeze_dim(1).to_kind(Type::Float);
             }
             states = layer.forward(&pass, added, &states, &states);
         }
@@ -98,7 +106,8 @@ impl Encoder {
         let mut states = self.embed(&batch, &Additions::default(), Mode::Score);
         let mut prefixes = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let key_value = layer.query_key_value.rows(hidden, 2 * hidden).forward(&states).squeeze_dim(0);
+            let [_, key_value] = layer.projection.apart(&states, &states);
+            let key_value = key_value.squeeze_dim(0);
             prefixes.push(Prefix { key: key_value.narrow(1, 0, hidden), value: key_value.narrow(1, hidden, hidden) });
             states = layer.forward(&pass, &none, &states, &states);
         }
@@ -130,7 +139,7 @@ impl Encoder {
         };
         let types = Tensor::embedding(&self.types, &batch.types, -1, false, false);
         let sum = words + types + self.positions.narrow(0, additions.first_position, length);
-        drop_out(self.norm.forward(&sum), self.config.hidden_dropout_prob, mode)
+        drop_out(self.norm.forward(&sum), self.config.hidden_dropout_prob, mode).to_kind(self.kind)
     }
 }
 
@@ -141,16 +150,47 @@ struct Pass<'a> {
     mode: Mode,
 }
 
+/// How states become queries, keys and values; the query's rows are scaled by 1/√D.
+enum Projection {
+    /// In one product, `[3H,H]`.
+    Joined(Linear),
+    /// In two, `[H,H]` and `[2H,H]`: of the last layer, whose queries are wanted at the masks alone.
+    Apart(Linear, Linear),
+}
+
+impl Projection {
+    /// Queries of the rows, which are all of the states where the projection is joined; keys and values of the states.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`, `[B,L,2H]`
+    fn apart(&self, rows: &Tensor, states: &Tensor) -> [Tensor; 2] {
+        match self {
+            Projection::Joined(joined) => {
+                let all = joined.forward(states);
+                let hidden = states.size()[2];
+                [all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden)]
+            }
+            Projection::Apart(query, key_value) => [query.forward(rows), key_value.forward(states)],
+        }
+    }
+}
+
 impl Layer {
     fn new(config: &Config, parameters: &Parameters, index: i64) -> Layer {
         let part = |name: &str| Linear::of(parameters, &format!("bert.encoder.layer.{index}.{name}"));
         let norm = |name: &str| LayerNorm::of(parameters, &format!("bert.encoder.layer.{index}.{name}.LayerNorm"), config.layer_norm_eps);
-        let [query, key, value] = ["query", "key", "value"].map(|name| part(&format!("attention.self.{name}")));
-        let scale = query_scale(config);
+        let [query, key, value] = ["query", "key", "value"]
+            .map(|name| layers::weight_and_bias(parameters, &format!("bert.encoder.layer.{index}.attention.self.{name}")));
+        let query = query.map(|part| part * query_scale(config));
+        let joined = |parts: &[&[Tensor; 2]]| {
+            let [weight, bias] = [0, 1].map(|which| Tensor::cat(&parts.iter().map(|part| &part[which]).collect::<Vec<_>>(), 0));
+            Linear::new(weight, bias)
+        };
+        let is_last = index + 1 == config.num_hidden_layers;
         Layer {
-            query_key_value: Linear {
-                weight: Tensor::cat(&[&query.weight * scale, key.weight, value.weight], 0),
-                bias: Tensor::cat(&[&query.bias * scale, key.bias, value.bias], 0),
+            projection: match is_last {
+                true => Projection::Apart(joined(&[&query]), joined(&[&key, &value])),
+                false => Projection::Joined(joined(&[&query, &key, &value])),
             },
             attention_output: part("attention.output.dense"),
             attention_norm: norm("attention.output"),
@@ -160,10 +200,20 @@ impl Layer {
         }
     }
 
+    fn narrow(&mut self, dtype: Dtype) {
+        self.projection = match &self.projection {
+            Projection::Joined(joined) => Projection::Joined(joined.narrowed(dtype)),
+            Projection::Apart(query, key_value) => Projection::Apart(query.narrowed(dtype), key_value.narrowed(dtype)),
+        };
+        for linear in [&mut self.attention_output, &mut self.intermediate, &mut self.output] {
+            *linear = linear.narrowed(dtype);
+        }
+    }
+
     /// One layer for the rows that are asked for, which look at all states.
     ///
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`; with R < L only those rows' queries are computed.
+    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`; only the last layer's rows may be fewer than the states.
     fn forward(&self, pass: &Pass<'_>, added: &LayerAdditions, rows: &Tensor, states: &Tensor) -> Tensor {
         let Pass { config, mask, mode } = pass;
         let mode = *mode;
@@ -189,28 +239,16 @@ impl Layer {
     /// rows `[B,R,H]`, states `[B,L,H]` → query `[B,A,R,D]`, key and value `[B,A,L,D]`
     fn project(&self, config: &Config, added: &LayerAdditions, rows: &Tensor, states: &Tensor, mode: Mode) -> [Tensor; 3] {
         let hidden = config.hidden_size;
-        let all_rows = rows.size()[1] == states.size()[1];
-        let [query, key, value] = if all_rows && added.query_key_value.iter().all(Option::is_none) {
-            let all = by_heads(config, &self.query_key_value.forward(states));
-            [all.get(0), all.get(1), all.get(2)]
-        } else {
-            let (query, key_value) = if all_rows {
-                let all = self.query_key_value.forward(states);
-                (all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden))
-            } else {
-                (self.query_key_value.rows(0, hidden).forward(rows), self.query_key_value.rows(hidden, 2 * hidden).forward(states))
-            };
-            let [low_query, low_key, low_value] = &added.query_key_value;
-            // The query is scaled already, so its update is too.
-            let query = match low_query {
-                None => query,
-                Some(low_rank) => query + low_rank.forward(rows, mode) * query_scale(config),
-            };
-            let key = LowRank::add(low_key.as_ref(), key_value.narrow(-1, 0, hidden), states, mode);
-            let value = LowRank::add(low_value.as_ref(), key_value.narrow(-1, hidden, hidden), states, mode);
-            [query, key, value].map(|part| by_heads(config, &part).get(0))
+        let [query, key_value] = self.projection.apart(rows, states);
+        let [low_query, low_key, low_value] = &added.query_key_value;
+        // The query is scaled already, so its update is too.
+        let query = match low_query {
+            None => query,
+            Some(low_rank) => query + low_rank.forward(rows, mode) * query_scale(config),
         };
-        [query, key, value]
+        let key = LowRank::add(low_key.as_ref(), key_value.narrow(-1, 0, hidden), states, mode);
+        let value = LowRank::add(low_value.as_ref(), key_value.narrow(-1, hidden, hidden), states, mode);
+        [query, key, value].map(|part| by_heads(config, &part))
     }
 }
 
@@ -221,11 +259,11 @@ fn query_scale(config: &Config) -> f64 {
 }
 
 /// # Shapes
-/// `[B,L,n·H] → [n,B,A,L,D]`
+/// `[B,L,H] → [B,A,L,D]`
 fn by_heads(config: &Config, projected: &Tensor) -> Tensor {
     let size = projected.size();
     let heads = config.num_attention_heads;
-    projected.reshape([size[0], size[1], -1, heads, config.hidden_size / heads]).permute([2, 0, 3, 1, 4])
+    projected.reshape([size[0], size[1], heads, config.hidden_size / heads]).transpose(1, 2)
 }
 
 /// Keys and values with the prefix before them, which no padding hides.
@@ -242,7 +280,7 @@ fn with_prefix(
     let Some(prefix) = prefix else { return (key, value, mask.map(Tensor::shallow_clone)) };
     let (batch, length) = (key.size()[0], prefix.key.size()[0]);
     let join = |prefix: &Tensor, states: &Tensor| {
-        let prefix = by_heads(config, &prefix.unsqueeze(0)).get(0).expand([batch, -1, -1, -1], false);
+        let prefix = by_heads(config, &prefix.unsqueeze(0)).expand([batch, -1, -1, -1], false).to_kind(states.kind());
         Tensor::cat(&[&prefix, states], 2)
     };
     let mask = mask.map(|mask| mask.constant_pad_nd([length, 0]));
@@ -259,7 +297,8 @@ const FUSED_FROM: i64 = 128;
 /// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
 fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, dropout: f64, mode: Mode) -> Tensor {
     let (rows, length) = (query.size()[2], key.size()[2]);
-    if rows >= FUSED_FROM && mode == Mode::Score {
+    // In bfloat16 libtorch's products are the faster ones at every length.
+    if rows >= FUSED_FROM && mode == Mode::Score && query.kind() == Type::Float {
         // tch refuses an absent mask, so one of zeros stands for none.
         let none = Tensor::zeros([1, 1, 1, length], (query.kind(), query.device()));
         return Tensor::scaled_dot_product_attention(query, key, value, Some(mask.unwrap_or(&none)), 0.0, false, 1.0);
@@ -269,5 +308,5 @@ fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, d
         Some(mask) => scores + mask,
         None => scores,
     };
-    drop_out(scores.softmax(-1, Type::Float), dropout, mode).matmul(value)
+    drop_out(scores.softmax(-1, Type::Float), dropout, mode).to_kind(value.kind()).matmul(value)
 }

@@ -84,6 +84,8 @@ pub struct Run {
     pub model: String,
     pub engine: String,
     pub device: String,
+    /// The type of numbers: `f32`, `bf16`, `int8`.
+    pub dtype: String,
     pub threads: usize,
     pub verbalizer: String,
     pub aggregate: String,

@@ -14,12 +14,13 @@ pub fn report(report: &Report) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{}: {} in {:.1} s, {:.0} rows/s ({}, {})",
+        "{}: {} in {:.1} s, {:.0} rows/s ({}{}, {})",
         run.data,
         counted(report.rows, "row"),
         report.seconds,
         report.rows_per_second,
         run.engine,
+        if run.dtype == "f32" { String::new() } else { format!(", {}", run.dtype) },
         counted(run.threads as u64, "thread")
     );
     if report.truncated_rows > 0 {
