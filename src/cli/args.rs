@@ -739,15 +739,6 @@ impl EngineName {
     }
 }
 
-impl From<EngineChoice> for EngineName {
-    fn from(engine: EngineChoice) -> EngineName {
-        match engine {
-            EngineChoice::Cloze => EngineName::Cloze,
-            EngineChoice::RustBert => EngineName::RustBert,
-        }
-    }
-}
-
 impl From<EngineName> for EngineChoice {
     fn from(name: EngineName) -> EngineChoice {
         match name {

@@ -1,6 +1,5 @@
 //! The pieces that layers are made of.
 
-use serde::{Deserialize, Serialize};
 use tch::{Kind as Type, Tensor};
 
 use crate::config::Activation;
@@ -22,8 +21,7 @@ pub struct Linear {
 }
 
 /// The type of numbers that a forward pass is computed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
     /// Single precision, as the weights are: every score is transformers' to rounding.
     #[default]

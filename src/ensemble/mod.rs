@@ -270,6 +270,9 @@ impl Ensemble<'_> {
         let load = |&member: &usize| self.load_scores(folder, &folder.scores(generation, seed, &self.members[member].name));
         let scores: Vec<Scores> = members.iter().map(load).collect::<Result<_>>()?;
         let parts: Vec<&Vec<Prediction>> = scores.iter().map(part).collect();
+        if parts.windows(2).any(|two| two[0].len() != two[1].len()) {
+            return Err(tensor_file::unreadable(folder.path(), "its members' scores are not of the same rows".to_owned()));
+        }
         let shares = shares(&members.iter().map(|&member| weights[member]).collect::<Vec<_>>());
         Ok(self.manifest.merge.rows(&parts, &shares, temperature))
     }
