@@ -5,7 +5,8 @@
 
 Reads the CSV, puts each row into the pattern, tokenises, pads to the longest of each batch of 32, runs
 BertForMaskedLM, takes the label words' logits at the mask and writes the same columns as `cloze score`.
-`--order file` takes the rows as they come; `--order sorted` puts rows of like length into one batch.
+`--order file` takes the rows as they come; `--order sorted` puts rows of like length into one batch; `--pad N` pads every
+row to N tokens, as OpenPrompt does. `--bf16` runs the model in bfloat16; `--compile` hands it to torch.compile.
 The last line on stderr is JSON: rows, seconds spent scoring (tokenising to softmax, without starting up, loading the
 model, reading and writing files), rows per second.
 """
@@ -27,15 +28,14 @@ FILTERS = {
 }
 
 
-def arguments():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parser(description):
+    p = argparse.ArgumentParser(description=description)
     for flag in ("--template", "--verbalizer", "--data", "--model", "--out"):
         p.add_argument(flag, required=True)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--max-length", type=int, default=512)
-    p.add_argument("--order", choices=["file", "sorted"], default="file")
-    return p.parse_args()
+    return p
 
 
 class Pattern:
@@ -127,20 +127,42 @@ def verbalizer(path, tokenizer):
     return [c["label"] for c in spec["classes"]], classes, spec.get("aggregate", "mean_logit")
 
 
+def read(path):
+    with open(path, encoding="utf-8", newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def write(path, labels, probabilities, seconds):
+    with open(path, "w", encoding="utf-8", newline="") as f:
+        out = csv.writer(f, lineterminator="\n")
+        out.writerow(["row", "predicted", "confidence"] + [f"p_{l}" for l in labels])
+        for n, p in enumerate(probabilities.tolist(), 1):
+            out.writerow([n, labels[p.index(max(p))], f"{max(p):.6f}"] + [f"{x:.6f}" for x in p])
+    rows = len(probabilities)
+    print(json.dumps({"rows": rows, "scoring_s": seconds, "rows_per_s": rows / seconds}), file=sys.stderr)
+
+
 def main():
-    args = arguments()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--order", choices=["file", "sorted"], default="file")
+    options.add_argument("--pad", type=int)
+    options.add_argument("--bf16", action="store_true")
+    options.add_argument("--compile", action="store_true")
+    args = options.parse_args()
     torch.set_num_threads(args.threads)
     tokenizer = BertTokenizerFast.from_pretrained(args.model)
-    model = BertForMaskedLM.from_pretrained(args.model, torch_dtype=torch.float32).eval()
+    model = BertForMaskedLM.from_pretrained(args.model, torch_dtype=torch.bfloat16 if args.bf16 else torch.float32).eval()
+    if args.compile:
+        model = torch.compile(model, dynamic=True)
     pattern = Pattern(json.load(open(args.template, encoding="utf-8"))["pattern"], tokenizer)
     labels, classes, aggregate = verbalizer(args.verbalizer, tokenizer)
-    with open(args.data, encoding="utf-8", newline="") as f:
-        rows = list(csv.DictReader(f))
+    rows = read(args.data)
+    limit = min(args.max_length, args.pad or args.max_length)
 
     start = time.perf_counter()
     order = range(len(rows))
     if args.order == "sorted":  # needs all lengths first; in file order each batch is tokenised when its turn comes
-        encoded = features(pattern, tokenizer, rows, args.max_length)
+        encoded = features(pattern, tokenizer, rows, limit)
         order = sorted(order, key=lambda i: len(encoded[i]["input_ids"]))
     probabilities = torch.zeros(len(rows), len(labels))
     with torch.no_grad():
@@ -149,21 +171,15 @@ def main():
             if args.order == "sorted":
                 batch = [encoded[i] for i in picked]
             else:
-                batch = features(pattern, tokenizer, [rows[i] for i in picked], args.max_length)
-            batch = tokenizer.pad(batch, return_tensors="pt")
-            logits = model(**batch).logits
+                batch = features(pattern, tokenizer, [rows[i] for i in picked], limit)
+            padding = {"padding": "max_length", "max_length": args.pad} if args.pad else {}
+            batch = tokenizer.pad(batch, return_tensors="pt", **padding)
+            logits = model(**batch).logits.float()
             # The first mask of the row; a "[MASK]" written in the data would be taken for it.
             mask = (batch["input_ids"] == tokenizer.mask_token_id).int().argmax(1)
             at_mask = logits[torch.arange(len(picked)), mask]
             probabilities[picked] = class_scores(at_mask, classes, aggregate).softmax(1)
-    seconds = time.perf_counter() - start
-
-    with open(args.out, "w", encoding="utf-8", newline="") as f:
-        out = csv.writer(f, lineterminator="\n")
-        out.writerow(["row", "predicted", "confidence"] + [f"p_{l}" for l in labels])
-        for n, p in enumerate(probabilities.tolist(), 1):
-            out.writerow([n, labels[p.index(max(p))], f"{max(p):.6f}"] + [f"{x:.6f}" for x in p])
-    print(json.dumps({"rows": len(rows), "scoring_s": seconds, "rows_per_s": len(rows) / seconds}), file=sys.stderr)
+    write(args.out, labels, probabilities, time.perf_counter() - start)
 
 
 if __name__ == "__main__":
