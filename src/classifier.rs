@@ -1,6 +1,5 @@
 //! A whole model with what was learned: rows' inputs in, class scores out.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tch::{Device, Tensor};
@@ -18,7 +17,7 @@ use crate::tuning::{Adapted, Beginning, Form, Learned, Learner, Tuning, adapt};
 /// One of the two kinds of model that rows are classified with.
 pub enum Classifier {
     /// Label words at the mask.
-    Prompt(PromptModel, Rc<LabelWords>),
+    Prompt(PromptModel, LabelWords),
     /// A linear layer at `[CLS]`.
     Sequence(SequenceClassifier),
 }
@@ -30,7 +29,7 @@ pub struct Base {
     /// Its weights.
     pub parameters: Parameters,
     /// The label words.
-    pub words: Rc<LabelWords>,
+    pub words: LabelWords,
     /// What runs the forward pass.
     pub engine: EngineChoice,
     /// Where.
@@ -41,19 +40,13 @@ impl Base {
     /// Loads a folder's weights.
     pub fn load(folder: ModelFolder, words: LabelWords, engine: EngineChoice, device: Device) -> Result<Base> {
         let parameters = Parameters::load(folder.path(), &folder.config, device)?;
-        Ok(Base { folder: Arc::new(folder), parameters, words: Rc::new(words), engine, device })
+        Ok(Base { folder: Arc::new(folder), parameters, words, engine, device })
     }
 
     /// The same model with other label words; the weights are shared.
     #[must_use]
     pub fn with_words(&self, words: LabelWords) -> Base {
-        Base {
-            folder: self.folder.clone(),
-            parameters: self.parameters.with([]),
-            words: Rc::new(words),
-            engine: self.engine,
-            device: self.device,
-        }
+        Base { folder: self.folder.clone(), parameters: self.parameters.with([]), words, engine: self.engine, device: self.device }
     }
 
     /// The tokenizer.
@@ -64,7 +57,7 @@ impl Base {
     /// The base model as it is, with the vectors `[S,H]` of soft tokens where patterns have any.
     pub fn zero_shot(&self, soft: Option<Tensor>) -> Result<Classifier> {
         let mut model = PromptModel::new(self.folder.clone(), &self.parameters, self.engine, self.device)?;
-        model.adapt(Adapted { parameters: None, additions: Additions { soft, ..Additions::default() } });
+        model.adapt(Adapted { parameters: None, additions: Additions { soft: soft.map(Into::into), ..Additions::default() } });
         Ok(Classifier::Prompt(model, self.words.clone()))
     }
 
@@ -130,15 +123,29 @@ impl Classifier {
         }
     }
 
-    /// Computes in another type from now on, until it is adapted anew: for scoring, without gradients.
-    pub fn narrow(&mut self, dtype: Dtype) -> Result<()> {
-        match self {
-            Classifier::Prompt(model, _) => model.narrow(dtype),
-            Classifier::Sequence(model) => {
-                model.narrow(dtype);
-                Ok(())
-            }
+    /// The same, ready to score in a type, fast and without gradients, until it is adapted anew.
+    pub fn prepared(mut self, dtype: Dtype) -> Result<Classifier> {
+        match &mut self {
+            Classifier::Prompt(model, _) => model.prepare(dtype)?,
+            Classifier::Sequence(model) => model.prepare(dtype),
         }
+        Ok(self)
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        match self {
+            Classifier::Prompt(model, _) => model.device(),
+            Classifier::Sequence(model) => model.device(),
+        }
+    }
+
+    /// The same classifier for another thread, over the same numbers; none where one thread must have it to itself.
+    pub fn share(&self) -> Option<Classifier> {
+        Some(match self {
+            Classifier::Prompt(model, words) => Classifier::Prompt(model.share()?, words.clone()),
+            Classifier::Sequence(model) => Classifier::Sequence(model.clone()),
+        })
     }
 
     /// # Shapes

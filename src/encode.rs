@@ -7,7 +7,7 @@ use crate::template::{Part, Prompt, Template};
 use crate::tokenizer::{Token, Tokenizer};
 
 /// A prompt as the model takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Features {
     /// `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, L tokens; soft tokens may stand before `[CLS]`.
     pub ids: Vec<i64>,
@@ -22,7 +22,7 @@ pub struct Features {
 }
 
 /// A place for a soft vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SoftSlot {
     /// The position in the input.
     pub at: usize,

@@ -5,14 +5,16 @@ use tch::Tensor;
 use crate::config::{Activation, Config};
 use crate::encoder::{LayerNorm, Linear, LowRank, Mode};
 use crate::parameters::{DECODER_BIAS, Parameters};
+use crate::shared::Shared;
 
 /// Dense, activation, layer norm, then the decoder: one row of the word embeddings for each entry.
+#[derive(Clone)]
 pub struct MlmHead {
     dense: Linear,
     activation: Activation,
     norm: LayerNorm,
-    decoder: Tensor,
-    bias: Tensor,
+    decoder: Shared,
+    bias: Shared,
 }
 
 impl MlmHead {
@@ -22,8 +24,8 @@ impl MlmHead {
             dense: Linear::of(parameters, "cls.predictions.transform.dense"),
             activation: config.hidden_act,
             norm: LayerNorm::of(parameters, "cls.predictions.transform.LayerNorm", config.layer_norm_eps),
-            decoder: parameters.decoder().shallow_clone(),
-            bias: parameters.get(DECODER_BIAS).shallow_clone(),
+            decoder: parameters.decoder().shallow_clone().into(),
+            bias: parameters.get(DECODER_BIAS).shallow_clone().into(),
         }
     }
 
@@ -40,7 +42,7 @@ impl MlmHead {
     /// # Shapes
     /// states `[B,H]` → `[B,V]`
     pub fn logits(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
-        self.transform(states, added, mode).linear(&self.decoder, Some(&self.bias))
+        self.transform(states, added, mode).linear(&self.decoder, Some(&*self.bias))
     }
 
     fn transform(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {

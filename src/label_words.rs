@@ -3,16 +3,18 @@
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, Kind};
+use crate::shared::Shared;
 use crate::tokenizer::Tokenizer;
 use crate::verbalizer::{Aggregate, Verbalizer};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
+#[derive(Clone)]
 pub struct LabelWords {
     aggregate: Aggregate,
     /// The ids of all classes' words, `[C·W]`; a class with fewer words than W repeats its first.
-    ids: Tensor,
+    ids: Shared,
     /// `[C,W]`, 0 where a class has fewer words.
-    weights: Tensor,
+    weights: Shared,
 }
 
 impl LabelWords {
@@ -63,8 +65,8 @@ impl LabelWords {
         let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
         Ok(LabelWords {
             aggregate: verbalizer.aggregate(),
-            ids: Tensor::from_slice(&ids).to_device(device),
-            weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device),
+            ids: Tensor::from_slice(&ids).to_device(device).into(),
+            weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
         })
     }
 
@@ -76,7 +78,7 @@ impl LabelWords {
     /// Every label word's id once, in the classes' order.
     pub fn distinct_ids(&self) -> Vec<i64> {
         // Of int64 by construction.
-        let mut ids = Vec::<i64>::try_from(&self.ids).unwrap_or_default();
+        let mut ids = Vec::<i64>::try_from(&*self.ids).unwrap_or_default();
         let mut seen = std::collections::BTreeSet::new();
         ids.retain(|id| seen.insert(*id));
         ids
@@ -104,7 +106,7 @@ impl LabelWords {
 
     /// `[B,C,W] → [B,C]`
     fn weighted_mean(&self, values: &Tensor) -> Tensor {
-        (values * &self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
+        (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
             / self.weights.sum_dim_intlist([1].as_slice(), false, Type::Float)
     }
 }

@@ -35,6 +35,7 @@
 // places in texts, rates over steps, numbers as people read them
 pub mod numbers;
 pub mod schedule;
+pub mod shared;
 pub mod source;
 
 // errors, which carry places

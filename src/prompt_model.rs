@@ -140,22 +140,40 @@ impl PromptModel {
         self.additions = adapted.additions;
     }
 
-    /// Computes in another type from now on, until it is adapted anew. rust-bert's model has one type.
-    pub fn narrow(&mut self, dtype: Dtype) -> Result<()> {
+    /// Makes ready to score in a type, fast and without gradients, until it is adapted anew. rust-bert's model has one type.
+    pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         match &mut self.engine {
-            Engine::Cloze(encoder, _) => encoder.narrow(dtype),
+            Engine::Cloze(encoder, _) => encoder.prepare(dtype),
             Engine::RustBert(_) if dtype == Dtype::F32 => {}
             Engine::RustBert(_) => {
                 return Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }.into());
             }
         }
-        self.changed = dtype != Dtype::F32 || self.changed;
+        self.changed = true;
         Ok(())
+    }
+
+    /// The same model for another thread, over the same numbers; none of rust-bert's, which one thread must have to itself.
+    pub fn share(&self) -> Option<PromptModel> {
+        let Engine::Cloze(encoder, head) = &self.engine else { return None };
+        Some(PromptModel {
+            folder: self.folder.clone(),
+            engine: Engine::Cloze(encoder.clone(), head.clone()),
+            base: self.base.with([]),
+            changed: self.changed,
+            additions: self.additions.clone(),
+            device: self.device,
+        })
     }
 
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.folder.tokenizer
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// The folder that the model came from.
@@ -175,7 +193,7 @@ impl PromptModel {
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }
             Engine::RustBert(reference) => {
-                batch.at_mask(&reference.logits(&batch, self.additions.soft.as_ref(), mode)).index_select(1, words.ids())
+                batch.at_mask(&reference.logits(&batch, self.additions.soft.as_deref(), mode)).index_select(1, words.ids())
             }
         };
         words.class_scores(&logits)
@@ -192,7 +210,7 @@ impl PromptModel {
                 let states = encoder.state_at_mask(&batch, &self.additions, Mode::Score);
                 head.logits(&states, self.additions.transform.as_ref(), Mode::Score)
             }
-            Engine::RustBert(reference) => batch.at_mask(&reference.logits(&batch, self.additions.soft.as_ref(), Mode::Score)),
+            Engine::RustBert(reference) => batch.at_mask(&reference.logits(&batch, self.additions.soft.as_deref(), Mode::Score)),
         }
     }
 
@@ -207,7 +225,7 @@ impl PromptModel {
                 let states = Batch::at_places(&encoder.forward(&batch, &self.additions, mode), places);
                 head.logits(&states, self.additions.transform.as_ref(), mode)
             }
-            Engine::RustBert(reference) => Batch::at_places(&reference.logits(&batch, self.additions.soft.as_ref(), mode), places),
+            Engine::RustBert(reference) => Batch::at_places(&reference.logits(&batch, self.additions.soft.as_deref(), mode), places),
         }
     }
 }

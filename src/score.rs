@@ -1,6 +1,15 @@
 //! Rows to class probabilities: wrapped, encoded, sorted by length, batched by a budget of tokens, and given back in their order.
+//!
+//! Batches are scored side by side, each on a thread of its own: small operations gain nothing from several threads, and threads
+//! that wait for each other after each of them lose where a processor is busy elsewhere. Meanwhile the next rows are read and encoded.
 
-use tch::{Kind as Type, no_grad};
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tch::{Device, Kind as Type, no_grad};
 
 use crate::classifier::Classifier;
 use crate::data::{Columns, Example};
@@ -10,6 +19,15 @@ use crate::error::{Error, Kind, Result};
 use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
 use crate::tokenizer::Tokenizer;
+
+/// The usual budget of a batch, in tokens.
+pub const BATCH_TOKENS: usize = 1024;
+
+/// Where rows are few, batches are made smaller than the budget, so that every thread has one; but not smaller than this.
+const LEAST_BATCH_TOKENS: usize = 128;
+
+/// Chunks whose batches wait or are being scored: one to score, and one that is ready when the first ends.
+const CHUNKS_AHEAD: usize = 2;
 
 /// Models and patterns, ready to score rows.
 pub struct Scorer<'a> {
@@ -36,38 +54,174 @@ pub struct Scored {
     pub truncated: Vec<bool>,
 }
 
+/// Inputs for one model, to be scored together.
+struct Batch {
+    chunk: usize,
+    task: usize,
+    classifier: usize,
+    features: Arc<Vec<Features>>,
+    /// Which of the features.
+    chosen: Vec<usize>,
+}
+
+/// A batch with its predictions, or the input that has none and why.
+struct Done {
+    batch: Batch,
+    outcome: Result<Vec<Prediction>, (usize, Error)>,
+}
+
+/// A chunk of rows on its way.
+struct Chunk<T> {
+    number: usize,
+    examples: Vec<Example>,
+    extra: T,
+    by_task: Vec<TaskRows>,
+    /// Batches that are not done.
+    left: usize,
+    /// The first row that could not be scored.
+    failed: Option<(usize, Error)>,
+}
+
+/// A chunk's rows in one pattern.
+struct TaskRows {
+    features: Arc<Vec<Features>>,
+    /// Which of the features a row has: rows that are the same to the model are scored once.
+    of_row: Vec<usize>,
+    truncated: Vec<bool>,
+    /// Classifier by classifier, the predictions for the features.
+    predictions: Vec<Vec<Prediction>>,
+}
+
 impl Scorer<'_> {
     /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after each batch, which share of
     /// the work is done, from 0 to 1.
     pub fn score(&self, columns: &Columns, examples: &[Example], progress: &mut dyn FnMut(f64)) -> Result<Vec<Scored>> {
-        let work = (self.tasks.len() * self.classifiers.len() * examples.len()) as f64;
-        let mut done = 0;
-        let mut by_pattern = Vec::with_capacity(self.tasks.len());
-        let mut truncated = Vec::with_capacity(self.tasks.len());
-        for task in self.tasks {
-            let features = self.encode(task, columns, examples)?;
-            let mut members = Vec::with_capacity(self.classifiers.len());
-            for classifier in self.classifiers {
-                let mut scored = |inputs| {
-                    done += inputs;
-                    progress(done as f64 / work);
-                };
-                let predictions = self.predict(classifier, &features, &mut scored);
-                members.push(predictions.map_err(|(row, error)| error.at(columns.place(&examples[row], None)))?);
+        let mut chunks = [(examples.to_vec(), ())].into_iter();
+        let mut all = Vec::with_capacity(examples.len());
+        let mut collect = |_, (), scored| {
+            all = scored;
+            Ok(())
+        };
+        self.score_chunks(columns, &mut || Ok(chunks.next()), &mut collect, &mut |rows| progress(rows / examples.len() as f64))?;
+        Ok(all)
+    }
+
+    /// Scores chunk after chunk, while the next is made: `next` gives one, with whatever is to go with it, and `each` takes it with
+    /// the rows' results, in the same order. An error names its row, and all chunks before it have been given to `each`. `progress`
+    /// is told, after each batch, how many rows are done.
+    pub fn score_chunks<T>(
+        &self,
+        columns: &Columns,
+        next: &mut dyn FnMut() -> Result<Option<(Vec<Example>, T)>>,
+        each: &mut dyn FnMut(Vec<Example>, T, Vec<Scored>) -> Result<()>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        let threads = self.threads();
+        let shares = (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());
+        let shares = if threads > 1 { shares.collect::<Option<Vec<_>>>() } else { None };
+        let Some(shares) = shares else {
+            let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
+            return self.flow(pool, columns, next, each, progress);
+        };
+        let stopped = AtomicBool::new(false);
+        let (batches, to_score) = mpsc::channel();
+        let (tell, done) = mpsc::channel();
+        let to_score = Mutex::new(to_score);
+        let flowed = thread::scope(|scope| {
+            for classifiers in shares {
+                let (tell, to_score, stopped) = (tell.clone(), &to_score, &stopped);
+                scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
             }
-            by_pattern.push(average(members));
-            truncated.push(features.iter().map(|features| features.removed > 0).collect::<Vec<bool>>());
-        }
-        Ok((0..examples.len())
-            .map(|row| {
-                let members: Vec<Prediction> = by_pattern.iter().map(|predictions| predictions[row].clone()).collect();
-                Scored {
-                    average: Prediction::average(&members),
-                    by_pattern: members,
-                    truncated: truncated.iter().map(|cut| cut[row]).collect(),
+            drop(tell);
+            let flowed = self.flow(Pool::Threads { batches, done }, columns, next, each, progress);
+            // After an error no one wants what is still waiting.
+            stopped.store(true, Ordering::Relaxed);
+            flowed
+        });
+        // What a thread sets for itself, libtorch takes for what later threads should begin with.
+        tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+        flowed
+    }
+
+    /// Batches that may be scored side by side.
+    fn threads(&self) -> usize {
+        // On an accelerator one batch has the whole of it.
+        let processor = self.classifiers.iter().all(|classifier| classifier.device() == Device::Cpu);
+        if processor { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
+    }
+
+    fn flow<T>(
+        &self,
+        mut pool: Pool<'_>,
+        columns: &Columns,
+        next: &mut dyn FnMut() -> Result<Option<(Vec<Example>, T)>>,
+        each: &mut dyn FnMut(Vec<Example>, T, Vec<Scored>) -> Result<()>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        let mut chunks: VecDeque<Chunk<T>> = VecDeque::new();
+        let (mut begun, mut rows_done) = (0, 0.0);
+        // What ends the rows: their end, or an error, which is told when the rows before it have been given away.
+        let mut end = None;
+        loop {
+            while end.is_none() && chunks.len() < CHUNKS_AHEAD {
+                let chunk = next().and_then(|next| match next {
+                    Some((examples, extra)) => self.begin(begun, columns, examples, extra).map(Some),
+                    None => Ok(None),
+                });
+                match chunk {
+                    Ok(Some((chunk, batches))) => {
+                        begun += 1;
+                        batches.into_iter().for_each(|batch| pool.put(batch));
+                        chunks.push_back(chunk);
+                    }
+                    Ok(None) => end = Some(Ok(())),
+                    Err(error) => end = Some(Err(error)),
                 }
-            })
-            .collect())
+            }
+            while chunks.front().is_some_and(|chunk| chunk.left > 0) {
+                let done = pool.take();
+                let first = chunks[0].number;
+                let chunk = &mut chunks[done.batch.chunk - first];
+                rows_done += chunk.take(done) / (self.tasks.len() * self.classifiers.len()) as f64;
+                progress(rows_done);
+            }
+            let Some(chunk) = chunks.pop_front() else { return end.unwrap_or(Ok(())) };
+            if let Some((row, error)) = chunk.failed {
+                return Err(error.at(columns.place(&chunk.examples[row], None)));
+            }
+            let scored = chunk.scored();
+            each(chunk.examples, chunk.extra, scored)?;
+        }
+    }
+
+    /// A chunk's rows encoded, and the batches to score.
+    fn begin<T>(&self, number: usize, columns: &Columns, examples: Vec<Example>, extra: T) -> Result<(Chunk<T>, Vec<Batch>)> {
+        let by_task: Vec<TaskRows> = self
+            .tasks
+            .iter()
+            .map(|task| Ok(TaskRows::new(self.encode(task, columns, &examples)?, self.classifiers.len())))
+            .collect::<Result<_>>()?;
+        let tokens: usize = by_task.iter().flat_map(|rows| rows.features.iter()).map(|features| features.ids.len()).sum();
+        let share = (tokens * self.classifiers.len()).div_ceil(self.threads());
+        let budget = self.batch_tokens.min(share.max(LEAST_BATCH_TOKENS));
+        let mut batches = Vec::new();
+        for (task, rows) in by_task.iter().enumerate() {
+            let mut order: Vec<usize> = (0..rows.features.len()).collect();
+            order.sort_by_key(|&input| rows.features[input].ids.len());
+            let mut rest = order.as_slice();
+            while !rest.is_empty() {
+                let (chosen, later) = rest.split_at(batch_size(&rows.features, rest, budget));
+                rest = later;
+                batches.extend((0..self.classifiers.len()).map(|classifier| Batch {
+                    chunk: number,
+                    task,
+                    classifier,
+                    features: rows.features.clone(),
+                    chosen: chosen.to_vec(),
+                }));
+            }
+        }
+        Ok((Chunk { number, examples, extra, by_task, left: batches.len(), failed: None }, batches))
     }
 
     /// The rows in a pattern, as ids. An error names its row.
@@ -75,50 +229,143 @@ impl Scorer<'_> {
         let encode = |example| encode(&task.wrap(example), self.tokenizer, self.max_length);
         examples.iter().map(|example| encode(example).map_err(|error| error.at(columns.place(example, None)))).collect()
     }
+}
 
-    /// The predictions for encoded inputs, in their order; an error comes with its input's index. `scored` is told the size of each batch.
-    fn predict(
-        &self,
-        classifier: &Classifier,
-        features: &[Features],
-        scored: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Prediction>, (usize, Error)> {
-        let mut order: Vec<usize> = (0..features.len()).collect();
-        order.sort_by_key(|&row| features[row].ids.len());
-        let mut predictions = vec![Prediction::default(); features.len()];
-        let mut rest = order.as_slice();
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(self.batch_size(features, rest));
-            rest = later;
-            let inputs: Vec<&Features> = batch.iter().map(|&row| &features[row]).collect();
-            let probabilities = no_grad(|| classifier.class_scores(&inputs, Mode::Score).softmax(-1, Type::Double));
-            // Of the shape [B,C] by construction.
-            let values = Vec::<f64>::try_from(probabilities.flatten(0, 1)).unwrap_or_default();
-            for (&row, row_values) in batch.iter().zip(values.chunks(values.len() / batch.len())) {
-                if row_values.iter().any(|value| !value.is_finite()) {
-                    return Err((row, Kind::ScoreNotFinite.into()));
-                }
-                predictions[row] = Prediction { probabilities: row_values.to_vec() };
-            }
-            scored(batch.len());
+/// How many of the shortest remaining inputs fit the budget, at least one.
+fn batch_size(features: &[Features], rest: &[usize], budget: usize) -> usize {
+    let fitting = rest.iter().enumerate().take_while(|(index, input)| (index + 1) * features[**input].ids.len() <= budget);
+    fitting.count().max(1)
+}
+
+/// Who scores batches.
+enum Pool<'a> {
+    /// The thread that asks.
+    Here { classifiers: &'a [Classifier], waiting: VecDeque<Batch> },
+    /// Threads that take batches as they come.
+    Threads { batches: mpsc::Sender<Batch>, done: mpsc::Receiver<thread::Result<Done>> },
+}
+
+impl Pool<'_> {
+    fn put(&mut self, batch: Batch) {
+        match self {
+            Pool::Here { waiting, .. } => waiting.push_back(batch),
+            // Fails only where the threads have ended, which `take` finds out.
+            Pool::Threads { batches, .. } => drop(batches.send(batch)),
         }
-        Ok(predictions)
     }
 
-    /// How many of the shortest remaining inputs fit the budget, at least one.
-    fn batch_size(&self, features: &[Features], rest: &[usize]) -> usize {
-        let fitting = rest.iter().enumerate().take_while(|(index, row)| (index + 1) * features[**row].ids.len() <= self.batch_tokens);
-        fitting.count().max(1)
+    /// One of the batches that were put and not taken.
+    fn take(&mut self) -> Done {
+        match self {
+            Pool::Here { classifiers, waiting } => match waiting.pop_front() {
+                Some(batch) => predict(&classifiers[batch.classifier], batch),
+                None => unreachable!("no batch is waiting"),
+            },
+            Pool::Threads { done, .. } => match done.recv() {
+                Ok(Ok(done)) => done,
+                Ok(Err(panic)) => resume_unwind(panic),
+                Err(_) => unreachable!("the threads wait for batches as long as there may be some"),
+            },
+        }
     }
 }
 
-/// Row by row the mean of several models' predictions.
-fn average(mut members: Vec<Vec<Prediction>>) -> Vec<Prediction> {
-    if members.len() == 1 {
-        return members.remove(0);
+/// Scores batches until there are no more, or no one wants them.
+fn work(
+    classifiers: &[Classifier],
+    to_score: &Mutex<mpsc::Receiver<Batch>>,
+    tell: &mpsc::Sender<thread::Result<Done>>,
+    stopped: &AtomicBool,
+) {
+    if classifiers.iter().all(|classifier| classifier.device() == Device::Cpu) {
+        tch::set_num_threads(1);
     }
-    let rows = members.first().map_or(0, Vec::len);
-    (0..rows).map(|row| Prediction::average(&members.iter().map(|member| member[row].clone()).collect::<Vec<_>>())).collect()
+    loop {
+        let batch = to_score.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(batch) = batch else { return };
+        if stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        // A panic is handed on: whoever waits for the batch would wait for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], batch)));
+        let panicked = done.is_err();
+        if tell.send(done).is_err() || panicked {
+            return;
+        }
+    }
+}
+
+/// The predictions for a batch's inputs.
+fn predict(classifier: &Classifier, batch: Batch) -> Done {
+    let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
+    let probabilities = no_grad(|| classifier.class_scores(&inputs, Mode::Score).softmax(-1, Type::Double));
+    // Of the shape [B,C] by construction.
+    let values = Vec::<f64>::try_from(probabilities.flatten(0, 1)).unwrap_or_default();
+    let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
+    let outcome = match of_input().find(|(_, values)| values.iter().any(|value| !value.is_finite())) {
+        Some((&input, _)) => Err((input, Kind::ScoreNotFinite.into())),
+        None => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+    };
+    Done { batch, outcome }
+}
+
+impl TaskRows {
+    fn new(features: Vec<Features>, classifiers: usize) -> TaskRows {
+        let truncated = features.iter().map(|features| features.removed > 0).collect();
+        let mut known: HashMap<Features, usize> = HashMap::with_capacity(features.len());
+        let mut distinct = Vec::with_capacity(features.len());
+        let of_row = features
+            .into_iter()
+            .map(|features| {
+                *known.entry(features).or_insert_with_key(|features| {
+                    distinct.push(features.clone());
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
+        TaskRows { features: Arc::new(distinct), of_row, truncated, predictions }
+    }
+}
+
+impl<T> Chunk<T> {
+    /// Takes a batch's predictions. Returns how many rows they are for.
+    fn take(&mut self, done: Done) -> f64 {
+        let Done { batch, outcome } = done;
+        let rows = &mut self.by_task[batch.task];
+        self.left -= 1;
+        match outcome {
+            Ok(predictions) => {
+                for (&input, prediction) in batch.chosen.iter().zip(predictions) {
+                    rows.predictions[batch.classifier][input] = prediction;
+                }
+            }
+            Err((input, error)) => {
+                let row = rows.of_row.iter().position(|&of_row| of_row == input).unwrap_or_default();
+                if self.failed.as_ref().is_none_or(|(first, _)| row < *first) {
+                    self.failed = Some((row, error));
+                }
+            }
+        }
+        // Rows that share an input are taken to be spread evenly.
+        (batch.chosen.len() * rows.of_row.len()) as f64 / rows.features.len() as f64
+    }
+
+    fn scored(&self) -> Vec<Scored> {
+        let row = |row: usize| {
+            let of_task = |rows: &TaskRows| {
+                let members: Vec<Prediction> = rows.predictions.iter().map(|member| member[rows.of_row[row]].clone()).collect();
+                if members.len() == 1 { members.into_iter().next().unwrap_or_default() } else { Prediction::average(&members) }
+            };
+            let by_pattern: Vec<Prediction> = self.by_task.iter().map(of_task).collect();
+            Scored {
+                average: Prediction::average(&by_pattern),
+                by_pattern,
+                truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
+            }
+        };
+        (0..self.examples.len()).map(row).collect()
+    }
 }
 
 /// What a report is made of, counted row by row: memory does not grow with the rows.

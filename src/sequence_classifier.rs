@@ -12,6 +12,7 @@ use crate::prompt_model::ModelFolder;
 use crate::tuning::{CLASSIFIER, Learned, POOLER};
 
 /// BERT's classifier (Devlin et al. 2019): pooler with tanh, dropout, linear.
+#[derive(Clone)]
 pub struct SequenceClassifier {
     folder: Arc<ModelFolder>,
     encoder: Encoder,
@@ -33,9 +34,14 @@ impl SequenceClassifier {
         }
     }
 
-    /// Computes in another type from now on.
-    pub fn narrow(&mut self, dtype: Dtype) {
-        self.encoder.narrow(dtype);
+    /// Makes ready to score in a type, fast and without gradients.
+    pub fn prepare(&mut self, dtype: Dtype) {
+        self.encoder.prepare(dtype);
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Class scores, from inputs that are read at `[CLS]`.

@@ -103,7 +103,7 @@ fn bfloat16_stays_near_and_knows_no_neighbours() {
         values(&tch::no_grad(|| model.class_scores(inputs, &words, Mode::Score).softmax(-1, tch::Kind::Double)))
     };
     let wide = probabilities(&model, &batch);
-    model.narrow(Dtype::Bf16).unwrap();
+    model.prepare(Dtype::Bf16).unwrap();
     let narrow = probabilities(&model, &batch);
     assert_ne!(narrow, wide);
     // Bounds of the type: 8 bits of a number are kept, and six layers add up.
@@ -112,7 +112,7 @@ fn bfloat16_stays_near_and_knows_no_neighbours() {
     assert_close(&alone, &narrow, 0.03, "alone and among others");
     model.adapt(Adapted { parameters: None, additions: Additions::default() });
     assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
-    assert!(load(TINY, EngineChoice::RustBert).narrow(Dtype::Bf16).is_err());
+    assert!(load(TINY, EngineChoice::RustBert).prepare(Dtype::Bf16).is_err());
 }
 
 #[test]

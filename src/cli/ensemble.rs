@@ -27,9 +27,6 @@ use super::render::{self, EnsembleProgress};
 use super::setup::{self, Problems};
 use super::{args, train};
 
-/// The tokens of a batch of scoring, `score`'s own default.
-const SCORE_TOKENS: usize = 1024;
-
 /// Runs the command.
 pub fn run(args: &args::Ensemble) -> Result<()> {
     let (manifest, existing) = match (&args.experiment, args.resume) {
@@ -298,7 +295,7 @@ pub fn prepare<'a>(
             test,
             max_length,
             student_length,
-            batch_tokens: SCORE_TOKENS,
+            batch_tokens: cloze::score::BATCH_TOKENS,
             checkpoint_every,
         },
         warnings,

@@ -1,5 +1,6 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
@@ -47,9 +48,9 @@ pub fn run(args: &Score) -> Result<()> {
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let base = setup::load_base(folder, words, &args.model, device)?;
-    let mut classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let dtype = Dtype::from(args.dtype);
-    classifiers.iter_mut().try_for_each(|classifier| classifier.narrow(dtype))?;
+    let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer {
@@ -64,20 +65,21 @@ pub fn run(args: &Score) -> Result<()> {
     // Rows on the same terminal are progress enough.
     let rows_shown = out.is_none() && io::stdout().is_terminal();
     let mut progress = Progress::start(args.quiet || rows_shown, setup::input(&args.data.data).size());
-    loop {
+    let read = Cell::new((0, 0));
+    let mut next = || {
         let chunk = read_chunk(&mut rows)?;
-        if chunk.is_empty() {
-            break;
-        }
+        read.set((read.get().0 + chunk.len() as u64, rows.bytes_read()));
         let truths = chunk.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
-        progress.begin_chunk(chunk.len() as u64, rows.bytes_read());
-        let scored = scorer.score(&columns, &chunk, &mut |share| progress.advance(share))?;
+        Ok((!chunk.is_empty()).then_some((chunk, truths)))
+    };
+    let mut each = |chunk: Vec<Example>, truths: Vec<Option<usize>>, scored: Vec<Scored>| {
         for ((example, scored), truth) in chunk.iter().zip(&scored).zip(truths) {
             output.write(example, &scored.average)?;
             counts.add(scored, truth);
         }
-        output.flush()?;
-    }
+        output.flush()
+    };
+    scorer.score_chunks(&columns, &mut next, &mut each, &mut |done| progress.advance(done, read.get()))?;
     output.finish()?.commit()?;
 
     let run = Run {
@@ -150,8 +152,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     let Some(test) = &ensemble.test else { return Ok(()) };
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let started = std::time::Instant::now();
-    let mut progress = Progress::start(args.quiet, None);
-    progress.begin_chunk(test.examples.len() as u64, 0);
+    let progress = Progress::start(args.quiet, None);
     let mut by_seed = Vec::with_capacity(seeds.len());
     for seed in seeds {
         let place = manifest.seeds.iter().position(|other| *other == seed).unwrap_or_default();

@@ -6,12 +6,13 @@ use tch::{Kind as Type, Tensor};
 
 use super::layers::{Linear, Mode, drop_out};
 use crate::config::Activation;
+use crate::shared::Shared;
 
 /// Everything that is added to a forward pass; nothing by default.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Additions {
     /// The soft tokens' vectors `[S,H]`, for the places that [`crate::batch::SoftPlaces`] names.
-    pub soft: Option<Tensor>,
+    pub soft: Option<Shared>,
     /// Layer by layer; empty if no layer has any.
     pub layers: Vec<LayerAdditions>,
     /// Beside the dense layer of the MLM head.
@@ -21,7 +22,7 @@ pub struct Additions {
 }
 
 /// What is added to one layer.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct LayerAdditions {
     /// Beside the query, key and value projections.
     pub query_key_value: [Option<LowRank>; 3],
@@ -40,11 +41,12 @@ pub struct LayerAdditions {
 }
 
 /// A low-rank update of a linear layer (LoRA, Hu et al. 2021): `s·B·A·dropout(x)` beside `W·x`.
+#[derive(Clone)]
 pub struct LowRank {
     /// A, `[R,in]`.
-    pub down: Tensor,
+    pub down: Shared,
     /// B, `[out,R]`.
-    pub up: Tensor,
+    pub up: Shared,
     /// s.
     pub scale: f64,
     /// The probability of dropout on this branch's input.
@@ -52,14 +54,16 @@ pub struct LowRank {
 }
 
 /// One layer's prefix (Li & Liang 2021).
+#[derive(Clone)]
 pub struct Prefix {
     /// `[P,H]`
-    pub key: Tensor,
+    pub key: Shared,
     /// `[P,H]`
-    pub value: Tensor,
+    pub value: Shared,
 }
 
 /// A bottleneck (Houlsby et al. 2019): `h + W₂·σ(W₁·h)`.
+#[derive(Clone)]
 pub struct Adapter {
     /// W₁, `H → D`.
     pub down: Linear,

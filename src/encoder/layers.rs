@@ -1,9 +1,11 @@
 //! The pieces that layers are made of.
 
-use tch::{Kind as Type, Tensor};
+use tch::{Device, Kind as Type, Tensor};
 
+use super::kernels::Arranged;
 use crate::config::Activation;
 use crate::parameters::Parameters;
+use crate::shared::Shared;
 
 /// Whether dropout acts. Gradients flow in both, if the parameters ask for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +17,18 @@ pub enum Mode {
 }
 
 /// `x·Wᵀ + b`, `[…,in] → […,out]`.
+#[derive(Clone)]
 pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Shared,
+}
+
+#[derive(Clone)]
+enum Weight {
+    /// `[out,in]`
+    Plain(Shared),
+    /// The same in oneDNN's arrangement, without gradients.
+    Arranged(Arranged),
 }
 
 /// The type of numbers that a forward pass is computed in.
@@ -49,16 +60,17 @@ impl Dtype {
 }
 
 /// Layer normalisation over H (Ba et al. 2016).
+#[derive(Clone)]
 pub(crate) struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Shared,
+    bias: Shared,
     epsilon: f64,
 }
 
 impl Linear {
     /// Of a weight `[out,in]` and a bias `[out]`.
     pub fn new(weight: Tensor, bias: Tensor) -> Linear {
-        Linear { weight, bias }
+        Linear { weight: Weight::Plain(weight.into()), bias: bias.into() }
     }
 
     pub(crate) fn of(parameters: &Parameters, name: &str) -> Linear {
@@ -69,12 +81,19 @@ impl Linear {
     /// # Shapes
     /// `[…,in] → […,out]`
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        input.linear(&self.weight, Some(&self.bias))
+        match &self.weight {
+            Weight::Plain(weight) => input.linear(weight, Some(&*self.bias)),
+            Weight::Arranged(weight) => weight.linear(input, &self.bias),
+        }
     }
 
-    /// The same layer for inputs of a type, as near as that type can be.
-    pub(crate) fn narrowed(&self, dtype: Dtype) -> Linear {
-        Linear { weight: self.weight.to_kind(dtype.kind()), bias: self.bias.to_kind(dtype.kind()) }
+    /// The same layer for inputs of a type, as near as that type can be and as fast as libtorch can do it here, without gradients.
+    pub(crate) fn prepared(&self, dtype: Dtype) -> Linear {
+        let Weight::Plain(weight) = &self.weight else { unreachable!("prepared twice") };
+        let (weight, bias) = (weight.detach().to_kind(dtype.kind()), self.bias.detach().to_kind(dtype.kind()));
+        let arranged = if weight.device() == Device::Cpu { Arranged::of(&weight) } else { None };
+        let weight = arranged.map_or_else(|| Weight::Plain(weight.into()), Weight::Arranged);
+        Linear { weight, bias: bias.into() }
     }
 }
 
@@ -86,11 +105,11 @@ pub(super) fn weight_and_bias(parameters: &Parameters, name: &str) -> [Tensor; 2
 impl LayerNorm {
     pub(crate) fn of(parameters: &Parameters, name: &str, epsilon: f64) -> LayerNorm {
         let [weight, bias] = weight_and_bias(parameters, name);
-        LayerNorm { weight, bias, epsilon }
+        LayerNorm { weight: weight.into(), bias: bias.into(), epsilon }
     }
 
     pub(crate) fn forward(&self, input: &Tensor) -> Tensor {
-        input.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.epsilon, false)
+        input.layer_norm(self.weight.size(), Some(&*self.weight), Some(&*self.bias), self.epsilon, false)
     }
 }
 

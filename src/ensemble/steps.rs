@@ -8,6 +8,7 @@ use super::merge::Weights;
 use super::report::Failure;
 use super::{Ensemble, EnsembleFolder, Generation, Member, Progress, STUDENT, Scores, Student, StudentModel, Watch, merge};
 use crate::classifier::{Base, Classifier};
+use crate::encoder::Dtype;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Job, Moment};
 use crate::parameters::WORD_EMBEDDINGS;
@@ -60,7 +61,7 @@ impl Ensemble<'_> {
                 return Ok(None);
             };
             let started = Instant::now();
-            let classifier = [base.learned(&self.manifest.tuning, &learned)?];
+            let classifier = [base.learned(&self.manifest.tuning, &learned)?.prepared(Dtype::F32)?];
             let scorer = self.scorer(base, &member.trained.tasks, &classifier, trainer.max_length);
             let scores = Scores {
                 unlabeled: score(&scorer, self.unlabeled.as_ref(), watch)?,
@@ -104,7 +105,7 @@ impl Ensemble<'_> {
                 return Ok(None);
             };
             let started = Instant::now();
-            let classifier = [base.learned(&student.tuning, &learned)?];
+            let classifier = [base.learned(&student.tuning, &learned)?.prepared(Dtype::F32)?];
             let scorer = self.scorer(base, &model.patterns.tasks, &classifier, trainer.max_length);
             let scores = Scores { test: score(&scorer, self.test.as_ref(), watch)?, ..Scores::default() };
             folder.add_seconds(&step, started.elapsed().as_secs_f64())?;
@@ -198,7 +199,7 @@ impl Ensemble<'_> {
                     let classes = self.run.classes.len();
                     base.check_learned(&self.manifest.tuning, &learned, member.trained.soft.len(), classes)?;
                     let length = self.manifest.tuning.length_left(self.max_length, &base.folder.config);
-                    (base.learned(&self.manifest.tuning, &learned)?, &member.trained.tasks, length)
+                    (base.learned(&self.manifest.tuning, &learned)?.prepared(Dtype::F32)?, &member.trained.tasks, length)
                 }
             };
             let classifier = [classifier];
@@ -216,7 +217,7 @@ impl Ensemble<'_> {
         let base = &self.bases[member.verbalizer];
         let soft = &member.written.soft;
         let vectors = (!soft.is_empty()).then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
-        base.zero_shot(vectors)
+        base.zero_shot(vectors)?.prepared(Dtype::F32)
     }
 
     pub(super) fn trainer<'b>(&'b self, member: &'b Member, plan: &'b Plan, seed: u64) -> Trainer<'b> {

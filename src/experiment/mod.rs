@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::baseline;
 use crate::classifier::{Base, Classifier};
 use crate::data::Example;
+use crate::encoder::Dtype;
 use crate::error::{Kind, Result};
 use crate::job::{Job, Moment};
 use crate::output::{PredictionWriter, WholeFile, write_table};
@@ -15,7 +16,7 @@ use crate::report::{Evaluation, Prediction, Tally};
 use crate::rows::{RowSet, Rows};
 use crate::run::{History, Manifest, RunFolder, Select};
 use crate::sample;
-use crate::score::Scorer;
+use crate::score::{BATCH_TOKENS, Scorer};
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
 use crate::train::{Event, Flow, Labelled, Plan, State, Trainer};
@@ -244,13 +245,13 @@ impl Experiment<'_> {
         watch: &mut dyn FnMut(Progress<'_>) -> Flow,
     ) -> Result<Option<Vec<Prediction>>> {
         let Some(test) = &self.test else { return Ok(None) };
-        let classifiers = [classifier];
+        let classifiers = [classifier.prepared(Dtype::F32)?];
         let scorer = Scorer {
             classifiers: &classifiers,
             tokenizer: self.base.tokenizer(),
             tasks: &patterns.tasks,
             max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
-            batch_tokens: SCORE_TOKENS,
+            batch_tokens: BATCH_TOKENS,
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             watch(Progress::Scoring { share });
@@ -299,9 +300,6 @@ impl Experiment<'_> {
         output.finish()?.commit()
     }
 }
-
-/// The tokens of a batch in scoring, `score`'s own default.
-const SCORE_TOKENS: usize = 1024;
 
 /// The baseline on `[CLS]`.
 pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });

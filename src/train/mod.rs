@@ -14,7 +14,7 @@ use crate::adamw::{AdamW, clip_gradients};
 use crate::classifier::{Base, Classifier};
 use crate::data::{Columns, Example};
 use crate::encode::Features;
-use crate::encoder::Mode;
+use crate::encoder::{Dtype, Mode};
 use crate::error::{Error, Kind, Result};
 use crate::score::Scorer;
 use crate::seed;
@@ -359,7 +359,7 @@ impl Trainer<'_> {
 
     /// Accuracy and mean loss on rows that are not trained on.
     fn look(&self, state: &State, held_out: Labelled<'_>) -> Result<Look> {
-        let classifiers = [self.base.learned(self.tuning, &state.learner.finished())?];
+        let classifiers = [self.base.learned(self.tuning, &state.learner.finished())?.prepared(Dtype::F32)?];
         let scored = self.scorer(&classifiers).score(held_out.columns, held_out.examples, &mut |_| {})?;
         let pairs = || scored.iter().zip(held_out.targets.iter().map(Target::class));
         let right = pairs().filter(|(scored, truth)| scored.average.class() == *truth).count();

@@ -33,7 +33,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
     let learned: &Learned = &learned.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))).collect();
     let mut weights: Vec<(String, Tensor)> = Vec::new();
     let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
-    let mut additions = Additions { soft: learned.get(SOFT_TOKENS).map(Tensor::shallow_clone), ..Additions::default() };
+    let mut additions = Additions { soft: learned.get(SOFT_TOKENS).map(|vectors| vectors.shallow_clone().into()), ..Additions::default() };
     let layer_of = |name: &str| name.strip_prefix("bert.encoder.layer.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
     for (name, tensor) in learned {
         if let Some(linear) = name.strip_prefix(PEFT).and_then(|name| name.strip_suffix(LORA_A)) {
@@ -47,7 +47,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
                 let merged = base.get(&name) + up.matmul(tensor) * scale;
                 weights.push((name, merged));
             } else {
-                let low_rank = LowRank { down: tensor.shallow_clone(), up: up.shallow_clone(), scale, dropout };
+                let low_rank = LowRank { down: tensor.shallow_clone().into(), up: up.shallow_clone().into(), scale, dropout };
                 match layer_of(linear) {
                     None => additions.transform = Some(low_rank),
                     Some(layer) => *slot(added(&mut additions, layers, layer), linear) = Some(low_rank),
@@ -73,7 +73,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         };
         let parts = prefix.split(config.hidden_size, 1);
         for (layer, part) in (first..=last).zip(parts.chunks_exact(2)) {
-            let [key, value] = [&part[0], &part[1]].map(Tensor::shallow_clone);
+            let [key, value] = [&part[0], &part[1]].map(|part| part.shallow_clone().into());
             added(&mut additions, layers, layer).prefix = Some(Prefix { key, value });
         }
     }

@@ -229,7 +229,7 @@ fn start_of_prefix(beginning: &Beginning<'_>, layers: Option<[usize; 2]>) -> Ten
     tch::no_grad(|| {
         let all = Encoder::new(config, base).keys_and_values(prefix, base.get(WORD_EMBEDDINGS).device());
         let [first, last] = layers.unwrap_or([0, all.len() - 1]);
-        let parts: Vec<&Tensor> = all[first..=last].iter().flat_map(|layer| [&layer.key, &layer.value]).collect();
+        let parts: Vec<&Tensor> = all[first..=last].iter().flat_map(|layer| [&*layer.key, &*layer.value]).collect();
         Tensor::cat(&parts, 1)
     })
 }

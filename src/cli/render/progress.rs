@@ -13,9 +13,6 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 pub struct Progress {
     shown: Shown,
     started: Instant,
-    /// Rows and bytes before the chunk at hand, and after it.
-    before: (u64, u64),
-    after: (u64, u64),
 }
 
 enum Shown {
@@ -34,20 +31,13 @@ impl Progress {
         } else {
             Shown::Lines { size, last: Instant::now() }
         };
-        Progress { shown, started: Instant::now(), before: (0, 0), after: (0, 0) }
+        Progress { shown, started: Instant::now() }
     }
 
-    /// A chunk of so many rows begins, and the input has been read up to `bytes`.
-    pub fn begin_chunk(&mut self, rows: u64, bytes: u64) {
-        self.before = self.after;
-        self.after = (self.before.0 + rows, bytes);
-    }
-
-    /// This share of the chunk is done.
-    pub fn advance(&mut self, share: f64) {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between the two.
-        let part = |before: u64, after: u64| before + ((after - before) as f64 * share) as u64;
-        let (rows, bytes) = (part(self.before.0, self.after.0), part(self.before.1, self.after.1));
+    /// So many rows are done, of the rows and bytes that have been read.
+    pub fn advance(&mut self, rows: f64, read: (u64, u64)) {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Not above what has been read.
+        let (rows, bytes) = (rows as u64, (read.1 as f64 * rows / read.0 as f64) as u64);
         let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let done = counted(rows, "row");
         match &mut self.shown {
