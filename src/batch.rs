@@ -1,8 +1,14 @@
 //! Padded tensors from rows of ids.
 
+use std::iter;
+
+use rand::Rng as _;
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::encode::Features;
+use crate::seed;
+use crate::soft::common_words;
+use crate::tokenizer::Tokenizer;
 
 /// B inputs padded to the longest, L tokens.
 pub struct Batch {
@@ -62,6 +68,24 @@ impl Batch {
             soft: (!soft.is_empty()).then(|| SoftPlaces { positions: soft_column(0), vectors: soft_column(1) }),
             padded: inputs.iter().any(|input| input.ids.len() < longest),
         }
+    }
+
+    /// Inputs of words drawn from the vocabulary with a seed of their own, for looking at what a model does with whatever comes.
+    ///
+    /// # Panics
+    /// If there are fewer than three `positions` in a model: `[CLS]`, the mask and `[SEP]` need them.
+    pub fn sample(tokenizer: &Tokenizer, positions: i64, device: Device) -> Batch {
+        let (inputs, words) = (16, usize::try_from(positions.min(32) - 3).expect("room for [CLS], the mask and [SEP]"));
+        let known = common_words(tokenizer);
+        let special = tokenizer.special();
+        let mut random = seed::generator(0, "sample of inputs");
+        let mut input = || {
+            let drawn = (0..words).map(|_| known[random.gen_range(0..known.len())]);
+            let ids = iter::once(special.cls).chain(drawn).chain([special.mask, special.sep]).collect();
+            Features { ids, second_segment: words + 3, mask: words + 1, removed: 0, soft: Vec::new() }
+        };
+        let inputs: Vec<Features> = (0..inputs).map(|_| input()).collect();
+        Batch::collate(&inputs.iter().collect::<Vec<_>>(), special.pad, device)
     }
 
     /// B and L.

@@ -127,7 +127,7 @@ impl Classifier {
     pub fn prepared(mut self, dtype: Dtype) -> Result<Classifier> {
         match &mut self {
             Classifier::Prompt(model, _) => model.prepare(dtype)?,
-            Classifier::Sequence(model) => model.prepare(dtype),
+            Classifier::Sequence(model) => model.prepare(dtype)?,
         }
         Ok(self)
     }

@@ -302,6 +302,8 @@ pub enum Kind {
     HubUnreachable { name: String, reason: String },
     #[error("{name:?} is not a name on the hub")]
     HubName { name: String },
+    #[error("this libtorch cannot compute in {dtype} on this machine")]
+    NoKernels { dtype: &'static str },
     #[error("--device cuda: this libtorch has no CUDA, or the machine no GPU")]
     NoCuda,
 
@@ -660,6 +662,7 @@ impl Kind {
             EngineCannotTune { .. } => help("leave --engine out"),
             PatternWithoutSecondSegment => help("leave the {sep} out"),
             ReferenceCannot { .. } => help("leave --engine out"),
+            NoKernels { .. } => help("leave --dtype out"),
             NoCuda => help("leave --device out to use the CPU"),
             PatternTooLong { .. } => help("shorten the pattern, or raise --max-length"),
             LengthLeavesNoRoom { .. } => help("lower the length, shorten the pattern, or raise --max-length"),

@@ -143,7 +143,11 @@ impl PromptModel {
     /// Makes ready to score in a type, fast and without gradients, until it is adapted anew. rust-bert's model has one type.
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         match &mut self.engine {
-            Engine::Cloze(encoder, _) => encoder.prepare(dtype),
+            Engine::Cloze(encoder, _) => {
+                if !encoder.prepare(dtype, &self.folder.tokenizer, &self.additions) {
+                    return Err(Kind::NoKernels { dtype: dtype.name() }.into());
+                }
+            }
             Engine::RustBert(_) if dtype == Dtype::F32 => {}
             Engine::RustBert(_) => {
                 return Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }.into());

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use cloze::batch::Batch;
-use cloze::data::{Format, Rows};
+use cloze::data::{Example, Format, Rows};
 use cloze::encode::{Features, encode, encode_with_cuts};
 use cloze::encoder::{Additions, Dtype, Encoder, Mode};
+use cloze::error::Kind;
 use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
 use cloze::output::PredictionWriter;
@@ -94,7 +95,7 @@ fn encoder_equals_rust_bert() {
 }
 
 #[test]
-fn bfloat16_stays_near_and_knows_no_neighbours() {
+fn narrow_types_stay_near_and_know_no_neighbours() {
     let mut model = load(DEFAULT, EngineChoice::Cloze);
     let words = label_words(&model);
     let inputs = mixed_inputs(model.tokenizer(), 200);
@@ -103,16 +104,84 @@ fn bfloat16_stays_near_and_knows_no_neighbours() {
         values(&tch::no_grad(|| model.class_scores(inputs, &words, Mode::Score).softmax(-1, tch::Kind::Double)))
     };
     let wide = probabilities(&model, &batch);
-    model.prepare(Dtype::Bf16).unwrap();
-    let narrow = probabilities(&model, &batch);
-    assert_ne!(narrow, wide);
-    // Bounds of the type: 8 bits of a number are kept, and six layers add up.
-    assert_close(&narrow, &wide, 0.03, "bf16 and f32");
-    let alone: Vec<f64> = batch.iter().flat_map(|input| probabilities(&model, &[input])).collect();
-    assert_close(&alone, &narrow, 0.03, "alone and among others");
-    model.adapt(Adapted { parameters: None, additions: Additions::default() });
-    assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
+    // How far a type's probabilities may be from single precision's, and from those of the same row among others: 24, 8 and 7 bits
+    // of a number are kept, and six layers add up. Scales that int8 rows had in common would show in the last: each has its own.
+    for (dtype, bound, neighbours) in [(Dtype::F32, 1e-5, 1e-5), (Dtype::Bf16, 0.03, 0.03), (Dtype::Int8, 0.06, 0.01)] {
+        model.prepare(dtype).unwrap();
+        let narrow = probabilities(&model, &batch);
+        assert!(dtype == Dtype::F32 || narrow != wide, "{dtype:?} computes as it did before");
+        assert_close(&narrow, &wide, bound, "a narrow type and f32");
+        let alone: Vec<f64> = batch.iter().flat_map(|input| probabilities(&model, &[input])).collect();
+        assert_close(&alone, &narrow, neighbours, "alone and among others");
+        model.adapt(Adapted { parameters: None, additions: Additions::default() });
+        assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
+    }
     assert!(load(TINY, EngineChoice::RustBert).prepare(Dtype::Bf16).is_err());
+}
+
+#[test]
+fn chunks_threads_and_equal_rows_change_nothing() {
+    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+    // Every row three times, in three chunks.
+    let csv: String = texts_as_csv() + &[texts_as_csv(), texts_as_csv()].map(|again| again["text\n".len()..].to_owned()).concat();
+    let rows = Rows::read(Box::new(std::io::Cursor::new(csv)), "test", Format::Csv, None).unwrap();
+    let columns = rows.columns().clone();
+    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
+    let tasks = ["{text|shorten} It was {mask}.", "{mask}: {text|shorten}"]
+        .map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap());
+    let classifiers = [base.zero_shot(None).unwrap()];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 128 };
+    let probabilities = |scored: &[Scored]| scored.iter().flat_map(|row| row.average.probabilities.clone()).collect::<Vec<_>>();
+    let before = tch::get_num_threads();
+    let mut found = Vec::new();
+    for threads in [1, 3] {
+        tch::set_num_threads(threads);
+        let mut chunks = examples.chunks(TEXTS.len()).enumerate().map(|(number, rows)| (rows.to_vec(), number));
+        let mut rows = Vec::new();
+        let mut numbers = Vec::new();
+        let mut each = |examples: Vec<Example>, number, scored: Vec<Scored>| {
+            assert_eq!(examples.len(), scored.len());
+            numbers.push(number);
+            rows.extend(scored);
+            Ok(())
+        };
+        scorer.score_chunks(&columns, &mut || Ok(chunks.next()), &mut each, &mut |_| {}).unwrap();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert_eq!(tch::get_num_threads(), threads);
+        found.push(probabilities(&rows));
+        found.push(probabilities(&scorer.score(&columns, &examples, &mut |_| {}).unwrap()));
+    }
+    tch::set_num_threads(before);
+    for other in &found[1..] {
+        assert_close(other, &found[0], 1e-5, "threads and chunks");
+    }
+    // Rows that are the same are scored once, so their scores are the same to the last bit.
+    let whole = found.pop().unwrap();
+    let thirds: Vec<&[f64]> = whole.chunks(whole.len() / 3).collect();
+    assert_eq!(thirds[0], thirds[1]);
+    assert_eq!(thirds[0], thirds[2]);
+}
+
+#[test]
+fn rows_before_an_error_are_given_away() {
+    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+    let rows = Rows::read(Box::new(std::io::Cursor::new(texts_as_csv())), "test", Format::Csv, None).unwrap();
+    let columns = rows.columns().clone();
+    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
+    let tasks = [Task::check(Template::from_pattern("{text|shorten} It was {mask}.").unwrap(), &columns).unwrap()];
+    let classifiers = [base.zero_shot(None).unwrap()];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 128 };
+    let mut next = vec![Err(Kind::NoCuda.into()), Ok(Some((examples.clone(), ()))), Ok(Some((examples.clone(), ())))];
+    let mut given = 0;
+    let mut each = |_, (), scored: Vec<Scored>| {
+        given += scored.len();
+        Ok(())
+    };
+    let outcome = scorer.score_chunks(&columns, &mut || next.pop().unwrap(), &mut each, &mut |_| {});
+    assert!(matches!(outcome.unwrap_err().kind(), Kind::NoCuda));
+    assert_eq!(given, 2 * examples.len());
 }
 
 #[test]

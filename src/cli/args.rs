@@ -705,6 +705,8 @@ pub enum DtypeName {
     F32,
     /// bfloat16: half the memory for states, about three digits
     Bf16,
+    /// int8 weights, and states quantised on the fly: two digits
+    Int8,
 }
 
 impl From<DtypeName> for Dtype {
@@ -712,6 +714,7 @@ impl From<DtypeName> for Dtype {
         match name {
             DtypeName::F32 => Dtype::F32,
             DtypeName::Bf16 => Dtype::Bf16,
+            DtypeName::Int8 => Dtype::Int8,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
+use std::thread;
 
 use anyhow::Result;
 use cloze::data::Example;
@@ -47,8 +48,11 @@ pub fn run(args: &Score) -> Result<()> {
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
-    let base = setup::load_base(folder, words, &args.model, device)?;
     let dtype = Dtype::from(args.dtype);
+    let base = thread::scope(|scope| {
+        scope.spawn(|| dtype.load_kernels());
+        setup::load_base(folder, words, &args.model, device)
+    })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
     let mut output =

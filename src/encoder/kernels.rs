@@ -1,17 +1,19 @@
-//! Products that libtorch has and tch has no function for: oneDNN's linear layer over weights that were arranged for it once.
+//! Products that libtorch has and tch has no function for: oneDNN's linear layers over weights that were arranged for it once.
 //!
-//! libtorch calls them `mkldnn::_linear_pointwise` and `mkldnn::_reorder_linear_weight`. TorchScript can name any operator, so a
-//! module of a few lines calls them; it is put together here, as the archive that libtorch loads.
+//! TorchScript can name any operator of libtorch, so modules of a few lines call them; they are put together here, as the archives
+//! that libtorch loads.
 
 use std::io::{Cursor, Write as _};
 use std::sync::OnceLock;
 
-use tch::{CModule, Kind as Type, Tensor};
+use tch::{CModule, IValue, Kind as Type, TchError, Tensor};
 use zip::write::{FileOptions, ZipWriter};
 
+use super::layers::Dtype;
 use crate::shared::Shared;
 
-const CODE: &str = r#"class Kernels(Module):
+/// In single precision and in bfloat16.
+const FLOAT: &str = r#"class Kernels(Module):
   __parameters__ = []
   __buffers__ = []
   def arrange(self: __torch__.Kernels, weight: Tensor) -> Tensor:
@@ -20,7 +22,17 @@ const CODE: &str = r#"class Kernels(Module):
     return ops.mkldnn._linear_pointwise(input, weight, bias, "none", annotate(List[Optional[number]], []), "")
 "#;
 
-/// An object of that class without attributes, pickled: protocol, class, empty tuple, new object, empty dict, build, stop.
+/// Unsigned bytes times signed ones into floats (6 is libtorch's number for them), `(input - zero)·weight·scales`.
+const BYTES: &str = r#"class Kernels(Module):
+  __parameters__ = []
+  __buffers__ = []
+  def arrange(self: __torch__.Kernels, weight: Tensor) -> Tensor:
+    return ops.onednn.qlinear_prepack(weight, None)
+  def linear(self: __torch__.Kernels, input: Tensor, weight: Tensor, scales: Tensor, zeros: Tensor, zero: int) -> Tensor:
+    return ops.onednn.qlinear_pointwise(input, 1.0, zero, weight, scales, zeros, None, 1.0, 0, 6, "none", annotate(List[Optional[number]], []), "")
+"#;
+
+/// An object of such a class without attributes, pickled: protocol, class, empty tuple, new object, empty dict, build, stop.
 const OBJECT: &[u8] = b"\x80\x02c__torch__\nKernels\n)\x81}b.";
 /// An empty tuple, pickled.
 const NOTHING: &[u8] = b"\x80\x02).";
@@ -30,44 +42,85 @@ const NOTHING: &[u8] = b"\x80\x02).";
 pub(super) struct Arranged(Shared);
 
 impl Arranged {
-    /// A weight `[out,in]` of a processor's tensor; none where this libtorch has no such kernel for the type.
+    /// A weight `[out,in]` in a processor's memory; none where this libtorch has no such kernel for its type.
     pub(super) fn of(weight: &Tensor) -> Option<Arranged> {
-        kernels()?.method_ts("arrange", &[weight]).ok().map(|arranged| Arranged(arranged.into()))
+        float()?.method_ts("arrange", &[weight]).ok().map(|arranged| Arranged(arranged.into()))
     }
 
     /// # Shapes
     /// input `[…,in]`, bias `[out]`, both of the weight's type → `[…,out]`
-    ///
-    /// # Panics
-    /// On tensors of other sizes or types.
     pub(super) fn linear(&self, input: &Tensor, bias: &Tensor) -> Tensor {
-        let product = kernels().map(|kernels| kernels.method_ts("linear", &[input, &*self.0, bias]));
-        match product {
-            Some(Ok(output)) => output,
-            Some(Err(error)) => panic!("{error}"),
-            None => unreachable!("arranged without kernels"),
-        }
+        computed(float().map(|kernels| kernels.method_ts("linear", &[input, &*self.0, bias])))
     }
 }
 
-/// The module, if libtorch has what it calls and computes with it.
-fn kernels() -> Option<&'static CModule> {
+/// A linear layer's int8 weights in oneDNN's arrangement, with the scale of each output.
+#[derive(Clone)]
+pub(super) struct ArrangedBytes {
+    weight: Shared,
+    /// `[out]`
+    scales: Shared,
+    /// `[out]`, all 0.
+    zeros: Shared,
+}
+
+impl ArrangedBytes {
+    /// Weights `[out,in]`, int8, and scales `[out]`; none where this libtorch has no such kernel.
+    pub(super) fn of(weight: &Tensor, scales: Tensor) -> Option<ArrangedBytes> {
+        let arranged = bytes()?.method_ts("arrange", &[weight]).ok()?;
+        let zeros = scales.zeros_like().to_kind(Type::Int);
+        Some(ArrangedBytes { weight: arranged.into(), scales: scales.into(), zeros: zeros.into() })
+    }
+
+    /// # Shapes
+    /// input `[N,in]`, uint8, of which `zero` stands for 0 → `[N,out]`, in single precision
+    pub(super) fn linear(&self, input: &Tensor, zero: i64) -> Tensor {
+        let tensor = |tensor: &Tensor| IValue::Tensor(tensor.shallow_clone());
+        let arguments = [tensor(input), tensor(&self.weight), tensor(&self.scales), tensor(&self.zeros), IValue::Int(zero)];
+        computed(bytes().map(|kernels| kernels.method_is("linear", &arguments).and_then(Tensor::try_from)))
+    }
+}
+
+/// What a kernel gave.
+///
+/// # Panics
+/// If it refused: the tensors were of other sizes or types than it is documented to take.
+fn computed(product: Option<Result<Tensor, TchError>>) -> Tensor {
+    match product {
+        Some(Ok(output)) => output,
+        Some(Err(error)) => panic!("{error}"),
+        None => unreachable!("weights are arranged by kernels that are there"),
+    }
+}
+
+impl Dtype {
+    /// Loads libtorch's kernels for the type, which takes a tenth of a second, or when they are first needed: while other things are
+    /// read, on a thread of its own, it costs nothing.
+    pub fn load_kernels(self) {
+        let _ = if self == Dtype::Int8 { bytes() } else { float() };
+    }
+}
+
+fn float() -> Option<&'static CModule> {
     static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
-    let load = || {
-        let module = CModule::load_data(&mut Cursor::new(archive().ok()?)).ok()?;
-        let [weight, input] = [Tensor::eye(2, (Type::Float, tch::Device::Cpu)), Tensor::ones([1, 2], (Type::Float, tch::Device::Cpu))];
-        let arranged = module.method_ts("arrange", &[&weight]).ok()?;
-        let output = module.method_ts("linear", &[&input, &arranged, &input.squeeze_dim(0)]).ok()?;
-        (output == Tensor::full([1, 2], 2.0, (Type::Float, tch::Device::Cpu))).then_some(module)
-    };
-    KERNELS.get_or_init(load).as_ref()
+    KERNELS.get_or_init(|| module(FLOAT)).as_ref()
+}
+
+fn bytes() -> Option<&'static CModule> {
+    static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
+    KERNELS.get_or_init(|| module(BYTES)).as_ref()
+}
+
+/// The module of this code, if libtorch has what it calls.
+fn module(code: &str) -> Option<CModule> {
+    CModule::load_data(&mut Cursor::new(archive(code).ok()?)).ok()
 }
 
 /// A TorchScript archive: a zip file with the code and a pickled object of its class.
-fn archive() -> zip::result::ZipResult<Vec<u8>> {
+fn archive(code: &str) -> zip::result::ZipResult<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let files: [(&str, &[u8]); 4] =
-        [("data.pkl", OBJECT), ("code/__torch__.py", CODE.as_bytes()), ("constants.pkl", NOTHING), ("version", b"3\n")];
+        [("data.pkl", OBJECT), ("code/__torch__.py", code.as_bytes()), ("constants.pkl", NOTHING), ("version", b"3\n")];
     for (name, bytes) in files {
         archive.start_file(format!("kernels/{name}"), FileOptions::default().compression_method(zip::CompressionMethod::Stored))?;
         archive.write_all(bytes)?;

@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind as Type, Tensor};
 
+use super::int8::{Observed, Quantized, Range};
 use super::kernels::Arranged;
 use crate::config::Activation;
 use crate::parameters::Parameters;
@@ -29,6 +30,10 @@ enum Weight {
     Plain(Shared),
     /// The same in oneDNN's arrangement, without gradients.
     Arranged(Arranged),
+    /// On the way to int8.
+    Observed(Observed),
+    /// In int8, without gradients.
+    Quantized(Quantized),
 }
 
 /// The type of numbers that a forward pass is computed in.
@@ -39,6 +44,8 @@ pub enum Dtype {
     F32,
     /// States and weights of the layers in bfloat16, sums of products in single precision.
     Bf16,
+    /// Products of int8 weights with states that are quantised on the fly, everything else in single precision.
+    Int8,
 }
 
 impl Dtype {
@@ -47,13 +54,14 @@ impl Dtype {
         match self {
             Dtype::F32 => "f32",
             Dtype::Bf16 => "bf16",
+            Dtype::Int8 => "int8",
         }
     }
 
-    /// libtorch's name for it.
+    /// The type of the states.
     pub(super) fn kind(self) -> Type {
         match self {
-            Dtype::F32 => Type::Float,
+            Dtype::F32 | Dtype::Int8 => Type::Float,
             Dtype::Bf16 => Type::BFloat16,
         }
     }
@@ -84,16 +92,39 @@ impl Linear {
         match &self.weight {
             Weight::Plain(weight) => input.linear(weight, Some(&*self.bias)),
             Weight::Arranged(weight) => weight.linear(input, &self.bias),
+            Weight::Observed(observed) => {
+                observed.see(input);
+                input.linear(&observed.weight, Some(&*self.bias))
+            }
+            Weight::Quantized(weight) => weight.linear(input, &self.bias),
         }
     }
 
     /// The same layer for inputs of a type, as near as that type can be and as fast as libtorch can do it here, without gradients.
     pub(crate) fn prepared(&self, dtype: Dtype) -> Linear {
-        let Weight::Plain(weight) = &self.weight else { unreachable!("prepared twice") };
+        let weight = self.plain();
         let (weight, bias) = (weight.detach().to_kind(dtype.kind()), self.bias.detach().to_kind(dtype.kind()));
         let arranged = if weight.device() == Device::Cpu { Arranged::of(&weight) } else { None };
         let weight = arranged.map_or_else(|| Weight::Plain(weight.into()), Weight::Arranged);
         Linear { weight, bias: bias.into() }
+    }
+
+    /// The same layer, which takes note of its inputs: for [`Linear::quantized`].
+    pub(crate) fn observed(&self) -> Linear {
+        Linear { weight: Weight::Observed(Observed::new(self.plain().detach())), bias: self.bias.detach().into() }
+    }
+
+    /// An observed layer in int8, for inputs of a range; none where libtorch has no such kernel.
+    pub(crate) fn quantized(&self, range: Range) -> Option<Linear> {
+        let Weight::Observed(observed) = &self.weight else { unreachable!("quantised without having been observed") };
+        Some(Linear { weight: Weight::Quantized(observed.quantized(range)?), bias: self.bias.clone() })
+    }
+
+    fn plain(&self) -> &Tensor {
+        match &self.weight {
+            Weight::Plain(weight) => weight,
+            Weight::Observed(_) | Weight::Arranged(_) | Weight::Quantized(_) => unreachable!("prepared twice"),
+        }
     }
 }
 

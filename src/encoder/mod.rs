@@ -3,6 +3,7 @@
 //! Letters: B batch, L tokens, H hidden, A heads, D = H/A, F feed-forward, P prefix length.
 
 mod additions;
+mod int8;
 mod kernels;
 mod layers;
 
@@ -12,6 +13,9 @@ use crate::batch::Batch;
 use crate::config::Config;
 use crate::parameters::Parameters;
 use crate::shared::Shared;
+use crate::tokenizer::Tokenizer;
+
+use int8::Range;
 
 pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
 pub use layers::{Dtype, Linear, Mode};
@@ -56,10 +60,28 @@ impl Encoder {
         }
     }
 
-    /// Makes ready to score in a type, fast and without gradients; once.
-    pub fn prepare(&mut self, dtype: Dtype) {
+    /// Makes ready to score in a type, fast and without gradients; once. For int8 the model looks at a sample of inputs. False where
+    /// libtorch cannot compute in the type here.
+    pub fn prepare(&mut self, dtype: Dtype, tokenizer: &Tokenizer, additions: &Additions) -> bool {
         self.kind = dtype.kind();
-        self.layers.iter_mut().for_each(|layer| layer.prepare(dtype));
+        match dtype {
+            Dtype::F32 | Dtype::Bf16 => {
+                self.each_linear(|linear, _| Some(linear.prepared(dtype)));
+                true
+            }
+            Dtype::Int8 if self.words.device() != Device::Cpu => false,
+            Dtype::Int8 => {
+                self.each_linear(|linear, range| Some(range.map_or_else(|| linear.prepared(Dtype::F32), |_| linear.observed())));
+                let positions = self.config.max_position_embeddings - additions.first_position;
+                let _ = tch::no_grad(|| self.forward(&Batch::sample(tokenizer, positions, Device::Cpu), additions, Mode::Score));
+                self.each_linear(|linear, range| range.map_or_else(|| Some(linear.clone()), |range| linear.quantized(range)))
+            }
+        }
+    }
+
+    /// Puts another in place of each layer's linear ones, as long as there is another.
+    fn each_linear(&mut self, mut other: impl FnMut(&Linear, Option<Range>) -> Option<Linear>) -> bool {
+        self.layers.iter_mut().flat_map(Layer::linears).all(|(linear, range)| other(linear, range).map(|other| *linear = other).is_some())
     }
 
     /// The last layer's states of all tokens.
@@ -205,14 +227,18 @@ impl Layer {
         }
     }
 
-    fn prepare(&mut self, dtype: Dtype) {
-        self.projection = match &self.projection {
-            Projection::Joined(joined) => Projection::Joined(joined.prepared(dtype)),
-            Projection::Apart(query, key_value) => Projection::Apart(query.prepared(dtype), key_value.prepared(dtype)),
+    /// The linear layers, and the range of their inputs in int8. What the last layer does for the masks alone stays wide: it is
+    /// little work, and nothing evens its errors out.
+    fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
+        let (mut linears, all_rows) = match &mut self.projection {
+            Projection::Joined(joined) => (vec![(joined, Some(Range::Even))], true),
+            Projection::Apart(query, key_value) => (vec![(query, None), (key_value, Some(Range::Even))], false),
         };
-        for linear in [&mut self.attention_output, &mut self.intermediate, &mut self.output] {
-            *linear = linear.prepared(dtype);
-        }
+        let range = |range| all_rows.then_some(range);
+        linears.push((&mut self.attention_output, range(Range::Even)));
+        linears.push((&mut self.intermediate, range(Range::Even)));
+        linears.push((&mut self.output, range(Range::Raised)));
+        linears
     }
 
     /// One layer for the rows that are asked for, which look at all states.
