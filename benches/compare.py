@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Times `cloze score` against transformers and rust-bert: same rows, model and threads, in one run, in alternation.
+"""Times `cloze score` against transformers, ONNX Runtime and rust-bert: same rows, model and threads, in one run, in alternation.
 
     python3 benches/compare.py --cloze target/release/cloze --set DIR [--model DIR] [--rows N] [--threads N] [--reps N]
 
 DIR holds data.csv, template.json and verbalizer.json; or --set is a CSV file and --template, --verbalizer are given.
-Prints a Markdown table. Without torch and transformers at hand it makes an environment of its own once, in the
+Prints a Markdown table. Without its packages at hand it makes an environment of its own once, in the
 user's cache folder, and uses it from then on.
 """
 import argparse
@@ -22,8 +22,25 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors"]
-NEEDS = ["torch", "transformers"]
+PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors", "onnx==1.23.2", "onnxruntime==1.32.0"]
+NEEDS = ["torch", "transformers", "onnx", "onnxruntime"]
+
+
+# What each is: a program and its options. All ratios are to the first.
+BASE = "cloze f32"
+CONTESTANTS = {
+    BASE: ("cloze", "--dtype", "f32"),
+    "cloze bf16": ("cloze", "--dtype", "bf16"),
+    "cloze int8": ("cloze", "--dtype", "int8"),
+    "transformers, file order": ("transformers", "--order", "file"),
+    "transformers, sorted": ("transformers", "--order", "sorted"),
+    "transformers bf16, sorted": ("transformers", "--order", "sorted", "--bf16"),
+    "transformers compiled, sorted": ("transformers", "--order", "sorted", "--compile"),
+    "OpenPrompt's way": ("transformers", "--order", "file", "--pad", "PAD"),
+    "ONNX Runtime f32, sorted": ("onnxruntime",),
+    "ONNX Runtime int8, sorted": ("onnxruntime", "--int8"),
+    "rust-bert": ("cloze", "--engine", "rust-bert"),
+}
 
 
 def cache_folder():
@@ -68,8 +85,8 @@ def arguments():
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--reps", type=int, default=5, help="timed repetitions of each, after one untimed (default 5)")
     p.add_argument("--max-length", type=int, help="handed to every contestant; default: each one's own, the model's limit")
-    p.add_argument("--peer", choices=["file", "sorted", "both"], default="file", help="row order of the transformers script")
-    p.add_argument("--no-rust-bert", action="store_true")
+    p.add_argument("--only", nargs="+", metavar="NAME", help=f"these contestants; default: {', '.join(CONTESTANTS)}")
+    p.add_argument("--pad", type=int, default=128, help="the length that OpenPrompt's way pads every row to (default 128)")
     args = p.parse_args()
     folder = args.set if args.set.is_dir() else None
     args.data = folder / "data.csv" if folder else args.set
@@ -77,6 +94,9 @@ def arguments():
     args.verbalizer = args.verbalizer or (folder and folder / "verbalizer.json")
     if not (args.template and args.verbalizer):
         p.error("--set is a file: give --template and --verbalizer too")
+    unknown = [name for name in args.only or () if name not in CONTESTANTS]
+    if unknown:
+        p.error(f"no contestant {unknown[0]!r}; there are {', '.join(CONTESTANTS)}")
     for path in (args.cloze, args.data, args.template, args.verbalizer, args.model):
         if not path.exists():
             p.error(f"{path} does not exist")
@@ -98,16 +118,13 @@ def contestants(args, python, data, work):
     """name -> (command, predictions file)"""
     common = ["--template", args.template, "--verbalizer", args.verbalizer, "--data", data, "--model", args.model,
               "--threads", args.threads] + (["--max-length", args.max_length] if args.max_length else [])
-    cloze = [args.cloze.resolve(), "score"]
-    commands = {"cloze": cloze}
-    for order in ("file", "sorted"):
-        if args.peer in (order, "both"):
-            name = "transformers" + (", sorted by length" if order == "sorted" else "")
-            commands[name] = [python, HERE / "peer_transformers.py", "--order", order]
-    if not args.no_rust_bert:
-        commands["cloze --engine rust-bert"] = [*cloze, "--engine", "rust-bert"]
-    return {name: ([str(x) for x in [*start, *common, "--out", work / f"{n}.csv"]], work / f"{n}.csv")
-            for n, (name, start) in enumerate(commands.items())}
+    programs = {"cloze": [args.cloze.resolve(), "score"],
+                "transformers": [python, HERE / "peer_transformers.py"],
+                "onnxruntime": [python, HERE / "peer_onnx.py", "--exports", cache_folder().parent / "bench-exports"]}
+    chosen = {name: CONTESTANTS[name] for name in CONTESTANTS if name in (args.only or CONTESTANTS) or name == BASE}
+    return {name: ([str(x).replace("PAD", str(args.pad)) for x in [*programs[program], *options, *common, "--out", work / f"{n}.csv"]],
+                   work / f"{n}.csv")
+            for n, (name, (program, *options)) in enumerate(chosen.items())}
 
 
 def run(command, threads):
@@ -146,12 +163,12 @@ def predictions(path):
 
 
 def compare_predictions(ours, theirs):
-    """-> (share of rows with the same label, largest difference of a probability)"""
+    """-> (share of rows with another label, largest difference of a probability)"""
     if [r["row"] for r in ours] != [r["row"] for r in theirs]:
         sys.exit("the two prediction files do not hold the same rows")
-    same = sum(a["predicted"] == b["predicted"] for a, b in zip(ours, theirs)) / len(ours)
+    other = sum(a["predicted"] != b["predicted"] for a, b in zip(ours, theirs)) / len(ours)
     columns = [c for c in ours[0] if c.startswith("p_")]
-    return same, max(abs(float(a[c]) - float(b[c])) for a, b in zip(ours, theirs) for c in columns)
+    return other, max(abs(float(a[c]) - float(b[c])) for a, b in zip(ours, theirs) for c in columns)
 
 
 def spread(values, form):
@@ -182,15 +199,15 @@ def main():
 def report(args, rows, figures, predicted):
     print(f"{rows} rows of {args.set.name}, model {args.model.resolve().name}, {args.threads} threads, "
           f"{args.reps} alternating repetitions after one untimed; {platform.machine()}, {os.cpu_count()} CPUs. "
-          "Median (min–max); a ratio is the time over cloze's time in the same repetition.\n")
-    print("| | whole process, s | ratio | scoring only, rows/s | ratio | peak memory, MB | same labels | largest Δp |")
+          f"Median (min–max); a ratio is the speed over that of {BASE} in the same repetition.\n")
+    print("| | whole process, s | ratio | scoring only, rows/s | ratio | peak memory, MB | other labels | largest Δp |")
     print("|---|---|---|---|---|---|---|---|")
-    base = figures["cloze"]
+    base = figures[BASE]
     for name, own in figures.items():
-        whole = spread([w / c for (w, *_), (c, *_) in zip(own, base)], lambda x: f"{x:.2f}")
-        scoring = spread([c / r for (_, r, _), (_, c, _) in zip(own, base)], lambda x: f"{x:.2f}")
-        same, far = compare_predictions(predicted["cloze"], predicted[name])
-        agree = ("1", "1", "–", "–") if name == "cloze" else (whole, scoring, f"{same:.2%}", f"{far:.1e}")
+        whole = spread([b / o for (o, *_), (b, *_) in zip(own, base)], lambda x: f"{x:.2f}")
+        scoring = spread([o / b for (_, o, _), (_, b, _) in zip(own, base)], lambda x: f"{x:.2f}")
+        other, far = compare_predictions(predicted[BASE], predicted[name])
+        agree = ("1", "1", "–", "–") if name == BASE else (whole, scoring, f"{other:.2%}", f"{far:.1e}")
         print(f"| {name} | {spread([w for w, *_ in own], lambda x: f'{x:.2f}')} | {agree[0]} | {spread([r for _, r, _ in own], lambda x: f'{x:.0f}')} "
               f"| {agree[1]} | {statistics.median(m for *_, m in own):.0f} | {agree[2]} | {agree[3]} |")
 
