@@ -57,7 +57,8 @@ impl Base {
     /// The base model as it is, with the vectors `[S,H]` of soft tokens where patterns have any.
     pub fn zero_shot(&self, soft: Option<Tensor>) -> Result<Classifier> {
         let mut model = PromptModel::new(self.folder.clone(), &self.parameters, self.engine, self.device)?;
-        model.adapt(Adapted { parameters: None, additions: Additions { soft: soft.map(Into::into), ..Additions::default() } });
+        let additions = Additions { soft: soft.map(Into::into), ..Additions::default() };
+        model.adapt(&self.parameters, Adapted { parameters: None, additions });
         Ok(Classifier::Prompt(model, self.words.clone()))
     }
 
@@ -117,7 +118,7 @@ impl Classifier {
             Classifier::Prompt(model, _) => {
                 // rust-bert's weights have nothing beside them.
                 let form = if base.engine == EngineChoice::RustBert { Form::Merged } else { form };
-                model.adapt(adapt(tuning, &base.folder.config, &base.parameters, learned, form));
+                model.adapt(&base.parameters, adapt(tuning, &base.folder.config, &base.parameters, learned, form));
             }
             Classifier::Sequence(_) => *self = base.sequence(tuning, learned),
         }

@@ -43,9 +43,7 @@ pub struct ModelFolder {
 pub struct PromptModel {
     folder: Arc<ModelFolder>,
     engine: Engine,
-    /// The weights that it was made with.
-    base: Parameters,
-    /// Whether the engine has others in their place.
+    /// Whether the engine has other weights than those it was made with.
     changed: bool,
     additions: Additions,
     device: Device,
@@ -120,13 +118,13 @@ impl PromptModel {
             }
             EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?)),
         };
-        Ok(PromptModel { folder, engine, base: parameters.with([]), changed: false, additions: Additions::default(), device })
+        Ok(PromptModel { folder, engine, changed: false, additions: Additions::default(), device })
     }
 
-    /// Takes what was learned, in place of what it had.
-    pub fn adapt(&mut self, adapted: Adapted) {
+    /// Takes what was learned, in place of what it had; `base` are the weights that the model was made with.
+    pub fn adapt(&mut self, base: &Parameters, adapted: Adapted) {
         // The model's own weights are put back only where others are in their place: that costs a copy of them.
-        let back = self.changed.then_some(&self.base);
+        let back = self.changed.then_some(base);
         if let Some(parameters) = adapted.parameters.as_ref().or(back) {
             match &mut self.engine {
                 Engine::Cloze(encoder, head) => {
@@ -144,17 +142,12 @@ impl PromptModel {
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         match &mut self.engine {
             Engine::Cloze(encoder, _) => {
-                if !encoder.prepare(dtype, &self.folder.tokenizer, &self.additions) {
-                    return Err(Kind::NoKernels { dtype: dtype.name() }.into());
-                }
+                self.changed = true;
+                encoder.prepare(dtype, &self.folder.tokenizer, &self.additions)
             }
-            Engine::RustBert(_) if dtype == Dtype::F32 => {}
-            Engine::RustBert(_) => {
-                return Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }.into());
-            }
+            Engine::RustBert(_) if dtype == Dtype::F32 => Ok(()),
+            Engine::RustBert(_) => Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }.into()),
         }
-        self.changed = true;
-        Ok(())
     }
 
     /// The same model for another thread, over the same numbers; none of rust-bert's, which one thread must have to itself.
@@ -163,7 +156,6 @@ impl PromptModel {
         Some(PromptModel {
             folder: self.folder.clone(),
             engine: Engine::Cloze(encoder.clone(), head.clone()),
-            base: self.base.with([]),
             changed: self.changed,
             additions: self.additions.clone(),
             device: self.device,

@@ -71,10 +71,9 @@ struct Done {
 }
 
 /// A chunk of rows on its way.
-struct Chunk<T> {
+struct Chunk<R> {
     number: usize,
-    examples: Vec<Example>,
-    extra: T,
+    rows: R,
     by_task: Vec<TaskRows>,
     /// Batches that are not done.
     left: usize,
@@ -96,9 +95,9 @@ impl Scorer<'_> {
     /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after each batch, which share of
     /// the work is done, from 0 to 1.
     pub fn score(&self, columns: &Columns, examples: &[Example], progress: &mut dyn FnMut(f64)) -> Result<Vec<Scored>> {
-        let mut chunks = [(examples.to_vec(), ())].into_iter();
-        let mut all = Vec::with_capacity(examples.len());
-        let mut collect = |_, (), scored| {
+        let mut chunks = [examples].into_iter();
+        let mut all = Vec::new();
+        let mut collect = |_, scored| {
             all = scored;
             Ok(())
         };
@@ -106,14 +105,14 @@ impl Scorer<'_> {
         Ok(all)
     }
 
-    /// Scores chunk after chunk, while the next is made: `next` gives one, with whatever is to go with it, and `each` takes it with
-    /// the rows' results, in the same order. An error names its row, and all chunks before it have been given to `each`. `progress`
-    /// is told, after each batch, how many rows are done.
-    pub fn score_chunks<T>(
+    /// Scores chunk after chunk, while the next is made: `next` gives one, and `each` takes it with the rows' results, in the same
+    /// order. An error names its row, and all chunks before it have been given to `each`. `progress` is told, after each batch, how
+    /// many rows are done.
+    pub fn score_chunks<R: AsRef<[Example]>>(
         &self,
         columns: &Columns,
-        next: &mut dyn FnMut() -> Result<Option<(Vec<Example>, T)>>,
-        each: &mut dyn FnMut(Vec<Example>, T, Vec<Scored>) -> Result<()>,
+        next: &mut dyn FnMut() -> Result<Option<R>>,
+        each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
         let threads = self.threads();
@@ -150,22 +149,22 @@ impl Scorer<'_> {
         if processor { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
     }
 
-    fn flow<T>(
+    fn flow<R: AsRef<[Example]>>(
         &self,
         mut pool: Pool<'_>,
         columns: &Columns,
-        next: &mut dyn FnMut() -> Result<Option<(Vec<Example>, T)>>,
-        each: &mut dyn FnMut(Vec<Example>, T, Vec<Scored>) -> Result<()>,
+        next: &mut dyn FnMut() -> Result<Option<R>>,
+        each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
-        let mut chunks: VecDeque<Chunk<T>> = VecDeque::new();
+        let mut chunks: VecDeque<Chunk<R>> = VecDeque::new();
         let (mut begun, mut rows_done) = (0, 0.0);
         // What ends the rows: their end, or an error, which is told when the rows before it have been given away.
         let mut end = None;
         loop {
             while end.is_none() && chunks.len() < CHUNKS_AHEAD {
                 let chunk = next().and_then(|next| match next {
-                    Some((examples, extra)) => self.begin(begun, columns, examples, extra).map(Some),
+                    Some(rows) => self.begin(begun, columns, rows).map(Some),
                     None => Ok(None),
                 });
                 match chunk {
@@ -187,19 +186,19 @@ impl Scorer<'_> {
             }
             let Some(chunk) = chunks.pop_front() else { return end.unwrap_or(Ok(())) };
             if let Some((row, error)) = chunk.failed {
-                return Err(error.at(columns.place(&chunk.examples[row], None)));
+                return Err(error.at(columns.place(&chunk.rows.as_ref()[row], None)));
             }
             let scored = chunk.scored();
-            each(chunk.examples, chunk.extra, scored)?;
+            each(chunk.rows, scored)?;
         }
     }
 
     /// A chunk's rows encoded, and the batches to score.
-    fn begin<T>(&self, number: usize, columns: &Columns, examples: Vec<Example>, extra: T) -> Result<(Chunk<T>, Vec<Batch>)> {
+    fn begin<R: AsRef<[Example]>>(&self, number: usize, columns: &Columns, rows: R) -> Result<(Chunk<R>, Vec<Batch>)> {
         let by_task: Vec<TaskRows> = self
             .tasks
             .iter()
-            .map(|task| Ok(TaskRows::new(self.encode(task, columns, &examples)?, self.classifiers.len())))
+            .map(|task| Ok(TaskRows::new(self.encode(task, columns, rows.as_ref())?, self.classifiers.len())))
             .collect::<Result<_>>()?;
         let tokens: usize = by_task.iter().flat_map(|rows| rows.features.iter()).map(|features| features.ids.len()).sum();
         let share = (tokens * self.classifiers.len()).div_ceil(self.threads());
@@ -221,7 +220,7 @@ impl Scorer<'_> {
                 }));
             }
         }
-        Ok((Chunk { number, examples, extra, by_task, left: batches.len(), failed: None }, batches))
+        Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
     }
 
     /// The rows in a pattern, as ids. An error names its row.
@@ -328,7 +327,7 @@ impl TaskRows {
     }
 }
 
-impl<T> Chunk<T> {
+impl<R: AsRef<[Example]>> Chunk<R> {
     /// Takes a batch's predictions. Returns how many rows they are for.
     fn take(&mut self, done: Done) -> f64 {
         let Done { batch, outcome } = done;
@@ -364,7 +363,7 @@ impl<T> Chunk<T> {
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
             }
         };
-        (0..self.examples.len()).map(row).collect()
+        (0..self.rows.as_ref().len()).map(row).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 use crate::batch::Batch;
 use crate::encode::Features;
 use crate::encoder::{Additions, Dtype, Encoder, Linear, Mode, drop_out};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::parameters::Parameters;
 use crate::prompt_model::ModelFolder;
 use crate::tuning::{CLASSIFIER, Learned, POOLER};
@@ -37,10 +37,7 @@ impl SequenceClassifier {
 
     /// Makes ready to score in a type, fast and without gradients.
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
-        match self.encoder.prepare(dtype, &self.folder.tokenizer, &Additions::default()) {
-            true => Ok(()),
-            false => Err(Kind::NoKernels { dtype: dtype.name() }.into()),
-        }
+        self.encoder.prepare(dtype, &self.folder.tokenizer, &Additions::default())
     }
 
     /// Where it computes.

@@ -1,9 +1,11 @@
 //! What must always hold, each a test named as its claim.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use cloze::batch::Batch;
-use cloze::data::{Example, Format, Rows};
+use cloze::classifier::Classifier;
+use cloze::data::{Columns, Example, Format, Rows};
 use cloze::encode::{Features, encode, encode_with_cuts};
 use cloze::encoder::{Additions, Dtype, Encoder, Mode};
 use cloze::error::Kind;
@@ -62,17 +64,34 @@ fn label_words(model: &PromptModel) -> LabelWords {
     LabelWords::check(&Verbalizer::parse("mood", "mood.json", MOOD).unwrap(), model.tokenizer(), Device::Cpu).unwrap()
 }
 
+/// Rows and patterns, ready to be scored by the tiny model.
+struct Setting {
+    classifiers: [Classifier; 1],
+    tokenizer: Tokenizer,
+    tasks: Vec<Task>,
+    columns: Arc<Columns>,
+    examples: Vec<Example>,
+}
+
+impl Setting {
+    fn new(patterns: &[&str], csv: &str, verbalizer: &str) -> Setting {
+        let verbalizer = Verbalizer::parse("mood", "mood.json", verbalizer).unwrap();
+        let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+        let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
+        let columns = rows.columns().clone();
+        let examples = rows.collect::<Result<_, _>>().unwrap();
+        let tasks = patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
+        Setting { classifiers: [base.zero_shot(None).unwrap()], tokenizer: tokenizer(TINY), tasks, columns, examples }
+    }
+
+    fn scorer(&self, batch_tokens: usize) -> Scorer<'_> {
+        Scorer { classifiers: &self.classifiers, tokenizer: &self.tokenizer, tasks: &self.tasks, max_length: 64, batch_tokens }
+    }
+}
+
 fn score(patterns: &[&str], csv: &str, verbalizer: &str, batch_tokens: usize) -> Vec<Scored> {
-    let verbalizer = Verbalizer::parse("mood", "mood.json", verbalizer).unwrap();
-    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
-    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
-    let columns = rows.columns().clone();
-    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
-    let tasks: Vec<Task> =
-        patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
-    let classifiers = [base.zero_shot(None).unwrap()];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens };
-    scorer.score(&columns, &examples, &mut |_| {}).unwrap()
+    let setting = Setting::new(patterns, csv, verbalizer);
+    setting.scorer(batch_tokens).score(&setting.columns, &setting.examples, &mut |_| {}).unwrap()
 }
 
 fn texts_as_csv() -> String {
@@ -96,6 +115,7 @@ fn encoder_equals_rust_bert() {
 
 #[test]
 fn narrow_types_stay_near_and_know_no_neighbours() {
+    let parts = Parts::load(DEFAULT);
     let mut model = load(DEFAULT, EngineChoice::Cloze);
     let words = label_words(&model);
     let inputs = mixed_inputs(model.tokenizer(), 200);
@@ -113,7 +133,7 @@ fn narrow_types_stay_near_and_know_no_neighbours() {
         assert_close(&narrow, &wide, bound, "a narrow type and f32");
         let alone: Vec<f64> = batch.iter().flat_map(|input| probabilities(&model, &[input])).collect();
         assert_close(&alone, &narrow, neighbours, "alone and among others");
-        model.adapt(Adapted { parameters: None, additions: Additions::default() });
+        model.adapt(&parts.parameters, Adapted { parameters: None, additions: Additions::default() });
         assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
     }
     assert!(load(TINY, EngineChoice::RustBert).prepare(Dtype::Bf16).is_err());
@@ -121,36 +141,29 @@ fn narrow_types_stay_near_and_know_no_neighbours() {
 
 #[test]
 fn chunks_threads_and_equal_rows_change_nothing() {
-    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
-    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
     // Every row three times, in three chunks.
     let csv: String = texts_as_csv() + &[texts_as_csv(), texts_as_csv()].map(|again| again["text\n".len()..].to_owned()).concat();
-    let rows = Rows::read(Box::new(std::io::Cursor::new(csv)), "test", Format::Csv, None).unwrap();
-    let columns = rows.columns().clone();
-    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
-    let tasks = ["{text|shorten} It was {mask}.", "{mask}: {text|shorten}"]
-        .map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap());
-    let classifiers = [base.zero_shot(None).unwrap()];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 128 };
+    let setting = Setting::new(&["{text|shorten} It was {mask}.", "{mask}: {text|shorten}"], &csv, MOOD);
+    let (scorer, Setting { columns, examples, .. }) = (setting.scorer(128), &setting);
     let probabilities = |scored: &[Scored]| scored.iter().flat_map(|row| row.average.probabilities.clone()).collect::<Vec<_>>();
     let before = tch::get_num_threads();
     let mut found = Vec::new();
     for threads in [1, 3] {
         tch::set_num_threads(threads);
-        let mut chunks = examples.chunks(TEXTS.len()).enumerate().map(|(number, rows)| (rows.to_vec(), number));
+        let mut chunks = examples.chunks(TEXTS.len());
         let mut rows = Vec::new();
-        let mut numbers = Vec::new();
-        let mut each = |examples: Vec<Example>, number, scored: Vec<Scored>| {
-            assert_eq!(examples.len(), scored.len());
-            numbers.push(number);
+        let mut firsts = Vec::new();
+        let mut each = |chunk: &[Example], scored: Vec<Scored>| {
+            assert_eq!(chunk.len(), scored.len());
+            firsts.push(chunk[0].line);
             rows.extend(scored);
             Ok(())
         };
-        scorer.score_chunks(&columns, &mut || Ok(chunks.next()), &mut each, &mut |_| {}).unwrap();
-        assert_eq!(numbers, [0, 1, 2]);
+        scorer.score_chunks(columns, &mut || Ok(chunks.next()), &mut each, &mut |_| {}).unwrap();
+        assert_eq!(firsts, examples.chunks(TEXTS.len()).map(|chunk| chunk[0].line).collect::<Vec<_>>());
         assert_eq!(tch::get_num_threads(), threads);
         found.push(probabilities(&rows));
-        found.push(probabilities(&scorer.score(&columns, &examples, &mut |_| {}).unwrap()));
+        found.push(probabilities(&scorer.score(columns, examples, &mut |_| {}).unwrap()));
     }
     tch::set_num_threads(before);
     for other in &found[1..] {
@@ -165,21 +178,15 @@ fn chunks_threads_and_equal_rows_change_nothing() {
 
 #[test]
 fn rows_before_an_error_are_given_away() {
-    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
-    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
-    let rows = Rows::read(Box::new(std::io::Cursor::new(texts_as_csv())), "test", Format::Csv, None).unwrap();
-    let columns = rows.columns().clone();
-    let examples: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
-    let tasks = [Task::check(Template::from_pattern("{text|shorten} It was {mask}.").unwrap(), &columns).unwrap()];
-    let classifiers = [base.zero_shot(None).unwrap()];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 128 };
-    let mut next = vec![Err(Kind::NoCuda.into()), Ok(Some((examples.clone(), ()))), Ok(Some((examples.clone(), ())))];
+    let setting = Setting::new(&["{text|shorten} It was {mask}."], &texts_as_csv(), MOOD);
+    let examples = setting.examples.as_slice();
+    let mut next = vec![Err(Kind::NoCuda.into()), Ok(Some(examples)), Ok(Some(examples))];
     let mut given = 0;
-    let mut each = |_, (), scored: Vec<Scored>| {
+    let mut each = |_, scored: Vec<Scored>| {
         given += scored.len();
         Ok(())
     };
-    let outcome = scorer.score_chunks(&columns, &mut || next.pop().unwrap(), &mut each, &mut |_| {});
+    let outcome = setting.scorer(128).score_chunks(&setting.columns, &mut || next.pop().unwrap(), &mut each, &mut |_| {});
     assert!(matches!(outcome.unwrap_err().kind(), Kind::NoCuda));
     assert_eq!(given, 2 * examples.len());
 }

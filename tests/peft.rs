@@ -47,7 +47,7 @@ fn with_front(features: &Features, front: usize) -> Features {
 
 fn adapted(parts: &Parts, adapter: &PeftAdapter, form: Form) -> PromptModel {
     let mut model = load(TINY, EngineChoice::Cloze);
-    model.adapt(adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, form));
+    model.adapt(&parts.parameters, adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, form));
     model
 }
 
@@ -508,12 +508,12 @@ fn unmerging_restores_the_base_bit_for_bit() {
     for tuning in [lora(&ALL_LAYERS), Tuning::Ia3, Tuning::Bias, Tuning::Full] {
         let adapter = made(tuning);
         let merged = adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, Form::Merged);
-        model.adapt(merged);
+        model.adapt(&parts.parameters, merged);
         assert_ne!(logits(&model, 0), base);
         for (name, tensor) in &before {
             assert!(parts.parameters.get(name).equal(tensor), "{name} of the base moved with {}", adapter.tuning.name());
         }
-        model.adapt(Adapted { parameters: None, additions: Additions::default() });
+        model.adapt(&parts.parameters, Adapted { parameters: None, additions: Additions::default() });
         assert_eq!(logits(&model, 0), base);
     }
 }

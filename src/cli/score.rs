@@ -26,6 +26,18 @@ use super::setup::{self, Ready, whereabouts};
 const CHUNK_ROWS: usize = 2048;
 const CHUNK_BYTES: usize = 8 << 20;
 
+/// Rows that are scored together, with their true classes where they are known.
+struct Chunk {
+    examples: Vec<Example>,
+    truths: Vec<Option<usize>>,
+}
+
+impl AsRef<[Example]> for Chunk {
+    fn as_ref(&self) -> &[Example] {
+        &self.examples
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
     anyhow::ensure!(args.report.as_deref() != Some(Path::new("-")), "--report needs a file: standard output is for the rows");
@@ -55,11 +67,13 @@ pub fn run(args: &Score) -> Result<()> {
     })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
+    // The rest of the base model are its weights as they were: the classifiers have their own.
+    let folder = base.folder;
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer = Scorer {
         classifiers: &classifiers,
-        tokenizer: base.tokenizer(),
+        tokenizer: &folder.tokenizer,
         tasks: &tasks,
         max_length,
         batch_tokens: args.batch_tokens as usize,
@@ -71,13 +85,13 @@ pub fn run(args: &Score) -> Result<()> {
     let mut progress = Progress::start(args.quiet || rows_shown, setup::input(&args.data.data).size());
     let read = Cell::new((0, 0));
     let mut next = || {
-        let chunk = read_chunk(&mut rows)?;
-        read.set((read.get().0 + chunk.len() as u64, rows.bytes_read()));
-        let truths = chunk.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
-        Ok((!chunk.is_empty()).then_some((chunk, truths)))
+        let examples = read_chunk(&mut rows)?;
+        read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
+        let truths = examples.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
+        Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
     };
-    let mut each = |chunk: Vec<Example>, truths: Vec<Option<usize>>, scored: Vec<Scored>| {
-        for ((example, scored), truth) in chunk.iter().zip(&scored).zip(truths) {
+    let mut each = |chunk: Chunk, scored: Vec<Scored>| {
+        for ((example, scored), truth) in chunk.examples.iter().zip(&scored).zip(chunk.truths) {
             output.write(example, &scored.average)?;
             counts.add(scored, truth);
         }
@@ -89,7 +103,7 @@ pub fn run(args: &Score) -> Result<()> {
     let run = Run {
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
         data: columns.data().to_owned(),
-        model: base.folder.path().display().to_string(),
+        model: folder.path().display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
         dtype: dtype.name().to_owned(),

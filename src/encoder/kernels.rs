@@ -42,9 +42,12 @@ const NOTHING: &[u8] = b"\x80\x02).";
 pub(super) struct Arranged(Shared);
 
 impl Arranged {
-    /// A weight `[out,in]` in a processor's memory; none where this libtorch has no such kernel for its type.
+    /// A weight `[out,in]` in a processor's memory; none where this libtorch has no such kernel for its type, which one product shows.
     pub(super) fn of(weight: &Tensor) -> Option<Arranged> {
-        float()?.method_ts("arrange", &[weight]).ok().map(|arranged| Arranged(arranged.into()))
+        let (size, options) = (weight.size(), (weight.kind(), weight.device()));
+        let arranged = float()?.method_ts("arrange", &[weight]).ok()?;
+        let [input, bias] = [Tensor::zeros([1, size[1]], options), Tensor::zeros([size[0]], options)];
+        float()?.method_ts("linear", &[&input, &arranged, &bias]).is_ok().then(|| Arranged(arranged.into()))
     }
 
     /// # Shapes

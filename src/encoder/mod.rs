@@ -11,6 +11,7 @@ use tch::{Device, Kind as Type, Tensor};
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::error::{Kind, Result};
 use crate::parameters::Parameters;
 use crate::shared::Shared;
 use crate::tokenizer::Tokenizer;
@@ -60,28 +61,30 @@ impl Encoder {
         }
     }
 
-    /// Makes ready to score in a type, fast and without gradients; once. For int8 the model looks at a sample of inputs. False where
-    /// libtorch cannot compute in the type here.
-    pub fn prepare(&mut self, dtype: Dtype, tokenizer: &Tokenizer, additions: &Additions) -> bool {
+    /// Makes ready to score in a type, fast and without gradients; once. For int8 the model looks at a sample of inputs. An error
+    /// where libtorch cannot compute in the type here.
+    pub fn prepare(&mut self, dtype: Dtype, tokenizer: &Tokenizer, additions: &Additions) -> Result<()> {
+        let no_kernels = || Kind::NoKernels { dtype: dtype.name() }.into();
         self.kind = dtype.kind();
         match dtype {
-            Dtype::F32 | Dtype::Bf16 => {
-                self.each_linear(|linear, _| Some(linear.prepared(dtype)));
-                true
-            }
-            Dtype::Int8 if self.words.device() != Device::Cpu => false,
+            Dtype::F32 | Dtype::Bf16 => self.each_linear(|linear, _| Ok(linear.prepared(dtype))),
+            Dtype::Int8 if self.words.device() != Device::Cpu => Err(no_kernels()),
             Dtype::Int8 => {
-                self.each_linear(|linear, range| Some(range.map_or_else(|| linear.prepared(Dtype::F32), |_| linear.observed())));
+                self.each_linear(|linear, range| Ok(range.map_or_else(|| linear.prepared(Dtype::F32), |_| linear.observed())))?;
                 let positions = self.config.max_position_embeddings - additions.first_position;
                 let _ = tch::no_grad(|| self.forward(&Batch::sample(tokenizer, positions, Device::Cpu), additions, Mode::Score));
-                self.each_linear(|linear, range| range.map_or_else(|| Some(linear.clone()), |range| linear.quantized(range)))
+                let quantized = |linear: &Linear, range| linear.quantized(range).ok_or_else(no_kernels);
+                self.each_linear(|linear, range| range.map_or_else(|| Ok(linear.clone()), |range| quantized(linear, range)))
             }
         }
     }
 
-    /// Puts another in place of each layer's linear ones, as long as there is another.
-    fn each_linear(&mut self, mut other: impl FnMut(&Linear, Option<Range>) -> Option<Linear>) -> bool {
-        self.layers.iter_mut().flat_map(Layer::linears).all(|(linear, range)| other(linear, range).map(|other| *linear = other).is_some())
+    /// Puts another in place of each layer's linear ones.
+    fn each_linear(&mut self, mut other: impl FnMut(&Linear, Option<Range>) -> Result<Linear>) -> Result<()> {
+        for (linear, range) in self.layers.iter_mut().flat_map(Layer::linears) {
+            *linear = other(linear, range)?;
+        }
+        Ok(())
     }
 
     /// The last layer's states of all tokens.
