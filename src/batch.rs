@@ -70,24 +70,6 @@ impl Batch {
         }
     }
 
-    /// Inputs of words drawn from the vocabulary with a seed of their own, for looking at what a model does with whatever comes.
-    ///
-    /// # Panics
-    /// If there are fewer than three `positions` in a model: `[CLS]`, the mask and `[SEP]` need them.
-    pub fn sample(tokenizer: &Tokenizer, positions: i64, device: Device) -> Batch {
-        let (inputs, words) = (16, usize::try_from(positions.min(32) - 3).expect("room for [CLS], the mask and [SEP]"));
-        let known = common_words(tokenizer);
-        let special = tokenizer.special();
-        let mut random = seed::generator(0, "sample of inputs");
-        let mut input = || {
-            let drawn = (0..words).map(|_| known[random.gen_range(0..known.len())]);
-            let ids = iter::once(special.cls).chain(drawn).chain([special.mask, special.sep]).collect();
-            Features { ids, second_segment: words + 3, mask: words + 1, removed: 0, soft: Vec::new() }
-        };
-        let inputs: Vec<Features> = (0..inputs).map(|_| input()).collect();
-        Batch::collate(&inputs.iter().collect::<Vec<_>>(), special.pad, device)
-    }
-
     /// B and L.
     pub fn size(&self) -> (i64, i64) {
         let size = self.ids.size();
@@ -112,6 +94,24 @@ impl Batch {
         let index: Vec<i64> = places.iter().map(|&(input, position)| input as i64 * size[1] + position as i64).collect();
         states.reshape([-1, size[2]]).index_select(0, &Tensor::from_slice(&index).to_device(states.device()))
     }
+}
+
+/// Inputs of words drawn from the vocabulary with a seed of their own, for looking at what a model does with whatever comes: 16 of 32
+/// tokens, or of as many as there is room for in a model.
+///
+/// # Panics
+/// If there is room for fewer than three: `[CLS]`, the mask and `[SEP]`.
+pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
+    let (inputs, words) = (16, usize::try_from(room.min(32) - 3).expect("room for [CLS], the mask and [SEP]"));
+    let known = common_words(tokenizer);
+    let special = tokenizer.special();
+    let mut random = seed::generator(0, "sample of inputs");
+    let mut input = || {
+        let drawn = (0..words).map(|_| known[random.gen_range(0..known.len())]);
+        let ids = iter::once(special.cls).chain(drawn).chain([special.mask, special.sep]).collect();
+        Features { ids, second_segment: words + 3, mask: words + 1, removed: 0, soft: Vec::new() }
+    };
+    (0..inputs).map(|_| input()).collect()
 }
 
 impl SoftPlaces {

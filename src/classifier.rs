@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+use crate::dtype::Dtype;
 use crate::encode::Features;
-use crate::encoder::{Additions, Dtype, Mode};
+use crate::encoder::{Additions, Mode};
 use crate::error::{Kind, Result, TensorProblem};
 use crate::label_words::LabelWords;
 use crate::parameters::Parameters;
@@ -19,7 +20,7 @@ pub enum Classifier {
     /// Label words at the mask.
     Prompt(PromptModel, LabelWords),
     /// A linear layer at `[CLS]`.
-    Sequence(SequenceClassifier),
+    Sequence(Box<SequenceClassifier>),
 }
 
 /// Everything that classifiers of one base model share.
@@ -107,7 +108,7 @@ impl Base {
     fn sequence(&self, tuning: &Tuning, learned: &Learned) -> Classifier {
         let adapted = adapt(tuning, &self.folder.config, &self.parameters, learned, Form::Merged);
         let parameters = adapted.parameters.as_ref().unwrap_or(&self.parameters);
-        Classifier::Sequence(SequenceClassifier::new(self.folder.clone(), parameters, learned, self.device))
+        Classifier::Sequence(Box::new(SequenceClassifier::new(self.folder.clone(), parameters, learned, self.device)))
     }
 }
 
@@ -131,6 +132,22 @@ impl Classifier {
             Classifier::Sequence(model) => model.prepare(dtype)?,
         }
         Ok(self)
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        match self {
+            Classifier::Prompt(model, _) => model.tokenizer(),
+            Classifier::Sequence(model) => model.tokenizer(),
+        }
+    }
+
+    /// The longest input that there are positions for, in tokens.
+    pub fn room(&self) -> i64 {
+        match self {
+            Classifier::Prompt(model, _) => model.room(),
+            Classifier::Sequence(model) => model.room(),
+        }
     }
 
     /// Where it computes.

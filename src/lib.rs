@@ -32,7 +32,8 @@
 //! Modules stand in groups below, ground floor first. A module imports only from groups above its own line; a test reads these
 //! groups and holds the code to them.
 
-// places in texts, rates over steps, numbers as people read them
+// places in texts, rates over steps, numbers as people read them and machines compute them
+pub mod dtype;
 pub mod numbers;
 pub mod schedule;
 pub mod shared;
@@ -96,6 +97,9 @@ pub mod sequence_classifier;
 
 // models with what was learned
 pub mod classifier;
+
+// which type of numbers they compute in
+pub mod auto;
 
 // procedures: rows to predictions
 pub mod score;

@@ -8,8 +8,9 @@ use tch::{Device, Tensor};
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::dtype::Dtype;
 use crate::encode::Features;
-use crate::encoder::{Additions, Dtype, Encoder, Mode};
+use crate::encoder::{Additions, Encoder, Mode};
 use crate::error::{Kind, Result};
 use crate::head::MlmHead;
 use crate::label_words::LabelWords;
@@ -160,6 +161,11 @@ impl PromptModel {
             additions: self.additions.clone(),
             device: self.device,
         })
+    }
+
+    /// The longest input that there are positions for.
+    pub fn room(&self) -> i64 {
+        self.folder.config.max_position_embeddings - self.additions.first_position
     }
 
     /// The tokenizer.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use crate::batch::Batch;
+use crate::dtype::Dtype;
 use crate::encode::Features;
-use crate::encoder::{Additions, Dtype, Encoder, Linear, Mode, drop_out};
+use crate::encoder::{Additions, Encoder, Linear, Mode, drop_out};
 use crate::error::Result;
 use crate::parameters::Parameters;
 use crate::prompt_model::ModelFolder;
+use crate::tokenizer::Tokenizer;
 use crate::tuning::{CLASSIFIER, Learned, POOLER};
 
 /// BERT's classifier (Devlin et al. 2019): pooler with tanh, dropout, linear.
@@ -38,6 +40,16 @@ impl SequenceClassifier {
     /// Makes ready to score in a type, fast and without gradients.
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         self.encoder.prepare(dtype, &self.folder.tokenizer, &Additions::default())
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.folder.tokenizer
+    }
+
+    /// The longest input that there are positions for.
+    pub fn room(&self) -> i64 {
+        self.folder.config.max_position_embeddings
     }
 
     /// Where it computes.

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cloze::auto;
 use cloze::batch::Batch;
 use cloze::classifier::Classifier;
 use cloze::data::{Columns, Example, Format, Rows};
+use cloze::dtype::Dtype;
 use cloze::encode::{Features, encode, encode_with_cuts};
-use cloze::encoder::{Additions, Dtype, Encoder, Mode};
+use cloze::encoder::{Additions, Encoder, Mode};
 use cloze::error::Kind;
 use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
@@ -137,6 +139,43 @@ fn narrow_types_stay_near_and_know_no_neighbours() {
         assert_eq!(probabilities(&model, &batch), wide, "adapting anew brings single precision back");
     }
     assert!(load(TINY, EngineChoice::RustBert).prepare(Dtype::Bf16).is_err());
+}
+
+#[test]
+fn the_fastest_near_type_is_chosen_and_remembered() {
+    let memory = tempfile::tempdir().unwrap();
+    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
+    let classifier = base(Path::new(DEFAULT), EngineChoice::Cloze, &verbalizer).zero_shot(None).unwrap();
+    let threads = tch::get_num_threads();
+    let (chosen, trials) = auto::fastest(&classifier, Some(memory.path()));
+    assert_eq!(tch::get_num_threads(), threads);
+    assert_eq!((trials[0].dtype, trials[0].strays), (Dtype::F32, 0.0));
+    let fastest = trials.iter().filter(|trial| trial.strays <= auto::BOUND).map(|trial| trial.milliseconds).fold(f64::INFINITY, f64::min);
+    assert_eq!(trials.iter().find(|trial| trial.milliseconds == fastest).unwrap().dtype, chosen);
+    // What is written there is what counts the next time: here int8 as fast as can be and too far, so that bf16 is taken.
+    let files: Vec<_> = std::fs::read_dir(memory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let write = |int8: f64| {
+        let trial = |dtype: &str, milliseconds: f64, strays: f64| {
+            format!(r#"{{ "dtype": "{dtype}", "milliseconds": {milliseconds:?}, "strays": {strays:?} }}"#)
+        };
+        let trials = [trial("f32", 9.0, 0.0), trial("bf16", 2.0, 0.01), trial("int8", 1.0, int8)].join(", ");
+        std::fs::write(file, format!(r#"{{ "version": 1, "trials": [{trials}] }}"#)).unwrap();
+    };
+    for (strays, wanted) in [(auto::BOUND * 1.01, Dtype::Bf16), (auto::BOUND, Dtype::Int8)] {
+        write(strays);
+        assert_eq!(auto::fastest(&classifier, Some(memory.path())).0, wanted);
+    }
+    // A damaged file is measured anew, and another model has a file of its own.
+    std::fs::write(file, "{").unwrap();
+    assert_eq!(auto::fastest(&classifier, Some(memory.path())).1.len(), trials.len());
+    let other = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer).zero_shot(None).unwrap();
+    auto::fastest(&other, Some(memory.path()));
+    assert_eq!(std::fs::read_dir(memory.path()).unwrap().count(), 2);
+    // Nowhere to write: measured all the same. rust-bert has nothing to choose from.
+    assert_eq!(auto::fastest(&other, None).1.len(), trials.len());
+    let reference = base(Path::new(TINY), EngineChoice::RustBert, &verbalizer).zero_shot(None).unwrap();
+    assert_eq!(auto::fastest(&reference, None), (Dtype::F32, Vec::new()));
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::Result;
+use cloze::auto;
 use cloze::data::Example;
-use cloze::encoder::Dtype;
+use cloze::dtype::Dtype;
 use cloze::ensemble::report::EnsembleReport;
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
@@ -60,12 +61,16 @@ pub fn run(args: &Score) -> Result<()> {
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
-    let dtype = Dtype::from(args.dtype);
+    let dtype = args.dtype.dtype();
     let base = thread::scope(|scope| {
-        scope.spawn(|| dtype.load_kernels());
+        scope.spawn(|| dtype.unwrap_or_default().load_kernels());
         setup::load_base(folder, words, &args.model, device)
     })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let (dtype, tried) = match (dtype, &classifiers[..]) {
+        (None, [first, ..]) => auto::fastest(first, auto::memory().as_deref()),
+        (dtype, _) => (dtype.unwrap_or_default(), Vec::new()),
+    };
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
     // The rest of the base model are its weights as they were: the classifiers have their own.
     let folder = base.folder;
@@ -106,7 +111,8 @@ pub fn run(args: &Score) -> Result<()> {
         model: folder.path().display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
-        dtype: dtype.name().to_owned(),
+        dtype,
+        dtypes_tried: tried,
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: verbalizer.file().to_owned(),
         aggregate: verbalizer.aggregate().name().to_owned(),
@@ -196,7 +202,8 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         model: with.model.path.display().to_string(),
         engine: args.model.engine.name().to_owned(),
         device: args.model.device.name().to_owned(),
-        dtype: Dtype::F32.name().to_owned(),
+        dtype: Dtype::F32,
+        dtypes_tried: Vec::new(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
         aggregate: manifest.merge.name().to_owned(),

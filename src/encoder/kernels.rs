@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use tch::{CModule, IValue, Kind as Type, TchError, Tensor};
 use zip::write::{FileOptions, ZipWriter};
 
-use super::layers::Dtype;
+use crate::dtype::Dtype;
 use crate::shared::Shared;
 
 /// In single precision and in bfloat16.

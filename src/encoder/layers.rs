@@ -1,10 +1,11 @@
 //! The pieces that layers are made of.
 
-use tch::{Device, Kind as Type, Tensor};
+use tch::{Device, Tensor};
 
 use super::int8::{Observed, Quantized, Range};
 use super::kernels::Arranged;
 use crate::config::Activation;
+use crate::dtype::Dtype;
 use crate::parameters::Parameters;
 use crate::shared::Shared;
 
@@ -34,37 +35,6 @@ enum Weight {
     Observed(Observed),
     /// In int8, without gradients.
     Quantized(Quantized),
-}
-
-/// The type of numbers that a forward pass is computed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dtype {
-    /// Single precision, as the weights are: every score is transformers' to rounding.
-    #[default]
-    F32,
-    /// States and weights of the layers in bfloat16, sums of products in single precision.
-    Bf16,
-    /// Products of int8 weights with states that are quantised on the fly, everything else in single precision.
-    Int8,
-}
-
-impl Dtype {
-    /// Its name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::F32 => "f32",
-            Dtype::Bf16 => "bf16",
-            Dtype::Int8 => "int8",
-        }
-    }
-
-    /// The type of the states.
-    pub(super) fn kind(self) -> Type {
-        match self {
-            Dtype::F32 | Dtype::Int8 => Type::Float,
-            Dtype::Bf16 => Type::BFloat16,
-        }
-    }
 }
 
 /// Layer normalisation over H (Ba et al. 2016).

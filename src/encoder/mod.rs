@@ -9,8 +9,9 @@ mod layers;
 
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, sample_inputs};
 use crate::config::Config;
+use crate::dtype::Dtype;
 use crate::error::{Kind, Result};
 use crate::parameters::Parameters;
 use crate::shared::Shared;
@@ -19,8 +20,8 @@ use crate::tokenizer::Tokenizer;
 use int8::Range;
 
 pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
-pub use layers::{Dtype, Linear, Mode};
 pub(crate) use layers::{LayerNorm, drop_out};
+pub use layers::{Linear, Mode};
 
 /// A BERT encoder. It is a view of [`Parameters`], made anew when they move: query, key and value are one matrix in it, and
 /// where parameters take gradients the making of that matrix is part of the graph.
@@ -71,8 +72,9 @@ impl Encoder {
             Dtype::Int8 if self.words.device() != Device::Cpu => Err(no_kernels()),
             Dtype::Int8 => {
                 self.each_linear(|linear, range| Ok(range.map_or_else(|| linear.prepared(Dtype::F32), |_| linear.observed())))?;
-                let positions = self.config.max_position_embeddings - additions.first_position;
-                let _ = tch::no_grad(|| self.forward(&Batch::sample(tokenizer, positions, Device::Cpu), additions, Mode::Score));
+                let inputs = sample_inputs(tokenizer, self.config.max_position_embeddings - additions.first_position);
+                let batch = Batch::collate(&inputs.iter().collect::<Vec<_>>(), tokenizer.special().pad, Device::Cpu);
+                let _ = tch::no_grad(|| self.forward(&batch, additions, Mode::Score));
                 let quantized = |linear: &Linear, range| linear.quantized(range).ok_or_else(no_kernels);
                 self.each_linear(|linear, range| range.map_or_else(|| Ok(linear.clone()), |range| quantized(linear, range)))
             }

@@ -8,7 +8,7 @@ use super::merge::Weights;
 use super::report::Failure;
 use super::{Ensemble, EnsembleFolder, Generation, Member, Progress, STUDENT, Scores, Student, StudentModel, Watch, merge};
 use crate::classifier::{Base, Classifier};
-use crate::encoder::Dtype;
+use crate::dtype::Dtype;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Job, Moment};
 use crate::parameters::WORD_EMBEDDINGS;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::baseline;
 use crate::classifier::{Base, Classifier};
 use crate::data::Example;
-use crate::encoder::Dtype;
+use crate::dtype::Dtype;
 use crate::error::{Kind, Result};
 use crate::job::{Job, Moment};
 use crate::output::{PredictionWriter, WholeFile, write_table};

@@ -4,6 +4,8 @@ mod tally;
 
 use serde::Serialize;
 
+use crate::dtype::{Dtype, Trial};
+
 pub use tally::{ClassMetrics, Confusion, Evaluation, Tally};
 
 /// One row's class probabilities.
@@ -84,8 +86,11 @@ pub struct Run {
     pub model: String,
     pub engine: String,
     pub device: String,
-    /// The type of numbers: `f32`, `bf16`, `int8`.
-    pub dtype: String,
+    /// The type of numbers.
+    pub dtype: Dtype,
+    /// The types that it was chosen from, if it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dtypes_tried: Vec<Trial>,
     pub threads: usize,
     pub verbalizer: String,
     pub aggregate: String,

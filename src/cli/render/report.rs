@@ -3,7 +3,9 @@
 use cloze::numbers::{count, counted, interval, percent};
 use std::fmt::Write as _;
 
-use cloze::report::{Evaluation, Report};
+use cloze::auto::BOUND;
+use cloze::dtype::Dtype;
+use cloze::report::{Evaluation, Report, Run};
 
 use super::table::{Align, table};
 
@@ -20,9 +22,12 @@ pub fn report(report: &Report) -> String {
         report.seconds,
         report.rows_per_second,
         run.engine,
-        if run.dtype == "f32" { String::new() } else { format!(", {}", run.dtype) },
+        if run.dtype == Dtype::F32 { String::new() } else { format!(", {}", run.dtype.name()) },
         counted(run.threads as u64, "thread")
     );
+    if !run.dtypes_tried.is_empty() {
+        let _ = writeln!(text, "{}", chosen(run));
+    }
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
         let rows = counted(report.truncated_rows, "row");
@@ -46,6 +51,16 @@ pub fn report(report: &Report) -> String {
         confusion(&mut text, evaluation);
     }
     text
+}
+
+/// What `--dtype auto` took, and why.
+fn chosen(run: &Run) -> String {
+    let trials = run.dtypes_tried.iter().map(|trial| match trial.dtype {
+        Dtype::F32 => format!("f32 {:.0} ms", trial.milliseconds),
+        dtype => format!("{} {:.0} ms, at most {:.3} from its probabilities", dtype.name(), trial.milliseconds, trial.strays),
+    });
+    let trials: Vec<String> = trials.collect();
+    format!("note: --dtype auto took {}: on a sample {} ({BOUND} is allowed)", run.dtype.name(), trials.join("; "))
 }
 
 fn patterns(text: &mut String, report: &Report) {
