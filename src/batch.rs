@@ -57,14 +57,14 @@ impl Batch {
             .enumerate()
             .flat_map(|(row, input)| input.soft.iter().map(move |slot| [(row * longest + slot.at) as i64, slot.vector as i64]))
             .collect();
-        let soft_column = |column: usize| Tensor::from_slice(&soft.iter().map(|slot| slot[column]).collect::<Vec<_>>()).to_device(device);
+        let soft_column = |column: usize| on_device(&soft.iter().map(|slot| slot[column]).collect::<Vec<_>>(), device);
         let shape = [i64::try_from(inputs.len()).unwrap_or(i64::MAX), i64::try_from(longest).unwrap_or(i64::MAX)];
-        let tensor = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
+        let tensor = |values: &[i64]| on_device(values, device).view(shape);
         Batch {
             ids: tensor(&ids),
             types: tensor(&types),
             attention: tensor(&attention),
-            mask_positions: Tensor::from_slice(&masks).to_device(device),
+            mask_positions: on_device(&masks, device),
             soft: (!soft.is_empty()).then(|| SoftPlaces { positions: soft_column(0), vectors: soft_column(1) }),
             padded: inputs.iter().any(|input| input.ids.len() < longest),
         }
@@ -94,6 +94,13 @@ impl Batch {
         let index: Vec<i64> = places.iter().map(|&(input, position)| input as i64 * size[1] + position as i64).collect();
         states.reshape([-1, size[2]]).index_select(0, &Tensor::from_slice(&index).to_device(states.device()))
     }
+}
+
+/// The numbers where they are needed. An accelerator fetches them by itself, from memory that stays where it is, while this thread
+/// goes on.
+fn on_device(values: &[i64], device: Device) -> Tensor {
+    let here = Tensor::from_slice(values);
+    if device.is_cuda() { here.pin_memory(device).to_device_(device, Type::Int64, true, false) } else { here.to_device(device) }
 }
 
 /// Inputs of words drawn from the vocabulary with a seed of their own, for looking at what a model does with whatever comes: 16 of 32

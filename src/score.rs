@@ -20,8 +20,10 @@ use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
 use crate::tokenizer::Tokenizer;
 
-/// The usual budget of a batch, in tokens.
-pub const BATCH_TOKENS: usize = 1024;
+/// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
+pub fn batch_tokens(device: Device) -> usize {
+    if device == Device::Cpu { 1024 } else { 16384 }
+}
 
 /// Where rows are few, batches are made smaller than the budget, so that every thread has one; but not smaller than this.
 const LEAST_BATCH_TOKENS: usize = 128;
@@ -117,7 +119,8 @@ impl Scorer<'_> {
     ) -> Result<()> {
         let threads = self.threads();
         let shares = (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());
-        let shares = if threads > 1 { shares.collect::<Option<Vec<_>>>() } else { None };
+        // An accelerator computes while the next rows are encoded; a processor with one thread has none for that.
+        let shares = if threads > 1 || !self.on_processor() { shares.collect::<Option<Vec<_>>>() } else { None };
         let Some(shares) = shares else {
             let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
             return self.flow(pool, columns, next, each, progress);
@@ -137,16 +140,21 @@ impl Scorer<'_> {
             stopped.store(true, Ordering::Relaxed);
             flowed
         });
-        // What a thread sets for itself, libtorch takes for what later threads should begin with.
-        tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+        if self.on_processor() {
+            // What a thread sets for itself, libtorch takes for what later threads should begin with.
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+        }
         flowed
     }
 
     /// Batches that may be scored side by side.
     fn threads(&self) -> usize {
         // On an accelerator one batch has the whole of it.
-        let processor = self.classifiers.iter().all(|classifier| classifier.device() == Device::Cpu);
-        if processor { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
+        if self.on_processor() { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
+    }
+
+    fn on_processor(&self) -> bool {
+        self.classifiers.iter().all(|classifier| classifier.device() == Device::Cpu)
     }
 
     fn flow<R: AsRef<[Example]>>(

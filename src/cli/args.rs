@@ -131,9 +131,9 @@ pub struct Score {
     /// The type of numbers to compute in
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeName::F32)]
     pub dtype: DtypeName,
-    /// Most tokens in a batch, padding counted
-    #[arg(long, value_name = "N", default_value_t = cloze::score::BATCH_TOKENS as u32, value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch_tokens: u32,
+    /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: Option<u32>,
     /// Where to write the rows, as CSV; - for standard output, as without it
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -295,7 +295,7 @@ pub fn prepare<'a>(
             test,
             max_length,
             student_length,
-            batch_tokens: cloze::score::BATCH_TOKENS,
+            batch_tokens: cloze::score::batch_tokens(device),
             checkpoint_every,
         },
         warnings,

@@ -14,9 +14,10 @@ use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
 use cloze::output::{PredictionWriter, WholeFile};
 use cloze::report::{Prediction, Report, Run};
-use cloze::score::{Counts, Scored, Scorer};
+use cloze::score::{Counts, Scored, Scorer, batch_tokens};
 use cloze::task;
 use cloze::train::Flow;
+use tch::Device;
 
 use super::args::{DtypeName, Score};
 use super::render::{self, Progress};
@@ -76,13 +77,8 @@ pub fn run(args: &Score) -> Result<()> {
     let folder = base.folder;
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
-    let scorer = Scorer {
-        classifiers: &classifiers,
-        tokenizer: &folder.tokenizer,
-        tasks: &tasks,
-        max_length,
-        batch_tokens: args.batch_tokens as usize,
-    };
+    let scorer =
+        Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &tasks, max_length, batch_tokens: budget(args, device) };
 
     let mut counts = Counts::new(&labels, tasks.len());
     // Rows on the same terminal are progress enough.
@@ -122,6 +118,11 @@ pub fn run(args: &Score) -> Result<()> {
     };
     let report = counts.report(run, &tasks, progress.finish());
     finish(args, report_file, &report)
+}
+
+/// The most tokens in a batch.
+fn budget(args: &Score, device: Device) -> usize {
+    args.batch_tokens.map_or_else(|| batch_tokens(device), |asked| asked as usize)
 }
 
 /// Writes the report where it was asked for, and shows it.
@@ -172,7 +173,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     let (ensemble, _) = super::ensemble::prepare(&manifest, &with, device, 1)?;
     // Trained members are those of the run, though nothing is trained here.
     let first_trained = report.stages.iter().any(|stage| stage.generation == Some(0));
-    let ensemble = Ensemble { first_trained, batch_tokens: args.batch_tokens as usize, ..ensemble };
+    let ensemble = Ensemble { first_trained, batch_tokens: budget(args, device), ..ensemble };
     let Some(test) = &ensemble.test else { return Ok(()) };
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let started = std::time::Instant::now();

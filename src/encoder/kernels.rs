@@ -1,4 +1,5 @@
-//! Products that libtorch has and tch has no function for: oneDNN's linear layers over weights that were arranged for it once.
+//! What libtorch has and tch has no function for: oneDNN's linear layers over weights that were arranged for it once, and attention
+//! with or without a mask, whatever arguments libtorch's next version adds.
 //!
 //! TorchScript can name any operator of libtorch, so modules of a few lines call them; they are put together here, as the archives
 //! that libtorch loads.
@@ -30,6 +31,14 @@ const BYTES: &str = r#"class Kernels(Module):
     return ops.onednn.qlinear_prepack(weight, None)
   def linear(self: __torch__.Kernels, input: Tensor, weight: Tensor, scales: Tensor, zeros: Tensor, zero: int) -> Tensor:
     return ops.onednn.qlinear_pointwise(input, 1.0, zero, weight, scales, zeros, None, 1.0, 0, 6, "none", annotate(List[Optional[number]], []), "")
+"#;
+
+/// The scale is in the query already.
+const ATTENTION: &str = r#"class Kernels(Module):
+  __parameters__ = []
+  __buffers__ = []
+  def attend(self: __torch__.Kernels, query: Tensor, key: Tensor, value: Tensor, mask: Optional[Tensor]) -> Tensor:
+    return torch.scaled_dot_product_attention(query, key, value, mask, 0.0, False, scale=1.0)
 "#;
 
 /// An object of such a class without attributes, pickled: protocol, class, empty tuple, new object, empty dict, build, stop.
@@ -84,6 +93,16 @@ impl ArrangedBytes {
     }
 }
 
+/// libtorch's fused attention, without dropout; none where there is none.
+///
+/// # Shapes
+/// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
+pub(super) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>) -> Option<Tensor> {
+    let tensor = |tensor: &Tensor| IValue::Tensor(tensor.shallow_clone());
+    let arguments = [tensor(query), tensor(key), tensor(value), mask.map_or(IValue::None, tensor)];
+    attention()?.method_is("attend", &arguments).and_then(Tensor::try_from).ok()
+}
+
 /// What a kernel gave.
 ///
 /// # Panics
@@ -112,6 +131,11 @@ fn float() -> Option<&'static CModule> {
 fn bytes() -> Option<&'static CModule> {
     static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
     KERNELS.get_or_init(|| module(BYTES)).as_ref()
+}
+
+fn attention() -> Option<&'static CModule> {
+    static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
+    KERNELS.get_or_init(|| module(ATTENTION)).as_ref()
 }
 
 /// The module of this code, if libtorch has what it calls.

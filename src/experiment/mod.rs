@@ -16,7 +16,7 @@ use crate::report::{Evaluation, Prediction, Tally};
 use crate::rows::{RowSet, Rows};
 use crate::run::{History, Manifest, RunFolder, Select};
 use crate::sample;
-use crate::score::{BATCH_TOKENS, Scorer};
+use crate::score::{Scorer, batch_tokens};
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
 use crate::train::{Event, Flow, Labelled, Plan, State, Trainer};
@@ -251,7 +251,7 @@ impl Experiment<'_> {
             tokenizer: self.base.tokenizer(),
             tasks: &patterns.tasks,
             max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
-            batch_tokens: BATCH_TOKENS,
+            batch_tokens: batch_tokens(self.base.device),
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             watch(Progress::Scoring { share });
