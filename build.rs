@@ -13,7 +13,9 @@ fn main() {
     // From torch-sys (`links = "tch"`), which is why Cargo.toml names it next to tch. It is the
     // `lib` folder of LIBTORCH, of Python's torch, or of torch-sys's own download in its OUT_DIR.
     // Unset on Windows, which has no rpath (the folder must be on the PATH), and with `doc-only`.
-    let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
+    // tools/newer-libtorch hands it on under a name of its own.
+    let told = ["DEP_TCH_LIBTORCH_LIB", "DEP_TCH_SHIM_LIBTORCH_LIB"].into_iter().find_map(env::var_os);
+    let Some(lib) = told.map(PathBuf::from) else {
         return;
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times `cloze score` against transformers, ONNX Runtime and rust-bert: same rows, model and threads, in one run, in alternation.
+"""Times `cloze score` against transformers, ONNX Runtime, Promptzl and rust-bert: same rows, model and threads, in one run, in alternation.
 
     python3 benches/compare.py --cloze target/release/cloze --set DIR [--model DIR] [--rows N] [--threads N] [--reps N]
 
@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors", "onnx==1.23.2", "onnxruntime==1.32.0"]
-NEEDS = ["torch", "transformers", "onnx", "onnxruntime"]
+PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors", "onnx==1.23.2", "onnxruntime==1.32.0",
+        "promptzl==1.0.0", "datasets==3.1.0", "matplotlib==3.9.2"]
+NEEDS = ["torch", "transformers", "onnx", "onnxruntime", "promptzl", "matplotlib"]
 
 
 # What each is: a program and its options. All ratios are to the first.
@@ -39,7 +40,11 @@ CONTESTANTS = {
     "OpenPrompt's way": ("transformers", "--order", "file", "--pad", "PAD"),
     "ONNX Runtime f32, sorted": ("onnxruntime",),
     "ONNX Runtime int8, sorted": ("onnxruntime", "--int8"),
+    "Promptzl": ("promptzl", "--batch", "4"),  # of 4, 8, 16, 32 and 64 the fastest
     "rust-bert": ("cloze", "--engine", "rust-bert"),
+    "products f32": ("products", "--dtype", "f32"),
+    "products bf16": ("products", "--dtype", "bf16"),
+    "products int8": ("products", "--dtype", "int8"),
 }
 
 
@@ -82,6 +87,7 @@ def arguments():
     p.add_argument("--verbalizer", type=Path)
     p.add_argument("--model", type=Path, default=HERE.parent / "models/cloze-minilm-l6")
     p.add_argument("--rows", type=int, help="only the first N rows (default: all)")
+    p.add_argument("--random-model", metavar="LAYERSxHIDDEN", help="instead: a BERT of this size with random weights and the model's vocabulary")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--reps", type=int, default=5, help="timed repetitions of each, after one untimed (default 5)")
     p.add_argument("--max-length", type=int, help="handed to every contestant; default: each one's own, the model's limit")
@@ -120,6 +126,8 @@ def contestants(args, python, data, work):
               "--threads", args.threads] + (["--max-length", args.max_length] if args.max_length else [])
     programs = {"cloze": [args.cloze.resolve(), "score"],
                 "transformers": [python, HERE / "peer_transformers.py"],
+                "promptzl": [python, HERE / "peer_promptzl.py"],
+                "products": [python, HERE / "peer_products.py"],
                 "onnxruntime": [python, HERE / "peer_onnx.py", "--exports", cache_folder().parent / "bench-exports"]}
     chosen = {name: CONTESTANTS[name] for name in CONTESTANTS if name in (args.only or CONTESTANTS) or name == BASE}
     return {name: ([str(x).replace("PAD", str(args.pad)) for x in [*programs[program], *options, *common, "--out", work / f"{n}.csv"]],
@@ -180,6 +188,10 @@ def main():
     python = python_with_transformers()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        if args.random_model:
+            made = [python, HERE / "random_bert.py", args.random_model, args.model, work / f"random-{args.random_model}"]
+            subprocess.run([str(x) for x in made], check=True)
+            args.model = made[-1]
         rows = first_rows(args.data, args.rows, work / "data.csv")
         field = contestants(args, python, work / "data.csv", work)
         for name, (command, _) in list(field.items()):  # untimed: fills the file cache, shows what does not run
@@ -206,10 +218,17 @@ def report(args, rows, figures, predicted):
     for name, own in figures.items():
         whole = spread([b / o for (o, *_), (b, *_) in zip(own, base)], lambda x: f"{x:.2f}")
         scoring = spread([o / b for (_, o, _), (_, b, _) in zip(own, base)], lambda x: f"{x:.2f}")
+        if CONTESTANTS[name][0] == "products":
+            print(f"| {name} | – | – | {spread([r for _, r, _ in own], lambda x: f'{x:.0f}')} | {scoring} | – | – | – |")
+            continue
         other, far = compare_predictions(predicted[BASE], predicted[name])
         agree = ("1", "1", "–", "–") if name == BASE else (whole, scoring, f"{other:.2%}", f"{far:.1e}")
         print(f"| {name} | {spread([w for w, *_ in own], lambda x: f'{x:.2f}')} | {agree[0]} | {spread([r for _, r, _ in own], lambda x: f'{x:.0f}')} "
               f"| {agree[1]} | {statistics.median(m for *_, m in own):.0f} | {agree[2]} | {agree[3]} |")
+    for dtype in ("f32", "bf16", "int8"):
+        if {f"cloze {dtype}", f"products {dtype}"} <= figures.keys():
+            share = [o / b for (_, o, _), (_, b, _) in zip(figures[f"cloze {dtype}"], figures[f"products {dtype}"])]
+            print(f"\ncloze {dtype} runs at {spread(share, lambda x: f'{x:.0%}')} of the rate of its matrix products by themselves.")
 
 
 if __name__ == "__main__":
