@@ -20,9 +20,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import compare  # noqa: E402  # the environment with transformers is its
 
-compare.PINS += ["peft==0.13.2"]
-compare.NEEDS += ["peft"]
 UNTIMED = 3
+DTYPES = ("f32", "bf16")  # of cloze; PyTorch computes in single precision
 
 
 def arguments():
@@ -113,23 +112,24 @@ def main():
         with open(args.verbalizer, encoding="utf-8") as file:
             rows = args.shots * len(json.load(file)["classes"])
         for method in args.methods:
-            first = work / f"{method}-check"
-            _, ours = train(args, method, rows, first, ["--dropout", "0"])
-            batches, words = batch_of(args, python, first)
+            losses = {dtype: train(args, method, rows, work / f"{method}-{dtype}-check", ["--dropout", 0, "--dtype", dtype])[1] for dtype in DTYPES}
+            batches, words = batch_of(args, python, work / f"{method}-f32-check")
             batch = json.loads(batches.read_text())[0]
             _, theirs = peer(args, python, method, batches, words, plain)
-            # LoRA's A is drawn at random, so only the first loss, of B = 0, must be the same.
-            compared = list(zip(ours, theirs))[:1 if method == "lora" else None]
-            difference = max(abs(a - b) for a, b in compared)
-            pairs = []
+            seconds = {name: [] for name in (*DTYPES, "PyTorch")}
             for number in range(args.reps):
-                mine = statistics.mean(train(args, method, rows, work / f"{method}-{number}")[0])
-                pairs.append((mine, peer(args, python, method, batches, words, args.model)[0]))
-                compare.say(f"{method} {number + 1} of {args.reps}: cloze {pairs[-1][0]:.3f} s, PyTorch {pairs[-1][1]:.3f} s")
-            ratios = [theirs / ours for ours, theirs in pairs]
+                for dtype in DTYPES:
+                    seconds[dtype].append(statistics.mean(train(args, method, rows, work / f"{method}-{dtype}-{number}", ["--dtype", dtype])[0]))
+                seconds["PyTorch"].append(peer(args, python, method, batches, words, args.model)[0])
+                compare.say(f"{method} {number + 1} of {args.reps}: " + ", ".join(f"{name} {found[-1]:.3f} s" for name, found in seconds.items()))
             longest = max(len(row["ids"]) for row in batch)
-            print(f"| {method} | {statistics.median(p[0] for p in pairs):.3f} | {statistics.median(p[1] for p in pairs):.3f} | "
-                  f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) | {len(batch)} x {longest} | {difference:.1e} |", flush=True)
+            for dtype in DTYPES:
+                ratios = [theirs / ours for ours, theirs in zip(seconds[dtype], seconds["PyTorch"])]
+                # LoRA's A is drawn at random, so only the first loss, of B = 0, must be the same.
+                compared = list(zip(losses[dtype], theirs))[:1 if method == "lora" else None]
+                difference = max(abs(a - b) for a, b in compared)
+                print(f"| {method}, {dtype} | {statistics.median(seconds[dtype]):.3f} | {statistics.median(seconds['PyTorch']):.3f} | "
+                      f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) | {len(batch)} x {longest} | {difference:.1e} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ ROWS = [1_000, 10_000, 100_000, 1_000_000]
 LENGTHS = [16, 32, 64, 128, 256, 512]
 CLASSES = [2, 5, 15, 50, 150]
 PATTERNS = [1, 2, 4, 8, 16]
-PATTERN = "{text|shorten} It was {mask}."
+BEGINNINGS = "It This That All Here Now Then There Overall Really Simply Just Today So Still Also".split()  # one token each
 
 
 def words_of(model):
@@ -32,7 +32,7 @@ def words_of(model):
 
 
 def data(path, rows, tokens, vocabulary):
-    """Rows of so many tokens with the pattern (five pieces of its own and two special ones)"""
+    """Rows of so many tokens with the pattern (four of its own and two special ones)"""
     generator = random.Random(0)
     with open(path, "w", encoding="utf-8") as f:
         f.write("text\n")
@@ -50,7 +50,7 @@ def verbalizer(path, classes, vocabulary):
 def templates(folder, count):
     paths = [folder / f"t{n}.json" for n in range(count)]
     for n, path in enumerate(paths):
-        path.write_text(json.dumps({"version": 1, "pattern": PATTERN.replace("It", f"It{' all' * n}")}))
+        path.write_text(json.dumps({"version": 1, "pattern": f"{{text|shorten}} {BEGINNINGS[n]} was {{mask}}."}))
     return paths
 
 

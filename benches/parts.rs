@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use cloze::data::{Example, Input, Rows};
+use cloze::dtype::Dtype;
 use cloze::encode::{Features, encode};
 use cloze::encoder::Mode;
 use cloze::label_words::LabelWords;
@@ -45,7 +46,8 @@ fn forward(bench: &mut Criterion) {
     group.sample_size(10);
     group.throughput(Throughput::Elements(1024));
     for (name, engine) in [("cloze", EngineChoice::Cloze), ("rust-bert", EngineChoice::RustBert)] {
-        let model = PromptModel::load(ModelFolder::open(Path::new(MODEL)).unwrap(), engine, Device::Cpu).unwrap();
+        let mut model = PromptModel::load(ModelFolder::open(Path::new(MODEL)).unwrap(), engine, Device::Cpu).unwrap();
+        model.prepare(Dtype::F32).unwrap();
         let verbalizer = Verbalizer::read(Path::new("verbalizers/sentiment.json")).unwrap();
         let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
         for length in [16, 32, 64, 128, 256, 512] {

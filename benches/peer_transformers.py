@@ -6,7 +6,7 @@
 Reads the CSV, puts each row into the pattern, tokenises, pads to the longest of each batch of 32, runs
 BertForMaskedLM, takes the label words' logits at the mask and writes the same columns as `cloze score`.
 `--order file` takes the rows as they come; `--order sorted` puts rows of like length into one batch; `--pad N` pads every
-row to N tokens, as OpenPrompt does. `--bf16` runs the model in bfloat16; `--compile` hands it to torch.compile.
+row to N tokens, as OpenPrompt does. `--bf16` runs the model in bfloat16; `--compile` hands it to torch.compile, before the clock starts.
 The last line on stderr is JSON: rows, seconds spent scoring (tokenising to softmax, without starting up, loading the
 model, reading and writing files), rows per second.
 """
@@ -88,12 +88,11 @@ def truncate(pattern, tokenizer, fields, over):
 def features(pattern, tokenizer, rows, limit):
     fields = [pattern.fields(r) for r in rows]
     filled = [pattern.fill(f) for f in fields]
-    lengths = [len(i) for i in tokenise(tokenizer, filled).input_ids]
-    for n, length in enumerate(lengths):
-        if length > limit:
-            filled[n] = truncate(pattern, tokenizer, fields[n], length - limit)
     encoded = tokenise(tokenizer, filled)
-    return [{"input_ids": i, "token_type_ids": t} for i, t in zip(encoded.input_ids, encoded.token_type_ids)]
+    lengths = [len(i) for i in encoded.input_ids]
+    cut = {n: truncate(pattern, tokenizer, fields[n], length - limit) for n, length in enumerate(lengths) if length > limit}
+    encoded = [{"input_ids": i, "token_type_ids": t} for i, t in zip(encoded.input_ids, encoded.token_type_ids)]
+    return [e if n not in cut else {k: v[0] for k, v in tokenise(tokenizer, [cut[n]]).items() if k in e} for n, e in enumerate(encoded)]
 
 
 def class_scores(logits, classes, aggregate):
@@ -158,6 +157,15 @@ def main():
     labels, classes, aggregate = verbalizer(args.verbalizer, tokenizer)
     rows = read(args.data)
     limit = min(args.max_length, args.pad or args.max_length)
+
+    if args.compile:  # for sizes that vary, with and without padding; a server would do so once
+        with torch.no_grad():
+            for size in ((args.batch, 32), (args.batch - 1, 47), (args.batch - 2, 61)):
+                ones = torch.ones(size, dtype=torch.long)
+                padded = ones.clone()
+                padded[0, -1] = 0
+                for mask in (ones, padded):
+                    model(input_ids=ones, token_type_ids=ones * 0, attention_mask=mask)
 
     start = time.perf_counter()
     order = range(len(rows))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+use crate::batch::sample_inputs;
 use crate::dtype::Dtype;
 use crate::encode::Features;
 use crate::encoder::{Additions, Mode};
@@ -92,10 +93,11 @@ impl Base {
         if problems.is_empty() { Ok(()) } else { Err(Kind::LearnedMisfit { method: tuning.name(), tensors: problems }.into()) }
     }
 
-    /// Refuses what rust-bert's model has no place for.
-    pub fn check_engine(&self, tuning: &Tuning) -> Result<()> {
+    /// Refuses what rust-bert's model has no place for; `bf16` is whether products are to be in bfloat16.
+    pub fn check_engine(&self, tuning: &Tuning, bf16: bool) -> Result<()> {
         let reason = match tuning {
             _ if self.engine == EngineChoice::Cloze => return Ok(()),
+            _ if bf16 => "it computes in f32, not in bf16",
             Tuning::Prefix(_) | Tuning::PTuningV2(_) => "it has no place for keys and values of its own",
             Tuning::Adapter(_) => "it has no place for adapters",
             Tuning::Cls(_) => "it has a masked-language-model head only",
@@ -125,7 +127,21 @@ impl Classifier {
         }
     }
 
+    /// Computes in bfloat16, with gradients, until other weights come.
+    ///
+    /// # Panics
+    /// If it is rust-bert's model.
+    pub fn narrow(&mut self) {
+        match self {
+            Classifier::Prompt(model, _) => model.narrow(),
+            Classifier::Sequence(model) => model.narrow(),
+        }
+    }
+
     /// The same, ready to score in a type, fast and without gradients, until it is adapted anew.
+    ///
+    /// # Panics
+    /// If it was made ready before, for these weights.
     pub fn prepared(mut self, dtype: Dtype) -> Result<Classifier> {
         match &mut self {
             Classifier::Prompt(model, _) => model.prepare(dtype)?,
@@ -134,19 +150,15 @@ impl Classifier {
         Ok(self)
     }
 
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    /// Inputs as it reads them, of words drawn from the vocabulary: see [`sample_inputs`].
+    pub fn sample_inputs(&self) -> Vec<Features> {
         match self {
-            Classifier::Prompt(model, _) => model.tokenizer(),
-            Classifier::Sequence(model) => model.tokenizer(),
-        }
-    }
-
-    /// The longest input that there are positions for, in tokens.
-    pub fn room(&self) -> i64 {
-        match self {
-            Classifier::Prompt(model, _) => model.room(),
-            Classifier::Sequence(model) => model.room(),
+            Classifier::Prompt(model, _) => sample_inputs(model.tokenizer(), model.room()),
+            Classifier::Sequence(model) => {
+                let mut inputs = sample_inputs(model.tokenizer(), model.room());
+                inputs.iter_mut().for_each(|input| input.mask = 0);
+                inputs
+            }
         }
     }
 

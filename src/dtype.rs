@@ -40,8 +40,8 @@ impl Dtype {
 pub struct Trial {
     /// The type.
     pub dtype: Dtype,
-    /// Milliseconds for the sample, on one thread of a processor.
+    /// Milliseconds for the sample, on one thread.
     pub milliseconds: f64,
     /// The largest difference of a probability from that in single precision.
-    pub strays: f64,
+    pub largest_difference: f64,
 }

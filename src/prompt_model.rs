@@ -139,7 +139,18 @@ impl PromptModel {
         self.additions = adapted.additions;
     }
 
+    /// Computes in bfloat16, with gradients, until other weights come.
+    pub fn narrow(&mut self) {
+        match &mut self.engine {
+            Engine::Cloze(encoder, _) => encoder.narrow(),
+            Engine::RustBert(_) => unreachable!("bfloat16 is refused where rust-bert's model is asked for"),
+        }
+    }
+
     /// Makes ready to score in a type, fast and without gradients, until it is adapted anew. rust-bert's model has one type.
+    ///
+    /// # Panics
+    /// If it was made ready before, for these weights.
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         match &mut self.engine {
             Engine::Cloze(encoder, _) => {

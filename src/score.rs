@@ -28,7 +28,7 @@ pub fn batch_tokens(device: Device) -> usize {
 /// Where rows are few, batches are made smaller than the budget, so that every thread has one; but not smaller than this.
 const LEAST_BATCH_TOKENS: usize = 128;
 
-/// Chunks whose batches wait or are being scored: one to score, and one that is ready when the first ends.
+/// Chunks whose batches wait for threads or are being scored: one to score, and one that is ready when the first ends.
 const CHUNKS_AHEAD: usize = 2;
 
 /// Models and patterns, ready to score rows.
@@ -66,10 +66,10 @@ struct Batch {
     chosen: Vec<usize>,
 }
 
-/// A batch with its predictions, or the input that has none and why.
+/// A batch with its predictions, or its inputs whose scores are no numbers.
 struct Done {
     batch: Batch,
-    outcome: Result<Vec<Prediction>, (usize, Error)>,
+    outcome: Result<Vec<Prediction>, Vec<usize>>,
 }
 
 /// A chunk of rows on its way.
@@ -79,8 +79,8 @@ struct Chunk<R> {
     by_task: Vec<TaskRows>,
     /// Batches that are not done.
     left: usize,
-    /// The first row that could not be scored.
-    failed: Option<(usize, Error)>,
+    /// The first row whose scores are no numbers.
+    failed: Option<usize>,
 }
 
 /// A chunk's rows in one pattern.
@@ -109,7 +109,7 @@ impl Scorer<'_> {
 
     /// Scores chunk after chunk, while the next is made: `next` gives one, and `each` takes it with the rows' results, in the same
     /// order. An error names its row, and all chunks before it have been given to `each`. `progress` is told, after each batch, how
-    /// many rows are done.
+    /// many rows are done. On a processor libtorch's number of threads for new threads is 1 meanwhile.
     pub fn score_chunks<R: AsRef<[Example]>>(
         &self,
         columns: &Columns,
@@ -123,7 +123,7 @@ impl Scorer<'_> {
         let shares = if threads > 1 || !self.on_processor() { shares.collect::<Option<Vec<_>>>() } else { None };
         let Some(shares) = shares else {
             let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
-            return self.flow(pool, columns, next, each, progress);
+            return self.flow(pool, 1, columns, next, each, progress);
         };
         let stopped = AtomicBool::new(false);
         let (batches, to_score) = mpsc::channel();
@@ -135,7 +135,7 @@ impl Scorer<'_> {
                 scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
             }
             drop(tell);
-            let flowed = self.flow(Pool::Threads { batches, done }, columns, next, each, progress);
+            let flowed = self.flow(Pool::Threads { batches, done }, threads, columns, next, each, progress);
             // After an error no one wants what is still waiting.
             stopped.store(true, Ordering::Relaxed);
             flowed
@@ -157,9 +157,11 @@ impl Scorer<'_> {
         self.classifiers.iter().all(|classifier| classifier.device() == Device::Cpu)
     }
 
+    /// Chunks through a pool, which scores so many batches side by side.
     fn flow<R: AsRef<[Example]>>(
         &self,
         mut pool: Pool<'_>,
+        threads: usize,
         columns: &Columns,
         next: &mut dyn FnMut() -> Result<Option<R>>,
         each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
@@ -169,10 +171,11 @@ impl Scorer<'_> {
         let (mut begun, mut rows_done) = (0, 0.0);
         // What ends the rows: their end, or an error, which is told when the rows before it have been given away.
         let mut end = None;
+        let ahead = if matches!(pool, Pool::Here { .. }) { 1 } else { CHUNKS_AHEAD };
         loop {
-            while end.is_none() && chunks.len() < CHUNKS_AHEAD {
+            while end.is_none() && chunks.len() < ahead {
                 let chunk = next().and_then(|next| match next {
-                    Some(rows) => self.begin(begun, columns, rows).map(Some),
+                    Some(rows) => self.begin(begun, threads, columns, rows).map(Some),
                     None => Ok(None),
                 });
                 match chunk {
@@ -193,8 +196,8 @@ impl Scorer<'_> {
                 progress(rows_done);
             }
             let Some(chunk) = chunks.pop_front() else { return end.unwrap_or(Ok(())) };
-            if let Some((row, error)) = chunk.failed {
-                return Err(error.at(columns.place(&chunk.rows.as_ref()[row], None)));
+            if let Some(row) = chunk.failed {
+                return Err(Error::new(Kind::ScoreNotFinite).at(columns.place(&chunk.rows.as_ref()[row], None)));
             }
             let scored = chunk.scored();
             each(chunk.rows, scored)?;
@@ -202,14 +205,14 @@ impl Scorer<'_> {
     }
 
     /// A chunk's rows encoded, and the batches to score.
-    fn begin<R: AsRef<[Example]>>(&self, number: usize, columns: &Columns, rows: R) -> Result<(Chunk<R>, Vec<Batch>)> {
+    fn begin<R: AsRef<[Example]>>(&self, number: usize, threads: usize, columns: &Columns, rows: R) -> Result<(Chunk<R>, Vec<Batch>)> {
         let by_task: Vec<TaskRows> = self
             .tasks
             .iter()
             .map(|task| Ok(TaskRows::new(self.encode(task, columns, rows.as_ref())?, self.classifiers.len())))
             .collect::<Result<_>>()?;
         let tokens: usize = by_task.iter().flat_map(|rows| rows.features.iter()).map(|features| features.ids.len()).sum();
-        let share = (tokens * self.classifiers.len()).div_ceil(self.threads());
+        let share = (tokens * self.classifiers.len()).div_ceil(threads);
         let budget = self.batch_tokens.min(share.max(LEAST_BATCH_TOKENS));
         let mut batches = Vec::new();
         for (task, rows) in by_task.iter().enumerate() {
@@ -285,6 +288,8 @@ fn work(
     stopped: &AtomicBool,
 ) {
     if classifiers.iter().all(|classifier| classifier.device() == Device::Cpu) {
+        // A thread takes libtorch's number of threads when it first asks for it, and would not know of this one.
+        let _ = tch::get_num_threads();
         tch::set_num_threads(1);
     }
     loop {
@@ -309,9 +314,11 @@ fn predict(classifier: &Classifier, batch: Batch) -> Done {
     // Of the shape [B,C] by construction.
     let values = Vec::<f64>::try_from(probabilities.flatten(0, 1)).unwrap_or_default();
     let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
-    let outcome = match of_input().find(|(_, values)| values.iter().any(|value| !value.is_finite())) {
-        Some((&input, _)) => Err((input, Kind::ScoreNotFinite.into())),
-        None => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+    let failed: Vec<usize> =
+        of_input().filter(|(_, values)| values.iter().any(|value| !value.is_finite())).map(|(&input, _)| input).collect();
+    let outcome = match failed.is_empty() {
+        true => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+        false => Err(failed),
     };
     Done { batch, outcome }
 }
@@ -347,11 +354,9 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                     rows.predictions[batch.classifier][input] = prediction;
                 }
             }
-            Err((input, error)) => {
-                let row = rows.of_row.iter().position(|&of_row| of_row == input).unwrap_or_default();
-                if self.failed.as_ref().is_none_or(|(first, _)| row < *first) {
-                    self.failed = Some((row, error));
-                }
+            Err(inputs) => {
+                let first = rows.of_row.iter().position(|of_row| inputs.contains(of_row));
+                self.failed = self.failed.into_iter().chain(first).min();
             }
         }
         // Rows that share an input are taken to be spread evenly.

@@ -37,7 +37,15 @@ impl SequenceClassifier {
         }
     }
 
+    /// Computes in bfloat16, with gradients.
+    pub fn narrow(&mut self) {
+        self.encoder.narrow();
+    }
+
     /// Makes ready to score in a type, fast and without gradients.
+    ///
+    /// # Panics
+    /// If it was made ready before, for these weights.
     pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
         self.encoder.prepare(dtype, &self.folder.tokenizer, &Additions::default())
     }

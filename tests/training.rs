@@ -226,6 +226,7 @@ fn plan(learning_rate: f64, steps: usize, batch_size: usize) -> Plan {
         weight_decay: 0.01,
         clip_norm: 1.0,
         dropout: None,
+        bf16: false,
         evaluate_every: 1000,
         patience: 1000,
     }

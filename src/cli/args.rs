@@ -273,7 +273,7 @@ pub struct Train {
 }
 
 /// What a manifest says already.
-const IN_MANIFEST: [&str; 34] = [
+const IN_MANIFEST: [&str; 35] = [
     "device",
     "template",
     "verbalizer",
@@ -304,6 +304,7 @@ const IN_MANIFEST: [&str; 34] = [
     "weight_decay",
     "clip_norm",
     "dropout",
+    "dtype",
     "evaluate_every",
     "patience",
     "select",
@@ -372,6 +373,24 @@ pub struct PlanArgs {
     /// The probability of dropout [default: the model's]
     #[arg(long, value_name = "P")]
     pub dropout: Option<f64>,
+    /// The type of numbers that the encoder computes in while it learns
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = TrainDtypeName::F32)]
+    pub dtype: TrainDtypeName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrainDtypeName {
+    /// Single precision
+    F32,
+    /// Its products in bfloat16; what is learned and its gradients stay in single precision
+    Bf16,
+}
+
+impl TrainDtypeName {
+    /// Whether products are to be in bfloat16.
+    pub fn is_bf16(self) -> bool {
+        self == TrainDtypeName::Bf16
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -461,7 +480,7 @@ pub struct Ensemble {
 }
 
 /// What an experiment's file says already.
-const IN_EXPERIMENT: [&str; 46] = [
+const IN_EXPERIMENT: [&str; 47] = [
     "template",
     "verbalizer",
     "train",
@@ -493,6 +512,7 @@ const IN_EXPERIMENT: [&str; 46] = [
     "weight_decay",
     "clip_norm",
     "dropout",
+    "dtype",
     "merge",
     "weights",
     "temperature",
@@ -707,7 +727,7 @@ pub enum DtypeName {
     Bf16,
     /// int8 weights, and states quantised on the fly: two digits
     Int8,
-    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model, and remembered
+    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model and its label words
     Auto,
 }
 

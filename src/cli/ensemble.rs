@@ -117,6 +117,7 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
                     plan: PlanOptions {
                         steps: Some(student.student_steps),
                         learning_rate: student.student_learning_rate,
+                        bf16: args.plan.dtype.is_bf16(),
                         ..PlanOptions::default()
                     },
                     labelled: student.student_labelled,

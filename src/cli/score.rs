@@ -9,6 +9,7 @@ use anyhow::Result;
 use cloze::auto;
 use cloze::data::Example;
 use cloze::dtype::Dtype;
+use cloze::encoder::load_kernels;
 use cloze::ensemble::report::EnsembleReport;
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
@@ -19,7 +20,7 @@ use cloze::task;
 use cloze::train::Flow;
 use tch::Device;
 
-use super::args::{DtypeName, Score};
+use super::args::{DtypeName, EngineName, Score};
 use super::render::{self, Progress};
 use super::setup::{self, Ready, whereabouts};
 
@@ -64,17 +65,17 @@ pub fn run(args: &Score) -> Result<()> {
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let dtype = args.dtype.dtype();
     let base = thread::scope(|scope| {
-        scope.spawn(|| dtype.unwrap_or_default().load_kernels());
+        if matches!(args.model.engine, EngineName::Cloze) {
+            scope.spawn(|| load_kernels(dtype.unwrap_or_default()));
+        }
         setup::load_base(folder, words, &args.model, device)
     })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
-    let (dtype, tried) = match (dtype, &classifiers[..]) {
-        (None, [first, ..]) => auto::fastest(first, auto::memory().as_deref()),
-        (dtype, _) => (dtype.unwrap_or_default(), Vec::new()),
-    };
+    let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
-    // The rest of the base model are its weights as they were: the classifiers have their own.
-    let folder = base.folder;
+    let folder = base.folder.clone();
+    // The weights as they were: the classifiers have their own.
+    drop((base, learned));
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer =

@@ -297,7 +297,7 @@ pub fn classifiers(base: &Base, soft: &SoftTokens, learned: &[(Tuning, Learned)]
         return Ok(vec![zero_shot(base, soft)?]);
     }
     let with = |(tuning, learned): &(Tuning, Learned)| {
-        base.check_engine(tuning)?;
+        base.check_engine(tuning, false)?;
         if let Some(classes) = of_run {
             base.check_learned(tuning, learned, soft.len(), classes)?;
         }
@@ -347,6 +347,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         weight_decay: Some(args.weight_decay),
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
+        bf16: args.dtype.is_bf16(),
     }
 }
 

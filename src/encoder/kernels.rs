@@ -77,36 +77,43 @@ pub(super) struct ArrangedBytes {
 }
 
 impl ArrangedBytes {
-    /// Weights `[out,in]`, int8, and scales `[out]`; none where this libtorch has no such kernel.
+    /// Weights `[out,in]`, int8, and scales `[out]`; none where this libtorch has no such kernel, which one product shows.
     pub(super) fn of(weight: &Tensor, scales: Tensor) -> Option<ArrangedBytes> {
         let arranged = bytes()?.method_ts("arrange", &[weight]).ok()?;
         let zeros = scales.zeros_like().to_kind(Type::Int);
-        Some(ArrangedBytes { weight: arranged.into(), scales: scales.into(), zeros: zeros.into() })
+        let input = Tensor::zeros([1, weight.size()[1]], (Type::Uint8, weight.device()));
+        let arranged = ArrangedBytes { weight: arranged.into(), scales: scales.into(), zeros: zeros.into() };
+        arranged.product(&input, 0)?.is_ok().then_some(arranged)
     }
 
     /// # Shapes
     /// input `[N,in]`, uint8, of which `zero` stands for 0 → `[N,out]`, in single precision
     pub(super) fn linear(&self, input: &Tensor, zero: i64) -> Tensor {
+        computed(self.product(input, zero))
+    }
+
+    fn product(&self, input: &Tensor, zero: i64) -> Option<Result<Tensor, TchError>> {
         let tensor = |tensor: &Tensor| IValue::Tensor(tensor.shallow_clone());
         let arguments = [tensor(input), tensor(&self.weight), tensor(&self.scales), tensor(&self.zeros), IValue::Int(zero)];
-        computed(bytes().map(|kernels| kernels.method_is("linear", &arguments).and_then(Tensor::try_from)))
+        bytes().map(|kernels| kernels.method_is("linear", &arguments).and_then(Tensor::try_from))
     }
 }
 
-/// libtorch's fused attention, without dropout; none where there is none.
+/// libtorch's fused attention, without dropout; none where this libtorch has none.
 ///
 /// # Shapes
 /// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
 pub(super) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>) -> Option<Tensor> {
     let tensor = |tensor: &Tensor| IValue::Tensor(tensor.shallow_clone());
     let arguments = [tensor(query), tensor(key), tensor(value), mask.map_or(IValue::None, tensor)];
-    attention()?.method_is("attend", &arguments).and_then(Tensor::try_from).ok()
+    let kernels = attention()?;
+    Some(computed(Some(kernels.method_is("attend", &arguments).and_then(Tensor::try_from))))
 }
 
 /// What a kernel gave.
 ///
 /// # Panics
-/// If it refused: the tensors were of other sizes or types than it is documented to take.
+/// If it refused, as all of tch's functions do: it is out of memory, or the tensors are of other sizes or types than documented.
 fn computed(product: Option<Result<Tensor, TchError>>) -> Tensor {
     match product {
         Some(Ok(output)) => output,
@@ -115,11 +122,12 @@ fn computed(product: Option<Result<Tensor, TchError>>) -> Tensor {
     }
 }
 
-impl Dtype {
-    /// Loads libtorch's kernels for the type, which takes a tenth of a second, or when they are first needed: while other things are
-    /// read, on a thread of its own, it costs nothing.
-    pub fn load_kernels(self) {
-        let _ = if self == Dtype::Int8 { bytes() } else { float() };
+/// Loads libtorch's kernels for a type, which takes a tenth of a second, or when they are first needed: while other things are read,
+/// on a thread of its own, it costs nothing.
+pub fn load_kernels(dtype: Dtype) {
+    float();
+    if dtype == Dtype::Int8 {
+        bytes();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pieces that layers are made of.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind as Type, Tensor};
 
 use super::int8::{Observed, Quantized, Range};
 use super::kernels::Arranged;
@@ -68,6 +68,11 @@ impl Linear {
             }
             Weight::Quantized(weight) => weight.linear(input, &self.bias),
         }
+    }
+
+    /// The same layer for inputs in bfloat16, with gradients.
+    pub(crate) fn narrowed(&self) -> Linear {
+        Linear::new(self.plain().to_kind(Type::BFloat16), self.bias.to_kind(Type::BFloat16))
     }
 
     /// The same layer for inputs of a type, as near as that type can be and as fast as libtorch can do it here, without gradients.

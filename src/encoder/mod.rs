@@ -20,6 +20,7 @@ use crate::tokenizer::Tokenizer;
 use int8::Range;
 
 pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
+pub use kernels::load_kernels;
 pub(crate) use layers::{LayerNorm, drop_out};
 pub use layers::{Linear, Mode};
 
@@ -62,8 +63,20 @@ impl Encoder {
         }
     }
 
-    /// Makes ready to score in a type, fast and without gradients; once. For int8 the model looks at a sample of inputs. An error
-    /// where libtorch cannot compute in the type here.
+    /// Computes in bfloat16 from now on, and lets gradients through: the parameters stay in single precision, and what is made of
+    /// them here is a part of the graph.
+    pub fn narrow(&mut self) {
+        self.kind = Type::BFloat16;
+        for (linear, _) in self.layers.iter_mut().flat_map(Layer::linears) {
+            *linear = linear.narrowed();
+        }
+    }
+
+    /// Makes ready to score in a type, fast and without gradients. For int8 the model looks at a sample of inputs. An error where
+    /// libtorch cannot compute in the type here; then the encoder is of no more use.
+    ///
+    /// # Panics
+    /// If it was made ready before.
     pub fn prepare(&mut self, dtype: Dtype, tokenizer: &Tokenizer, additions: &Additions) -> Result<()> {
         let no_kernels = || Kind::NoKernels { dtype: dtype.name() }.into();
         self.kind = dtype.kind();
@@ -92,11 +105,12 @@ impl Encoder {
     /// The last layer's states of all tokens.
     ///
     /// # Shapes
-    /// batch of B inputs, L tokens → `[B,L,H]`; rows at padding have no meaning.
+    /// batch of B inputs, L tokens → `[B,L,H]`, in single precision; rows at padding have no meaning.
     pub fn forward(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let pass = Pass { config: &self.config, mask: batch.additive_mask(), mode };
         let embedded = self.embed(batch, additions, mode);
-        self.with_additions(additions).fold(embedded, |states, (layer, added)| layer.forward(&pass, added, &states, &states))
+        let states = self.with_additions(additions).fold(embedded, |states, (layer, added)| layer.forward(&pass, added, &states, &states));
+        states.to_kind(Type::Float)
     }
 
     /// The last layer's states at the masks. The last layer computes queries, attention and feed-forward for those rows alone.

@@ -54,15 +54,15 @@ impl Ensemble<'_> {
         }
         let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
         for member in &self.members {
-            self.bases[member.verbalizer].check_engine(&self.manifest.tuning)?;
+            self.bases[member.verbalizer].check_engine(&self.manifest.tuning, plan.bf16)?;
             let trainer = self.trainer(member, &plan, 0);
             self.drawn.values().try_for_each(|rows| trainer.check_rows(rows.labelled()))?;
             sets().try_for_each(|set| trainer.check_rows(set.all().labelled()))?;
         }
         if let Some((student, model)) = self.manifest.student.as_ref().zip(self.student.as_ref()) {
             let base = model.base.as_ref().unwrap_or(&self.bases[0]);
-            base.check_engine(&student.tuning)?;
             let plan = student.plan();
+            base.check_engine(&student.tuning, plan.bf16)?;
             let trainer = self.student_trainer(base, model, student, &plan, 0);
             sets().try_for_each(|set| trainer.check_rows(set.all().labelled()))?;
         }

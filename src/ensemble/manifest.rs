@@ -154,6 +154,8 @@ pub struct PlanOptions {
     pub weight_decay: Option<f64>,
     pub clip_norm: Option<f64>,
     pub dropout: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bf16: bool,
 }
 
 /// What a run was run with.
@@ -248,6 +250,7 @@ impl PlanOptions {
             weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
             clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
             dropout: self.dropout,
+            bf16: self.bf16,
             ..usual
         }
     }
@@ -265,6 +268,7 @@ impl PlanOptions {
             weight_decay: Some(plan.weight_decay),
             clip_norm: Some(plan.clip_norm),
             dropout: plan.dropout,
+            bf16: plan.bf16,
         }
     }
 }

@@ -85,9 +85,9 @@ impl Experiment<'_> {
     /// Refuses, before anything is trained or written, what would stop a training later; gives what a reader of the results should know.
     pub fn check(&self) -> Result<Vec<String>> {
         let Manifest { tuning, plan, classes, .. } = self.manifest;
-        self.base.check_engine(tuning)?;
+        self.base.check_engine(tuning, plan.bf16)?;
         if self.manifest.cls_baseline {
-            self.base.check_engine(&CLS)?;
+            self.base.check_engine(&CLS, plan.bf16)?;
         }
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
             options.init.starts(options.length, &self.base.words.distinct_ids(), self.base.tokenizer())?;

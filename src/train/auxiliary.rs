@@ -25,7 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::prompt_model::PromptModel;
 use crate::seed;
 use crate::tokenizer::SpecialIds;
-use crate::tuning::{Form, Tuning};
+use crate::tuning::Tuning;
 
 /// α of PET: the loss of language modelling is far larger than that of classes.
 pub const WEIGHT: f64 = 1e-4;
@@ -158,7 +158,7 @@ impl Trainer<'_> {
         let count: usize = masked.iter().map(|(_, masked)| masked.chosen.len()).sum();
         let mut total = 0.0;
         for part in self.parts((0..masked.len()).collect(), |index| masked[index].1.features.ids.len()) {
-            classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
+            self.adapt(classifier, state);
             let Classifier::Prompt(model, _) = &*classifier else { unreachable!("cls is refused at the beginning") };
             let inputs: Vec<&Masked> = part.iter().map(|&index| &masked[index].1).collect();
             total += backward(&losses(model, &inputs, Mode::Train), count, auxiliary.weight).map_err(|bad| {

@@ -185,7 +185,7 @@ struct Item {
 impl Trainer<'_> {
     /// The state before the first step. What the engine cannot train is refused: it would be left out without a word.
     pub fn begin(&self) -> Result<State> {
-        self.base.check_engine(self.tuning)?;
+        self.base.check_engine(self.tuning, self.plan.bf16)?;
         if let Some(auxiliary) = &self.auxiliary {
             auxiliary.check(self.tuning).map_err(|mut wrong| wrong.swap_remove(0))?;
         }
@@ -300,8 +300,7 @@ impl Trainer<'_> {
         let weight = 1.0 - self.auxiliary.map_or(0.0, |auxiliary| auxiliary.weight);
         let mut total = 0.0;
         for part in self.parts(chosen.to_vec(), |item| items[item].features.ids.len()) {
-            // Made anew for each part: a part's backward pass uses its graph up.
-            classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
+            self.adapt(classifier, state);
             let inputs: Vec<&Features> = part.iter().map(|&item| &items[item].features).collect();
             let targets: Vec<&Target> = part.iter().map(|&item| &rows.targets[items[item].row]).collect();
             let losses = losses(&classifier.class_scores(&inputs, Mode::Train), &targets);
@@ -311,6 +310,14 @@ impl Trainer<'_> {
             })?;
         }
         Ok(total)
+    }
+
+    /// Puts what was learned so far into the classifier. Anew for each part of a step: a part's backward pass uses its graph up.
+    fn adapt(&self, classifier: &mut Classifier, state: &State) {
+        classifier.adapt(self.base, self.tuning, &state.learner.learned(), Form::Beside);
+        if self.plan.bf16 {
+            classifier.narrow();
+        }
     }
 
     fn loss_not_finite(&self, rows: Labelled<'_>, bad: &[usize], step: usize) -> Error {

@@ -30,6 +30,9 @@ pub struct Plan {
     pub clip_norm: f64,
     /// The probability of dropout in place of the model's own.
     pub dropout: Option<f64>,
+    /// Whether the encoder's products are computed in bfloat16; what is learned, its gradients and AdamW stay in single precision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bf16: bool,
     /// Steps from one look at held-out rows to the next.
     pub evaluate_every: usize,
     /// Looks at held-out rows without a better one after which training stops.
@@ -53,6 +56,7 @@ impl Plan {
             weight_decay: 0.01,
             clip_norm: 1.0,
             dropout: None,
+            bf16: false,
             evaluate_every: (steps / 10).max(1),
             patience: 5,
         }

@@ -78,6 +78,21 @@ fn a_step_of_the_loop_is_the_step_that_was_compared_with_pytorch() {
 }
 
 #[test]
+fn bf16_goes_the_way_of_single_precision() {
+    for options in METHODS {
+        let mut setting = with_soft(options);
+        setting.plan.steps = 12;
+        let (_, wide) = setting.train();
+        setting.plan.bf16 = true;
+        let (state, narrow) = setting.train();
+        assert_ne!(wide, narrow, "{options} was trained in single precision");
+        // Eight bits of a number are kept: a loss of 1 is off by thousandths, and a step's direction hardly.
+        assert_close(&narrow, &wide, 0.02, options);
+        assert!(state.learner.finished().values().all(|tensor| tensor.kind() == tch::Kind::Float), "{options}");
+    }
+}
+
+#[test]
 fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
     let mut setting = Setting::new(tuning(r#"{ "lora": { "rank": 4 } }"#), &[SOFT_PATTERN]);
     (setting.plan.steps, setting.plan.warm_up) = (8, 0.25);

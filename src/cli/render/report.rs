@@ -57,7 +57,7 @@ pub fn report(report: &Report) -> String {
 fn chosen(run: &Run) -> String {
     let trials = run.dtypes_tried.iter().map(|trial| match trial.dtype {
         Dtype::F32 => format!("f32 {:.0} ms", trial.milliseconds),
-        dtype => format!("{} {:.0} ms, at most {:.3} from its probabilities", dtype.name(), trial.milliseconds, trial.strays),
+        dtype => format!("{} {:.0} ms, at most {:.3} from its probabilities", dtype.name(), trial.milliseconds, trial.largest_difference),
     });
     let trials: Vec<String> = trials.collect();
     format!("note: --dtype auto took {}: on a sample {} ({BOUND} is allowed)", run.dtype.name(), trials.join("; "))
