@@ -103,6 +103,7 @@ def without_dropout(model, folder):
 
 def main():
     args = arguments()
+    args.cloze = args.cloze.resolve()
     python = compare.python_with_transformers()
     print("| method | cloze, s a step | PyTorch, s a step | ratio (least–most) | tokens a step | largest difference of a loss |")
     print("|---|---|---|---|---|---|")

@@ -199,7 +199,7 @@ fn chunks_threads_and_equal_rows_change_nothing() {
         };
         scorer.score_chunks(columns, &mut || Ok(chunks.next()), &mut each, &mut |_| {}).unwrap();
         assert_eq!(firsts, examples.chunks(TEXTS.len()).map(|chunk| chunk[0].line).collect::<Vec<_>>());
-            found.push(probabilities(&rows));
+        found.push(probabilities(&rows));
         found.push(probabilities(&scorer.score(columns, examples, &mut |_| {}).unwrap()));
     }
     tch::set_num_threads(before);

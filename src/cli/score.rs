@@ -71,11 +71,11 @@ pub fn run(args: &Score) -> Result<()> {
         setup::load_base(folder, words, &args.model, device)
     })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let folder = base.folder.clone();
+    // Before weights are arranged: each then goes when its arranged one is there.
+    drop((base, learned));
     let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
-    let folder = base.folder.clone();
-    // The weights as they were: the classifiers have their own.
-    drop((base, learned));
     let mut output =
         PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
     let scorer =
