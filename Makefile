@@ -40,9 +40,10 @@ few-shot: build ## every way of tuning on public sets into benches/few-shot.md, 
 ensemble: build ## PET and iPET on public sets into benches/ensemble.md, with resuming (hours): make ensemble [DATA=folder]
 	@$(PYTHON) tools/ensemble.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
-bench: build ## time scoring and training against transformers, ONNX Runtime and rust-bert, and the parts by themselves (makes a Python environment once)
+bench: build ## time scoring and training against other ways, how cost grows, and the parts by themselves (makes a Python environment once)
 	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
 	@$(PYTHON) benches/compare_training.py --cloze $(CLOZE)
+	@$(PYTHON) benches/growth.py --cloze $(CLOZE) --plot target/growth.svg
 	@cargo bench --locked
 
 lint: setup ## formatting, lints and documentation, warnings as errors
