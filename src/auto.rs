@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tch::{Device, Kind as Type, no_grad};
+use tch::Device;
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, compute_on_one_thread};
 use crate::dtype::{Dtype, Trial};
 use crate::encode::Features;
-use crate::encoder::Mode;
 use crate::error::Result;
 use crate::output::WholeFile;
 
@@ -50,11 +49,7 @@ pub fn fastest(classifiers: &[Classifier], memory: Option<&Path>) -> (Dtype, Vec
 
 fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec<Trial> {
     let Some(first) = classifiers.first() else { return Vec::new() };
-    if first.device() == Device::Cpu {
-        // A thread takes libtorch's number of threads when it first asks for it, and would not know of this one.
-        let _ = tch::get_num_threads();
-        tch::set_num_threads(1);
-    }
+    compute_on_one_thread(classifiers);
     let inputs = first.sample_inputs();
     let known: Vec<f64> = classifiers.iter().flat_map(|classifier| probabilities(classifier, &inputs[..KNOWN_BY])).collect();
     let file = memory.map(|folder| folder.join(format!("{}.json", name_of(&known, first.device()))));
@@ -93,10 +88,7 @@ fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec
 }
 
 fn probabilities(classifier: &Classifier, inputs: &[Features]) -> Vec<f64> {
-    let inputs: Vec<&Features> = inputs.iter().collect();
-    let scores = no_grad(|| classifier.class_scores(&inputs, Mode::Score).softmax(-1, Type::Double));
-    // Of doubles by construction.
-    Vec::try_from(scores.flatten(0, -1)).unwrap_or_default()
+    classifier.probabilities(&inputs.iter().collect::<Vec<_>>())
 }
 
 fn best(trials: &[Trial]) -> Dtype {
@@ -109,7 +101,7 @@ fn name_of(known: &[f64], device: Device) -> String {
     let mut hasher = Sha256::new();
     hasher.update(format!("{} {device:?} {} {}\n", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, processor()));
     known.iter().for_each(|probability| hasher.update(probability.to_le_bytes()));
-    hasher.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hasher.finalize())
 }
 
 /// The processor's name and abilities, where the system tells them in a file.
@@ -119,7 +111,7 @@ fn processor() -> String {
         .next()
         .unwrap_or_default()
         .lines()
-        .filter(|line| line.starts_with("model name") || line.starts_with("flags"))
+        .filter(|line| ["model name", "flags", "CPU part", "Features"].iter().any(|about| line.starts_with(about)))
         .collect()
 }
 

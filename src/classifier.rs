@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind as Type, Tensor, no_grad};
 
 use crate::batch::sample_inputs;
 use crate::dtype::Dtype;
@@ -185,5 +185,29 @@ impl Classifier {
             Classifier::Prompt(model, words) => model.class_scores(inputs, words, mode),
             Classifier::Sequence(model) => model.class_scores(inputs, mode),
         }
+    }
+
+    /// The class probabilities, input after input, without gradients.
+    ///
+    /// # Shapes
+    /// B inputs → B·C numbers
+    pub fn probabilities(&self, inputs: &[&Features]) -> Vec<f64> {
+        let probabilities = no_grad(|| self.class_scores(inputs, Mode::Score).softmax(-1, Type::Double));
+        // Of doubles by construction.
+        Vec::try_from(probabilities.flatten(0, -1)).unwrap_or_default()
+    }
+}
+
+/// Whether all of them compute on a processor.
+pub(crate) fn on_processor(classifiers: &[Classifier]) -> bool {
+    classifiers.iter().all(|classifier| classifier.device() == Device::Cpu)
+}
+
+/// Keeps what a processor computes for these on the calling thread.
+pub(crate) fn compute_on_one_thread(classifiers: &[Classifier]) {
+    if on_processor(classifiers) {
+        // A thread takes libtorch's number of threads when it first asks for it, and would not know of this one.
+        let _ = tch::get_num_threads();
+        tch::set_num_threads(1);
     }
 }

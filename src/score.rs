@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use tch::{Device, Kind as Type, no_grad};
+use tch::Device;
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, compute_on_one_thread, on_processor};
 use crate::data::{Columns, Example};
 use crate::encode::{Features, encode};
-use crate::encoder::Mode;
 use crate::error::{Error, Kind, Result};
 use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
@@ -120,7 +119,7 @@ impl Scorer<'_> {
         let threads = self.threads();
         let shares = (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());
         // An accelerator computes while the next rows are encoded; a processor with one thread has none for that.
-        let shares = if threads > 1 || !self.on_processor() { shares.collect::<Option<Vec<_>>>() } else { None };
+        let shares = if threads > 1 || !on_processor(self.classifiers) { shares.collect::<Option<Vec<_>>>() } else { None };
         let Some(shares) = shares else {
             let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
             return self.flow(pool, 1, columns, next, each, progress);
@@ -140,7 +139,7 @@ impl Scorer<'_> {
             stopped.store(true, Ordering::Relaxed);
             flowed
         });
-        if self.on_processor() {
+        if on_processor(self.classifiers) {
             // What a thread sets for itself, libtorch takes for what later threads should begin with.
             tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
         }
@@ -150,11 +149,7 @@ impl Scorer<'_> {
     /// Batches that may be scored side by side.
     fn threads(&self) -> usize {
         // On an accelerator one batch has the whole of it.
-        if self.on_processor() { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
-    }
-
-    fn on_processor(&self) -> bool {
-        self.classifiers.iter().all(|classifier| classifier.device() == Device::Cpu)
+        if on_processor(self.classifiers) { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
     }
 
     /// Chunks through a pool, which scores so many batches side by side.
@@ -287,11 +282,7 @@ fn work(
     tell: &mpsc::Sender<thread::Result<Done>>,
     stopped: &AtomicBool,
 ) {
-    if classifiers.iter().all(|classifier| classifier.device() == Device::Cpu) {
-        // A thread takes libtorch's number of threads when it first asks for it, and would not know of this one.
-        let _ = tch::get_num_threads();
-        tch::set_num_threads(1);
-    }
+    compute_on_one_thread(classifiers);
     loop {
         let batch = to_score.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(batch) = batch else { return };
@@ -310,9 +301,7 @@ fn work(
 /// The predictions for a batch's inputs.
 fn predict(classifier: &Classifier, batch: Batch) -> Done {
     let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
-    let probabilities = no_grad(|| classifier.class_scores(&inputs, Mode::Score).softmax(-1, Type::Double));
-    // Of the shape [B,C] by construction.
-    let values = Vec::<f64>::try_from(probabilities.flatten(0, 1)).unwrap_or_default();
+    let values = classifier.probabilities(&inputs);
     let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
     let failed: Vec<usize> =
         of_input().filter(|(_, values)| values.iter().any(|value| !value.is_finite())).map(|(&input, _)| input).collect();
