@@ -72,7 +72,7 @@ pub fn run(args: &Score) -> Result<()> {
     })?;
     let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let folder = base.folder.clone();
-    // Before weights are arranged: each then goes when its arranged one is there.
+    // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
     drop((base, learned));
     let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
