@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
@@ -29,10 +30,7 @@ impl Parameters {
     /// The weights of a model folder: `model.safetensors`, a sharded one with its index, or `pytorch_model.bin`. Half precisions are
     /// widened; what the masked language model does not need is left out; what it needs and the files lack is one error.
     pub fn load(folder: &Path, config: &Config, device: Device) -> Result<Parameters> {
-        let mut tensors = read_files(folder, config, &weight_files(folder)?)?;
-        for tensor in tensors.values_mut() {
-            *tensor = tensor.to_kind(Type::Float);
-        }
+        let tensors = read_files(folder, config, &weight_files(folder)?, |file, name, info| file.read(name, info))?;
         let not_finite: Vec<String> = tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
         if !not_finite.is_empty() {
             return Err(Kind::WeightsNotFinite { path: folder.to_owned(), tensors: not_finite }.into());
@@ -46,7 +44,7 @@ impl Parameters {
         if paths.iter().any(|path| is_pickle(path)) {
             return Ok(());
         }
-        read_files(folder, config, &paths).map(drop)
+        read_files(folder, config, &paths, |file, name, info| file.tensor(name, info)).map(drop)
     }
 
     /// A tensor by name.
@@ -166,12 +164,15 @@ pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }.into())
 }
 
-/// The wanted tensors of all files, as they stand there; those of safetensors are mapped, and not read before they are used.
-fn read_files(folder: &Path, config: &Config, paths: &[PathBuf]) -> Result<BTreeMap<String, Tensor>> {
+/// How a tensor of a safetensors file comes into memory.
+type Reading = fn(&MappedFile<'_>, &str, &TensorInfo) -> Result<Tensor>;
+
+/// The wanted tensors of all files; those of PyTorch's own format are widened.
+fn read_files(folder: &Path, config: &Config, paths: &[PathBuf], reading: Reading) -> Result<BTreeMap<String, Tensor>> {
     let wanted = shapes(config);
     let mut tensors = BTreeMap::new();
     for path in paths {
-        read_file(path, &wanted, &mut tensors)?;
+        read_file(path, &wanted, reading, &mut tensors)?;
     }
     check_shapes(folder, &wanted, &tensors)?;
     Ok(tensors)
@@ -182,7 +183,7 @@ fn is_pickle(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "bin")
 }
 
-fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, reading: Reading, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
     if is_pickle(path) {
         // Opened by name first: libtorch's own message for a missing file is a stack trace.
         std::fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
@@ -193,7 +194,7 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
         for (name, tensor) in named {
             let name = uniform_name(&name);
             if wanted.contains_key(&name) {
-                tensors.insert(name, tensor);
+                tensors.insert(name, tensor.to_kind(Type::Float));
             }
         }
         return Ok(());
@@ -202,7 +203,7 @@ fn read_file(path: &Path, wanted: &BTreeMap<String, Vec<i64>>, tensors: &mut BTr
     for (name, info) in file.header()?.0 {
         let uniform = uniform_name(&name);
         if wanted.contains_key(&uniform) {
-            tensors.insert(uniform, file.tensor(&name, &info)?);
+            tensors.insert(uniform, reading(&file, &name, &info)?);
         }
     }
     Ok(())

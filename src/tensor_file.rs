@@ -28,8 +28,7 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, texts: HashMap<Str
 pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, HashMap<String, String>)> {
     let file = MappedFile::open(path)?;
     let (header, texts) = file.header()?;
-    // Copied: the file may be replaced while its tensors are in use.
-    let tensor = |(name, info): (&String, &TensorInfo)| Ok((name.clone(), file.tensor(name, info)?.to_kind(Type::Float).copy()));
+    let tensor = |(name, info): (&String, &TensorInfo)| Ok((name.clone(), file.read(name, info)?));
     let tensors = header.iter().map(tensor).collect::<Result<_>>()?;
     Ok((tensors, texts))
 }
@@ -68,7 +67,7 @@ impl View for Contiguous {
     }
 }
 
-/// A safetensors file as one tensor of bytes that libtorch maps into memory: what is widened is read once, and nothing is copied.
+/// A safetensors file as one tensor of bytes that libtorch maps into memory.
 pub(crate) struct MappedFile<'a> {
     path: &'a Path,
     bytes: Tensor,
@@ -108,6 +107,16 @@ impl MappedFile<'_> {
         Ok((infos.collect::<Result<_>>()?, texts))
     }
 
+    /// A tensor, fp32, in memory of its own: the file may be replaced while it is in use, and what is done with is given back. It is
+    /// read through a mapping of its own, so that no more of the file lies in memory beside it than itself.
+    pub(crate) fn read(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
+        let mapped = MappedFile::open(self.path)?.tensor(name, info)?;
+        let mut own = Tensor::empty(mapped.size(), (Type::Float, Device::Cpu));
+        own.copy_(&mapped);
+        Ok(own)
+    }
+
+    /// A tensor as it stands in the file, mapped: not read before it is used.
     pub(crate) fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
         let kind = match info.dtype {
             Dtype::F32 => Type::Float,
