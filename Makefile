@@ -41,7 +41,7 @@ ensemble: build ## PET and iPET on public sets into benches/ensemble.md, with re
 	@$(PYTHON) tools/ensemble.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 bench: build ## time scoring and training against other ways, how cost grows, and the parts by themselves (makes a Python environment once)
-	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
+	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --max-length 128 --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)
 	@$(PYTHON) benches/compare_training.py --cloze $(CLOZE)
 	@$(PYTHON) benches/growth.py --cloze $(CLOZE) --plot target/growth.svg
 	@cargo bench --locked

@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PINS = ["torch==2.4.1", "transformers==4.46.3", "numpy<2", "safetensors", "onnx==1.23.2", "onnxruntime==1.32.0",
-        "promptzl==1.0.0", "datasets==3.1.0", "matplotlib==3.9.2", "peft==0.13.2"]
+        "promptzl==1.0.0", "datasets==3.1.0", "pyarrow==18.1.0", "pandas==2.2.3", "matplotlib==3.9.2", "peft==0.13.2"]
 NEEDS = ["torch", "transformers", "onnx", "onnxruntime", "promptzl", "matplotlib", "peft"]
 
 
@@ -92,8 +92,9 @@ def arguments():
     p.add_argument("--reps", type=int, default=5, help="timed repetitions of each, after one untimed (default 5)")
     p.add_argument("--max-length", type=int, help="handed to every contestant; default: each one's own, the model's limit")
     p.add_argument("--only", nargs="+", metavar="NAME", help=f"these contestants; default: {', '.join(CONTESTANTS)}")
-    p.add_argument("--pad", type=int, default=128, help="the length that OpenPrompt's way pads every row to (default 128)")
+    p.add_argument("--pad", type=int, help="the length that OpenPrompt's way pads every row to (default: --max-length, or 128)")
     args = p.parse_args()
+    args.pad = args.pad or args.max_length or 128
     folder = args.set if args.set.is_dir() else None
     args.data = folder / "data.csv" if folder else args.set
     args.template = args.template or (folder and folder / "template.json")

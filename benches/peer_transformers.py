@@ -46,7 +46,9 @@ class Pattern:
         unknown = [f for s in self.slots for f in s.split("|")[1:] if f not in FILTERS]
         if unknown or "{{" in text or any(s.startswith(("soft", "demos")) for s in self.slots):
             sys.exit(f"this peer does not know {unknown or 'all of'} {text!r}")
-        self.shorten = [s.split("|")[0] for s in self.slots if "shorten" in s.split("|")[1:]]
+        # Where no field is marked, all may be cut, as in cloze.
+        marked = [s for s in self.slots if "shorten" in s.split("|")[1:]]
+        self.shorten = [s.split("|")[0] for s in marked or self.slots if s not in ("mask", "sep")]
 
     def fields(self, row):
         out = dict(row)
