@@ -5,7 +5,7 @@ CLOZE := target/release/cloze
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build demo test oracle few-shot ensemble bench lint clean
+.PHONY: help setup build demo test oracle few-shot ensemble zero-shot bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -39,6 +39,9 @@ few-shot: build ## every way of tuning on public sets into benches/few-shot.md, 
 
 ensemble: build ## PET and iPET on public sets into benches/ensemble.md, with resuming (hours): make ensemble [DATA=folder]
 	@$(PYTHON) tools/ensemble.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+zero-shot: build ## every calibration of every pattern on public sets into benches/zero-shot.md, cell by cell (an hour): make zero-shot [DATA=folder]
+	@$(PYTHON) tools/zero_shot.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 bench: build ## time scoring and training against other ways, how cost grows, and the parts by themselves (makes a Python environment once)
 	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --max-length 128 --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)

@@ -85,13 +85,14 @@ pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: 
     slots.push(Slot::fixed(special.cls));
     let mut segment_ends = Vec::with_capacity(2);
     for segment in &prompt.segments {
-        for run in segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Soft { .. })) {
+        for run in segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. })) {
             append_run(run, tokenizer, &mut slots);
             match run.last() {
                 Some(Part::Mask) => {
                     mask_slot = slots.len();
                     slots.push(Slot::fixed(special.mask));
                 }
+                Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
                 Some(Part::Soft { vectors }) => {
                     assert!(!vectors.is_empty(), "soft tokens of pattern {} have no vectors: SoftTokens::check gives them", prompt.pattern);
                     slots.extend(vectors.clone().map(soft));
@@ -146,7 +147,7 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
                     fields.push((start..text.len(), *index));
                 }
             }
-            Part::Mask | Part::Soft { .. } => {}
+            Part::Mask | Part::Masked | Part::Soft { .. } => {}
         }
     }
     // A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field that keeps its end.

@@ -277,7 +277,7 @@ pub enum Kind {
     #[error("{} would be written over, and it is read here too", path.display())]
     OutputIsInput { path: PathBuf },
     #[error("{what} would both be written to {}", path.display())]
-    OutputTwice { path: PathBuf, what: &'static str },
+    OutputTwice { path: PathBuf, what: String },
 
     // Models.
     #[error("there is no model folder {}", path.display())]
@@ -460,6 +460,20 @@ pub enum Kind {
     MaxLengthOutOfRange { found: usize, most: usize },
     #[error("the scores of this row are not finite numbers")]
     ScoreNotFinite,
+
+    // Calibration.
+    #[error("the shares of a prior must be above 0 and sum to 1; these sum to {sum}")]
+    PriorNotOne { sum: f64 },
+    #[error("{written:?} is no LABEL=SHARE for each class")]
+    PriorUnclear { written: String, labels: Vec<String> },
+    #[error("{} was fitted for {what}", path.display())]
+    CalibrationMisfit { path: PathBuf, what: &'static str, fitted_for: String, now: String },
+    #[error("a number is missing, or is none, for some of {classes} classes")]
+    CalibrationNumbers { classes: usize },
+    #[error("{data} has no rows to calibrate on")]
+    CalibrationWithoutRows { data: String },
+    #[error("{}{} are too few for sets that hold the truth in {} % of the rows", crate::numbers::counted(*found as u64, "labelled row"), class.as_ref().map(|class| format!(" of {class}")).unwrap_or_default(), (1.0 - alpha) * 100.0)]
+    ConformalTooFew { alpha: f64, found: usize, needed: usize, class: Option<String> },
 }
 
 impl Kind {
@@ -669,6 +683,25 @@ impl Kind {
             PromptTooLong { .. } => help("mark the long field with |shorten, shorten the pattern, or raise --max-length"),
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
             ScoreNotFinite => help("the weights are damaged, or overflow"),
+            PriorNotOne { .. } => help("make the shares sum to 1, and leave out --prior for equal ones"),
+            PriorUnclear { labels, .. } => {
+                let share = 1.0 / labels.len().max(1) as f64;
+                let example: Vec<String> = labels.iter().map(|label| format!("{label}={share:.2}")).collect();
+                vec![("classes", listed(labels)), ("help", format!("for example --prior {}", example.join(",")))]
+            }
+            CalibrationMisfit { fitted_for, now, .. } => {
+                vec![
+                    ("fitted for", fitted_for.clone()),
+                    ("now", now.clone()),
+                    ("help", "fit it anew with --calibrate and --calibration-out".into()),
+                ]
+            }
+            CalibrationNumbers { .. } => help("fit it anew with --calibrate and --calibration-out"),
+            CalibrationWithoutRows { .. } => help("give --calibrate-on a file with rows, or a method that needs none: contextual, pmi"),
+            ConformalTooFew { needed, class, .. } => {
+                let each = if class.is_some() { " of each class" } else { "" };
+                vec![("needed", format!("{needed} rows at least{each}")), ("help", "give more rows, or a larger ALPHA".into())]
+            }
         }
     }
 }

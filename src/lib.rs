@@ -17,6 +17,7 @@
 //! | [`head::MlmHead::logits_of`] | state → label-word logits | `[B,H] → [B,C·W]` |
 //! | [`label_words::LabelWords::class_scores`] | logits → class scores | `[B,C·W] → [B,C]` |
 //! | [`score::Scorer`] | rows → [`report::Prediction`]s in their order | softmax of `[B,C]` |
+//! | [`calibration::Correction`] | a pattern's prediction → the same without its bias | `[C] → [C]` |
 //! | [`report::Tally`] | predictions → [`report::Evaluation`] | counts |
 //! | [`tuning::Learner`] | base model → tensors that move → what is learned | by method |
 //! | [`tuning::adapt`] | base model and what was learned → weights and [`encoder::Additions`] | by method |
@@ -34,6 +35,7 @@
 
 // places in texts, rates over steps, numbers as people read them and machines compute them
 pub mod dtype;
+pub mod minimise;
 pub mod numbers;
 pub mod schedule;
 pub mod shared;
@@ -58,8 +60,9 @@ pub mod verbalizer;
 pub mod output;
 pub mod task;
 
-// few rows, and what a method on them must beat
+// few rows, what a method on them must beat, and what is done to what it says
 pub mod baseline;
+pub mod calibration;
 pub mod compare;
 pub mod sample;
 
@@ -104,7 +107,8 @@ pub mod auto;
 // procedures: rows to predictions
 pub mod score;
 
-// rows to models
+// what a model says to no row, and rows to models
+pub mod content_free;
 pub mod train;
 
 // what training leaves

@@ -421,6 +421,9 @@ impl Counts {
             evaluation: self.average.evaluate(),
             patterns,
             spread: Spread::of(&accuracies),
+            calibration: None,
+            abstention: None,
+            sets: None,
         }
     }
 }

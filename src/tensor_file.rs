@@ -7,6 +7,7 @@ use std::path::Path;
 
 use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, View};
+use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, Kind, Result};
@@ -31,6 +32,16 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, HashMap<String, St
     let tensor = |(name, info): (&String, &TensorInfo)| Ok((name.clone(), file.read(name, info)?));
     let tensors = header.iter().map(tensor).collect::<Result<_>>()?;
     Ok((tensors, texts))
+}
+
+/// The SHA-256 of tensors' names and numbers, hexadecimal.
+pub fn hash(tensors: &BTreeMap<String, Tensor>) -> String {
+    let mut hash = Sha256::new();
+    for (name, tensor) in tensors {
+        hash.update(name);
+        hash.update(Contiguous::of(tensor).data());
+    }
+    format!("{:x}", hash.finalize())
 }
 
 /// A tensor as the bytes of a file.

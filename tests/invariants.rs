@@ -402,8 +402,8 @@ fn what_is_written_can_be_read_again() {
     let example = cloze::data::Example { record: 1, line: 2, fields: vec!["one, \"two\"\nthree".into(), "x".into()], label: None };
     let prediction = cloze::report::Prediction { probabilities: vec![0.25, 0.75] };
     let mut writer =
-        PredictionWriter::create(Vec::new(), Path::new("test"), vec!["no".into(), "yes, really".into()], &columns, true).unwrap();
-    writer.write(&example, &prediction).unwrap();
+        PredictionWriter::create(Vec::new(), Path::new("test"), vec!["no".into(), "yes, really".into()], None, &columns, true).unwrap();
+    writer.write(&example, &prediction.into()).unwrap();
     let bytes = writer.finish().unwrap();
     let mut rows = Rows::read(Box::new(std::io::Cursor::new(bytes)), "again", Format::Csv, None).unwrap();
     assert_eq!(rows.columns().names(), ["row", "predicted", "confidence", "p_no", "p_yes, really", "text", "a,b"]);

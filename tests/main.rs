@@ -2,6 +2,7 @@
 
 mod architecture;
 mod baselines;
+mod calibration;
 mod cases;
 mod compare;
 mod golden;

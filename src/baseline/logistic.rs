@@ -1,23 +1,14 @@
 //! Logistic regression: `Σ -ln softmax(x·W + b)[truth] + penalty / 2 · |W|²` over the training rows, minimised over W and b by
 //! L-BFGS (Liu & Nocedal 1989).
 
-use std::cell::RefCell;
-
-use argmin::core::{CostFunction, Error, Executor, Gradient};
-use argmin::solver::linesearch::MoreThuenteLineSearch;
-use argmin::solver::quasinewton::LBFGS;
-
+use super::Training;
 use super::tf_idf::SparseRow;
-use super::{Training, softmax};
+use crate::minimise::{Smooth, minimise};
+use crate::report::softmax;
 
 /// The mean loss's gradient at which the weights are good, as its length: a thousandth of scikit-learn's `tol`. Much less is below the
 /// loss's rounding errors from 20,000 rows on, and the line search would go astray in them.
 const TOLERANCE: f64 = 1e-7;
-/// Far more than the hundred steps or so that it takes.
-const STEPS: u64 = 1000;
-/// Steps that L-BFGS remembers, as in scikit-learn.
-const MEMORY: usize = 10;
-
 /// The weights: for each word one for each class, and last the intercepts, `[words + 1, classes]` in a row.
 pub(super) struct Logistic {
     weights: Vec<f64>,
@@ -34,26 +25,12 @@ impl Logistic {
 pub(super) fn fit(training: &Training<'_>) -> Logistic {
     let classes = training.classes;
     let start = vec![0.0; (training.words + 1) * classes];
-    let tolerance = TOLERANCE * training.rows.len() as f64;
-    let lowest = RefCell::new((f64::INFINITY, start));
-    loop {
-        let (loss, start) = lowest.borrow().clone();
-        let loss_function = Loss { training, lowest: &lowest };
-        let done = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
-            .with_tolerance_grad(tolerance)
-            .and_then(|solver| Executor::new(loss_function, solver).configure(|state| state.param(start).max_iters(STEPS)).run());
-        // Near the minimum rounding can turn the direction, which the line search takes for an error (argmin-rs/argmin#400). A new start
-        // from the lowest point forgets the direction; where that does not help any more, it is the minimum.
-        if done.is_ok() || lowest.borrow().0 >= loss {
-            return Logistic { weights: lowest.into_inner().1, classes };
-        }
-    }
+    Logistic { weights: minimise(&Loss { training }, start, TOLERANCE * training.rows.len() as f64), classes }
 }
 
-/// The loss, which notes the lowest point that it was asked for.
+/// The loss, over the training rows.
 struct Loss<'a> {
     training: &'a Training<'a>,
-    lowest: &'a RefCell<(f64, Vec<f64>)>,
 }
 
 impl Loss<'_> {
@@ -73,30 +50,18 @@ impl Loss<'_> {
     }
 }
 
-impl CostFunction for Loss<'_> {
-    type Param = Vec<f64>;
-    type Output = f64;
-
-    fn cost(&self, weights: &Vec<f64>) -> Result<f64, Error> {
+impl Smooth for Loss<'_> {
+    fn value(&self, weights: &[f64]) -> f64 {
         let of_row = |(row, truth): (&SparseRow, usize)| {
             let scores = scores(weights, self.training.classes, row);
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln() - scores[truth]
         };
         let squares: f64 = self.penalised(weights).iter().map(|weight| weight * weight).sum();
-        let loss = self.rows().map(of_row).sum::<f64>() + self.penalty() / 2.0 * squares;
-        if loss < self.lowest.borrow().0 {
-            *self.lowest.borrow_mut() = (loss, weights.clone());
-        }
-        Ok(loss)
+        self.rows().map(of_row).sum::<f64>() + self.penalty() / 2.0 * squares
     }
-}
 
-impl Gradient for Loss<'_> {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-
-    fn gradient(&self, weights: &Vec<f64>) -> Result<Vec<f64>, Error> {
+    fn gradient(&self, weights: &[f64]) -> Vec<f64> {
         let classes = self.training.classes;
         let mut gradient: Vec<f64> = self.penalised(weights).iter().map(|weight| self.penalty() * weight).collect();
         gradient.resize(weights.len(), 0.0);
@@ -108,7 +73,7 @@ impl Gradient for Loss<'_> {
                 of_word.iter_mut().zip(&excess).for_each(|(sum, excess)| *sum += value * excess);
             }
         }
-        Ok(gradient)
+        gradient
     }
 }
 

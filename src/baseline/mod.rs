@@ -16,7 +16,7 @@ mod logistic;
 mod naive_bayes;
 mod tf_idf;
 
-use crate::report::Prediction;
+use crate::report::{Prediction, softmax};
 
 use logistic::Logistic;
 use naive_bayes::NaiveBayes;
@@ -95,13 +95,4 @@ fn classify<S: AsRef<str>, T: AsRef<str>, M>(
         Prediction { probabilities }
     };
     scores.into_iter().map(prediction).collect()
-}
-
-/// Scores to probabilities; the largest is taken off first, so that nothing overflows and not all underflow.
-fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
-    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-    let sum: f64 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
-    scores
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use cloze::calibration::Method;
 use cloze::data::Format;
 use cloze::dtype::Dtype;
 use cloze::ensemble;
@@ -28,7 +29,7 @@ Examples:
 
 The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
 With several templates the probabilities are averaged, and the report shows each template by itself.")]
-    Score(Score),
+    Score(Box<Score>),
     /// Learn from a few labelled rows, in any way of tuning, over several seeds
     #[command(
         allow_negative_numbers = true,
@@ -128,6 +129,8 @@ pub struct Score {
     pub data: Data,
     #[command(flatten)]
     pub model: Model,
+    #[command(flatten)]
+    pub calibration: Calibration,
     /// The type of numbers to compute in
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeName::F32)]
     pub dtype: DtypeName,
@@ -146,6 +149,80 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// The heading of these alone, as of [`TRAINED`].
+const CALIBRATION: &str = "Calibration";
+
+#[derive(Debug, clap::Args)]
+pub struct Calibration {
+    /// Take the model's bias towards some label words out of each pattern's probabilities
+    #[arg(long, help_heading = CALIBRATION, value_enum, value_name = "METHOD")]
+    pub calibrate: Option<MethodName>,
+    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need labelled ones]
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "calibrate")]
+    pub calibrate_on: Option<PathBuf>,
+    /// For --calibrate prior: how often each class is [default: all the same]
+    #[arg(long, help_heading = CALIBRATION, value_name = "LABEL=SHARE,…", requires = "calibrate")]
+    pub prior: Option<String>,
+    /// Sets of classes that hold the true one in at least 1 - ALPHA of the rows, in a column of their own
+    #[arg(long, help_heading = CALIBRATION, value_name = "ALPHA", requires = "conformal_on")]
+    pub conformal: Option<f64>,
+    /// Labelled rows to find the sets' thresholds on; others than were trained or calibrated on
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "conformal")]
+    pub conformal_on: Option<PathBuf>,
+    /// A threshold for each class: the sets hold the true one as often in each class
+    #[arg(long, help_heading = CALIBRATION, requires = "conformal")]
+    pub class_conditional: bool,
+    /// Where to write what was fitted, as JSON
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE")]
+    pub calibration_out: Option<PathBuf>,
+    /// What was fitted before and written by --calibration-out, for the same model, patterns and verbalizer
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", conflicts_with_all = ["calibrate", "conformal", "calibration_out"])]
+    pub calibration: Option<PathBuf>,
+    /// Leave rows without an answer whose likeliest class is less probable
+    #[arg(long, help_heading = CALIBRATION, value_name = "P")]
+    pub abstain_below: Option<f64>,
+}
+
+impl Calibration {
+    /// Whether anything is asked.
+    pub fn any(&self) -> bool {
+        self.calibrate.is_some() || self.conformal.is_some() || self.calibration.is_some() || self.abstain_below.is_some()
+    }
+}
+
+/// See [`cloze::calibration::Method`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodName {
+    /// Divide by what is said to "N/A", to nothing and to a mask (Zhao et al. 2021)
+    Contextual,
+    /// Divide by what is said to random words of the rows (Fei et al. 2023)
+    Domain,
+    /// Divide by the rows' mean (Zhou et al. 2023)
+    Batch,
+    /// Make the rows' mean that of --prior (Liusie et al. 2023)
+    Prior,
+    /// Divide by what the pattern alone says (Holtzman et al. 2021)
+    Pmi,
+    /// One temperature, fitted to labelled rows; changes no label (Guo et al. 2017)
+    Temperature,
+    /// A weight and a bias a class, fitted to labelled rows (Guo et al. 2017)
+    Vector,
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Method {
+        match name {
+            MethodName::Contextual => Method::Contextual,
+            MethodName::Domain => Method::Domain,
+            MethodName::Batch => Method::Batch,
+            MethodName::Prior => Method::Prior,
+            MethodName::Pmi => Method::Pmi,
+            MethodName::Temperature => Method::Temperature,
+            MethodName::Vector => Method::Vector,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -480,7 +557,7 @@ pub struct Ensemble {
 }
 
 /// What an experiment's file says already.
-const IN_EXPERIMENT: [&str; 47] = [
+const IN_EXPERIMENT: [&str; 48] = [
     "template",
     "verbalizer",
     "train",
@@ -515,6 +592,7 @@ const IN_EXPERIMENT: [&str; 47] = [
     "dtype",
     "merge",
     "weights",
+    "calibrate",
     "temperature",
     "mlm_weight",
     "generations",
@@ -539,6 +617,9 @@ pub struct EnsembleArgs {
     /// What each member counts: the same, or its pattern's accuracy on the train rows without training
     #[arg(long, value_enum, default_value_t = WeightsName::Uniform)]
     pub weights: WeightsName,
+    /// Take each member's bias towards some label words out of what it says, by its mean over the unlabelled rows, or without any over the test rows
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub calibrate: Option<MemberCalibrationName>,
     /// What the scores are divided by before they become soft labels
     #[arg(long, value_name = "T", default_value_t = ensemble::TEMPERATURE)]
     pub temperature: f64,
@@ -558,6 +639,15 @@ pub struct EnsembleArgs {
     /// there in the end, and no more than one besides at any time
     #[arg(long)]
     pub keep_members: bool,
+}
+
+/// See [`cloze::ensemble::merge::Calibration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MemberCalibrationName {
+    /// Divide by the mean (Zhou et al. 2023)
+    Batch,
+    /// Make the mean the same for all classes (Liusie et al. 2023)
+    Prior,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use cloze::classifier::Base;
-use cloze::ensemble::merge::{Merge, Weights};
+use cloze::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest, Member, PlanOptions, RunWith, Student, StudentModel, patterns_of};
 use cloze::error::{Error, Kind};
 use cloze::label_words::LabelWords;
@@ -21,7 +21,7 @@ use cloze::tuning::Tuning;
 use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
-use super::args::{Limits, MergeName, Reading, WeightsName};
+use super::args::{Limits, MemberCalibrationName, MergeName, Reading, WeightsName};
 use super::reading::{self, Labels};
 use super::render::{self, EnsembleProgress};
 use super::setup::{self, Problems};
@@ -104,6 +104,10 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
             WeightsName::Uniform => Weights::Uniform,
             WeightsName::Accuracy => Weights::Accuracy,
         },
+        calibrate: options.calibrate.map(|calibration| match calibration {
+            MemberCalibrationName::Batch => Calibration::Batch,
+            MemberCalibrationName::Prior => Calibration::Prior,
+        }),
         temperature: options.temperature,
         student: (!student.no_distill)
             .then(|| -> Result<Student> {

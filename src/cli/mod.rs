@@ -1,6 +1,7 @@
 //! The commands. Each is one short function over the public library; only here is anything printed.
 
 mod args;
+mod calibration;
 mod check;
 mod ensemble;
 mod export;

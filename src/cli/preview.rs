@@ -59,7 +59,7 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
         let text = |part: &Part<'_>| match part {
             Part::Text(text) => (*text).to_owned(),
             Part::Field { text, .. } => render::without_middle(&render::printable(text), MOST_OF_FIELD),
-            Part::Mask => "{mask}".to_owned(),
+            Part::Mask | Part::Masked => "{mask}".to_owned(),
             Part::Soft { vectors } => format!("{{soft:{}}}", vectors.len()),
         };
         parts.iter().map(text).collect::<String>()

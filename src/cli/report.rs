@@ -73,7 +73,9 @@ fn check_outputs(args: &Report, out: &Path) -> Result<(), Error> {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
     match &args.json {
-        Some(json) if same(json, out) && !is_device(json) => Err(Kind::OutputTwice { path: json.clone(), what: "page and JSON" }.into()),
+        Some(json) if same(json, out) && !is_device(json) => {
+            Err(Kind::OutputTwice { path: json.clone(), what: "page and JSON".to_owned() }.into())
+        }
         _ => Ok(()),
     }
 }

@@ -21,6 +21,7 @@ use cloze::train::Flow;
 use tch::Device;
 
 use super::args::{DtypeName, EngineName, Score};
+use super::calibration::{BETWEEN, Calibrator, Counted};
 use super::render::{self, Progress};
 use super::setup::{self, Ready, whereabouts};
 
@@ -58,10 +59,13 @@ pub fn run(args: &Score) -> Result<()> {
         };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
+    let mut calibrator =
+        Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;
     // Opened before the work, so that a report that cannot be written costs no one an hour.
     let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
     check_outputs(args, out)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let calibration_file = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
     let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
     let dtype = args.dtype.dtype();
     let base = thread::scope(|scope| {
@@ -76,12 +80,17 @@ pub fn run(args: &Score) -> Result<()> {
     drop((base, learned));
     let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
-    let mut output =
-        PredictionWriter::create(out_file, out.unwrap_or(Path::new("standard output")), labels.clone(), &columns, args.keep_columns)?;
+    let name = out.unwrap_or(Path::new("standard output"));
+    let sets = calibrator.gives_sets().then_some(BETWEEN);
+    let mut output = PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
     let scorer =
         Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &tasks, max_length, batch_tokens: budget(args, device) };
 
-    let mut counts = Counts::new(&labels, tasks.len());
+    let holding = calibrator.on_own_rows();
+    if !holding {
+        calibrator.fit(&scorer, &columns)?;
+    }
+    let mut counted = Counted::new(&calibrator, tasks.len());
     // Rows on the same terminal are progress enough.
     let rows_shown = out.is_none() && io::stdout().is_terminal();
     let mut progress = Progress::start(args.quiet || rows_shown, setup::input(&args.data.data).size());
@@ -92,15 +101,33 @@ pub fn run(args: &Score) -> Result<()> {
         let truths = examples.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
         Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
     };
-    let mut each = |chunk: Chunk, scored: Vec<Scored>| {
-        for ((example, scored), truth) in chunk.examples.iter().zip(&scored).zip(chunk.truths) {
-            output.write(example, &scored.average)?;
-            counts.add(scored, truth);
+    let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
+        for ((example, scored), truth) in chunk.examples.iter().zip(scored).zip(chunk.truths) {
+            output.write(example, &counted.answer(calibrator, scored, truth))?;
         }
         output.flush()
     };
+    let mut held = Vec::new();
+    let mut each = |chunk: Chunk, scored: Vec<Scored>| match holding {
+        true => {
+            held.push((chunk, scored));
+            Ok(())
+        }
+        false => answer(&calibrator, chunk, scored),
+    };
     scorer.score_chunks(&columns, &mut next, &mut each, &mut |done| progress.advance(done, read.get()))?;
+    if holding {
+        let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();
+        let rows: Vec<Scored> = scored.concat();
+        calibrator.fit_corrections(&scorer, &columns, chunks.iter().flat_map(|chunk| &chunk.examples), &[], &rows)?;
+        for (chunk, scored) in chunks.into_iter().zip(scored) {
+            answer(&calibrator, chunk, scored)?;
+        }
+    }
     output.finish()?.commit()?;
+    if let Some(file) = calibration_file {
+        calibrator.fitted().write(file)?;
+    }
 
     let run = Run {
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
@@ -117,7 +144,7 @@ pub fn run(args: &Score) -> Result<()> {
         max_length,
         batch_tokens: scorer.batch_tokens,
     };
-    let report = counts.report(run, &tasks, progress.finish());
+    let report = counted.report(&calibrator, run, &tasks, progress.finish());
     finish(args, report_file, &report)
 }
 
@@ -143,6 +170,10 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
 
 /// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay there.
 fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
+    anyhow::ensure!(
+        !args.calibration.any(),
+        "members of an ensemble are calibrated where they are made: cloze ensemble --calibrate; leave the flags of calibration out"
+    );
     anyhow::ensure!(args.dtype == DtypeName::F32, "members of an ensemble are scored in f32: leave --dtype out");
     let (folder, _) = EnsembleFolder::open(run)?;
     let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
@@ -188,14 +219,14 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     progress.finish();
     let labels = with.classes.clone();
     let name = out.unwrap_or(Path::new("standard output"));
-    let mut output = PredictionWriter::create(out_file, name, labels.clone(), &test.columns, args.keep_columns)?;
+    let mut output = PredictionWriter::create(out_file, name, labels.clone(), None, &test.columns, args.keep_columns)?;
     let mut counts = Counts::new(&labels, 0);
     for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
         let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
         let truncated = vec![by_seed.iter().any(|seed| seed[row].1)];
         let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated };
-        output.write(example, &scored.average)?;
         counts.add(&scored, *truth);
+        output.write(example, &scored.average.into())?;
     }
     output.finish()?.commit()?;
     let run = Run {
@@ -219,20 +250,29 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
 /// Refuses to write over what is read, and to write rows and report to one file.
 fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
     let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
-    // Devices take whatever comes: both may go to /dev/null.
-    let files = || [out, args.report.as_deref()].into_iter().flatten().filter(|path| path.is_file() || !path.exists());
-    let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]);
-    if let Some(path) = files().find(|path| inputs().any(|input| same(path, input))) {
+    let calibration = &args.calibration;
+    let outputs = [("rows", out), ("report", args.report.as_deref()), ("calibration", calibration.calibration_out.as_deref())];
+    // Devices take whatever comes: all may go to /dev/null.
+    let files: Vec<(&str, &Path)> = outputs
+        .into_iter()
+        .filter_map(|(what, path)| path.filter(|path| path.is_file() || !path.exists()).map(|path| (what, path)))
+        .collect();
+    let paths = || files.iter().map(|(_, path)| *path);
+    let fitted_on = || calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
+    let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]).chain(fitted_on());
+    if let Some(path) = paths().find(|path| inputs().any(|input| same(path, input))) {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
     // Whatever lies in a run's or an adapter's folder is read, or is what they are.
     let folders = || [&args.trained.run, &args.trained.peft].into_iter().flatten().filter_map(|folder| whereabouts(folder).ok());
-    if let Some(path) = files().find(|path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)))) {
+    if let Some(path) = paths().find(|path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)))) {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
-    match files().collect::<Vec<_>>()[..] {
-        [out, report] if same(out, report) => Err(Kind::OutputTwice { path: out.to_owned(), what: "rows and report" }.into()),
-        _ => Ok(()),
+    let twice =
+        files.iter().enumerate().find_map(|(index, first)| Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?)));
+    match twice {
+        Some(((one, path), (other, _))) => Err(Kind::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }.into()),
+        None => Ok(()),
     }
 }
 

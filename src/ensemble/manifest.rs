@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::merge::{Merge, Weights};
+use super::merge::{Calibration, Merge, Weights};
 use crate::config::Config;
 use crate::data::Format;
 use crate::error::{Error, Kind, Place, Result};
@@ -86,6 +86,9 @@ pub struct Manifest {
     pub merge: Merge,
     /// What each counts.
     pub weights: Weights,
+    /// How each is corrected before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<Calibration>,
     /// Of the soft labels that the student learns.
     pub temperature: f64,
     /// What learns them; `null` for nothing: the members themselves are the classifier.
@@ -207,6 +210,7 @@ impl Default for Manifest {
             mlm_weight: None,
             merge: Merge::default(),
             weights: Weights::default(),
+            calibrate: None,
             temperature: TEMPERATURE,
             student: Some(Student::default()),
             generations: 0,

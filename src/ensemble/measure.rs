@@ -53,6 +53,7 @@ pub(super) fn report(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, mut warni
             test_sha256: ensemble.run.data[2].clone(),
             merge: manifest.merge.name().to_owned(),
             weights: manifest.weights.name().to_owned(),
+            calibration: manifest.calibrate.map(|calibration| calibration.name().to_owned()),
             temperature: manifest.temperature,
             mlm_weight: manifest.mlm_weight,
             generations: manifest.generations,
@@ -73,7 +74,7 @@ fn measure_stage(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, stage: Genera
     let test = ensemble.test.as_ref();
     let load = |stage: Generation, seed: u64, name: &str| -> Result<Vec<Prediction>> {
         let path = folder.scores(stage, seed, name);
-        if path.exists() { Ok(ensemble.load_scores(folder, &path)?.test) } else { Ok(Vec::new()) }
+        if path.exists() { Ok(ensemble.scores_of(folder, stage, seed, name)?.test) } else { Ok(Vec::new()) }
     };
     // Without training nothing depends on the seed.
     let of_stage: &[u64] = if stage.is_none() { &seeds[..1] } else { seeds };
@@ -90,7 +91,7 @@ fn measure_stage(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, stage: Genera
         merged.push(ensemble.merged(folder, stage, seed, &alive, 1.0, |scores| &scores.test)?);
         let mut said = Vec::new();
         for member in &alive {
-            let scores = ensemble.load_scores(folder, &folder.scores(stage, seed, &ensemble.members[*member].name))?;
+            let scores = ensemble.scores_of(folder, stage, seed, &ensemble.members[*member].name)?;
             let rows = if scores.test.is_empty() { scores.unlabeled } else { scores.test };
             said.push(rows.iter().map(Prediction::class).collect::<Vec<_>>());
         }

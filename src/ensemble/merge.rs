@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Correction;
 use crate::report::Prediction;
 
 /// What is averaged.
@@ -47,6 +48,36 @@ impl Weights {
             Weights::Uniform => "uniform",
             Weights::Accuracy => "accuracy",
         }
+    }
+}
+
+/// How the bias of a member towards some label words is taken out of its probabilities before they are merged: by what it says itself of the
+/// unlabelled rows, or where it says nothing of any, of the test rows. No label is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Calibration {
+    /// Divides by its mean (Zhou et al. 2023).
+    Batch,
+    /// Makes its mean the same for all classes (Liusie et al. 2023).
+    Prior,
+}
+
+impl Calibration {
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Calibration::Batch => "batch",
+            Calibration::Prior => "prior",
+        }
+    }
+
+    /// The correction that a member's predictions ask for; none where there are none.
+    pub fn correction(self, said: &[Prediction]) -> Option<Correction> {
+        let classes = said.first()?.probabilities.len();
+        Some(match self {
+            Calibration::Batch => Correction::dividing_by(said),
+            Calibration::Prior => Correction::to_prior(said, &vec![1.0 / classes as f64; classes]),
+        })
     }
 }
 

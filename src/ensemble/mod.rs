@@ -22,6 +22,7 @@ use std::path::Path;
 
 use rand::Rng as _;
 
+use crate::calibration::Correction;
 use crate::classifier::Base;
 use crate::data::{Columns, Example};
 use crate::error::{Error, Kind, Result};
@@ -245,7 +246,7 @@ impl Ensemble<'_> {
         }
         let truths = self.drawn.get(&seed).map(Rows::classes).unwrap_or_default();
         let weight = |member: &Member| {
-            let scores = self.load_scores(folder, &folder.scores(None, seed, &member.name))?;
+            let scores = self.scores_of(folder, None, seed, &member.name)?;
             let said = scores.train.get(&seed).map(Vec::as_slice).unwrap_or_default();
             let right = said.iter().zip(&truths).filter(|(prediction, truth)| prediction.class() == **truth).count();
             Ok(right as f64 / truths.len().max(1) as f64)
@@ -267,7 +268,7 @@ impl Ensemble<'_> {
         let mut members = members.to_vec();
         members.sort_by(|one, other| self.members[*one].name.cmp(&self.members[*other].name));
         let weights = self.weights(folder, seed)?;
-        let load = |&member: &usize| self.load_scores(folder, &folder.scores(generation, seed, &self.members[member].name));
+        let load = |&member: &usize| self.scores_of(folder, generation, seed, &self.members[member].name);
         let scores: Vec<Scores> = members.iter().map(load).collect::<Result<_>>()?;
         let parts: Vec<&Vec<Prediction>> = scores.iter().map(part).collect();
         if parts.windows(2).any(|two| two[0].len() != two[1].len()) {
@@ -275,6 +276,22 @@ impl Ensemble<'_> {
         }
         let shares = shares(&members.iter().map(|&member| weights[member]).collect::<Vec<_>>());
         Ok(self.manifest.merge.rows(&parts, &shares, temperature))
+    }
+
+    /// What a member says, calibrated, or a student.
+    pub(crate) fn scores_of(&self, folder: &EnsembleFolder, generation: Generation, seed: u64, name: &str) -> Result<Scores> {
+        let mut scores = self.load_scores(folder, &folder.scores(generation, seed, name))?;
+        if let Some(correction) = self.correction(&scores).filter(|_| name != STUDENT) {
+            let all = scores.unlabeled.iter_mut().chain(&mut scores.test).chain(scores.train.values_mut().flatten());
+            all.for_each(|prediction| *prediction = correction.apply(prediction));
+        }
+        Ok(scores)
+    }
+
+    /// How a member is corrected by what it said.
+    fn correction(&self, scores: &Scores) -> Option<Correction> {
+        let rows = if scores.unlabeled.is_empty() { &scores.test } else { &scores.unlabeled };
+        self.manifest.calibrate?.correction(rows)
     }
 
     /// What a classifier says, from its file, of as many rows and classes as there are.

@@ -59,6 +59,9 @@ pub struct Setting {
     pub merge: String,
     /// `uniform` or `accuracy`.
     pub weights: String,
+    /// How members are corrected before: `batch` or `prior`; none if they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<String>,
     /// Of the soft labels.
     pub temperature: f64,
     /// The share of the masked-language-model loss; none without it.

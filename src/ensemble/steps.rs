@@ -203,7 +203,15 @@ impl Ensemble<'_> {
                 }
             };
             let classifier = [classifier];
-            let scored = scored(&self.scorer(base, tasks, &classifier, length), test, watch)?;
+            let mut scored = scored(&self.scorer(base, tasks, &classifier, length), test, watch)?;
+            // By what it said in the run: a row's answer does not depend on the rows beside it.
+            if self.manifest.calibrate.is_some() {
+                let correction = self.correction(&folder.load_scores(&folder.scores(self.last_stage(), seed, &member.name))?);
+                let corrected = |scored: &mut Scored| {
+                    scored.average = correction.as_ref().map_or_else(|| scored.average.clone(), |own| own.apply(&scored.average))
+                };
+                scored.iter_mut().for_each(corrected);
+            }
             cut.iter_mut().zip(&scored).for_each(|(cut, scored)| *cut |= scored.truncated.contains(&true));
             said.push(predictions(scored));
             counts.push(*share);

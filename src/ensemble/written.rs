@@ -44,9 +44,9 @@ impl Ensemble<'_> {
 
     fn write(&self, path: &Path, rows: &RowSet, predictions: &[Prediction]) -> Result<()> {
         let file = WholeFile::create(path)?;
-        let mut output = PredictionWriter::create(file, path, self.run.classes.clone(), &rows.columns, false)?;
+        let mut output = PredictionWriter::create(file, path, self.run.classes.clone(), None, &rows.columns, false)?;
         for (example, prediction) in rows.examples.iter().zip(predictions) {
-            output.write(example, prediction)?;
+            output.write(example, &prediction.clone().into())?;
         }
         output.finish()?.commit()
     }

@@ -293,9 +293,9 @@ impl Experiment<'_> {
     fn write_predictions(&self, folder: &RunFolder, seed: u64, test: &RowSet, predictions: &[Prediction]) -> Result<()> {
         let path = folder.predictions(seed);
         let file = WholeFile::create(&path)?;
-        let mut output = PredictionWriter::create(file, &path, self.manifest.classes.clone(), &test.columns, false)?;
+        let mut output = PredictionWriter::create(file, &path, self.manifest.classes.clone(), None, &test.columns, false)?;
         for (example, prediction) in test.examples.iter().zip(predictions) {
-            output.write(example, prediction)?;
+            output.write(example, &prediction.clone().into())?;
         }
         output.finish()?.commit()
     }

@@ -48,6 +48,15 @@ impl Prediction {
     }
 }
 
+/// Class scores to class probabilities; the largest is taken off first, so that nothing overflows and not all underflow.
+pub fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    let sum: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+    scores
+}
+
 /// What `score` found, for people and machines.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -75,6 +84,107 @@ pub struct Report {
     pub patterns: Vec<PatternReport>,
     /// Over the patterns.
     pub spread: Option<Spread>,
+    /// How the probabilities were corrected, and what they were before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
+    /// Rows that were left without an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstention: Option<Abstention>,
+    /// Prediction sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sets: Option<SetsReport>,
+}
+
+/// How probabilities were corrected.
+#[derive(Debug, Clone, Serialize)]
+pub struct CalibrationReport {
+    /// The method's name.
+    pub method: String,
+    /// What it was fitted on.
+    pub fitted_on: String,
+    /// On so many rows, or inputs without content.
+    pub fitted_rows: u64,
+    /// Each pattern's weights and biases, class by class.
+    pub patterns: Vec<PatternCorrection>,
+    /// The same rows before.
+    pub before: Before,
+}
+
+/// A pattern's weights and biases.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct PatternCorrection {
+    pub template: String,
+    pub weights: Vec<f64>,
+    pub biases: Vec<f64>,
+}
+
+/// What a report would say without the correction.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct Before {
+    pub predicted: Vec<LabelCount>,
+    pub evaluation: Option<Evaluation>,
+    pub patterns: Vec<PatternReport>,
+    pub spread: Option<Spread>,
+}
+
+/// Rows that were left without an answer, because no class was likely enough.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Abstention {
+    /// The least probability of an answer.
+    pub below: f64,
+    /// Rows with an answer.
+    pub answered: u64,
+    /// Labelled ones among them.
+    pub labelled: u64,
+    /// Of these, how many are right.
+    pub right: u64,
+    /// Their share.
+    pub accuracy: Option<f64>,
+}
+
+impl Abstention {
+    /// Counts a row. Returns whether it gets an answer.
+    pub fn add(&mut self, prediction: &Prediction, truth: Option<usize>) -> bool {
+        let answered = prediction.confidence() >= self.below;
+        if answered {
+            self.answered += 1;
+            self.labelled += u64::from(truth.is_some());
+            self.right += u64::from(truth == Some(prediction.class()));
+            self.accuracy = (self.labelled > 0).then(|| self.right as f64 / self.labelled as f64);
+        }
+        answered
+    }
+}
+
+/// Prediction sets, and how often they hold the truth.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetsReport {
+    /// α: the share of rows whose set may lack the truth.
+    pub alpha: f64,
+    /// Whether that was promised class by class.
+    pub by_class: bool,
+    /// The labelled rows that the thresholds come from.
+    pub fitted_rows: u64,
+    /// The mean number of classes in a set.
+    pub mean_size: f64,
+    /// The share of sets without a class.
+    pub empty: f64,
+    /// The share of labelled rows whose set has their class.
+    pub coverage: Option<SetCoverage>,
+    /// The same class by class.
+    pub classes: Vec<(String, Option<SetCoverage>)>,
+}
+
+/// A share of rows with its exact binomial 95 % interval (Clopper & Pearson 1934).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct SetCoverage {
+    pub rows: u64,
+    pub covered: u64,
+    pub share: f64,
+    pub interval_95: [f64; 2],
 }
 
 /// What was run on what.

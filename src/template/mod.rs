@@ -298,6 +298,19 @@ pub struct Prompt<'a> {
     pub segments: Vec<Vec<Part<'a>>>,
 }
 
+impl Prompt<'_> {
+    /// The same with one mask in place of each of the row's fields: nothing is known of them.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        for part in self.segments.iter_mut().flatten() {
+            if let Part::Field { .. } = part {
+                *part = Part::Masked;
+            }
+        }
+        self
+    }
+}
+
 /// A part of a [`Prompt`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -314,6 +327,8 @@ pub enum Part<'a> {
     },
     /// The blank.
     Mask,
+    /// A mask in place of a row's words, which is not asked about.
+    Masked,
     /// Soft tokens.
     Soft {
         /// Which vectors; empty if no tokenizer has seen the pattern yet ([`crate::soft`]).

@@ -4,8 +4,9 @@ use cloze::numbers::{count, counted, interval, percent};
 use std::fmt::Write as _;
 
 use cloze::auto::BOUND;
+use cloze::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
 use cloze::dtype::Dtype;
-use cloze::report::{Evaluation, Report, Run};
+use cloze::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};
 
 use super::table::{Align, table};
 
@@ -33,7 +34,23 @@ pub fn report(report: &Report) -> String {
         let rows = counted(report.truncated_rows, "row");
         let _ = writeln!(text, "note: {rows} ({share} %) longer than {} tokens, and cut", run.max_length);
     }
+    if let Some(calibration) = &report.calibration {
+        let fitted = match calibration.fitted_on.as_str() {
+            WITHOUT => format!("{} without content", counted(calibration.fitted_rows, "input")),
+            rows if calibration.method == Method::Domain.name() => {
+                format!("{} of random words of {rows}", counted(calibration.fitted_rows, "text"))
+            }
+            rows => format!("{} of {rows}", counted(calibration.fitted_rows, "row")),
+        };
+        let _ = writeln!(text, "calibration: {}, fitted on {fitted}", calibration.method);
+    }
     if report.labelled == 0 {
+        if let Some(abstention) = &report.abstention {
+            let _ = writeln!(text, "{}", abstained(report, abstention));
+        }
+        if let Some(sets) = &report.sets {
+            let _ = writeln!(text, "{}", sizes(sets));
+        }
         if report.rows > 0 {
             let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
             let header = vec!["predicted".to_owned(), "rows".to_owned()];
@@ -47,6 +64,7 @@ pub fn report(report: &Report) -> String {
     patterns(&mut text, report);
     if let Some(evaluation) = &report.evaluation {
         summary(&mut text, report, evaluation);
+        certainty(&mut text, report);
         classes(&mut text, evaluation);
         confusion(&mut text, evaluation);
     }
@@ -102,7 +120,54 @@ fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
     if let Some(majority) = &report.majority {
         rows.push(vec!["majority class".to_owned(), percent(majority.accuracy), format!("always {}", majority.label)]);
     }
-    let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right, Align::Left], &rows));
+    let mut columns = vec![Align::Left, Align::Right, Align::Left];
+    if let Some(before) = report.calibration.as_ref().and_then(|calibration| calibration.before.evaluation.as_ref()) {
+        let before = ["before", &percent(before.accuracy), &percent(before.macro_f1), &percent(before.expected_calibration_error)]
+            .map(str::to_owned);
+        rows.iter_mut().zip(before).for_each(|(row, before)| row.insert(2, before));
+        rows.iter_mut().skip(4).for_each(|row| row.insert(2, String::new()));
+        columns.insert(2, Align::Right);
+    }
+    let _ = write!(text, "\n{}", table(&columns, &rows));
+}
+
+/// Rows without an answer, and prediction sets.
+fn certainty(text: &mut String, report: &Report) {
+    if let Some(abstention) = &report.abstention {
+        let _ = writeln!(text, "\n  {}", abstained(report, abstention));
+        if let Some(accuracy) = abstention.accuracy {
+            let _ = writeln!(
+                text,
+                "  accuracy of the {} with an answer: {} %",
+                counted(abstention.labelled, "labelled row"),
+                percent(accuracy)
+            );
+        }
+    }
+    let Some(sets) = &report.sets else { return };
+    let _ = writeln!(text, "\n  {}", sizes(sets));
+    let row = |name: &str, coverage: &Option<SetCoverage>| {
+        let coverage = coverage.as_ref()?;
+        Some(vec![name.to_owned(), percent(coverage.share), interval(coverage.interval_95), count(coverage.rows)])
+    };
+    let header =
+        vec![format!("sets hold the truth, {} % asked", percent(1.0 - sets.alpha)), "%".to_owned(), "95 %".to_owned(), "rows".to_owned()];
+    let mut rows = vec![header];
+    rows.extend(row("all", &sets.coverage));
+    rows.extend(sets.classes.iter().filter_map(|(label, coverage)| row(label, coverage)));
+    let _ = write!(text, "{}", table(&[Align::Left, Align::Right, Align::Right, Align::Right], &rows));
+}
+
+fn abstained(report: &Report, abstention: &Abstention) -> String {
+    let left = report.rows - abstention.answered;
+    let share = percent(left as f64 / report.rows.max(1) as f64);
+    format!("without an answer, no class at {} or more: {} ({share} %)", abstention.below, counted(left, "row"))
+}
+
+fn sizes(sets: &SetsReport) -> String {
+    let each = if sets.by_class { ", each class with its own threshold" } else { "" };
+    let fitted = counted(sets.fitted_rows, "labelled row");
+    format!("sets of {:.2} classes on average, {} % without any, by {fitted}{each}", sets.mean_size, percent(sets.empty))
 }
 
 fn classes(text: &mut String, evaluation: &Evaluation) {

@@ -262,6 +262,7 @@ fn setting(report: &EnsembleReport) -> Markup {
         ("test rows", count(setting.test_rows as u64)),
         ("members merged by", setting.merge.clone()),
         ("weights", setting.weights.clone()),
+        ("members calibrated by", setting.calibration.clone().unwrap_or_else(none)),
         ("temperature", setting.temperature.to_string()),
         ("share of the MLM loss", setting.mlm_weight.map_or_else(none, |weight| weight.to_string())),
         ("further generations", setting.generations.to_string()),

@@ -1,0 +1,101 @@
+//! Calibration against numpy's, scipy's and transformers' numbers (tests/fixtures/calibration/make.py).
+
+use std::path::Path;
+
+use cloze::calibration::{Conformal, Correction, Coverage, Method};
+use cloze::data::Columns;
+use cloze::prompt_model::EngineChoice;
+use cloze::report::Prediction;
+use cloze::score::Scorer;
+use cloze::task::Task;
+use cloze::template::Template;
+use cloze::verbalizer::Verbalizer;
+use serde_json::Value;
+
+use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
+
+fn predictions(value: &Value) -> Vec<Prediction> {
+    value.as_array().unwrap().iter().map(|row| Prediction { probabilities: numbers(row) }).collect()
+}
+
+fn indices(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|index| usize::try_from(index.as_u64().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn corrections_equal_scipy() {
+    for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
+        let (fit, new, truths) = (predictions(&set["fit"]), predictions(&set["new"]), indices(&set["truths"]));
+        let compare = |name: &str, correction: &Correction, rows: &[Prediction], tolerance: f64| {
+            for (row, wanted) in rows.iter().zip(set[name].as_array().unwrap()) {
+                assert_close(&correction.apply(row).probabilities, &numbers(wanted), tolerance, name);
+            }
+        };
+        compare("divided", &Correction::dividing_by(&fit), &new, 1e-12);
+        compare("to_prior", &Correction::to_prior(&fit, &numbers(&set["prior"])), &fit, 1e-7);
+        // What the weak penalty and scipy's own stop leave.
+        compare("temperature", &Correction::temperature(&fit, &truths), &fit, 1e-5);
+        compare("vector", &Correction::vector(&fit, &truths), &fit, 1e-4);
+    }
+}
+
+#[test]
+fn a_matched_prior_is_the_mean_of_the_rows() {
+    let set = &golden("tests/fixtures/calibration")["sets"][1];
+    let (fit, prior) = (predictions(&set["fit"]), numbers(&set["prior"]));
+    let correction = Correction::to_prior(&fit, &prior);
+    let corrected: Vec<Prediction> = fit.iter().map(|row| correction.apply(row)).collect();
+    assert_close(&Prediction::average(&corrected).probabilities, &prior, 1e-8, "prior");
+}
+
+#[test]
+fn scalings_of_rows_without_errors_stay_finite() {
+    let rows: Vec<Prediction> = [[1.0, 0.0], [0.0, 1.0]].map(|row| Prediction { probabilities: row.to_vec() }).into();
+    for correction in [Correction::temperature(&rows, &[0, 1]), Correction::vector(&rows, &[0, 1])] {
+        let found = correction.apply(&rows[0]).probabilities;
+        assert!(found.iter().all(|number| number.is_finite()) && found[0] > 0.99, "{correction:?}");
+    }
+}
+
+#[test]
+fn prediction_sets_equal_numpy() {
+    for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
+        let new = predictions(&set["new"]);
+        let rows: Vec<(Prediction, usize)> = predictions(&set["fit"]).into_iter().zip(indices(&set["truths"])).collect();
+        let labels: Vec<String> = (0..new[0].probabilities.len()).map(|class| class.to_string()).collect();
+        for wanted in set["conformal"].as_array().unwrap() {
+            let (alpha, by_class) = (wanted["alpha"].as_f64().unwrap(), wanted["by_class"].as_bool().unwrap());
+            let found = Conformal::fit(&rows, &labels, alpha, by_class).unwrap();
+            assert_close(&found.thresholds, &numbers(&wanted["thresholds"]), 1e-12, &format!("{alpha} {by_class}"));
+            for (row, wanted) in new.iter().zip(wanted["sets"].as_array().unwrap()) {
+                assert_eq!(found.set(row), indices(wanted));
+            }
+        }
+    }
+}
+
+#[test]
+fn binomial_intervals_equal_scipy() {
+    for wanted in golden("tests/fixtures/calibration")["intervals"].as_array().unwrap() {
+        let (part, whole) = (wanted[0].as_u64().unwrap(), wanted[1].as_u64().unwrap());
+        let wanted = [wanted[2].as_f64().unwrap(), wanted[3].as_f64().unwrap()];
+        assert_close(&Coverage::interval(part, whole), &wanted, 1e-7, &format!("{part} of {whole}"));
+    }
+}
+
+#[test]
+fn what_is_said_without_content_equals_transformers() {
+    let golden = golden("tests/fixtures/calibration");
+    let verbalizer = Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+    let classifiers = [zero_shot(&base)];
+    let columns = Columns::check("d.csv", vec!["text".to_owned()], None).unwrap();
+    let task = Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap();
+    let tasks = [task];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 1024 };
+    for method in [Method::Contextual, Method::Pmi] {
+        let (correction, _) = scorer.correction_without_content(method, &tasks[0], &columns, &[]).unwrap();
+        let said: Vec<f64> = correction.biases.iter().map(|bias| (-bias).exp()).collect();
+        assert_close(&said, &numbers(&golden["without_content"][method.name()]), 1e-6, method.name());
+    }
+}
