@@ -97,6 +97,7 @@ The page is one file that needs no network. Runs on the same test rows are compa
 Examples:
   cloze check --template mine.json --verbalizer words.json --data mine.csv
   cloze check --verbalizer verbalizers/topic.json --model models/cloze-minilm-l6
+  cloze check --template mine.json --verbalizer words.json --data mine.csv --strict
 
 Give any of the files; what can be checked with them is checked, and all problems are shown at once.")]
     Check(Check),
@@ -699,6 +700,10 @@ pub struct Check {
     /// Data file: .csv, .tsv or .jsonl; - for standard input
     #[arg(long, short, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// Load the model too, and ask it: which classes it prefers without a row, how often it would say none of the label words in the
+    /// first 200 rows, which label words it hardly says, and which are near to one of another class
+    #[arg(long, requires = "verbalizer")]
+    pub strict: bool,
     #[command(flatten)]
     pub reading: Reading,
     #[command(flatten)]

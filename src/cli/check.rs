@@ -2,6 +2,7 @@
 
 use cloze::numbers::{count, counted};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Result;
 use cloze::data::{Columns, Rows};
@@ -17,6 +18,7 @@ use tch::Device;
 use super::args::Check;
 use super::render::{self, Align};
 use super::setup::{self, Problems};
+use super::strict::{self, Subject};
 
 /// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the memory.
 const MOST_ROW_PROBLEMS: usize = 1000;
@@ -35,8 +37,12 @@ pub fn run(args: &Check) -> Result<()> {
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
     folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
     let model = folder.as_ref().zip(max_length);
-    let (templates, _) = setup::fitting(templates, 0, model, &mut problems);
-    let mut summary = String::new();
+    let (templates, soft) = setup::fitting(templates, 0, model, &mut problems);
+    anyhow::ensure!(
+        !args.strict || args.data.as_deref() != Some(Path::new("-")),
+        "--strict reads the data's first rows again: give it a file, not standard input"
+    );
+    let (mut summary, mut tasks) = (String::new(), Vec::new());
     if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
         && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()
     {
@@ -45,9 +51,21 @@ pub fn run(args: &Check) -> Result<()> {
     if let Some(path) = &args.data
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
     {
-        let tasks = setup::check_tasks(templates, rows.columns(), &mut problems);
+        tasks = setup::check_tasks(templates.clone(), rows.columns(), &mut problems);
         let census = Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems);
         summary += &census.summary(verbalizer.as_ref(), &tasks, max_length);
+    }
+    // What has problems cannot be asked about.
+    if let (true, true, Some(verbalizer), Some(folder), Some(max_length)) =
+        (args.strict, problems.0.is_empty(), &verbalizer, folder, max_length)
+    {
+        let rows = args.data.as_ref().map(|path| setup::open_rows(path, &args.reading)).transpose()?;
+        let rows = rows.into_iter().flatten().take(strict::ROWS).collect::<Result<Vec<_>, Error>>()?;
+        let subject = Subject { verbalizer, templates: &templates, soft: &soft, tasks: &tasks, rows: &rows, max_length };
+        let report = subject.report(folder)?;
+        if !report.is_empty() {
+            summary += &format!("{report}\n");
+        }
     }
     if problems.0.is_empty() {
         summary.push_str("no problems found\n");

@@ -11,6 +11,7 @@ mod render;
 mod report;
 mod score;
 mod setup;
+mod strict;
 mod train;
 
 use std::io;
