@@ -58,6 +58,14 @@ fn scalings_of_rows_without_errors_stay_finite() {
 }
 
 #[test]
+fn a_temperature_changes_no_label() {
+    let rows: Vec<Prediction> = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]].map(|row| Prediction { probabilities: row.to_vec() }).into();
+    // All labels are the other one: the opposite of what the model says would fit best.
+    let correction = Correction::temperature(&rows, &[1, 0, 1]);
+    rows.iter().for_each(|row| assert_eq!(correction.apply(row).class(), row.class(), "{correction:?}"));
+}
+
+#[test]
 fn prediction_sets_equal_numpy() {
     for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
         let new = predictions(&set["new"]);

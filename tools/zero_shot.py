@@ -33,7 +33,7 @@ ALPHAS = [0.2, 0.1, 0.05]
 
 
 def score(args, name, method, extra, report):
-    """The report of a cell, made if it is not there."""
+    """The report of a cell, made if it is not there; none where a class has too few labelled rows, which cloze refuses."""
     if not report.exists():
         spec, data = SETS[name], args.work / "data" / name
         templates = [path for path in sorted(Path("templates", spec["templates"]).glob("*.json")) if path.stem not in spec.get("without", [])]
@@ -42,7 +42,11 @@ def score(args, name, method, extra, report):
         command += [] if method == "none" else ["--calibrate", method]
         command += ["--calibrate-on", data / "labelled.csv"] if method in LABELLED else []
         report.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([str(part) for part in command] + ["--quiet", *args.options], check=True)
+        done = subprocess.run([str(part) for part in command] + ["--quiet", *args.options], stderr=subprocess.PIPE, text=True)
+        if done.returncode and "too few" in done.stderr:
+            return None
+        if done.returncode:
+            sys.exit(done.stderr)
     return json.loads(report.read_text())
 
 
@@ -55,8 +59,7 @@ def run_set(args, name):
     for alpha in ALPHAS:
         for flags in ([], ["--class-conditional"]):
             extra = ["--conformal", alpha, "--conformal-on", data / "labelled.csv", *flags]
-            found = score(args, name, "none", extra, args.work / name / f"sets-{alpha}{''.join(flags)}.json")["sets"]
-            sets[alpha, bool(flags)] = found
+            sets[alpha, bool(flags)] = score(args, name, "none", extra, args.work / name / f"sets-{alpha}{''.join(flags)}.json")
     return cells, sets
 
 
@@ -84,8 +87,12 @@ def page(args, done):
               "thresholds from labelled rows, for all classes and class by class.", "",
               "| set | rows | " + " | ".join(f"{percent(1 - alpha)} asked{each}" for alpha in ALPHAS for each in ("", ", by class")) + " |", "|---" * (2 + 2 * len(ALPHAS)) + "|"]
     for name, (_, sets) in done.items():
-        cell = lambda found: f"{percent(found['coverage']['share'])} ({'–'.join(percent(e) for e in found['coverage']['interval_95'])}), {found['mean_size']:.2f}"
-        lines.append(f"| {name} | {sets[ALPHAS[0], False]['fitted_rows']} | " + " | ".join(cell(sets[alpha, each]) for alpha in ALPHAS for each in (False, True)) + " |")
+        def cell(report):
+            if report is None:
+                return "too few rows"
+            found = report["sets"]
+            return f"{percent(found['coverage']['share'])} ({'–'.join(percent(e) for e in found['coverage']['interval_95'])}), {found['mean_size']:.2f}"
+        lines.append(f"| {name} | {sets[ALPHAS[0], False]['sets']['fitted_rows']} | " + " | ".join(cell(sets[alpha, each]) for alpha in ALPHAS for each in (False, True)) + " |")
     for name, (cells, _) in done.items():
         lines += ["", f"## {name}, pattern by pattern", "", "Accuracy, and calibration error in brackets, in percent.", "",
                   "| pattern | " + " | ".join(FREE + LABELLED) + " |", "|---" * (1 + len(FREE + LABELLED)) + "|"]

@@ -8,6 +8,9 @@ use crate::report::{Prediction, softmax};
 /// The mean loss's gradient at which weights and biases are good, as its length.
 const TOLERANCE: f64 = 1e-9;
 
+/// T is at most 100: with rows that a model answers worse than by chance a weight below 0 would fit best, which answers the opposite.
+const LEAST_WEIGHT: f64 = 0.01;
+
 /// Keeps weights and biases finite where rows can be told apart without error: so much of half their squared distance from no
 /// correction is added to the mean loss. Elsewhere it moves them by less than anyone can see.
 const PENALTY: f64 = 1e-6;
@@ -46,7 +49,8 @@ impl Correction {
     pub fn temperature(rows: &[Prediction], truths: &[usize]) -> Correction {
         let classes = rows.first().map_or(0, |row| row.probabilities.len());
         let scaling = Scaling::new(rows, truths, true);
-        let weight = minimise(&scaling, vec![1.0], TOLERANCE)[0];
+        // The loss is convex in the weight: where its lowest point is beyond the bound, the bound is the best that is allowed.
+        let weight = minimise(&scaling, vec![1.0], TOLERANCE)[0].max(LEAST_WEIGHT);
         Correction { weights: vec![weight; classes], biases: vec![0.0; classes] }
     }
 
