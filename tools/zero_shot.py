@@ -68,7 +68,7 @@ def percent(value):
 
 
 def page(args, done):
-    lines = ["<!-- Written by tools/zero_shot.py: text between tables is its own. -->", ""]
+    lines = []
     means = {name: {method: statistics.mean(pattern["evaluation"]["accuracy"] for pattern in cells[method]["patterns"]) for method in FREE}
              for name, (cells, _) in done.items()}
     lines += ["## Without labels: the mean over patterns, and their average", "",
@@ -100,7 +100,9 @@ def page(args, done):
         for index, pattern in enumerate(cells["none"]["patterns"]):
             lines.append(f"| {pattern['template']} | " + " | ".join(cell(cells[m]["patterns"][index]["evaluation"]) for m in FREE + LABELLED) + " |")
         lines.append("| average | " + " | ".join(cell(cells[m]["evaluation"]) for m in FREE + LABELLED) + " |")
-    args.out.write_text(args.head.read_text() + "\n" + "\n".join(lines) + "\n" if args.head else "\n".join(lines) + "\n")
+    # What people wrote before the tables stays.
+    head = args.out.read_text().split("\n## ")[0].rstrip() + "\n\n" if args.out.exists() else ""
+    args.out.write_text(head + "\n".join(lines) + "\n")
 
 
 def main():
@@ -109,7 +111,6 @@ def main():
     p.add_argument("--data", type=Path, default=Path("../shared/data"), help="a folder with a folder of CSV files for each set")
     p.add_argument("--work", type=Path, default=Path("target/zero-shot"), help="where cells are kept")
     p.add_argument("--out", type=Path, default=Path("benches/zero-shot.md"))
-    p.add_argument("--head", type=Path, help="a text to put before the tables")
     p.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     p.add_argument("--rows", type=int, default=1000, help="test rows of each set, at most")
     p.add_argument("--labelled-rows", type=int, default=500, help="labelled rows for what needs them, at most")
