@@ -140,7 +140,11 @@ impl Fitted {
             return Err(misfit("another aggregate", for_.aggregate.clone(), now.aggregate.clone()));
         }
         if for_.sha256 != now.sha256 {
-            return Err(misfit("another model", for_.model.display().to_string(), now.model.display().to_string()));
+            return Err(misfit(
+                "another model, or for other training of it",
+                for_.model.display().to_string(),
+                now.model.display().to_string(),
+            ));
         }
         let names = |patterns: &[FittedPattern]| patterns.iter().map(|pattern| pattern.template.as_str()).collect::<Vec<_>>().join(", ");
         let own = |wanted: &FittedPattern| found.patterns.iter().find(|known| known.pattern == wanted.pattern).cloned();
