@@ -18,7 +18,7 @@ pub struct Batch {
     pub types: Tensor,
     /// 1 for tokens, 0 for padding `[B,L]`, int64.
     pub attention: Tensor,
-    /// The mask's position in each input `[B]`, int64.
+    /// The masks' positions in each input `[B,M]`, int64.
     pub mask_positions: Tensor,
     /// Whether any input is padded.
     pub padded: bool,
@@ -35,7 +35,7 @@ pub struct SoftPlaces {
 }
 
 impl Batch {
-    /// Pads inputs to the longest.
+    /// Pads inputs to the longest. All have as many masks.
     ///
     /// # Panics
     /// If there are no inputs.
@@ -51,7 +51,7 @@ impl Batch {
             attention[start..start + length].fill(1);
         }
         #[allow(clippy::cast_possible_wrap)] // Lengths of inputs are at most a model's positions.
-        let masks: Vec<i64> = inputs.iter().map(|input| input.mask as i64).collect();
+        let masks: Vec<i64> = inputs.iter().flat_map(|input| input.mask..input.mask + input.masks).map(|mask| mask as i64).collect();
         let soft: Vec<[i64; 2]> = inputs
             .iter()
             .enumerate()
@@ -64,7 +64,7 @@ impl Batch {
             ids: tensor(&ids),
             types: tensor(&types),
             attention: tensor(&attention),
-            mask_positions: on_device(&masks, device),
+            mask_positions: on_device(&masks, device).view([shape[0], -1]),
             soft: (!soft.is_empty()).then(|| SoftPlaces { positions: soft_column(0), vectors: soft_column(1) }),
             padded: inputs.iter().any(|input| input.ids.len() < longest),
         }
@@ -81,11 +81,10 @@ impl Batch {
         self.padded.then(|| (self.attention.eq(0).to_kind(Type::Float) * f64::from(f32::MIN)).unsqueeze(1).unsqueeze(1))
     }
 
-    /// The rows of `states` `[B,L,H]` at the masks, `[B,H]`.
-    pub fn at_mask(&self, states: &Tensor) -> Tensor {
-        let hidden = states.size()[2];
-        let index = self.mask_positions.view([-1, 1, 1]).expand([-1, 1, hidden], false);
-        states.gather(1, &index, false).squeeze_dim(1)
+    /// The rows of `states` `[B,L,H]` at the masks, `[B,M,H]`.
+    pub fn at_masks(&self, states: &Tensor) -> Tensor {
+        let index = self.mask_positions.unsqueeze(2).expand([-1, -1, states.size()[2]], false);
+        states.gather(1, &index, false)
     }
 
     /// The rows of `states` `[B,L,H]` at M places, each an input and a position in it, `[M,H]`.
@@ -116,7 +115,7 @@ pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
     let mut input = || {
         let drawn = (0..words).map(|_| known[random.gen_range(0..known.len())]);
         let ids = iter::once(special.cls).chain(drawn).chain([special.mask, special.sep]).collect();
-        Features { ids, second_segment: words + 3, mask: words + 1, removed: 0, soft: Vec::new() }
+        Features { ids, second_segment: words + 3, mask: words + 1, masks: 1, removed: 0, soft: Vec::new() }
     };
     (0..inputs).map(|_| input()).collect()
 }

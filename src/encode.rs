@@ -15,10 +15,43 @@ pub struct Features {
     pub second_segment: usize,
     /// Where the mask stands. Carried from the pattern, never searched for: a text may say `[MASK]` itself. Without a mask, `[CLS]`.
     pub mask: usize,
+    /// So many masks are read from there on: one, or as many as a word has tokens. M.
+    pub masks: usize,
     /// How many tokens truncation took out.
     pub removed: usize,
     /// Where soft tokens stand; the id there is the mask's and is not looked at.
     pub soft: Vec<SoftSlot>,
+}
+
+impl Features {
+    /// The same with these ids in the mask's place, all of which are read.
+    ///
+    /// ```
+    /// use cloze::encode::Features;
+    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, removed: 0, soft: Vec::new() };
+    /// let grown = features.with_blank(&[103, 9]);
+    /// assert_eq!((grown.ids, grown.second_segment, grown.mask, grown.masks), (vec![101, 7, 103, 9, 8, 102], 6, 2, 2));
+    /// ```
+    #[must_use]
+    pub fn with_blank(&self, blank: &[i64]) -> Features {
+        let moved = |at: usize| if at > self.mask { at + blank.len() - 1 } else { at };
+        let mut ids = self.ids.clone();
+        ids.splice(self.mask..=self.mask, blank.iter().copied());
+        Features {
+            ids,
+            second_segment: moved(self.second_segment),
+            mask: self.mask,
+            masks: blank.len(),
+            removed: self.removed,
+            soft: self.soft.iter().map(|slot| SoftSlot { at: moved(slot.at), ..*slot }).collect(),
+        }
+    }
+
+    /// The same, read at one of its masks alone.
+    #[must_use]
+    pub fn read_at(self, mask: usize) -> Features {
+        Features { mask: self.mask + mask, masks: 1, ..self }
+    }
 }
 
 /// A place for a soft vector.
@@ -103,9 +136,15 @@ pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: 
         slots.push(Slot::fixed(special.sep));
         segment_ends.push(slots.len());
     }
-    let quotas = quotas(prompt.pattern, &slots, max_length)?;
-    let mut features =
-        Features { ids: Vec::with_capacity(slots.len().min(max_length)), second_segment: 0, mask: 0, removed: 0, soft: Vec::new() };
+    let quotas = quotas(prompt.pattern, &slots, max_length.saturating_sub(prompt.kept_free))?;
+    let mut features = Features {
+        ids: Vec::with_capacity(slots.len().min(max_length)),
+        second_segment: 0,
+        mask: 0,
+        masks: 1,
+        removed: 0,
+        soft: Vec::new(),
+    };
     let mut cuts: Vec<Cut> = (0..quotas.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
     let mut taken = vec![0; quotas.len()];
     for (index, slot) in slots.iter().enumerate() {

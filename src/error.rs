@@ -238,11 +238,13 @@ pub enum Kind {
     VerbalizerBadWeight { found: f64 },
     #[error("{name:?} is not a way to aggregate")]
     VerbalizerUnknownAggregate { name: String, allowed: Vec<&'static str> },
+    #[error("{name:?} is not a way to score words of several tokens")]
+    VerbalizerUnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
     WordSplits { word: String, pieces: Vec<String> },
-    #[error("label word {word:?} is unknown to this model: its vocabulary has no piece of it")]
+    #[error("label word {word:?} is unknown to this model: its vocabulary has no pieces for it")]
     WordUnknown { word: String },
-    #[error("the label words {first_word:?} ({first}) and {second_word:?} ({second}) are the same token for this model, {token:?}")]
+    #[error("the label words {first_word:?} ({first}) and {second_word:?} ({second}) are the same {} for this model, {token:?}", if token.contains(' ') { "tokens" } else { "token" })]
     WordsSameToken { first_word: String, first: String, second_word: String, second: String, token: String },
 
     // Data.
@@ -529,9 +531,13 @@ impl Kind {
             VerbalizerSameWord { .. } => help("name it once; \"weight\" makes a word count more"),
             VerbalizerSharedWord { .. } => help("take it out of one of them"),
             VerbalizerBadWeight { .. } => vec![],
-            VerbalizerUnknownAggregate { name, allowed } => allowed_and_nearest("allowed", name, allowed),
-            WordSplits { .. } => help("use a word that the vocabulary has whole; words of several tokens are not in this version"),
-            WordUnknown { .. } => help("use a word that the vocabulary has whole"),
+            VerbalizerUnknownAggregate { name, allowed } | VerbalizerUnknownScoring { name, allowed } => {
+                allowed_and_nearest("allowed", name, allowed)
+            }
+            WordSplits { .. } => {
+                help("use a word that the vocabulary has whole, or let words have several tokens: \"multi_token\": \"joint\"")
+            }
+            WordUnknown { .. } => help("use a word that the vocabulary has"),
             WordsSameToken { .. } => help("take one of them out"),
             DataEmpty { .. } => {
                 help("CSV and TSV begin with a line of column names; in JSON Lines the first object's keys are the columns")

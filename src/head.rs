@@ -40,7 +40,7 @@ impl MlmHead {
     /// The logits of the whole vocabulary.
     ///
     /// # Shapes
-    /// states `[B,H]` → `[B,V]`
+    /// states `[…,H]` → `[…,V]`
     pub fn logits(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
         self.transform(states, added, mode).linear(&self.decoder, Some(&*self.bias))
     }

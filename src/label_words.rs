@@ -1,11 +1,14 @@
 //! Label words as ids of one model, and the way from their logits to class scores.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, Kind};
 use crate::shared::Shared;
+use crate::template::Template;
 use crate::tokenizer::Tokenizer;
-use crate::verbalizer::{Aggregate, Verbalizer};
+use crate::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -15,43 +18,75 @@ pub struct LabelWords {
     ids: Shared,
     /// `[C,W]`, 0 where a class has fewer words.
     weights: Shared,
+    /// Where words may have several tokens and all of them count.
+    several: Option<Several>,
+}
+
+/// Label words of several tokens.
+#[derive(Clone)]
+pub struct Several {
+    /// How they are scored.
+    pub multi_token: MultiToken,
+    /// Each word's tokens, once; the ids of these label words are indices into them.
+    pub words: Vec<Vec<i64>>,
+}
+
+impl Several {
+    /// The words by their number of tokens.
+    pub fn by_length(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        self.words.iter().enumerate().for_each(|(index, word)| by_length.entry(word.len()).or_default().push(index));
+        by_length
+    }
+
+    /// Forward passes for a row in a pattern.
+    pub fn forwards(&self) -> usize {
+        let by_length = self.by_length();
+        let beyond_first: usize = self.words.iter().map(|word| word.len() - 1).sum();
+        match self.multi_token.scoring {
+            Scoring::First => 1,
+            Scoring::MeanLogit | Scoring::Joint => by_length.len(),
+            Scoring::Pll => {
+                let longer = self.words.iter().map(Vec::len).filter(|&length| length > 1).sum::<usize>();
+                longer + usize::from(by_length.contains_key(&1))
+            }
+            Scoring::Greedy => by_length.len() + beyond_first,
+        }
+    }
 }
 
 impl LabelWords {
-    /// Looks every word up: each must be one token of the vocabulary, and no two classes' words the same one. All problems at once.
+    /// Looks every word up: each must be one token of the vocabulary, unless the verbalizer lets words have several, and no two classes'
+    /// words the same. All problems at once.
     pub fn check(verbalizer: &Verbalizer, tokenizer: &Tokenizer, device: Device) -> Result<LabelWords, Vec<Error>> {
         let mut problems = Vec::new();
-        let mut known: Vec<(i64, &str, &str)> = Vec::new();
+        let mut known: Vec<(Vec<i64>, &str, &str)> = Vec::new();
+        let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
         let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
         let mut ids = Vec::new();
         let mut weights = Vec::new();
         for class in verbalizer.classes() {
             let mut class_ids = Vec::with_capacity(widest);
             for word in &class.words {
-                let tokens: Vec<i64> = tokenizer.tokenize(word.word()).iter().map(|token| token.id).collect();
-                let id = match tokens[..] {
-                    [id] if id != tokenizer.special().unk => id,
-                    [_] | [] => {
-                        problems.push(word.error(Kind::WordUnknown { word: word.word().to_owned() }));
-                        continue;
-                    }
-                    _ => {
-                        let pieces = tokens.iter().map(|id| tokenizer.token(*id).to_owned()).collect();
-                        problems.push(word.error(Kind::WordSplits { word: word.word().to_owned(), pieces }));
+                let tokens = match tokens_of(word, verbalizer.multi_token(), tokenizer) {
+                    Ok(tokens) => tokens,
+                    Err(problem) => {
+                        problems.push(problem);
                         continue;
                     }
                 };
-                if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == id) {
+                if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == tokens) {
                     problems.push(word.error(Kind::WordsSameToken {
                         first_word: (*first_word).to_owned(),
                         first: (*first).to_owned(),
                         second_word: word.word().to_owned(),
                         second: class.label.clone(),
-                        token: tokenizer.token(id).to_owned(),
+                        token: pieces(&tokens, tokenizer).join(" "),
                     }));
                 }
-                known.push((id, word.word(), &class.label));
-                class_ids.push(id);
+                #[allow(clippy::cast_possible_wrap)] // Words are few.
+                class_ids.push(if all_count.is_some() { known.len() as i64 } else { tokens[0] });
+                known.push((tokens, word.word(), &class.label));
                 weights.push(word.weight());
             }
             let first = class_ids.first().copied().unwrap_or_default();
@@ -62,23 +97,48 @@ impl LabelWords {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let several = all_count.map(|multi_token| Several { multi_token, words: known.into_iter().map(|(tokens, ..)| tokens).collect() });
         let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
         Ok(LabelWords {
             aggregate: verbalizer.aggregate(),
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
+            several,
         })
     }
 
-    /// The vocabulary ids to compute logits of, `[C·W]`.
+    /// The vocabulary ids to compute logits of, `[C·W]`; with words of several tokens their indices in [`Several::words`].
     pub fn ids(&self) -> &Tensor {
         &self.ids
     }
 
-    /// Every label word's id once, in the classes' order.
+    /// The words of several tokens, where all of these count.
+    pub fn several(&self) -> Option<&Several> {
+        self.several.as_ref()
+    }
+
+    /// The tokens of the longest word.
+    fn most_masks(&self) -> usize {
+        self.several.as_ref().and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
+    }
+
+    /// Forward passes for a row in a pattern.
+    pub fn forwards(&self) -> usize {
+        self.several.as_ref().map_or(1, Several::forwards)
+    }
+
+    /// Templates with room for the longest word.
+    pub fn room_in(&self, templates: Vec<Template>) -> Vec<Template> {
+        templates.into_iter().map(|template| template.with_most_masks(self.most_masks())).collect()
+    }
+
+    /// Every token of the label words once, in the classes' order.
     pub fn distinct_ids(&self) -> Vec<i64> {
-        // Of int64 by construction.
-        let mut ids = Vec::<i64>::try_from(&*self.ids).unwrap_or_default();
+        let mut ids = match &self.several {
+            // Of int64 by construction.
+            None => Vec::<i64>::try_from(&*self.ids).unwrap_or_default(),
+            Some(several) => several.words.concat(),
+        };
         let mut seen = std::collections::BTreeSet::new();
         ids.retain(|id| seen.insert(*id));
         ids
@@ -109,4 +169,25 @@ impl LabelWords {
         (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
             / self.weights.sum_dim_intlist([1].as_slice(), false, Type::Float)
     }
+}
+
+/// The tokens of a word that count: one, or as many as the verbalizer lets it have.
+fn tokens_of(word: &LabelWord, multi_token: Option<MultiToken>, tokenizer: &Tokenizer) -> Result<Vec<i64>, Error> {
+    let mut tokens: Vec<i64> = tokenizer.tokenize(word.word()).iter().map(|token| token.id).collect();
+    if tokens.is_empty() || (tokens.contains(&tokenizer.special().unk) && (tokens.len() == 1 || multi_token.is_some())) {
+        return Err(word.error(Kind::WordUnknown { word: word.word().to_owned() }));
+    }
+    match multi_token {
+        None if tokens.len() > 1 => {
+            let pieces = pieces(&tokens, tokenizer).into_iter().map(str::to_owned).collect();
+            return Err(word.error(Kind::WordSplits { word: word.word().to_owned(), pieces }));
+        }
+        Some(MultiToken { scoring: Scoring::First, .. }) => tokens.truncate(1),
+        _ => {}
+    }
+    Ok(tokens)
+}
+
+fn pieces<'a>(tokens: &[i64], tokenizer: &'a Tokenizer) -> Vec<&'a str> {
+    tokens.iter().map(|id| tokenizer.token(*id)).collect()
 }

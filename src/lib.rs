@@ -5,7 +5,7 @@
 //!
 //! # The flow
 //!
-//! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class · S soft tokens
+//! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class · M masks · S soft tokens
 //!
 //! | act | type → type | shape |
 //! |---|---|---|
@@ -13,7 +13,7 @@
 //! | [`task::Task::wrap`] | `Example` → [`template::Prompt`] | – |
 //! | [`encode::encode`] | `Prompt` → [`encode::Features`] | ids ≤ L |
 //! | [`batch::Batch::collate`] | `Features` → `Batch` | `[B,L]` |
-//! | [`encoder::Encoder::state_at_mask`] | `Batch` → state | `[B,H]` |
+//! | [`encoder::Encoder::states_at_masks`] | `Batch` → states | `[B,M,H]` |
 //! | [`head::MlmHead::logits_of`] | state → label-word logits | `[B,H] → [B,C·W]` |
 //! | [`label_words::LabelWords::class_scores`] | logits → class scores | `[B,C·W] → [B,C]` |
 //! | [`score::Scorer`] | rows → [`report::Prediction`]s in their order | softmax of `[B,C]` |

@@ -71,7 +71,7 @@ impl SequenceClassifier {
     /// B inputs → `[B,C]`
     pub fn class_scores(&self, inputs: &[&Features], mode: Mode) -> Tensor {
         let batch = Batch::collate(inputs, self.folder.tokenizer.special().pad, self.device);
-        let states = self.encoder.state_at_mask(&batch, &Additions::default(), mode);
+        let states = self.encoder.states_at_masks(&batch, &Additions::default(), mode).squeeze_dim(1);
         let pooled = self.pooler.forward(&states).tanh();
         self.classifier.forward(&drop_out(pooled, self.folder.config.hidden_dropout_prob, mode))
     }

@@ -237,14 +237,14 @@ fn mask_rows_equal_the_full_forward() {
     let encoder = Encoder::new(&parts.config, &parts.parameters);
     let (rows, full) = tch::no_grad(|| {
         let none = Additions::default();
-        (encoder.state_at_mask(&batch, &none, Mode::Score), batch.at_mask(&encoder.forward(&batch, &none, Mode::Score)))
+        (encoder.states_at_masks(&batch, &none, Mode::Score), batch.at_masks(&encoder.forward(&batch, &none, Mode::Score)))
     });
     assert_close(&values(&rows), &values(&full), 1e-5, "states");
     // And the decoder's columns are those of the whole decoder.
     let head = MlmHead::new(&parts.config, &parts.parameters);
     let ids = tch::Tensor::from_slice(&[8_i64, 227, 0, 227]);
     let (some, all) =
-        tch::no_grad(|| (head.logits_of(&rows, &ids, None, Mode::Score), head.logits(&rows, None, Mode::Score).index_select(1, &ids)));
+        tch::no_grad(|| (head.logits_of(&rows, &ids, None, Mode::Score), head.logits(&rows, None, Mode::Score).index_select(-1, &ids)));
     assert_close(&values(&some), &values(&all), 1e-5, "logits");
 }
 

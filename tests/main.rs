@@ -7,6 +7,7 @@ mod cases;
 mod compare;
 mod golden;
 mod invariants;
+mod multi_token;
 mod oracle;
 mod peft;
 mod report;

@@ -40,6 +40,7 @@ fn with_front(features: &Features, front: usize) -> Features {
         ids: std::iter::repeat_n(placeholder, front).chain(features.ids.iter().copied()).collect(),
         second_segment: features.second_segment + front,
         mask: features.mask + front,
+        masks: 1,
         removed: 0,
         soft: (0..front).map(|at| SoftSlot { at, vector: at }).collect(),
     }

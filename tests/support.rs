@@ -70,13 +70,13 @@ impl Parts {
 
     /// Class scores `[B,C]`, through parts made anew from the parameters as they are.
     pub fn class_scores(&self, batch: &Batch, words: &LabelWords, mode: Mode) -> Tensor {
-        let states = Encoder::new(&self.config, &self.parameters).state_at_mask(batch, &Additions::default(), mode);
+        let states = Encoder::new(&self.config, &self.parameters).states_at_masks(batch, &Additions::default(), mode).squeeze_dim(1);
         words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids(), None, mode))
     }
 }
 
 pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
-    Features { ids: ids.to_vec(), second_segment, mask, removed: 0, soft: Vec::new() }
+    Features { ids: ids.to_vec(), second_segment, mask, masks: 1, removed: 0, soft: Vec::new() }
 }
 
 /// Inputs of a golden file, one for each mask.

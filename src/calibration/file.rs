@@ -71,7 +71,7 @@ impl FittedFor {
             (class.label.clone(), class.words.iter().map(|word| (word.word().to_owned(), word.weight())).collect())
         };
         let classes = verbalizer.classes().iter().map(words).collect();
-        FittedFor { model, sha256, aggregate: verbalizer.aggregate().name().to_owned(), classes }
+        FittedFor { model, sha256, aggregate: verbalizer.scoring(), classes }
     }
 }
 

@@ -37,6 +37,9 @@ pub fn run(args: &Check) -> Result<()> {
     let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
     folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
     let model = folder.as_ref().zip(max_length);
+    let label_words = verbalizer.as_ref().zip(folder.as_ref());
+    let label_words = label_words.map(|(verbalizer, folder)| LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu));
+    let templates = if let Some(Ok(words)) = &label_words { words.room_in(templates) } else { templates };
     let (templates, soft) = setup::fitting(templates, 0, model, &mut problems);
     anyhow::ensure!(
         !args.strict || args.data.as_deref() != Some(Path::new("-")),
@@ -44,9 +47,9 @@ pub fn run(args: &Check) -> Result<()> {
     );
     let (mut summary, mut tasks) = (String::new(), Vec::new());
     if let (Some(verbalizer), Some(folder)) = (&verbalizer, &folder)
-        && problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)).is_some()
+        && let Some(label_words) = label_words.and_then(|words| problems.keep(words))
     {
-        summary = words(verbalizer, &folder.tokenizer);
+        summary = words(verbalizer, &label_words, &folder.tokenizer);
     }
     if let Some(path) = &args.data
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))
@@ -64,7 +67,7 @@ pub fn run(args: &Check) -> Result<()> {
         let subject = Subject { verbalizer, templates: &templates, soft: &soft, tasks: &tasks, rows: &rows, max_length };
         let report = subject.report(folder)?;
         if !report.is_empty() {
-            summary += &format!("{report}\n");
+            summary += &format!("{}\n\n", report.trim_end());
         }
     }
     if problems.0.is_empty() {
@@ -75,16 +78,23 @@ pub fn run(args: &Check) -> Result<()> {
 }
 
 /// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".
-fn words(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> String {
+fn words(verbalizer: &Verbalizer, label_words: &LabelWords, tokenizer: &Tokenizer) -> String {
     let as_seen = |word: &LabelWord| {
-        let seen: String = tokenizer.tokenize(word.word()).iter().map(|token| tokenizer.token(token.id)).collect();
+        let seen = tokenizer.tokenize(word.word()).iter().map(|token| tokenizer.token(token.id)).collect::<Vec<_>>().join(" ");
         if seen == word.word() { seen } else { format!("{} (as {seen})", word.word()) }
     };
     let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
     rows.extend(
         verbalizer.classes().iter().map(|class| vec![class.label.clone(), class.words.iter().map(as_seen).collect::<Vec<_>>().join(", ")]),
     );
-    format!("{}\n\n{}\n", verbalizer.file(), render::table(&[Align::Left, Align::Left], &rows))
+    let cost = match verbalizer.multi_token() {
+        None => String::new(),
+        Some(_) => match label_words.forwards() {
+            1 => format!("{}: 1 forward pass for a row in a pattern\n\n", verbalizer.scoring()),
+            forwards => format!("{}: {forwards} forward passes for a row in a pattern\n\n", verbalizer.scoring()),
+        },
+    };
+    format!("{}\n\n{}\n{cost}", verbalizer.file(), render::table(&[Align::Left, Align::Left], &rows))
 }
 
 /// What the rows of a file are like.

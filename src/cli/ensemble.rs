@@ -256,7 +256,7 @@ pub fn prepare<'a>(
                     .and_then(|patterns| setup::checked(patterns, &folder, left, &columns)),
             );
             let written = problems.keep(
-                SoftTokens::check(vec![template.clone()], Vec::new(), &folder.tokenizer)
+                SoftTokens::check(words.room_in(vec![template.clone()]), Vec::new(), &folder.tokenizer)
                     .map_err(Problems::from)
                     .and_then(|written| setup::checked(written, &folder, max_length, &columns)),
             );

@@ -58,6 +58,7 @@ pub fn run(args: &Score) -> Result<()> {
             (None, None) => unreachable!("clap asks for one of them"),
         };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+    let forwards_per_row = words.forwards();
     let columns = rows.columns().clone();
     let mut calibrator =
         Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;
@@ -139,7 +140,8 @@ pub fn run(args: &Score) -> Result<()> {
         dtypes_tried: tried,
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: verbalizer.file().to_owned(),
-        aggregate: verbalizer.aggregate().name().to_owned(),
+        aggregate: verbalizer.scoring(),
+        forwards_per_row,
         labels,
         max_length,
         batch_tokens: scorer.batch_tokens,
@@ -240,6 +242,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
         verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
         aggregate: manifest.merge.name().to_owned(),
+        forwards_per_row: ensemble.bases.iter().map(|base| base.words.forwards()).max().unwrap_or(1),
         labels,
         max_length: ensemble.max_length,
         batch_tokens: ensemble.batch_tokens,

@@ -110,6 +110,7 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, d
         _ => max_length,
     };
     let front = adapter.as_ref().map_or(0, |adapter| adapter.front);
+    let templates = if let Some(words) = &words { words.room_in(templates) } else { templates };
     let (templates, soft) = fitting(templates, front, folder.as_ref().zip(max_length), &mut problems);
     // An adapter's vectors are for the tokens in front alone.
     let known = |soft: &Soft| matches!(soft.start, Some(SoftStart::Words(_)) | None) && adapter.is_none();

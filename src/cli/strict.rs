@@ -77,6 +77,12 @@ impl Subject<'_> {
         let mut text = String::new();
         if !patterns.is_empty() {
             text.push_str(&self.priors(&patterns));
+        }
+        // A single mask says nothing of words of several tokens.
+        if self.verbalizer.multi_token().is_some() {
+            return Ok(text);
+        }
+        if !patterns.is_empty() {
             text.push_str(&self.likeliest(&patterns, &model, &ids));
             let means: Vec<f64> = sums.iter().map(|sum| sum / f64::from(looked_at)).collect();
             text.push_str(&self.rare(&ids, &means, &model));

@@ -305,7 +305,7 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
     let written = match manifest.templates()? {
         templates if templates.is_empty() => None,
         templates => {
-            let written = SoftTokens::check(templates, Vec::new(), &folder.tokenizer)?;
+            let written = SoftTokens::check(words.room_in(templates), Vec::new(), &folder.tokenizer)?;
             Some(setup::checked(written, &folder, manifest.max_length, &train.columns)?)
         }
     };

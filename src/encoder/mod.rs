@@ -116,15 +116,14 @@ impl Encoder {
     /// The last layer's states at the masks. The last layer computes queries, attention and feed-forward for those rows alone.
     ///
     /// # Shapes
-    /// batch of B inputs, L tokens → `[B,H]`, in single precision
-    pub fn state_at_mask(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+    /// batch of B inputs, L tokens, M masks → `[B,M,H]`, in single precision
+    pub fn states_at_masks(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let pass = Pass { config: &self.config, mask: batch.additive_mask(), mode };
         let mut states = self.embed(batch, additions, mode);
         let last = self.layers.len() - 1;
         for (index, (layer, added)) in self.with_additions(additions).enumerate() {
             if index == last {
-                let rows = batch.at_mask(&states).unsqueeze(1);
-                return layer.forward(&pass, added, &rows, &states).squeeze_dim(1).to_kind(Type::Float);
+                return layer.forward(&pass, added, &batch.at_masks(&states), &states).to_kind(Type::Float);
             }
             states = layer.forward(&pass, added, &states, &states);
         }
@@ -140,7 +139,7 @@ impl Encoder {
         let batch = Batch {
             types: ids.zeros_like(),
             attention: ids.ones_like(),
-            mask_positions: Tensor::zeros([1], (Type::Int64, device)),
+            mask_positions: Tensor::zeros([1, 1], (Type::Int64, device)),
             padded: false,
             soft: None,
             ids,

@@ -441,7 +441,7 @@ pub(super) fn pattern(
 ) -> Result<(Vec<Template>, crate::soft::SoftTokens)> {
     let templates = vec![template.clone()];
     let front = tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
-    crate::soft::SoftTokens::check(templates, front, tokenizer)
+    crate::soft::SoftTokens::check(words.room_in(templates), front, tokenizer)
 }
 
 /// The place of an error about a value in an experiment's text.

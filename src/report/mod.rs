@@ -204,6 +204,8 @@ pub struct Run {
     pub threads: usize,
     pub verbalizer: String,
     pub aggregate: String,
+    /// Forward passes for a row in a pattern: more than one where label words have several tokens.
+    pub forwards_per_row: usize,
     pub labels: Vec<String>,
     pub max_length: usize,
     pub batch_tokens: usize,

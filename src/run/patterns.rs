@@ -30,6 +30,6 @@ impl Manifest {
             return Ok((vec![Template::of_columns(&self.columns)], SoftTokens::default()));
         }
         let front = self.tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
-        SoftTokens::check(templates, front, tokenizer)
+        SoftTokens::check(words.room_in(templates), front, tokenizer)
     }
 }

@@ -60,6 +60,8 @@ pub struct Template {
     pattern: Text,
     pieces: Vec<Piece>,
     vectors: Vectors,
+    /// So many masks the blank may grow to.
+    most_masks: usize,
 }
 
 /// Which soft vectors stand where in a pattern, once its words are known to a tokenizer ([`crate::soft::SoftTokens::check`]).
@@ -174,7 +176,7 @@ impl Template {
             pieces.push(Piece::Field(Field { column: column.clone(), filters: Vec::new(), shorten: true, span: 0..0 }));
         }
         let pattern = Text::unwritten("columns", &columns.join(" {sep} "));
-        Template { name: "columns".to_owned(), about: None, pattern, pieces, vectors: Vectors::default() }
+        Template { name: "columns".to_owned(), about: None, pattern, pieces, vectors: Vectors::default(), most_masks: 1 }
     }
 
     fn checked(name: &str, about: Option<String>, pattern: Text) -> Result<Template> {
@@ -190,7 +192,7 @@ impl Template {
                 }
             }
         }
-        Ok(Template { name: name.to_owned(), about, pattern, pieces, vectors: Vectors::default() })
+        Ok(Template { name: name.to_owned(), about, pattern, pieces, vectors: Vectors::default(), most_masks: 1 })
     }
 
     /// The template's name.
@@ -241,6 +243,13 @@ impl Template {
         self
     }
 
+    /// The same template with room left for its blank to grow to so many masks.
+    #[must_use]
+    pub fn with_most_masks(mut self, most_masks: usize) -> Template {
+        self.most_masks = most_masks;
+        self
+    }
+
     /// An error about soft tokens of the pattern.
     pub fn soft_error(&self, soft: &Soft, kind: Kind) -> crate::error::Error {
         self.pattern.error(soft.span.clone(), kind)
@@ -283,7 +292,7 @@ impl Template {
                 segment.push(part);
             }
         }
-        Prompt { pattern: &self.name, front: self.vectors.front, segments }
+        Prompt { pattern: &self.name, front: self.vectors.front, segments, kept_free: self.most_masks - 1 }
     }
 }
 
@@ -296,6 +305,8 @@ pub struct Prompt<'a> {
     pub front: usize,
     /// One segment, or two if the pattern has a `{sep}`.
     pub segments: Vec<Vec<Part<'a>>>,
+    /// So many tokens are left free: the blank may grow by them.
+    pub kept_free: usize,
 }
 
 impl Prompt<'_> {

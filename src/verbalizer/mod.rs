@@ -7,8 +7,12 @@
 //!   "classes": [ { "label": "World", "words": ["world", { "word": "politics", "weight": 0.5 }] },
 //!                { "label": "Sports", "words": ["sports"] } ] }
 //! ```
+//!
+//! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or with more to say
+//! `{ "score": "joint", "normalise": false }` ([`Scoring`]).
 
 mod aggregate;
+mod multi_token;
 
 use std::path::Path;
 
@@ -16,6 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use aggregate::Aggregate;
+pub use multi_token::{MultiToken, Scoring};
 
 use crate::error::{Error, Kind, Result};
 use crate::json::{self, Node, Text};
@@ -41,6 +46,7 @@ pub struct Verbalizer {
     about: Option<String>,
     classes: Vec<Class>,
     aggregate: Aggregate,
+    multi_token: Option<MultiToken>,
 }
 
 /// A class: its label as the data has it, and the words that speak for it.
@@ -86,6 +92,8 @@ struct RawVerbalizer<'a> {
     #[serde(borrow)]
     aggregate: Option<&'a RawValue>,
     #[serde(borrow)]
+    multi_token: Option<&'a RawValue>,
+    #[serde(borrow)]
     classes: &'a RawValue,
 }
 
@@ -122,11 +130,13 @@ impl Verbalizer {
         let mut problems = Vec::new();
         let about = raw.about.and_then(|about| keep(root.key("about", about).read(), &mut problems));
         let aggregate = raw.aggregate.and_then(|value| keep(read_aggregate(&root.key("aggregate", value)), &mut problems));
+        let multi_token = raw.multi_token.and_then(|value| keep(MultiToken::read(&root.key("multi_token", value)), &mut problems));
         let classes = read_classes(&root.key("classes", raw.classes), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate: aggregate.unwrap_or_default() })
+        let aggregate = aggregate.unwrap_or_default();
+        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate, multi_token })
     }
 
     /// The verbalizer's name.
@@ -157,6 +167,21 @@ impl Verbalizer {
     /// How the words' logits become class scores.
     pub fn aggregate(&self) -> Aggregate {
         self.aggregate
+    }
+
+    /// How words of several tokens are scored; none where every word is one token.
+    pub fn multi_token(&self) -> Option<MultiToken> {
+        self.multi_token
+    }
+
+    /// How scores come about, in words: `mean_logit`, or `mean_logit of joint`.
+    pub fn scoring(&self) -> String {
+        let aggregate = self.aggregate.name();
+        match self.multi_token {
+            None => aggregate.to_owned(),
+            Some(MultiToken { scoring, normalised: true }) => format!("{aggregate} of {}", scoring.name()),
+            Some(MultiToken { scoring, normalised: false }) => format!("{aggregate} of {}, not normalised", scoring.name()),
+        }
     }
 
     /// The index of a label among the classes.

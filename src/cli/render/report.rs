@@ -29,6 +29,9 @@ pub fn report(report: &Report) -> String {
     if !run.dtypes_tried.is_empty() {
         let _ = writeln!(text, "{}", chosen(run));
     }
+    if run.forwards_per_row > 1 {
+        let _ = writeln!(text, "note: label words of several tokens: {} forward passes for a row in a pattern", run.forwards_per_row);
+    }
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
         let rows = counted(report.truncated_rows, "row");

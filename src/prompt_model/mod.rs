@@ -1,5 +1,7 @@
 //! A masked language model with its tokenizer: prompts in, logits at the mask out.
 
+mod multi_token;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -199,31 +201,42 @@ impl PromptModel {
     /// # Shapes
     /// B inputs → `[B,C]`
     pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> Tensor {
+        if let Some(several) = words.several() {
+            return words.class_scores(&self.word_scores(inputs, several, mode).index_select(1, words.ids()));
+        }
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
         let logits = match &self.engine {
             Engine::Cloze(encoder, head) => {
-                let states = encoder.state_at_mask(&batch, &self.additions, mode);
+                let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }
             Engine::RustBert(reference) => {
-                batch.at_mask(&reference.logits(&batch, self.additions.soft.as_deref(), mode)).index_select(1, words.ids())
+                batch.at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode)).squeeze_dim(1).index_select(1, words.ids())
             }
         };
         words.class_scores(&logits)
     }
 
-    /// The logits of the whole vocabulary at the masks.
+    /// The logits of the whole vocabulary at the mask of inputs with one.
     ///
     /// # Shapes
     /// B inputs → `[B,V]`
     pub fn vocabulary_logits(&self, inputs: &[&Features]) -> Tensor {
+        self.logits_at_masks(inputs, Mode::Score).squeeze_dim(1)
+    }
+
+    /// The logits of the whole vocabulary at the masks, as many in each input.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,M,V]`
+    pub fn logits_at_masks(&self, inputs: &[&Features], mode: Mode) -> Tensor {
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
         match &self.engine {
             Engine::Cloze(encoder, head) => {
-                let states = encoder.state_at_mask(&batch, &self.additions, Mode::Score);
-                head.logits(&states, self.additions.transform.as_ref(), Mode::Score)
+                let states = encoder.states_at_masks(&batch, &self.additions, mode);
+                head.logits(&states, self.additions.transform.as_ref(), mode)
             }
-            Engine::RustBert(reference) => batch.at_mask(&reference.logits(&batch, self.additions.soft.as_deref(), Mode::Score)),
+            Engine::RustBert(reference) => batch.at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode)),
         }
     }
 
