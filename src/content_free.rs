@@ -2,7 +2,7 @@
 
 use rand::Rng as _;
 
-use crate::calibration::{Correction, Method};
+use crate::calibration::Method;
 use crate::data::{Columns, Example};
 use crate::encode::{Features, encode};
 use crate::error::{Error, Kind, Result};
@@ -18,18 +18,12 @@ const TEXTS: usize = 20;
 const AT_ONCE: usize = 16;
 
 impl Scorer<'_> {
-    /// What a pattern is divided by in a method that asks the model without a row, or with words of these rows alone; how many inputs
-    /// that were stands beside it.
+    /// What the models say in a pattern to each of the inputs of a method that asks without a row, or with words of these rows alone:
+    /// what the pattern is divided by ([`crate::calibration::Correction::dividing_by`]).
     ///
     /// # Panics
     /// In a method that looks at rows' own predictions.
-    pub fn correction_without_content(
-        &self,
-        method: Method,
-        task: &Task,
-        columns: &Columns,
-        rows: &[&Example],
-    ) -> Result<(Correction, usize)> {
+    pub fn without_content(&self, method: Method, task: &Task, columns: &Columns, rows: &[&Example]) -> Result<Vec<Prediction>> {
         let inputs = match method {
             Method::Contextual => {
                 let texts = ["N/A", ""].map(|text| example(columns, &mut |_| text.to_owned()));
@@ -44,7 +38,7 @@ impl Scorer<'_> {
             }
             Method::Batch | Method::Prior | Method::Temperature | Method::Vector => unreachable!("{} looks at rows", method.name()),
         };
-        Ok((Correction::dividing_by(&self.say(&inputs)?), inputs.len()))
+        self.say(&inputs)
     }
 
     fn features_of(&self, task: &Task, example: &Example) -> Result<Features> {

@@ -618,7 +618,7 @@ pub struct EnsembleArgs {
     /// What each member counts: the same, or its pattern's accuracy on the train rows without training
     #[arg(long, value_enum, default_value_t = WeightsName::Uniform)]
     pub weights: WeightsName,
-    /// Take each member's bias towards some label words out of what it says, by its mean over the unlabelled rows, or without any over the test rows
+    /// Take each member's bias towards some label words out of what it says; what is said of rows is that of the unlabelled ones, or without any of the test rows
     #[arg(long, value_enum, value_name = "METHOD")]
     pub calibrate: Option<MemberCalibrationName>,
     /// What the scores are divided by before they become soft labels
@@ -649,6 +649,12 @@ pub enum MemberCalibrationName {
     Batch,
     /// Make the mean the same for all classes (Liusie et al. 2023)
     Prior,
+    /// Divide by what is said to "N/A", to nothing and to a mask (Zhao et al. 2021)
+    Contextual,
+    /// Divide by what is said to random words of the rows (Fei et al. 2023)
+    Domain,
+    /// Divide by what the pattern alone says (Holtzman et al. 2021)
+    Pmi,
 }
 
 #[derive(Debug, clap::Args)]

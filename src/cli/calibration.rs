@@ -135,9 +135,9 @@ impl Calibrator {
             let said = || scored.iter().map(|row| row.by_pattern[index].clone()).collect::<Vec<Prediction>>();
             let correction = match method {
                 Method::Contextual | Method::Pmi | Method::Domain => {
-                    let (correction, inputs) = scorer.correction_without_content(method, task, columns, &rows)?;
-                    count = inputs;
-                    correction
+                    let said = scorer.without_content(method, task, columns, &rows)?;
+                    count = said.len();
+                    Correction::dividing_by(&said)
                 }
                 Method::Batch => Correction::dividing_by(&said()),
                 Method::Prior => Correction::to_prior(&said(), &self.prior),

@@ -107,6 +107,9 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         calibrate: options.calibrate.map(|calibration| match calibration {
             MemberCalibrationName::Batch => Calibration::Batch,
             MemberCalibrationName::Prior => Calibration::Prior,
+            MemberCalibrationName::Contextual => Calibration::Contextual,
+            MemberCalibrationName::Domain => Calibration::Domain,
+            MemberCalibrationName::Pmi => Calibration::Pmi,
         }),
         temperature: options.temperature,
         student: (!student.no_distill)

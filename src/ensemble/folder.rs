@@ -49,6 +49,8 @@ pub struct Scores {
     pub unlabeled: Vec<Prediction>,
     /// Of each test row.
     pub test: Vec<Prediction>,
+    /// Of inputs without content; only where it is calibrated by them.
+    pub without_content: Vec<Prediction>,
     /// Of each seed's train rows, by seed; only without training.
     pub train: BTreeMap<u64, Vec<Prediction>>,
 }
@@ -113,6 +115,9 @@ impl EnsembleFolder {
     pub fn save_scores(&self, path: &Path, scores: &Scores) -> Result<()> {
         make_parent(path)?;
         let mut tensors = BTreeMap::from([("unlabeled".to_owned(), tensor(&scores.unlabeled)), ("test".to_owned(), tensor(&scores.test))]);
+        if !scores.without_content.is_empty() {
+            tensors.insert("without_content".to_owned(), tensor(&scores.without_content));
+        }
         tensors.extend(scores.train.iter().map(|(seed, rows)| (format!("train/{seed}"), tensor(rows))));
         tensor_file::write(path, &tensors, HashMap::new())
     }
@@ -122,7 +127,8 @@ impl EnsembleFolder {
         let (tensors, _) = tensor_file::read(path)?;
         let part = |name: &str| tensors.get(name).map(predictions).unwrap_or_default();
         let train = tensors.iter().filter_map(|(name, rows)| Some((name.strip_prefix("train/")?.parse().ok()?, predictions(rows))));
-        Ok(Scores { unlabeled: part("unlabeled"), test: part("test"), train: train.collect() })
+        let without_content = part("without_content");
+        Ok(Scores { unlabeled: part("unlabeled"), test: part("test"), without_content, train: train.collect() })
     }
 
     /// Writes what a classifier learned.

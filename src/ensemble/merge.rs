@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::Correction;
+use crate::calibration::{Correction, Method};
 use crate::report::Prediction;
 
 /// What is averaged.
@@ -52,7 +52,7 @@ impl Weights {
 }
 
 /// How the bias of a member towards some label words is taken out of its probabilities before they are merged: by what it says itself of the
-/// unlabelled rows, or where it says nothing of any, of the test rows. No label is looked at.
+/// unlabelled rows, or where it says nothing of any, of the test rows, or of inputs without content. No label is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Calibration {
@@ -60,6 +60,12 @@ pub enum Calibration {
     Batch,
     /// Makes its mean the same for all classes (Liusie et al. 2023).
     Prior,
+    /// Divides by what it says to inputs without content (Zhao et al. 2021).
+    Contextual,
+    /// Divides by what it says to random words of the rows (Fei et al. 2023).
+    Domain,
+    /// Divides by what its pattern alone says (Holtzman et al. 2021).
+    Pmi,
 }
 
 impl Calibration {
@@ -68,14 +74,27 @@ impl Calibration {
         match self {
             Calibration::Batch => "batch",
             Calibration::Prior => "prior",
+            Calibration::Contextual => "contextual",
+            Calibration::Domain => "domain",
+            Calibration::Pmi => "pmi",
         }
     }
 
-    /// The correction that a member's predictions ask for; none where there are none.
+    /// How the member is asked without a row; none where its predictions of rows are looked at.
+    pub fn without_content(self) -> Option<Method> {
+        match self {
+            Calibration::Batch | Calibration::Prior => None,
+            Calibration::Contextual => Some(Method::Contextual),
+            Calibration::Domain => Some(Method::Domain),
+            Calibration::Pmi => Some(Method::Pmi),
+        }
+    }
+
+    /// The correction that a member's predictions ask for, of rows or of inputs without content; none where there are none.
     pub fn correction(self, said: &[Prediction]) -> Option<Correction> {
         let classes = said.first()?.probabilities.len();
         Some(match self {
-            Calibration::Batch => Correction::dividing_by(said),
+            Calibration::Batch | Calibration::Contextual | Calibration::Domain | Calibration::Pmi => Correction::dividing_by(said),
             Calibration::Prior => Correction::to_prior(said, &vec![1.0 / classes as f64; classes]),
         })
     }

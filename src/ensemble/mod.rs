@@ -290,8 +290,12 @@ impl Ensemble<'_> {
 
     /// How a member is corrected by what it said.
     fn correction(&self, scores: &Scores) -> Option<Correction> {
-        let rows = if scores.unlabeled.is_empty() { &scores.test } else { &scores.unlabeled };
-        self.manifest.calibrate?.correction(rows)
+        let calibrate = self.manifest.calibrate?;
+        calibrate.correction(match calibrate.without_content() {
+            Some(_) => &scores.without_content,
+            None if scores.unlabeled.is_empty() => &scores.test,
+            None => &scores.unlabeled,
+        })
     }
 
     /// What a classifier says, from its file, of as many rows and classes as there are.

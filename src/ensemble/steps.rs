@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rand::Rng as _;
 
-use super::merge::Weights;
+use super::merge::{Calibration, Weights};
 use super::report::Failure;
 use super::{Ensemble, EnsembleFolder, Generation, Member, Progress, STUDENT, Scores, Student, StudentModel, Watch, merge};
 use crate::classifier::{Base, Classifier};
@@ -33,7 +33,8 @@ impl Ensemble<'_> {
         let base = &self.bases[member.verbalizer];
         let classifier = [self.untrained(member)?];
         let scorer = self.scorer(base, &member.written.tasks, &classifier, self.max_length);
-        let mut scores = Scores { test: score(&scorer, self.test.as_ref(), watch)?, ..Scores::default() };
+        let test = score(&scorer, self.test.as_ref(), watch)?;
+        let mut scores = Scores { test, without_content: self.without_content(&scorer)?, ..Scores::default() };
         if self.train.is_none() {
             scores.unlabeled = score(&scorer, self.unlabeled.as_ref(), watch)?;
         }
@@ -66,6 +67,7 @@ impl Ensemble<'_> {
             let scores = Scores {
                 unlabeled: score(&scorer, self.unlabeled.as_ref(), watch)?,
                 test: score(&scorer, self.test.as_ref(), watch)?,
+                without_content: self.without_content(&scorer)?,
                 ..Scores::default()
             };
             folder.add_seconds(&steps[1], started.elapsed().as_secs_f64())?;
@@ -218,6 +220,13 @@ impl Ensemble<'_> {
         }
         let merged = self.manifest.merge.rows(&said.iter().collect::<Vec<_>>(), &merge::shares(&counts), 1.0);
         Ok(merged.into_iter().zip(cut).collect())
+    }
+
+    /// What a member says to inputs without content, where it is calibrated by them.
+    fn without_content(&self, scorer: &Scorer<'_>) -> Result<Vec<Prediction>> {
+        let method = self.manifest.calibrate.and_then(Calibration::without_content);
+        let (Some(method), Some(rows)) = (method, self.unlabeled.as_ref().or(self.test.as_ref())) else { return Ok(Vec::new()) };
+        scorer.without_content(method, &scorer.tasks[0], &rows.columns, &rows.examples.iter().collect::<Vec<_>>())
     }
 
     /// A member as it is without training: its soft tokens are those of `score`, whatever the seeds.
