@@ -185,6 +185,8 @@ pub enum Kind {
     JsonVersion { found: u64, known: u64 },
 
     // Patterns.
+    #[error("the instruction is empty")]
+    InstructionEmpty,
     #[error("the pattern has no {{mask}}")]
     PatternWithoutMask,
     #[error("the pattern has a second {{mask}}")]
@@ -509,6 +511,7 @@ impl Kind {
             PatternEmptyBraces => help("name a column, or write \"{{}}\" for braces as text"),
             PatternUnknownFilter { name, allowed } => allowed_and_nearest("filters", name, allowed),
             PatternFilterOnPiece { .. } => vec![],
+            InstructionEmpty => help("write what is to be done, or leave it out"),
             PatternNotInThisVersion { .. } => help("this version has {column}, {mask}, {sep} and {soft}"),
             PatternSoftUnclear { .. } => {
                 vec![(

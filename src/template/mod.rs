@@ -26,6 +26,9 @@
 //! The last two are what PET and LM-BFF do to the sentences of inference tasks. They agree with cloze on sentences that end in
 //! one mark; beyond that PET drops every punctuation mark at the end, LM-BFF the last character, whatever it is.
 //!
+//! `"instruction": "Say what the review is about."` beside the pattern puts these words, and a space, before all of it. They are never cut,
+//! and braces in them are braces.
+//!
 //! A pattern is data: nothing in it is ever run.
 
 mod parse;
@@ -58,6 +61,8 @@ pub struct Template {
     name: String,
     about: Option<String>,
     pattern: Text,
+    /// The instruction and the pattern.
+    whole: String,
     pieces: Vec<Piece>,
     vectors: Vectors,
     /// So many masks the blank may grow to.
@@ -138,6 +143,8 @@ struct RawTemplate<'a> {
     #[serde(borrow)]
     pattern: &'a RawValue,
     #[serde(borrow)]
+    instruction: Option<&'a RawValue>,
+    #[serde(borrow)]
     about: Option<&'a RawValue>,
 }
 
@@ -155,12 +162,16 @@ impl Template {
         root.check_version(VERSION)?;
         let raw: RawTemplate = root.read_object()?;
         let about = raw.about.map(|about| root.key("about", about).read()).transpose()?;
-        Template::checked(name, about, root.key("pattern", raw.pattern).text()?)
+        let instruction = raw.instruction.map(|instruction| root.key("instruction", instruction).text()).transpose()?;
+        if let Some(empty) = instruction.as_ref().filter(|instruction| instruction.value.trim().is_empty()) {
+            return Err(empty.whole_error(Kind::InstructionEmpty));
+        }
+        Template::checked(name, about, instruction.as_ref().map(|text| text.value.trim()), root.key("pattern", raw.pattern).text()?)
     }
 
     /// A template from a bare pattern.
     pub fn from_pattern(pattern: &str) -> Result<Template> {
-        Template::checked("pattern", None, Text::unwritten("pattern", pattern))
+        Template::checked("pattern", None, None, Text::unwritten("pattern", pattern))
     }
 
     /// The text of these columns alone, without a mask: the first is one segment, the second and all others are the other.
@@ -176,10 +187,11 @@ impl Template {
             pieces.push(Piece::Field(Field { column: column.clone(), filters: Vec::new(), shorten: true, span: 0..0 }));
         }
         let pattern = Text::unwritten("columns", &columns.join(" {sep} "));
-        Template { name: "columns".to_owned(), about: None, pattern, pieces, vectors: Vectors::default(), most_masks: 1 }
+        let whole = pattern.value.clone();
+        Template { name: "columns".to_owned(), about: None, pattern, whole, pieces, vectors: Vectors::default(), most_masks: 1 }
     }
 
-    fn checked(name: &str, about: Option<String>, pattern: Text) -> Result<Template> {
+    fn checked(name: &str, about: Option<String>, instruction: Option<&str>, pattern: Text) -> Result<Template> {
         let mut pieces = parse::pattern(&pattern)?;
         if !pieces.contains(&Piece::Mask) {
             return Err(pattern.whole_error(Kind::PatternWithoutMask));
@@ -192,7 +204,10 @@ impl Template {
                 }
             }
         }
-        Ok(Template { name: name.to_owned(), about, pattern, pieces, vectors: Vectors::default(), most_masks: 1 })
+        let before = instruction.map(|instruction| format!("{instruction} "));
+        let whole = format!("{}{}", before.as_deref().unwrap_or_default(), pattern.value);
+        pieces.splice(0..0, before.map(Piece::Text));
+        Ok(Template { name: name.to_owned(), about, pattern, whole, pieces, vectors: Vectors::default(), most_masks: 1 })
     }
 
     /// The template's name.
@@ -205,9 +220,9 @@ impl Template {
         self.about.as_deref()
     }
 
-    /// The pattern as written.
+    /// The pattern as written, behind the instruction if there is one.
     pub fn pattern(&self) -> &str {
-        &self.pattern.value
+        &self.whole
     }
 
     /// The pattern's parts in order.
