@@ -62,7 +62,15 @@ fn forward(bench: &mut Criterion) {
 }
 
 fn features(length: usize) -> Features {
-    Features { ids: (1000..).take(length).collect(), second_segment: length, mask: length - 2, masks: 1, removed: 0, soft: Vec::new() }
+    Features {
+        ids: (1000..).take(length).collect(),
+        second_segment: length,
+        mask: length - 2,
+        masks: 1,
+        removed: 0,
+        left_out: 0,
+        soft: Vec::new(),
+    }
 }
 
 criterion_group!(parts, words, forward);

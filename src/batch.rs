@@ -115,7 +115,7 @@ pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
     let mut input = || {
         let drawn = (0..words).map(|_| known[random.gen_range(0..known.len())]);
         let ids = iter::once(special.cls).chain(drawn).chain([special.mask, special.sep]).collect();
-        Features { ids, second_segment: words + 3, mask: words + 1, masks: 1, removed: 0, soft: Vec::new() }
+        Features { ids, second_segment: words + 3, mask: words + 1, masks: 1, removed: 0, left_out: 0, soft: Vec::new() }
     };
     (0..inputs).map(|_| input()).collect()
 }

@@ -27,22 +27,17 @@ impl Scorer<'_> {
         let inputs = match method {
             Method::Contextual => {
                 let texts = ["N/A", ""].map(|text| example(columns, &mut |_| text.to_owned()));
-                let mut inputs = texts.iter().map(|text| self.features_of(task, text)).collect::<Result<Vec<_>>>()?;
-                inputs.push(encode(&task.wrap(&texts[1]).masked(), self.tokenizer, self.max_length)?);
+                let mut inputs = self.encode(task, columns, &texts)?.concat();
+                for prompt in task.prompts(&texts[1..])?.remove(0) {
+                    inputs.push(encode(&prompt.masked(), self.tokenizer, self.max_length)?);
+                }
                 inputs
             }
-            Method::Pmi => vec![self.features_of(task, &example(columns, &mut |_| String::new()))?],
-            Method::Domain => {
-                let texts = random_texts(columns, rows);
-                texts.iter().map(|text| self.features_of(task, text)).collect::<Result<_>>()?
-            }
+            Method::Pmi => self.encode(task, columns, &[example(columns, &mut |_| String::new())])?.concat(),
+            Method::Domain => self.encode(task, columns, &random_texts(columns, rows))?.concat(),
             Method::Batch | Method::Prior | Method::Temperature | Method::Vector => unreachable!("{} looks at rows", method.name()),
         };
         self.say(&inputs)
-    }
-
-    fn features_of(&self, task: &Task, example: &Example) -> Result<Features> {
-        encode(&task.wrap(example), self.tokenizer, self.max_length)
     }
 
     /// The models' average for each input.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::demonstrations::Shown;
 use crate::error::{Error, Kind, Result};
 use crate::template::{Part, Prompt, Template};
 use crate::tokenizer::{Token, Tokenizer};
@@ -19,6 +20,8 @@ pub struct Features {
     pub masks: usize,
     /// How many tokens truncation took out.
     pub removed: usize,
+    /// How many demonstrations had no room.
+    pub left_out: usize,
     /// Where soft tokens stand; the id there is the mask's and is not looked at.
     pub soft: Vec<SoftSlot>,
 }
@@ -28,7 +31,7 @@ impl Features {
     ///
     /// ```
     /// use cloze::encode::Features;
-    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, removed: 0, soft: Vec::new() };
+    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, removed: 0, left_out: 0, soft: Vec::new() };
     /// let grown = features.with_blank(&[103, 9]);
     /// assert_eq!((grown.ids, grown.second_segment, grown.mask, grown.masks), (vec![101, 7, 103, 9, 8, 102], 6, 2, 2));
     /// ```
@@ -43,6 +46,7 @@ impl Features {
             mask: self.mask,
             masks: blank.len(),
             removed: self.removed,
+            left_out: self.left_out,
             soft: self.soft.iter().map(|slot| SoftSlot { at: moved(slot.at), ..*slot }).collect(),
         }
     }
@@ -72,16 +76,28 @@ pub struct Cut {
     pub ids: Vec<i64>,
 }
 
-/// A token before truncation, and the field that may lose it.
+/// A token before truncation, and what may lose it.
 struct Slot {
     id: i64,
-    field: Option<usize>,
+    owner: Option<Owner>,
     soft: Option<usize>,
 }
 
+/// What may lose tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A field of the row.
+    Field(usize),
+    /// A field of a demonstration, these counted one behind another.
+    Shown(usize),
+}
+
+/// A demonstration's field is not cut to fewer tokens: with less of it there is little to learn from.
+const LEAST_SHOWN: usize = 8;
+
 impl Slot {
     fn fixed(id: i64) -> Slot {
-        Slot { id, field: None, soft: None }
+        Slot { id, owner: None, soft: None }
     }
 }
 
@@ -90,7 +106,8 @@ impl Slot {
 /// Each run of text between masks and borders is tokenised as one text, so words do not change where a piece of the pattern
 /// meets a field. A prompt that is too long loses tokens one at a time, from the end of that field which has most tokens left,
 /// the later one on a tie; only fields that may be shortened lose any, and words that reach from a field into the pattern's
-/// text are the pattern's own.
+/// text are the pattern's own. Demonstrations give way before the row does: their longest field loses tokens first, and where all are
+/// short the last demonstration is left out.
 ///
 /// # Panics
 /// If the pattern has soft tokens and [`crate::soft::SoftTokens::check`] has not given them their vectors.
@@ -111,79 +128,174 @@ pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usiz
 
 /// As [`encode`], and what truncation took out.
 pub fn encode_with_cuts(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<(Features, Vec<Cut>)> {
-    let special = tokenizer.special();
-    let soft = |vector| Slot { id: special.mask, field: None, soft: Some(vector) };
-    let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
-    let mut mask_slot = slots.len();
-    slots.push(Slot::fixed(special.cls));
-    let mut segment_ends = Vec::with_capacity(2);
-    for segment in &prompt.segments {
-        for run in segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. })) {
-            append_run(run, tokenizer, &mut slots);
-            match run.last() {
-                Some(Part::Mask) => {
-                    mask_slot = slots.len();
-                    slots.push(Slot::fixed(special.mask));
+    let room = max_length.saturating_sub(prompt.kept_free);
+    let most_shown = prompt.segments.iter().flatten().map(|part| if let Part::Demonstrations(all) = part { all.len() } else { 0 }).sum();
+    for shown in (1..=most_shown).rev() {
+        let slots = Slots::new(prompt, shown, tokenizer);
+        if let Some(quotas) = slots.quotas_of_demonstrations(room) {
+            return Ok(slots.cut(&quotas, most_shown - shown));
+        }
+    }
+    let slots = Slots::new(prompt, 0, tokenizer);
+    let quotas = slots.quotas(prompt.pattern, room)?;
+    Ok(slots.cut(&quotas, most_shown))
+}
+
+/// A prompt's tokens before truncation.
+struct Slots {
+    slots: Vec<Slot>,
+    mask: usize,
+    segment_ends: Vec<usize>,
+}
+
+/// How many tokens each owner may keep.
+struct Quotas {
+    fields: Vec<usize>,
+    shown: Vec<usize>,
+}
+
+impl Slots {
+    /// With so many of its demonstrations.
+    fn new(prompt: &Prompt<'_>, shown: usize, tokenizer: &Tokenizer) -> Slots {
+        let special = tokenizer.special();
+        let soft = |vector| Slot { id: special.mask, owner: None, soft: Some(vector) };
+        let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
+        let mut mask_slot = slots.len();
+        slots.push(Slot::fixed(special.cls));
+        let mut segment_ends = Vec::with_capacity(2);
+        for segment in &prompt.segments {
+            for run in segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. })) {
+                append_run(run, shown, tokenizer, &mut slots);
+                match run.last() {
+                    Some(Part::Mask) => {
+                        mask_slot = slots.len();
+                        slots.push(Slot::fixed(special.mask));
+                    }
+                    Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
+                    Some(Part::Soft { vectors }) => {
+                        assert!(
+                            !vectors.is_empty(),
+                            "soft tokens of pattern {} have no vectors: SoftTokens::check gives them",
+                            prompt.pattern
+                        );
+                        slots.extend(vectors.clone().map(soft));
+                    }
+                    _ => {}
                 }
-                Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
-                Some(Part::Soft { vectors }) => {
-                    assert!(!vectors.is_empty(), "soft tokens of pattern {} have no vectors: SoftTokens::check gives them", prompt.pattern);
-                    slots.extend(vectors.clone().map(soft));
+            }
+            slots.push(Slot::fixed(special.sep));
+            segment_ends.push(slots.len());
+        }
+        Slots { slots, mask: mask_slot, segment_ends }
+    }
+
+    /// The tokens that stay, and what was cut from the row.
+    fn cut(&self, quotas: &Quotas, left_out: usize) -> (Features, Vec<Cut>) {
+        let ids = Vec::with_capacity(self.slots.len());
+        let mut features = Features { ids, second_segment: 0, mask: 0, masks: 1, removed: 0, left_out, soft: Vec::new() };
+        let mut cuts: Vec<Cut> = (0..quotas.fields.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
+        let (mut left, mut shown_left) = (quotas.fields.clone(), quotas.shown.clone());
+        let take = |left: &mut usize| {
+            let some = *left > 0;
+            *left = left.saturating_sub(1);
+            some
+        };
+        for (index, slot) in self.slots.iter().enumerate() {
+            if index == self.segment_ends[0] {
+                features.second_segment = features.ids.len();
+            }
+            match slot.owner {
+                Some(Owner::Field(field)) if !take(&mut left[field]) => {
+                    cuts[field].ids.push(slot.id);
+                    continue;
                 }
+                Some(Owner::Shown(shown)) if !take(&mut shown_left[shown]) => continue,
                 _ => {}
             }
+            if index == self.mask {
+                features.mask = features.ids.len();
+            }
+            features.soft.extend(slot.soft.map(|vector| SoftSlot { at: features.ids.len(), vector }));
+            features.ids.push(slot.id);
         }
-        slots.push(Slot::fixed(special.sep));
-        segment_ends.push(slots.len());
-    }
-    let quotas = quotas(prompt.pattern, &slots, max_length.saturating_sub(prompt.kept_free))?;
-    let mut features = Features {
-        ids: Vec::with_capacity(slots.len().min(max_length)),
-        second_segment: 0,
-        mask: 0,
-        masks: 1,
-        removed: 0,
-        soft: Vec::new(),
-    };
-    let mut cuts: Vec<Cut> = (0..quotas.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
-    let mut taken = vec![0; quotas.len()];
-    for (index, slot) in slots.iter().enumerate() {
-        if index == segment_ends[0] {
+        if self.segment_ends.len() == 1 {
             features.second_segment = features.ids.len();
         }
-        if let Some(field) = slot.field {
-            taken[field] += 1;
-            if taken[field] > quotas[field] {
-                cuts[field].ids.push(slot.id);
-                continue;
-            }
-        }
-        if index == mask_slot {
-            features.mask = features.ids.len();
-        }
-        features.soft.extend(slot.soft.map(|vector| SoftSlot { at: features.ids.len(), vector }));
-        features.ids.push(slot.id);
+        cuts.retain(|cut| !cut.ids.is_empty());
+        features.removed = cuts.iter().map(|cut| cut.ids.len()).sum();
+        (features, cuts)
     }
-    if segment_ends.len() == 1 {
-        features.second_segment = features.ids.len();
+
+    /// The tokens of each owner.
+    fn lengths(&self) -> Quotas {
+        let mut lengths = Quotas { fields: Vec::new(), shown: Vec::new() };
+        for owner in self.slots.iter().filter_map(|slot| slot.owner) {
+            let (of, index) = match owner {
+                Owner::Field(field) => (&mut lengths.fields, field),
+                Owner::Shown(shown) => (&mut lengths.shown, shown),
+            };
+            of.resize(of.len().max(index + 1), 0);
+            of[index] += 1;
+        }
+        lengths
     }
-    cuts.retain(|cut| !cut.ids.is_empty());
-    features.removed = cuts.iter().map(|cut| cut.ids.len()).sum();
-    Ok((features, cuts))
+
+    /// What demonstrations keep beside the whole row; none where even their least has no room.
+    fn quotas_of_demonstrations(&self, room: usize) -> Option<Quotas> {
+        let mut quotas = self.lengths();
+        let left = cut_longest(&mut quotas.shown, self.slots.len().saturating_sub(room), LEAST_SHOWN);
+        (left == 0).then_some(quotas)
+    }
+
+    /// What the row's fields keep.
+    fn quotas(&self, pattern: &str, room: usize) -> Result<Quotas> {
+        let mut quotas = self.lengths();
+        let fixed = self.slots.len() - quotas.fields.iter().sum::<usize>();
+        if fixed > room {
+            return Err(Error::new(Kind::PromptTooLong { pattern: pattern.to_owned(), fixed, limit: room }));
+        }
+        cut_longest(&mut quotas.fields, self.slots.len().saturating_sub(room), 0);
+        Ok(quotas)
+    }
+}
+
+/// Takes tokens one by one from the longest, the later one on a tie, as long as it has more than `least`; how many could not be taken.
+fn cut_longest(lengths: &mut [usize], mut excess: usize, least: usize) -> usize {
+    while excess > 0 {
+        // `max` takes the last of equals.
+        let Some(longest) = lengths.iter_mut().max().filter(|longest| **longest > least) else { break };
+        *longest -= 1;
+        excess -= 1;
+    }
+    excess
 }
 
 /// Tokenises the text of a run as one and gives each token its owner.
-fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
+fn append_run(run: &[Part<'_>], shown: usize, tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
     let mut text = String::new();
     let mut fields = Vec::new();
+    let mut add = |text: &mut String, words: &str, owner| {
+        fields.push((text.len()..text.len() + words.len(), owner));
+        text.push_str(words);
+    };
+    let mut shown_fields = 0;
     for part in run {
         match part {
             Part::Text(words) => text.push_str(words),
-            Part::Field { index, text: words, shorten } => {
-                let start = text.len();
-                text.push_str(words);
-                if *shorten {
-                    fields.push((start..text.len(), *index));
+            Part::Field { index, text: words, shorten: true } => add(&mut text, words, Owner::Field(*index)),
+            Part::Field { text: words, shorten: false, .. } => text.push_str(words),
+            Part::Demonstrations(all) => {
+                for demonstration in all.iter().take(shown) {
+                    for part in *demonstration {
+                        match part {
+                            Shown::Text(words) => text.push_str(words),
+                            Shown::Field(words) => {
+                                add(&mut text, words, Owner::Shown(shown_fields));
+                                shown_fields += 1;
+                            }
+                        }
+                    }
+                    text.push(' ');
                 }
             }
             Part::Mask | Part::Masked | Part::Soft { .. } => {}
@@ -196,26 +308,5 @@ fn append_run(run: &[Part<'_>], tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
         let last = fields.iter().rev().find(|(range, _)| shared(range) > 0)?;
         (covered == token.word.len()).then_some(last.1)
     };
-    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, field: owner(&token), soft: None }));
-}
-
-/// How many tokens each field may keep.
-fn quotas(pattern: &str, slots: &[Slot], max_length: usize) -> Result<Vec<usize>> {
-    let fields = slots.iter().filter_map(|slot| slot.field).max().map_or(0, |most| most + 1);
-    let mut lengths = vec![0; fields];
-    for field in slots.iter().filter_map(|slot| slot.field) {
-        lengths[field] += 1;
-    }
-    let fixed = slots.len() - lengths.iter().sum::<usize>();
-    if fixed > max_length {
-        return Err(Error::new(Kind::PromptTooLong { pattern: pattern.to_owned(), fixed, limit: max_length }));
-    }
-    let mut excess = slots.len().saturating_sub(max_length);
-    while excess > 0 {
-        // `max_by_key` takes the last of equals: the later field.
-        let Some(longest) = (0..fields).max_by_key(|&field| lengths[field]) else { break };
-        lengths[longest] -= 1;
-        excess -= 1;
-    }
-    Ok(lengths)
+    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot { id: token.id, owner: owner(&token), soft: None }));
 }

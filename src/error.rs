@@ -203,8 +203,18 @@ pub enum Kind {
     PatternUnknownFilter { name: String, allowed: Vec<&'static str> },
     #[error("{{{piece}}} takes no filters")]
     PatternFilterOnPiece { piece: &'static str },
-    #[error("{{{piece}}} is not in this version of cloze")]
-    PatternNotInThisVersion { piece: String },
+    #[error("the pattern has a second {{demos}}")]
+    PatternWithSecondDemonstrations,
+    #[error("{{{written}}} is not a way to write demonstrations")]
+    PatternDemonstrationsUnclear { written: String, most: usize },
+    #[error("the pattern shows demonstrations, and nothing says of which rows")]
+    PatternWithoutSupport,
+    #[error("there are no demonstrations to draw")]
+    NothingToShow,
+    #[error("no row of {data} shows the class {label:?}")]
+    SupportWithoutClass { label: String, data: String },
+    #[error("{command} takes no patterns with demonstrations")]
+    PatternWithDemonstrations { command: &'static str },
     #[error("{{{written}}} is not a way to write soft tokens")]
     PatternSoftUnclear { written: String },
     #[error("the soft tokens {name:?} stand in two ways")]
@@ -512,7 +522,12 @@ impl Kind {
             PatternUnknownFilter { name, allowed } => allowed_and_nearest("filters", name, allowed),
             PatternFilterOnPiece { .. } => vec![],
             InstructionEmpty => help("write what is to be done, or leave it out"),
-            PatternNotInThisVersion { .. } => help("this version has {column}, {mask}, {sep} and {soft}"),
+            PatternWithSecondDemonstrations => help("say how many in one place, as {demos:4}"),
+            PatternDemonstrationsUnclear { most, .. } => vec![("allowed", format!("{{demos:1}} to {{demos:{most}}}"))],
+            PatternWithoutSupport => help("give a file of labelled rows with --demos"),
+            NothingToShow => help("write {demos:4} into a pattern, or leave the flags of demonstrations out"),
+            SupportWithoutClass { .. } => help("add a row of that class, or choose --demo-strategy random"),
+            PatternWithDemonstrations { .. } => help("leave the {demos} out"),
             PatternSoftUnclear { .. } => {
                 vec![(
                     "allowed",

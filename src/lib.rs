@@ -48,9 +48,14 @@ pub mod error;
 pub mod json;
 pub mod seed;
 
+// rows as they are read
+pub mod data;
+
+// rows that are shown
+pub mod demonstrations;
+
 // words: what users write and read
 pub mod config;
-pub mod data;
 pub mod hub;
 pub mod report;
 pub mod template;
@@ -100,6 +105,9 @@ pub mod sequence_classifier;
 
 // models with what was learned
 pub mod classifier;
+
+// what rows are like to them
+pub mod likeness;
 
 // which type of numbers they compute in
 pub mod auto;

@@ -17,6 +17,7 @@ use crate::encode::{Features, encode};
 use crate::error::{Error, Kind, Result};
 use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
+use crate::template::Prompt;
 use crate::tokenizer::Tokenizer;
 
 /// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
@@ -53,6 +54,8 @@ pub struct Scored {
     pub average: Prediction,
     /// Which patterns had to cut the row.
     pub truncated: Vec<bool>,
+    /// In which patterns some demonstrations had no room beside it.
+    pub crowded: Vec<bool>,
 }
 
 /// Inputs for one model, to be scored together.
@@ -85,9 +88,10 @@ struct Chunk<R> {
 /// A chunk's rows in one pattern.
 struct TaskRows {
     features: Arc<Vec<Features>>,
-    /// Which of the features a row has: rows that are the same to the model are scored once.
-    of_row: Vec<usize>,
+    /// Which of the features a row has, one for each draw of demonstrations: inputs that are the same to the model are scored once.
+    of_row: Vec<Vec<usize>>,
     truncated: Vec<bool>,
+    crowded: Vec<bool>,
     /// Classifier by classifier, the predictions for the features.
     predictions: Vec<Vec<Prediction>>,
 }
@@ -229,10 +233,13 @@ impl Scorer<'_> {
         Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
     }
 
-    /// The rows in a pattern, as ids. An error names its row.
-    pub fn encode(&self, task: &Task, columns: &Columns, examples: &[Example]) -> Result<Vec<Features>> {
-        let encode = |example| encode(&task.wrap(example), self.tokenizer, self.max_length);
-        examples.iter().map(|example| encode(example).map_err(|error| error.at(columns.place(example, None)))).collect()
+    /// The rows in a pattern, as ids, once for each draw of demonstrations. An error names its row.
+    pub fn encode(&self, task: &Task, columns: &Columns, examples: &[Example]) -> Result<Vec<Vec<Features>>> {
+        let encode = |prompts: Vec<Prompt<'_>>| -> Result<Vec<Features>> {
+            prompts.iter().map(|prompt| encode(prompt, self.tokenizer, self.max_length)).collect()
+        };
+        let rows = task.prompts(examples)?.into_iter().zip(examples);
+        rows.map(|(prompts, example)| encode(prompts).map_err(|error| error.at(columns.place(example, None)))).collect()
     }
 }
 
@@ -313,21 +320,20 @@ fn predict(classifier: &Classifier, batch: Batch) -> Done {
 }
 
 impl TaskRows {
-    fn new(features: Vec<Features>, classifiers: usize) -> TaskRows {
-        let truncated = features.iter().map(|features| features.removed > 0).collect();
+    fn new(features: Vec<Vec<Features>>, classifiers: usize) -> TaskRows {
+        let any = |of: &dyn Fn(&Features) -> bool| features.iter().map(|row| row.iter().any(of)).collect();
+        let (truncated, crowded) = (any(&|features| features.removed > 0), any(&|features| features.left_out > 0));
         let mut known: HashMap<Features, usize> = HashMap::with_capacity(features.len());
         let mut distinct = Vec::with_capacity(features.len());
-        let of_row = features
-            .into_iter()
-            .map(|features| {
-                *known.entry(features).or_insert_with_key(|features| {
-                    distinct.push(features.clone());
-                    distinct.len() - 1
-                })
+        let mut place = |features: Features| {
+            *known.entry(features).or_insert_with_key(|features| {
+                distinct.push(features.clone());
+                distinct.len() - 1
             })
-            .collect();
+        };
+        let of_row = features.into_iter().map(|row| row.into_iter().map(&mut place).collect()).collect();
         let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
-        TaskRows { features: Arc::new(distinct), of_row, truncated, predictions }
+        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, predictions }
     }
 }
 
@@ -344,7 +350,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 }
             }
             Err(inputs) => {
-                let first = rows.of_row.iter().position(|of_row| inputs.contains(of_row));
+                let first = rows.of_row.iter().position(|of_row| of_row.iter().any(|input| inputs.contains(input)));
                 self.failed = self.failed.into_iter().chain(first).min();
             }
         }
@@ -355,7 +361,8 @@ impl<R: AsRef<[Example]>> Chunk<R> {
     fn scored(&self) -> Vec<Scored> {
         let row = |row: usize| {
             let of_task = |rows: &TaskRows| {
-                let members: Vec<Prediction> = rows.predictions.iter().map(|member| member[rows.of_row[row]].clone()).collect();
+                let of_member = |member: &Vec<Prediction>| rows.of_row[row].iter().map(|&input| member[input].clone()).collect::<Vec<_>>();
+                let members: Vec<Prediction> = rows.predictions.iter().flat_map(of_member).collect();
                 if members.len() == 1 { members.into_iter().next().unwrap_or_default() } else { Prediction::average(&members) }
             };
             let by_pattern: Vec<Prediction> = self.by_task.iter().map(of_task).collect();
@@ -363,6 +370,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 average: Prediction::average(&by_pattern),
                 by_pattern,
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
+                crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
             }
         };
         (0..self.rows.as_ref().len()).map(row).collect()
@@ -375,19 +383,21 @@ pub struct Counts {
     patterns: Vec<(Tally, u64)>,
     rows: u64,
     truncated: u64,
+    crowded: u64,
 }
 
 impl Counts {
     /// Nothing counted yet, for classes of these labels and so many patterns.
     pub fn new(labels: &[String], patterns: usize) -> Counts {
         let tally = Tally::new(labels.iter().cloned());
-        Counts { patterns: vec![(tally.clone(), 0); patterns], average: tally, rows: 0, truncated: 0 }
+        Counts { patterns: vec![(tally.clone(), 0); patterns], average: tally, rows: 0, truncated: 0, crowded: 0 }
     }
 
     /// Counts a row; `truth` is its true class, if known.
     pub fn add(&mut self, scored: &Scored, truth: Option<usize>) {
         self.rows += 1;
         self.truncated += u64::from(scored.truncated.contains(&true));
+        self.crowded += u64::from(scored.crowded.contains(&true));
         self.average.add(&scored.average, truth);
         for ((tally, truncated), (prediction, cut)) in self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated)) {
             tally.add(prediction, truth);
@@ -414,6 +424,7 @@ impl Counts {
             rows: self.rows,
             labelled: self.average.labelled(),
             truncated_rows: self.truncated,
+            crowded_rows: self.crowded,
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),
             predicted: self.average.predicted(),

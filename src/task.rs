@@ -1,7 +1,8 @@
 //! A pattern checked against a data set's columns, ready to wrap rows.
 
 use crate::data::{Columns, Example};
-use crate::error::{Error, Kind};
+use crate::demonstrations::{Demonstration, Drawing, Likeness, Strategy, Support};
+use crate::error::{Error, Kind, Result};
 use crate::template::{Prompt, Template};
 use crate::verbalizer::Verbalizer;
 
@@ -11,6 +12,8 @@ pub struct Task {
     template: Template,
     /// For each field of the pattern, the column's index.
     column_of: Vec<usize>,
+    /// The rows that are shown, where the pattern shows any.
+    support: Option<Support>,
 }
 
 impl Task {
@@ -34,7 +37,57 @@ impl Task {
                 )),
             }
         }
-        if problems.is_empty() { Ok(Task { template, column_of }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Task { template, column_of, support: None }) } else { Err(problems) }
+    }
+
+    /// The same task with labelled rows to show, where its pattern shows any; `words` has what stands in the blank for each
+    /// class. Their fields are in the order of the data's columns.
+    #[must_use]
+    pub fn with_support(mut self, rows: &[(Example, usize)], words: &[String], drawing: Drawing) -> Task {
+        if self.template.demonstrations().is_some() {
+            let show = |(example, class): &(Example, usize)| {
+                let parts = self.template.demonstrate(|field| &example.fields[self.column_of[field]], &words[*class]);
+                Demonstration { example: example.clone(), text: self.text(example), class: *class, parts }
+            };
+            self.support = Some(Support::new(drawing, words.len(), rows.iter().map(show).collect()));
+        }
+        self
+    }
+
+    /// The same with what rows are like, where its demonstrations are chosen by that.
+    pub fn with_likeness(mut self, likeness: &Likeness) -> Result<Task> {
+        self.support = match self.support.take() {
+            Some(support) if support.drawing().strategy == Strategy::Similar => Some(support.with_likeness(likeness.clone())?),
+            support => support,
+        };
+        Ok(self)
+    }
+
+    /// How its demonstrations are drawn, if it has any.
+    pub fn drawing(&self) -> Option<Drawing> {
+        self.support.as_ref().map(Support::drawing)
+    }
+
+    /// The pattern, and the rows that it shows: what a row's answer depends on besides the model.
+    pub fn identity(&self) -> String {
+        let pattern = self.template.pattern();
+        self.support.as_ref().map_or_else(|| pattern.to_owned(), |support| format!("{pattern} {}", support.identity()))
+    }
+
+    /// The columns that the pattern reads, each once.
+    pub fn columns(&self) -> Vec<String> {
+        let mut read: Vec<String> = Vec::new();
+        self.template.columns().for_each(|column| {
+            if !read.iter().any(|known| known == column) {
+                read.push(column.to_owned())
+            }
+        });
+        read
+    }
+
+    /// The row's words that the pattern reads.
+    fn text(&self, example: &Example) -> String {
+        self.column_of.iter().map(|&column| example.fields[column].as_str()).collect::<Vec<_>>().join("\u{1f}")
     }
 
     /// The template.
@@ -42,7 +95,25 @@ impl Task {
         &self.template
     }
 
-    /// The row in the pattern.
+    /// Rows in the pattern, each once for each draw of its demonstrations.
+    ///
+    /// # Panics
+    /// If the pattern shows demonstrations and has no rows to show.
+    pub fn prompts<'a>(&'a self, examples: &'a [Example]) -> Result<Vec<Vec<Prompt<'a>>>> {
+        let Some(count) = self.template.demonstrations() else {
+            return Ok(examples.iter().map(|example| vec![self.wrap(example)]).collect());
+        };
+        let Some(support) = &self.support else { unreachable!("pattern {} has no rows to show", self.template.name()) };
+        let vectors = support.vectors_of(examples)?;
+        let prompts = |(row, example): (usize, &'a Example)| {
+            let vector = vectors.as_ref().map(|vectors| vectors[row].as_slice());
+            let draws = support.draw(self.template.name(), count, &self.text(example), vector);
+            draws.into_iter().map(|shown| self.wrap(example).with_demonstrations(shown)).collect()
+        };
+        Ok(examples.iter().enumerate().map(prompts).collect())
+    }
+
+    /// The row in the pattern, without demonstrations.
     pub fn wrap<'a>(&'a self, example: &'a Example) -> Prompt<'a> {
         self.template.wrap(|field| &example.fields[self.column_of[field]])
     }

@@ -7,6 +7,7 @@ use cloze::auto;
 use cloze::batch::Batch;
 use cloze::classifier::Classifier;
 use cloze::data::{Columns, Example, Format, Rows};
+use cloze::demonstrations::{Drawing, Shown};
 use cloze::dtype::Dtype;
 use cloze::encode::{Features, encode, encode_with_cuts};
 use cloze::encoder::{Additions, Encoder, Mode};
@@ -15,16 +16,17 @@ use cloze::head::MlmHead;
 use cloze::label_words::LabelWords;
 use cloze::output::PredictionWriter;
 use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
+use cloze::report::Prediction;
 use cloze::score::{Scored, Scorer};
 use cloze::task::Task;
-use cloze::template::{Prompt, Template};
+use cloze::template::{Part, Prompt, Template};
 use cloze::tokenizer::Tokenizer;
 use cloze::tuning::Adapted;
 use cloze::verbalizer::Verbalizer;
 use proptest::prelude::*;
 use tch::Device;
 
-use crate::support::{DEFAULT, Parts, TINY, assert_close, base, load, values};
+use crate::support::{DEFAULT, Parts, TINY, assert_close, base, load, values, zero_shot};
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
     { "label": "between", "words": ["maybe"] } ] }"#;
@@ -408,4 +410,47 @@ fn what_is_written_can_be_read_again() {
     let mut rows = Rows::read(Box::new(std::io::Cursor::new(bytes)), "again", Format::Csv, None).unwrap();
     assert_eq!(rows.columns().names(), ["row", "predicted", "confidence", "p_no", "p_yes, really", "text", "a,b"]);
     assert_eq!(rows.next().unwrap().unwrap().fields, ["1", "yes, really", "0.750000", "0.250000", "0.750000", "one, \"two\"\nthree", "x"]);
+}
+
+/// A draw's demonstrations, as they are shown, are the words of a row with them written into it.
+#[test]
+fn demonstrations_are_as_if_written_into_the_row() {
+    let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+    let classifiers = [zero_shot(&base)];
+    let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
+    let row = |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None };
+    let shown = [("a great day", 0), ("the worst book", 1), ("new and wonderful", 0)].map(|(text, class)| (row(text), class));
+    let drawing = Drawing { draws: 3, ..Drawing::default() };
+    let task = Task::check(Template::from_pattern("{demos:2}{text} It was {mask}.").unwrap(), &columns).unwrap();
+    let task = task.with_support(&shown, &verbalizer.first_words(), drawing);
+    let rows = [row("a good film"), row("a great day")];
+    let written: Vec<Vec<Example>> =
+        task.prompts(&rows).unwrap().iter().map(|draws| draws.iter().map(|draw| row(&as_text(draw))).collect()).collect();
+    // What a row says itself is never shown to it.
+    assert!(written[1].iter().all(|draw| draw.fields[0].matches("a great day").count() == 1));
+    let plain = [Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap()];
+    let showing = [task];
+    let scorer = |tasks| Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks, max_length: 64, batch_tokens: 1024 };
+    let found = scorer(&showing).score(&columns, &rows, &mut |_| {}).unwrap();
+    for (found, written) in found.iter().zip(&written) {
+        let draws: Vec<Prediction> =
+            scorer(&plain).score(&columns, written, &mut |_| {}).unwrap().into_iter().map(|scored| scored.average).collect();
+        assert_close(&found.average.probabilities, &Prediction::average(&draws).probabilities, 1e-6, "average of the draws");
+    }
+}
+
+fn words_of(part: &Shown) -> &str {
+    let (Shown::Text(text) | Shown::Field(text)) = part;
+    text
+}
+
+/// The words before the pattern's own, as one text.
+fn as_text(prompt: &Prompt<'_>) -> String {
+    let words = |part: &Part<'_>| match part {
+        Part::Demonstrations(all) => all.iter().flat_map(|shown| shown.iter().map(words_of).chain([" "])).collect(),
+        Part::Field { text, .. } => text.to_string(),
+        _ => String::new(),
+    };
+    prompt.segments.iter().flatten().map(words).collect()
 }

@@ -42,6 +42,7 @@ fn with_front(features: &Features, front: usize) -> Features {
         mask: features.mask + front,
         masks: 1,
         removed: 0,
+        left_out: 0,
         soft: (0..front).map(|at| SoftSlot { at, vector: at }).collect(),
     }
 }

@@ -151,6 +151,10 @@ impl Fitted {
         let patterns: Option<Vec<FittedPattern>> = wanted.patterns.iter().map(own).collect();
         match patterns {
             Some(patterns) if patterns.len() == found.patterns.len() => found.patterns = patterns,
+            _ if names(&found.patterns) == names(&wanted.patterns) => {
+                let what = "other words of these patterns, or other demonstrations";
+                return Err(misfit(what, names(&found.patterns), names(&wanted.patterns)));
+            }
             _ => return Err(misfit("other patterns", names(&found.patterns), names(&wanted.patterns))),
         }
         // By hand anything can be written.

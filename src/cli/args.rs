@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use cloze::calibration::Method;
 use cloze::data::Format;
+use cloze::demonstrations::Strategy;
 use cloze::dtype::Dtype;
 use cloze::ensemble;
 use cloze::prompt_model::EngineChoice;
@@ -131,6 +132,8 @@ pub struct Score {
     #[command(flatten)]
     pub model: Model,
     #[command(flatten)]
+    pub demonstrations: Demonstrations,
+    #[command(flatten)]
     pub calibration: Calibration,
     /// The type of numbers to compute in
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeName::F32)]
@@ -150,6 +153,59 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// The heading of these alone, as of [`TRAINED`].
+const DEMONSTRATIONS: &str = "Demonstrations";
+
+#[derive(Debug, clap::Args)]
+pub struct Demonstrations {
+    /// Labelled rows for the patterns' {demos:K} to show
+    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "FILE")]
+    pub demos: Option<PathBuf>,
+    #[command(flatten)]
+    pub drawing: DrawingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DrawingArgs {
+    /// Which rows demonstrations show [default: class-balanced]
+    #[arg(long, help_heading = DEMONSTRATIONS, value_enum, value_name = "STRATEGY")]
+    pub demo_strategy: Option<StrategyName>,
+    /// So many draws for each row, whose probabilities are averaged: each costs a forward pass [default: 4]
+    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub demo_draws: Option<u16>,
+    /// The seed of the draws [default: 0]
+    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "S")]
+    pub demo_seed: Option<u64>,
+}
+
+impl DrawingArgs {
+    /// Whether anything is asked.
+    pub fn any(&self) -> bool {
+        self.demo_strategy.is_some() || self.demo_draws.is_some() || self.demo_seed.is_some()
+    }
+}
+
+/// See [`cloze::demonstrations::Strategy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyName {
+    /// Any rows
+    Random,
+    /// One of each class in turn
+    ClassBalanced,
+    /// The same, from the half of each class that is most similar to the row by the model's own states
+    Similar,
+}
+
+impl From<StrategyName> for Strategy {
+    fn from(name: StrategyName) -> Strategy {
+        match name {
+            StrategyName::Random => Strategy::Random,
+            StrategyName::ClassBalanced => Strategy::ClassBalanced,
+            StrategyName::Similar => Strategy::Similar,
+        }
+    }
 }
 
 /// The heading of these alone, as of [`TRAINED`].
@@ -314,6 +370,9 @@ pub struct Train {
     /// Rows of each class to learn from [default: all]
     #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub shots: Option<u32>,
+    /// How {demos:K} of patterns is filled: each seed shows its own train rows
+    #[command(flatten)]
+    pub drawing: DrawingArgs,
     /// Seeds: each draws its own rows and trains its own model
     #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42,87,100")]
     pub seeds: Vec<u64>,
@@ -351,7 +410,10 @@ pub struct Train {
 }
 
 /// What a manifest says already.
-const IN_MANIFEST: [&str; 35] = [
+const IN_MANIFEST: [&str; 38] = [
+    "demo_strategy",
+    "demo_draws",
+    "demo_seed",
     "device",
     "template",
     "verbalizer",
@@ -731,6 +793,8 @@ pub struct Preview {
     /// How many rows to show
     #[arg(short, long, default_value_t = 3, value_name = "N")]
     pub n: usize,
+    #[command(flatten)]
+    pub demonstrations: Demonstrations,
 }
 
 #[derive(Debug, clap::Args)]

@@ -92,7 +92,8 @@ impl Calibrator {
         let remembered = args.calibration.is_some() || args.calibration_out.is_some();
         // Reading all weights costs time, which only files that outlive this run are worth.
         let sha256 = if remembered { identity(model, learned)? } else { String::new() };
-        let patterns = templates.iter().map(|template| (template.name(), template.pattern()));
+        let identities: Vec<String> = tasks.iter().map(Task::identity).collect();
+        let patterns = tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
         let nothing = Fitted::new(FittedFor::new(model.to_owned(), sha256, verbalizer), patterns);
         let fitted = args.calibration.as_deref().map_or_else(|| Ok(nothing.clone()), |path| Fitted::load(path, &nothing))?;
         Ok(Calibrator { method, prior, fit_on, conformal, abstain_below: args.abstain_below, labels, fitted })

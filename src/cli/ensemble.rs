@@ -244,6 +244,8 @@ pub fn prepare<'a>(
     let verbalizers = Manifest::read_verbalizers(run).map_err(Problems)?;
     let templates = Manifest::read_templates(run).map_err(Problems)?;
     let mut problems = Problems(Vec::new());
+    let showing = templates.iter().filter(|template| template.demonstrations().is_some());
+    problems.0.extend(showing.map(|template| template.error(Kind::PatternWithDemonstrations { command: "cloze ensemble" })));
     let words: Vec<LabelWords> =
         verbalizers.iter().filter_map(|verbalizer| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))).collect();
     let (train, unlabeled, test) = rows(manifest, run, &verbalizers[0], &mut problems, &mut warnings)?;

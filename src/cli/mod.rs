@@ -3,6 +3,7 @@
 mod args;
 mod calibration;
 mod check;
+mod demonstrations;
 mod ensemble;
 mod export;
 mod preview;

@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use cloze::classifier::Classifier;
 use cloze::data::Example;
+use cloze::demonstrations::Shown;
 use cloze::encode::{Cut, Features, encode_with_cuts};
 use cloze::encoder::Mode;
 use cloze::label_words::LabelWords;
+use cloze::likeness::with_likeness;
 use cloze::prompt_model::PromptModel;
 use cloze::task::Task;
 use cloze::template::Part;
@@ -17,6 +19,7 @@ use cloze::verbalizer::Verbalizer;
 use tch::{Kind, no_grad};
 
 use super::args::Preview;
+use super::demonstrations;
 use super::render::{self, Align};
 use super::setup::{self, Ready};
 
@@ -31,11 +34,14 @@ pub fn run(args: &Preview) -> Result<()> {
         setup::ready(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
     let columns = rows.columns().clone();
     let base = setup::load_base(folder, words, &args.model, device)?;
-    let Classifier::Prompt(model, words) = setup::zero_shot(&base, &soft)? else { unreachable!("zero-shot models read label words") };
+    let classifier = setup::zero_shot(&base, &soft)?;
+    let tasks = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let tasks = with_likeness(tasks, &classifier, &columns, max_length)?;
+    let Classifier::Prompt(model, words) = classifier else { unreachable!("zero-shot models read label words") };
     for row in rows.take(args.n) {
         let example = row?;
         for task in &tasks {
-            let prompt = task.wrap(&example);
+            let Some(prompt) = task.prompts(std::slice::from_ref(&example))?.remove(0).into_iter().next() else { continue };
             let (features, cuts) =
                 encode_with_cuts(&prompt, model.tokenizer(), max_length).map_err(|error| error.at(columns.place(&example, None)))?;
             let mut text = heading(&example, task);
@@ -60,11 +66,19 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
             Part::Text(text) => (*text).to_owned(),
             Part::Field { text, .. } => render::without_middle(&render::printable(text), MOST_OF_FIELD),
             Part::Mask | Part::Masked => "{mask}".to_owned(),
+            Part::Demonstrations(all) => all.iter().map(|shown| demonstration(shown)).collect(),
             Part::Soft { vectors } => format!("{{soft:{}}}", vectors.len()),
         };
         parts.iter().map(text).collect::<String>()
     };
     segments.iter().map(segment).collect::<Vec<_>>().join("{sep}")
+}
+
+fn demonstration(shown: &[Shown]) -> String {
+    let words = |part: &Shown| match part {
+        Shown::Text(text) | Shown::Field(text) => render::without_middle(&render::printable(text), MOST_OF_FIELD),
+    };
+    format!("{} ", shown.iter().map(words).collect::<String>())
 }
 
 fn inputs(text: &mut String, tokenizer: &Tokenizer, task: &Task, features: &Features, cuts: &[Cut]) {

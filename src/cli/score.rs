@@ -13,6 +13,7 @@ use cloze::encoder::load_kernels;
 use cloze::ensemble::report::EnsembleReport;
 use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
+use cloze::likeness::with_likeness;
 use cloze::output::{PredictionWriter, WholeFile};
 use cloze::report::{Prediction, Report, Run};
 use cloze::score::{Counts, Scored, Scorer, batch_tokens};
@@ -22,6 +23,7 @@ use tch::Device;
 
 use super::args::{DtypeName, EngineName, Score};
 use super::calibration::{BETWEEN, Calibrator, Counted};
+use super::demonstrations;
 use super::render::{self, Progress};
 use super::setup::{self, Ready, whereabouts};
 
@@ -58,8 +60,9 @@ pub fn run(args: &Score) -> Result<()> {
             (None, None) => unreachable!("clap asks for one of them"),
         };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
-    let forwards_per_row = words.forwards();
     let columns = rows.columns().clone();
+    let tasks = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let forwards_per_row = demonstrations::forwards(&tasks, words.forwards());
     let mut calibrator =
         Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;
     // Opened before the work, so that a report that cannot be written costs no one an hour.
@@ -81,6 +84,7 @@ pub fn run(args: &Score) -> Result<()> {
     drop((base, learned));
     let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
+    let tasks = with_likeness(tasks, &classifiers[0], &columns, max_length)?;
     let name = out.unwrap_or(Path::new("standard output"));
     let sets = calibrator.gives_sets().then_some(BETWEEN);
     let mut output = PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
@@ -176,6 +180,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         !args.calibration.any(),
         "members of an ensemble are calibrated where they are made: cloze ensemble --calibrate; leave the flags of calibration out"
     );
+    anyhow::ensure!(args.demonstrations.demos.is_none(), "members of an ensemble show no demonstrations: leave --demos out");
     anyhow::ensure!(args.dtype == DtypeName::F32, "members of an ensemble are scored in f32: leave --dtype out");
     let (folder, _) = EnsembleFolder::open(run)?;
     let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
@@ -226,7 +231,7 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
         let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
         let truncated = vec![by_seed.iter().any(|seed| seed[row].1)];
-        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated };
+        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated, crowded: Vec::new() };
         counts.add(&scored, *truth);
         output.write(example, &scored.average.into())?;
     }
@@ -261,7 +266,9 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
         .filter_map(|(what, path)| path.filter(|path| path.is_file() || !path.exists()).map(|path| (what, path)))
         .collect();
     let paths = || files.iter().map(|(_, path)| *path);
-    let fitted_on = || calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
+    let fitted_on = || {
+        calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration).chain(&args.demonstrations.demos)
+    };
     let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]).chain(fitted_on());
     if let Some(path) = paths().find(|path| inputs().any(|input| same(path, input))) {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());

@@ -24,6 +24,7 @@ use cloze::verbalizer::Verbalizer;
 use tch::Device;
 
 use super::args::{BaselineName, DeviceName, EngineName, Reading, SelectName, Train, TuningArgs};
+use super::demonstrations;
 use super::reading::{self, Labels};
 use super::render::{self, TrainProgress};
 use super::setup::{self, Problems};
@@ -146,6 +147,10 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
     if args.template.is_empty() && !is_cls {
         problems.0.push(Kind::TemplateNeeded { method: tuning.name() }.into());
     }
+    if args.drawing.any() && args.template.iter().all(|path| Template::read(path).is_ok_and(|template| template.demonstrations().is_none()))
+    {
+        problems.0.push(Kind::NothingToShow.into());
+    }
     if args.dev.is_some() && !matches!(args.select, SelectName::Dev) {
         problems.0.push(Kind::DevNotUsed.into());
     }
@@ -188,6 +193,7 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
         max_length,
         tuning,
         plan,
+        demonstrations: parsed.iter().any(|template| template.demonstrations().is_some()).then(|| demonstrations::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         seeds: args.seeds.clone(),
         select: match args.select {

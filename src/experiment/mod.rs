@@ -7,9 +7,11 @@ use std::time::Instant;
 use crate::baseline;
 use crate::classifier::{Base, Classifier};
 use crate::data::Example;
+use crate::demonstrations::Strategy;
 use crate::dtype::Dtype;
 use crate::error::{Kind, Result};
 use crate::job::{Job, Moment};
+use crate::likeness::with_likeness;
 use crate::output::{PredictionWriter, WholeFile, write_table};
 use crate::parameters::WORD_EMBEDDINGS;
 use crate::report::{Evaluation, Prediction, Tally};
@@ -26,6 +28,7 @@ use metrics::Found;
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
 
 /// Patterns with the vectors of their soft tokens.
+#[derive(Clone)]
 pub struct Patterns {
     /// The patterns.
     pub tasks: Vec<Task>,
@@ -108,19 +111,24 @@ impl Experiment<'_> {
                     warnings.push(warning);
                 }
             }
-            let trainer = self.trainer(tuning, plan, &self.patterns, seed);
-            trainer.check_rows(self.train.pick(&split.train).labelled())?;
+            let rows = self.train.pick(&split.train);
+            let patterns = self.showing(&self.patterns, &rows)?;
+            let trainer = self.trainer(tuning, plan, &patterns, seed);
+            trainer.check_rows(rows.labelled())?;
             if let Some(held_out) = &split.held_out {
                 trainer.check_rows(held_out.labelled())?;
             }
         }
         if let Some(test) = &self.test {
-            let trainer = self.trainer(tuning, plan, &self.patterns, 0);
+            // Any train rows will do: demonstrations give way to a row.
+            let shown = self.train.pick(&self.split(self.manifest.seeds[0])?.train);
+            let patterns = self.showing(&self.patterns, &shown)?;
+            let trainer = self.trainer(tuning, plan, &patterns, 0);
             let rows = Labelled { columns: &test.columns, examples: &test.examples, targets: &[] };
             trainer.check_rows(rows)?;
             // What is compared with reads the same rows, the zero-shot model at the very end.
             if let Some(written) = &self.written {
-                self.trainer(&Tuning::Full, plan, written, 0).check_rows(rows)?;
+                self.trainer(&Tuning::Full, plan, &self.showing(written, &shown)?, 0).check_rows(rows)?;
             }
             if self.manifest.cls_baseline {
                 self.trainer(&CLS, plan, &self.columns, 0).check_rows(rows)?;
@@ -141,6 +149,7 @@ impl Experiment<'_> {
             let rows = self.train.pick(&split.train);
             let held_out = split.held_out.as_ref().map_or(0, |rows| rows.targets.len());
             watch(Progress::Seed { seed, train: rows.targets.len(), held_out });
+            let patterns = self.showing(&self.patterns, &rows)?;
             self.write_sample(folder, seed, &rows, split.held_out.as_ref())?;
             let started = Instant::now();
             let (learned, history, seconds) = if folder.learned(seed).exists() {
@@ -148,7 +157,7 @@ impl Experiment<'_> {
                 (learned, history, None)
             } else {
                 let mut job = Trainings { experiment: self, folder, seed, resumed: false, watch };
-                let Some(state) = job.fit(&rows, split.held_out.as_ref())? else { return Ok(None) };
+                let Some(state) = job.fit(&patterns, &rows, split.held_out.as_ref())? else { return Ok(None) };
                 let (learned, history) = (state.kept(), History::of(&state));
                 let seconds = (!job.resumed).then(|| started.elapsed().as_secs_f64());
                 // The last step's update is in no loss.
@@ -159,7 +168,7 @@ impl Experiment<'_> {
                 (learned, history, seconds)
             };
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
-            let predictions = self.predict(&self.patterns, classifier, &self.manifest.tuning, watch)?;
+            let predictions = self.predict(&patterns, classifier, &self.manifest.tuning, watch)?;
             if let (Some(test), Some(predictions)) = (&self.test, &predictions) {
                 self.write_predictions(folder, seed, test, predictions)?;
                 found.method.push(predictions.clone());
@@ -181,7 +190,9 @@ impl Experiment<'_> {
             let words = self.base.parameters.get(WORD_EMBEDDINGS);
             let soft = (!written.soft.is_empty())
                 .then(|| written.soft.vectors(words, &common_words(self.base.tokenizer()), self.manifest.seeds[0]));
-            found.zero_shot = self.predict(written, self.base.zero_shot(soft)?, &Tuning::Full, watch)?;
+            // What is shown without training are the first seed's rows.
+            let rows = self.train.pick(&self.split(self.manifest.seeds[0])?.train);
+            found.zero_shot = self.predict(&self.showing(written, &rows)?, self.base.zero_shot(soft)?, &Tuning::Full, watch)?;
         }
         let metrics = found.metrics(self.manifest, self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
@@ -220,6 +231,20 @@ impl Experiment<'_> {
             .into());
         }
         Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
+    }
+
+    /// Patterns that show a seed's train rows, where they show any.
+    fn showing(&self, patterns: &Patterns, rows: &Rows) -> Result<Patterns> {
+        let Some(drawing) = self.manifest.demonstrations else { return Ok(patterns.clone()) };
+        let words = self.manifest.verbalizer().map_err(|mut errors| errors.swap_remove(0))?.first_words();
+        let shown: Vec<(Example, usize)> = rows.examples.iter().cloned().zip(rows.classes()).collect();
+        let tasks = patterns.tasks.iter().map(|task| task.clone().with_support(&shown, &words, drawing)).collect();
+        let length = self.manifest.tuning.length_left(self.manifest.max_length, &self.base.folder.config);
+        let tasks = match drawing.strategy {
+            Strategy::Similar => with_likeness(tasks, &self.base.zero_shot(None)?, &rows.columns, length)?,
+            _ => tasks,
+        };
+        Ok(Patterns { tasks, soft: patterns.soft.clone() })
     }
 
     fn trainer<'b>(&'b self, tuning: &'b Tuning, plan: &'b Plan, patterns: &'b Patterns, seed: u64) -> Trainer<'b> {
@@ -315,8 +340,8 @@ struct Trainings<'a, 'w> {
 
 impl Trainings<'_, '_> {
     /// The training whose result is kept. None if it was stopped.
-    fn fit(&mut self, rows: &Rows, held_out: Option<&Rows>) -> Result<Option<State>> {
-        let Experiment { manifest, patterns, .. } = self.experiment;
+    fn fit(&mut self, patterns: &Patterns, rows: &Rows, held_out: Option<&Rows>) -> Result<Option<State>> {
+        let Experiment { manifest, .. } = self.experiment;
         let last = match manifest.select {
             Select::Cv => match self.best_of_folds(rows)? {
                 Some(step) => step,
@@ -349,7 +374,8 @@ impl Trainings<'_, '_> {
             if held_out.targets.is_empty() || train.targets.is_empty() {
                 continue;
             }
-            let trainer = self.experiment.trainer(&manifest.tuning, &plan, patterns, self.seed);
+            let patterns = self.experiment.showing(patterns, &train)?;
+            let trainer = self.experiment.trainer(&manifest.tuning, &plan, &patterns, self.seed);
             let Some(state) = self.train(&trainer, &format!("fold-{}", number + 1), &train, Some(&held_out), plan.steps)? else {
                 return Ok(None);
             };

@@ -240,6 +240,24 @@ impl PromptModel {
         }
     }
 
+    /// The mean of the last states of each input's tokens, as vectors of length 1.
+    ///
+    /// # Shapes
+    /// B inputs → B · `[H]`
+    pub fn mean_states(&self, inputs: &[&Features]) -> Result<Vec<Vec<f32>>> {
+        let Engine::Cloze(encoder, _) = &self.engine else {
+            return Err(Kind::ReferenceCannot { reason: "it gives no states, by which rows are compared".to_owned() }.into());
+        };
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        let sums = tch::no_grad(|| {
+            let states = encoder.forward(&batch, &self.additions, Mode::Score);
+            let sums = (states * batch.attention.unsqueeze(2)).sum_dim_intlist([1].as_slice(), false, tch::Kind::Float);
+            &sums / sums.square().sum_dim_intlist([1].as_slice(), true, tch::Kind::Float).sqrt().clamp_min(1e-12)
+        });
+        // Of numbers by construction.
+        Ok(Vec::try_from(sums).unwrap_or_default())
+    }
+
     /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on those rows alone.
     ///
     /// # Shapes

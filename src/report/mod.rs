@@ -70,6 +70,9 @@ pub struct Report {
     pub labelled: u64,
     /// Rows of which some pattern had to cut a part.
     pub truncated_rows: u64,
+    /// Rows beside which some pattern's demonstrations did not all have room.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crowded_rows: u64,
     /// Seconds from the first row read to the last row written.
     pub seconds: f64,
     /// Rows a second in that time.
@@ -204,7 +207,7 @@ pub struct Run {
     pub threads: usize,
     pub verbalizer: String,
     pub aggregate: String,
-    /// Forward passes for a row in a pattern: more than one where label words have several tokens.
+    /// Forward passes for a row in a pattern: more than one where label words have several tokens, or demonstrations are drawn several times.
     pub forwards_per_row: usize,
     pub labels: Vec<String>,
     pub max_length: usize,
@@ -274,4 +277,9 @@ impl Spread {
             highest: accuracies.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         })
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

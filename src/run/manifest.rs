@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::demonstrations::Drawing;
 use crate::error::{Error, Kind, Place, Result};
 use crate::json::{self, Node};
 use crate::parameters::weight_files;
@@ -46,6 +47,9 @@ pub struct Manifest {
     pub tuning: Tuning,
     /// How long and how fast.
     pub plan: Plan,
+    /// How the patterns' demonstrations are drawn from a seed's train rows, where they have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demonstrations: Option<Drawing>,
     /// Rows of each class; all by default.
     pub shots: Option<usize>,
     /// The seeds.

@@ -15,6 +15,7 @@
 //! | `{soft}` `{soft:8}` | one soft token, or eight: vectors that training finds, started from sampled words |
 //! | `{soft:"it was"}` | as many as the words have tokens, started from them |
 //! | `{soft:8 as topic}` `{soft as topic}` | soft tokens with a name: the same vectors wherever the name stands, in any pattern of a run |
+//! | `{demos:4}` | four labelled rows of a support file, each in the pattern's own words with its label word in the blank and a space behind it ([`crate::demonstrations`]); what does not fit beside the row is left out |
 //! | `{{` `}}` | braces as text |
 //!
 //! | filter | does |
@@ -40,6 +41,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::demonstrations::Shown;
 use crate::error::{Kind, Result};
 use crate::json::{self, Node, Text};
 use crate::source::{Source, Span};
@@ -63,6 +65,8 @@ pub struct Template {
     pattern: Text,
     /// The instruction and the pattern.
     whole: String,
+    /// Whether the instruction is the first of the pieces.
+    has_instruction: bool,
     pieces: Vec<Piece>,
     vectors: Vectors,
     /// So many masks the blank may grow to.
@@ -91,6 +95,8 @@ pub enum Piece {
     Separator,
     /// Soft tokens.
     Soft(Soft),
+    /// So many demonstrations.
+    Demonstrations(usize),
 }
 
 /// Soft tokens in a pattern: vectors that no word has.
@@ -188,7 +194,16 @@ impl Template {
         }
         let pattern = Text::unwritten("columns", &columns.join(" {sep} "));
         let whole = pattern.value.clone();
-        Template { name: "columns".to_owned(), about: None, pattern, whole, pieces, vectors: Vectors::default(), most_masks: 1 }
+        Template {
+            name: "columns".to_owned(),
+            about: None,
+            pattern,
+            whole,
+            has_instruction: false,
+            pieces,
+            vectors: Vectors::default(),
+            most_masks: 1,
+        }
     }
 
     fn checked(name: &str, about: Option<String>, instruction: Option<&str>, pattern: Text) -> Result<Template> {
@@ -207,7 +222,16 @@ impl Template {
         let before = instruction.map(|instruction| format!("{instruction} "));
         let whole = format!("{}{}", before.as_deref().unwrap_or_default(), pattern.value);
         pieces.splice(0..0, before.map(Piece::Text));
-        Ok(Template { name: name.to_owned(), about, pattern, whole, pieces, vectors: Vectors::default(), most_masks: 1 })
+        Ok(Template {
+            name: name.to_owned(),
+            about,
+            pattern,
+            whole,
+            has_instruction: instruction.is_some(),
+            pieces,
+            vectors: Vectors::default(),
+            most_masks: 1,
+        })
     }
 
     /// The template's name.
@@ -251,6 +275,35 @@ impl Template {
         })
     }
 
+    /// How many demonstrations are shown.
+    pub fn demonstrations(&self) -> Option<usize> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Demonstrations(count) => Some(*count),
+            _ => None,
+        })
+    }
+
+    /// The pattern's pieces as a demonstration shows them: the row's fields from `value_of` as in [`Template::wrap`], the word in the
+    /// blank. Soft tokens, other demonstrations and the instruction are left out, a border is a space.
+    pub fn demonstrate<'a>(&'a self, value_of: impl Fn(usize) -> &'a str, word: &str) -> Vec<Shown> {
+        let mut field_index = 0;
+        let mut shown = Vec::new();
+        for piece in &self.pieces[usize::from(self.has_instruction)..] {
+            shown.push(match piece {
+                Piece::Soft(_) | Piece::Demonstrations(_) => continue,
+                Piece::Separator => Shown::Text(" ".to_owned()),
+                Piece::Mask => Shown::Text(word.to_owned()),
+                Piece::Text(text) => Shown::Text(text.clone()),
+                Piece::Field(field) => {
+                    let text = field.filters.iter().fold(Cow::Borrowed(value_of(field_index)), |text, filter| filter.apply(text));
+                    field_index += 1;
+                    Shown::Field(text.into_owned())
+                }
+            });
+        }
+        shown
+    }
+
     /// The same template with these vectors at its soft tokens.
     #[must_use]
     pub fn with_vectors(mut self, vectors: Vectors) -> Template {
@@ -292,6 +345,7 @@ impl Template {
                     continue;
                 }
                 Piece::Mask => Part::Mask,
+                Piece::Demonstrations(_) => Part::Demonstrations(Vec::new()),
                 Piece::Text(text) => Part::Text(text),
                 Piece::Soft(_) => {
                     soft_index += 1;
@@ -324,7 +378,18 @@ pub struct Prompt<'a> {
     pub kept_free: usize,
 }
 
-impl Prompt<'_> {
+impl<'a> Prompt<'a> {
+    /// The same with these demonstrations.
+    #[must_use]
+    pub fn with_demonstrations(mut self, demonstrations: Vec<&'a [Shown]>) -> Self {
+        for part in self.segments.iter_mut().flatten() {
+            if let Part::Demonstrations(shown) = part {
+                shown.clone_from(&demonstrations);
+            }
+        }
+        self
+    }
+
     /// The same with one mask in place of each of the row's fields: nothing is known of them.
     #[must_use]
     pub fn masked(mut self) -> Self {
@@ -355,6 +420,8 @@ pub enum Part<'a> {
     Mask,
     /// A mask in place of a row's words, which is not asked about.
     Masked,
+    /// Labelled rows that are shown, a space behind each.
+    Demonstrations(Vec<&'a [Shown]>),
     /// Soft tokens.
     Soft {
         /// Which vectors; empty if no tokenizer has seen the pattern yet ([`crate::soft`]).

@@ -27,6 +27,9 @@ pub(super) fn pattern(pattern: &Text) -> Result<Vec<Piece>> {
             let piece = placeholder(pattern, span.clone())?;
             match piece {
                 Piece::Mask if pieces.contains(&Piece::Mask) => return Err(pattern.error(span, Kind::PatternWithSecondMask)),
+                Piece::Demonstrations(_) if pieces.iter().any(|piece| matches!(piece, Piece::Demonstrations(_))) => {
+                    return Err(pattern.error(span, Kind::PatternWithSecondDemonstrations));
+                }
                 Piece::Separator if pieces.contains(&Piece::Separator) => return Err(pattern.error(span, Kind::PatternWithSecondSeparator)),
                 piece => pieces.push(piece),
             }
@@ -59,7 +62,7 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
         "" => return Err(pattern.error(span, Kind::PatternEmptyBraces)),
         "mask" if name == kind => Some(("mask", Piece::Mask)),
         "sep" if name == kind => Some(("sep", Piece::Separator)),
-        "demos" => return Err(pattern.error(name_span, Kind::PatternNotInThisVersion { piece: name.to_owned() })),
+        "demos" => Some(("demos", Piece::Demonstrations(demonstrations(pattern, name, &name_span)?))),
         _ => None,
     };
     let simple = match kind.split_whitespace().next() {
@@ -85,6 +88,19 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
     }
     Ok(Piece::Field(field))
 }
+
+/// `demos:4`
+fn demonstrations(pattern: &Text, written: &str, span: &Span) -> Result<usize> {
+    let number = written["demos".len()..].trim().strip_prefix(':').and_then(|number| number.trim().parse().ok());
+    let number = number.filter(|number| (1..=MOST_DEMONSTRATIONS).contains(number));
+    number.ok_or_else(|| {
+        let kind = Kind::PatternDemonstrationsUnclear { written: written.to_owned(), most: MOST_DEMONSTRATIONS };
+        pattern.error(span.clone(), kind)
+    })
+}
+
+/// No model of 512 tokens takes more.
+const MOST_DEMONSTRATIONS: usize = 64;
 
 /// The parts between `|`, trimmed, each with its place.
 fn parts_with_spans(inside: &str, start: usize) -> impl Iterator<Item = (&str, Span)> {

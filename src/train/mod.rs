@@ -360,7 +360,8 @@ impl Trainer<'_> {
         let mut items = Vec::with_capacity(examples.len() * self.tasks.len());
         for task in self.tasks {
             let features = scorer.encode(task, columns, examples)?;
-            items.extend(features.into_iter().enumerate().map(|(row, features)| Item { features, row }));
+            let of_row = |(row, draws): (usize, Vec<Features>)| draws.into_iter().map(move |features| Item { features, row });
+            items.extend(features.into_iter().enumerate().flat_map(of_row));
         }
         Ok(items)
     }

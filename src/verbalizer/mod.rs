@@ -164,6 +164,11 @@ impl Verbalizer {
         self.classes.iter().map(|class| class.label.as_str())
     }
 
+    /// Each class's first word: what stands in the blank where the class is shown.
+    pub fn first_words(&self) -> Vec<String> {
+        self.classes.iter().map(|class| class.words[0].word().to_owned()).collect()
+    }
+
     /// How the words' logits become class scores.
     pub fn aggregate(&self) -> Aggregate {
         self.aggregate

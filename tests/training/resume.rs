@@ -40,6 +40,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         seeds: vec![0, 3],
         select,
         cls_baseline: false,
+        demonstrations: None,
         device: "cpu".to_owned(),
         threads: 1,
     }

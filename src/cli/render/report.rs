@@ -30,12 +30,16 @@ pub fn report(report: &Report) -> String {
         let _ = writeln!(text, "{}", chosen(run));
     }
     if run.forwards_per_row > 1 {
-        let _ = writeln!(text, "note: label words of several tokens: {} forward passes for a row in a pattern", run.forwards_per_row);
+        let _ = writeln!(text, "note: {} forward passes for a row in a pattern", run.forwards_per_row);
     }
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
         let rows = counted(report.truncated_rows, "row");
         let _ = writeln!(text, "note: {rows} ({share} %) longer than {} tokens, and cut", run.max_length);
+    }
+    if report.crowded_rows > 0 {
+        let rows = counted(report.crowded_rows, "row");
+        let _ = writeln!(text, "note: beside {rows} not all demonstrations had room in {} tokens", run.max_length);
     }
     if let Some(calibration) = &report.calibration {
         let fitted = match calibration.fitted_on.as_str() {
