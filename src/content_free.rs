@@ -4,7 +4,7 @@ use rand::Rng as _;
 
 use crate::calibration::Method;
 use crate::data::{Columns, Example};
-use crate::encode::{Features, encode};
+use crate::encode::Features;
 use crate::error::{Error, Kind, Result};
 use crate::report::Prediction;
 use crate::score::Scorer;
@@ -27,21 +27,20 @@ impl Scorer<'_> {
         let inputs = match method {
             Method::Contextual => {
                 let texts = ["N/A", ""].map(|text| example(columns, &mut |_| text.to_owned()));
-                let mut inputs = self.encode(task, columns, &texts)?.concat();
-                for prompt in task.prompts(&texts[1..])?.remove(0) {
-                    inputs.push(encode(&prompt.masked(), self.tokenizer, self.max_length)?);
-                }
+                let mut inputs = self.encode(task, columns, &texts)?;
+                inputs.extend(self.encode_changed(task, columns, &texts[1..], |prompt| prompt.masked())?);
                 inputs
             }
-            Method::Pmi => self.encode(task, columns, &[example(columns, &mut |_| String::new())])?.concat(),
-            Method::Domain => self.encode(task, columns, &random_texts(columns, rows))?.concat(),
+            Method::Pmi => self.encode(task, columns, &[example(columns, &mut |_| String::new())])?,
+            Method::Domain => self.encode(task, columns, &random_texts(columns, rows))?,
             Method::Batch | Method::Prior | Method::Temperature | Method::Vector => unreachable!("{} looks at rows", method.name()),
         };
         self.say(&inputs)
     }
 
-    /// The models' average for each input.
-    fn say(&self, inputs: &[Features]) -> Result<Vec<Prediction>> {
+    /// The models' average for each text, whose inputs count as they are weighted.
+    fn say(&self, texts: &[Vec<(Features, f64)>]) -> Result<Vec<Prediction>> {
+        let inputs: Vec<Features> = texts.iter().flatten().map(|(features, _)| features.clone()).collect();
         let of_model = |classifier: &crate::classifier::Classifier| -> Vec<Prediction> {
             let chunk = |chunk: &[Features]| {
                 let values = classifier.probabilities(&chunk.iter().collect::<Vec<_>>());
@@ -52,7 +51,12 @@ impl Scorer<'_> {
         };
         let by_model: Vec<Vec<Prediction>> = self.classifiers.iter().map(of_model).collect();
         let average = |input: usize| Prediction::average(&by_model.iter().map(|said| said[input].clone()).collect::<Vec<_>>());
-        let said: Vec<Prediction> = (0..inputs.len()).map(average).collect();
+        let mut said = (0..inputs.len()).map(average);
+        let of_text = |text: &Vec<(Features, f64)>| {
+            let inputs: Vec<Prediction> = said.by_ref().take(text.len()).collect();
+            Prediction::weighted(inputs.iter().zip(text.iter().map(|(_, weight)| *weight)))
+        };
+        let said: Vec<Prediction> = texts.iter().map(of_text).collect();
         let finite = said.iter().all(|prediction| prediction.probabilities.iter().all(|probability| probability.is_finite()));
         if finite { Ok(said) } else { Err(Error::new(Kind::ScoreNotFinite)) }
     }

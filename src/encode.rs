@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::demonstrations::Shown;
 use crate::error::{Error, Kind, Result};
-use crate::template::{Part, Prompt, Template};
+use crate::template::{Fill, Part, Prompt, Template};
 use crate::tokenizer::{Token, Tokenizer};
 
 /// A prompt as the model takes it.
@@ -115,8 +115,18 @@ pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> 
     encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
 }
 
-/// Refuses a pattern that is too long by itself, whatever a row has.
+/// Refuses a pattern that is too long by itself, whatever a row has, and steps whose words are no tokens of the model.
 pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
+    for step in template.steps() {
+        check_length(step.template(), tokenizer, max_length)?;
+        let Fill::OneOf(words) = step.fill() else { continue };
+        for word in words {
+            match tokenizer.tokenize(&word.value).iter().map(|token| token.id).collect::<Vec<_>>()[..] {
+                [id] if id != tokenizer.special().unk => {}
+                _ => return Err(word.whole_error(Kind::StepWord { word: word.value.clone() })),
+            }
+        }
+    }
     match encode(&template.wrap(|_| ""), tokenizer, max_length) {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.kind() {

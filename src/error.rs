@@ -209,6 +209,28 @@ pub enum Kind {
     PatternDemonstrationsUnclear { written: String, most: usize },
     #[error("the pattern shows demonstrations, and nothing says of which rows")]
     PatternWithoutSupport,
+    #[error("a step's name is of letters, digits, _ and -, and none of mask, sep, soft and demos")]
+    StepName,
+    #[error("two steps are named {name:?}")]
+    StepNameTaken { name: String },
+    #[error("{name:?} is the name of a step, and a column of {data}")]
+    StepNameIsColumn { name: String, data: String },
+    #[error("the words of the step {name:?} are not there yet")]
+    StepTooEarly { name: String },
+    #[error("no later pattern uses the words of the step {name:?}")]
+    StepUnused { name: String },
+    #[error("a step has its likeliest words, or words of its own, not both")]
+    StepFilledTwice,
+    #[error("a step's list of words is empty")]
+    StepWithoutWords,
+    #[error("a step has no soft tokens and no demonstrations")]
+    StepPieces,
+    #[error("the word {word:?} of a step is no single token of this model")]
+    StepWord { word: String },
+    #[error("this model has no whole word for the blank of this step")]
+    StepUnfilled,
+    #[error("{command} takes no patterns with steps")]
+    PatternWithSteps { command: &'static str },
     #[error("there are no demonstrations to draw")]
     NothingToShow,
     #[error("no row of {data} shows the class {label:?}")]
@@ -525,6 +547,16 @@ impl Kind {
             PatternWithSecondDemonstrations => help("say how many in one place, as {demos:4}"),
             PatternDemonstrationsUnclear { most, .. } => vec![("allowed", format!("{{demos:1}} to {{demos:{most}}}"))],
             PatternWithoutSupport => help("give a file of labelled rows with --demos"),
+            StepName => help("name what the blank says, as \"topic\""),
+            StepNameTaken { .. } | StepNameIsColumn { .. } => help("give the step another name"),
+            StepTooEarly { .. } => help("use them in the patterns behind that step"),
+            StepUnused { name } => vec![("help", format!("write {{{name}}} into a later pattern, or leave the step out"))],
+            StepFilledTwice => help("leave \"top\" or \"words\" out"),
+            StepWithoutWords => help("name words, or take the likeliest with \"top\""),
+            StepPieces => help("leave {soft} and {demos} out of it"),
+            StepWord { .. } => help("use a word that the vocabulary has whole"),
+            StepUnfilled => help("give the step \"words\" of its own"),
+            PatternWithSteps { .. } => help("leave the steps out: cloze score takes them"),
             NothingToShow => help("write {demos:4} into a pattern, or leave the flags of demonstrations out"),
             SupportWithoutClass { .. } => help("add a row of that class, or choose --demo-strategy random"),
             PatternWithDemonstrations { .. } => help("leave the {demos} out"),

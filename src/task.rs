@@ -10,8 +10,12 @@ use crate::verbalizer::Verbalizer;
 #[derive(Debug, Clone)]
 pub struct Task {
     template: Template,
-    /// For each field of the pattern, the column's index.
+    /// For each field of the pattern, the column's index; those of the steps' words come behind the data's columns.
     column_of: Vec<usize>,
+    /// The same of each step.
+    column_of_step: Vec<Vec<usize>>,
+    /// The number of the data's columns.
+    columns: usize,
     /// The rows that are shown, where the pattern shows any.
     support: Option<Support>,
 }
@@ -20,24 +24,18 @@ impl Task {
     /// Finds each field's column. All problems at once.
     pub fn check(template: Template, columns: &Columns) -> Result<Task, Vec<Error>> {
         let mut problems = Vec::new();
-        let mut column_of = Vec::new();
-        for field in template.fields() {
-            if columns.label() == Some(&field.column) {
-                problems.push(template.field_error(field, Kind::PatternUsesLabel { column: field.column.clone() }));
+        let mut names = columns.names().to_vec();
+        let mut column_of_step = Vec::with_capacity(template.steps().len());
+        for step in template.steps() {
+            column_of_step.push(columns_of(step.template(), &names, columns, &mut problems));
+            if names.iter().any(|name| name == step.name()) {
+                problems.push(step.name_error(Kind::StepNameIsColumn { name: step.name().to_owned(), data: columns.data().to_owned() }));
             }
-            match columns.names().iter().position(|name| *name == field.column) {
-                Some(index) => column_of.push(index),
-                None => problems.push(template.field_error(
-                    field,
-                    Kind::PatternUnknownColumn {
-                        column: field.column.clone(),
-                        data: columns.data().to_owned(),
-                        columns: columns.names().to_vec(),
-                    },
-                )),
-            }
+            names.push(step.name().to_owned());
         }
-        if problems.is_empty() { Ok(Task { template, column_of, support: None }) } else { Err(problems) }
+        let column_of = columns_of(&template, &names, columns, &mut problems);
+        let columns = columns.names().len();
+        if problems.is_empty() { Ok(Task { template, column_of, column_of_step, columns, support: None }) } else { Err(problems) }
     }
 
     /// The same task with labelled rows to show, where its pattern shows any; `words` has what stands in the blank for each
@@ -46,7 +44,7 @@ impl Task {
     pub fn with_support(mut self, rows: &[(Example, usize)], words: &[String], drawing: Drawing) -> Task {
         if self.template.demonstrations().is_some() {
             let show = |(example, class): &(Example, usize)| {
-                let parts = self.template.demonstrate(|field| &example.fields[self.column_of[field]], &words[*class]);
+                let parts = self.template.demonstrate(|field| field_of(example, self.column_of[field]), &words[*class]);
                 Demonstration { example: example.clone(), text: self.text(example), class: *class, parts }
             };
             self.support = Some(Support::new(drawing, words.len(), rows.iter().map(show).collect()));
@@ -70,8 +68,9 @@ impl Task {
 
     /// The pattern, and the rows that it shows: what a row's answer depends on besides the model.
     pub fn identity(&self) -> String {
-        let pattern = self.template.pattern();
-        self.support.as_ref().map_or_else(|| pattern.to_owned(), |support| format!("{pattern} {}", support.identity()))
+        let steps = self.template.steps().iter().map(|step| format!("{} {:?} ", step.template().pattern(), step.fill().words()));
+        let pattern = steps.chain([self.template.pattern().to_owned()]).collect::<String>();
+        self.support.as_ref().map_or_else(|| pattern.clone(), |support| format!("{pattern} {}", support.identity()))
     }
 
     /// The columns that the pattern reads, each once.
@@ -87,7 +86,8 @@ impl Task {
 
     /// The row's words that the pattern reads.
     fn text(&self, example: &Example) -> String {
-        self.column_of.iter().map(|&column| example.fields[column].as_str()).collect::<Vec<_>>().join("\u{1f}")
+        let of_data = self.column_of.iter().filter(|column| **column < self.columns);
+        of_data.map(|&column| example.fields[column].as_str()).collect::<Vec<_>>().join("\u{1f}")
     }
 
     /// The template.
@@ -113,10 +113,37 @@ impl Task {
         Ok(examples.iter().enumerate().map(prompts).collect())
     }
 
-    /// The row in the pattern, without demonstrations.
+    /// The row in the pattern, without demonstrations. The steps' words stand behind its fields; without them they are empty.
     pub fn wrap<'a>(&'a self, example: &'a Example) -> Prompt<'a> {
-        self.template.wrap(|field| &example.fields[self.column_of[field]])
+        self.template.wrap(|field| field_of(example, self.column_of[field]))
     }
+
+    /// The row in the pattern of a step, the earlier steps' words behind its fields.
+    pub fn wrap_step<'a>(&'a self, step: usize, example: &'a Example) -> Prompt<'a> {
+        self.template.steps()[step].template().wrap(|field| field_of(example, self.column_of_step[step][field]))
+    }
+}
+
+fn field_of(example: &Example, column: usize) -> &str {
+    example.fields.get(column).map_or("", String::as_str)
+}
+
+/// The index of each field of a pattern among some names, which begin with the data's columns.
+fn columns_of(template: &Template, names: &[String], columns: &Columns, problems: &mut Vec<Error>) -> Vec<usize> {
+    let mut column_of = Vec::new();
+    for field in template.fields() {
+        if columns.label() == Some(&field.column) {
+            problems.push(template.field_error(field, Kind::PatternUsesLabel { column: field.column.clone() }));
+        }
+        match names.iter().position(|name| *name == field.column) {
+            Some(index) => column_of.push(index),
+            None => {
+                let (column, data) = (field.column.clone(), columns.data().to_owned());
+                problems.push(template.field_error(field, Kind::PatternUnknownColumn { column, data, columns: names.to_vec() }));
+            }
+        }
+    }
+    column_of
 }
 
 /// The row's true class, if it has a label.

@@ -4,6 +4,7 @@ mod architecture;
 mod baselines;
 mod calibration;
 mod cases;
+mod chains;
 mod compare;
 mod golden;
 mod invariants;

@@ -1,9 +1,12 @@
 //! The rows that patterns show: read, checked, and given to the tasks.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use cloze::data::{Columns, Example};
 use cloze::demonstrations::{Drawing, Strategy};
 use cloze::error::{Error, Kind};
+use cloze::score::{Chain, Scorer};
 use cloze::task::Task;
 use cloze::template::Template;
 use cloze::verbalizer::Verbalizer;
@@ -21,18 +24,25 @@ pub fn drawing(args: &DrawingArgs) -> Drawing {
     }
 }
 
-/// Gives the tasks the rows that their patterns show.
+/// The rows that patterns show.
+pub struct Support {
+    rows: Vec<(Example, usize)>,
+    columns: Arc<Columns>,
+    words: Vec<String>,
+}
+
+/// Gives the tasks the rows that their patterns show, if there are any.
 pub fn with_support(
     tasks: Vec<Task>,
     args: &Demonstrations,
     reading: &Reading,
     verbalizer: &Verbalizer,
     columns: &Columns,
-) -> Result<Vec<Task>> {
+) -> Result<(Vec<Task>, Option<Support>)> {
     let showing = tasks.iter().find(|task| task.template().demonstrations().is_some()).map(Task::template);
     let path = match (&args.demos, showing) {
         (None, None) => {
-            return if args.drawing.any() { Err(Error::from(Kind::NothingToShow).into()) } else { Ok(tasks) };
+            return if args.drawing.any() { Err(Error::from(Kind::NothingToShow).into()) } else { Ok((tasks, None)) };
         }
         (None, Some(template)) => return Err(template.error(Kind::PatternWithoutSupport).into()),
         (Some(_), None) => return Err(Error::from(Kind::NothingToShow).into()),
@@ -51,13 +61,42 @@ pub fn with_support(
         let label = verbalizer.classes()[class].label.clone();
         return Err(Error::from(Kind::SupportWithoutClass { label, data: data() }).into());
     }
-    Ok(tasks.into_iter().map(|task| task.with_support(&rows, &verbalizer.first_words(), drawing)).collect())
+    let words = verbalizer.first_words();
+    let tasks = tasks.into_iter().map(|task| task.with_support(&rows, &words, drawing)).collect();
+    Ok((tasks, Some(Support { rows, columns: set.columns.clone(), words })))
 }
 
-/// Forward passes for a row in the pattern that shows most, where one question takes so many.
+/// The most probable of a row's chains; the first of equals.
+pub fn likeliest(chains: &[Chain]) -> Option<&Chain> {
+    chains.iter().reduce(|best, next| if next.1 > best.1 { next } else { best })
+}
+
+/// Lets demonstrations of patterns with steps show what their steps' blanks would say: the likeliest chain of each row.
+pub fn worked(tasks: Vec<Task>, scorer: &Scorer<'_>, args: &Demonstrations, support: &Support) -> Result<Vec<Task>, Error> {
+    let work = |task: Task| {
+        if task.template().steps().is_empty() || task.drawing().is_none() {
+            return Ok(task);
+        }
+        let examples: Vec<Example> = support.rows.iter().map(|(example, _)| example.clone()).collect();
+        let chains = scorer.chains(&task, &support.columns, &examples)?;
+        let examples = chains.iter().filter_map(|chains| likeliest(chains)).map(|(example, _)| example.clone());
+        let rows: Vec<(Example, usize)> = examples.zip(support.rows.iter().map(|(_, class)| *class)).collect();
+        Ok(task.with_support(&rows, &support.words, drawing(&args.drawing)))
+    };
+    tasks.into_iter().map(work).collect()
+}
+
+/// Forward passes for a row in the pattern that takes most, where one question takes so many.
 pub fn forwards(tasks: &[Task], of_question: usize) -> usize {
     let of_task = |task: &Task| {
-        task.drawing().map_or(of_question, |drawing| drawing.draws * of_question + usize::from(drawing.strategy == Strategy::Similar))
+        let (draws, likeness) =
+            task.drawing().map_or((1, 0), |drawing| (drawing.draws, usize::from(drawing.strategy == Strategy::Similar)));
+        let (mut chains, mut steps) = (1, 0);
+        for step in task.template().steps() {
+            steps += chains;
+            chains *= step.words();
+        }
+        steps + chains * draws * of_question + likeness
     };
     tasks.iter().map(of_task).max().unwrap_or(of_question)
 }

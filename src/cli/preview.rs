@@ -12,14 +12,15 @@ use cloze::encoder::Mode;
 use cloze::label_words::LabelWords;
 use cloze::likeness::with_likeness;
 use cloze::prompt_model::PromptModel;
+use cloze::score::{Chain, Scorer};
 use cloze::task::Task;
-use cloze::template::Part;
+use cloze::template::{Part, Step};
 use cloze::tokenizer::Tokenizer;
 use cloze::verbalizer::Verbalizer;
 use tch::{Kind, no_grad};
 
 use super::args::Preview;
-use super::demonstrations;
+use super::demonstrations::{self, likeliest};
 use super::render::{self, Align};
 use super::setup::{self, Ready};
 
@@ -35,19 +36,28 @@ pub fn run(args: &Preview) -> Result<()> {
     let columns = rows.columns().clone();
     let base = setup::load_base(folder, words, &args.model, device)?;
     let classifier = setup::zero_shot(&base, &soft)?;
-    let tasks = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
-    let tasks = with_likeness(tasks, &classifier, &columns, max_length)?;
-    let Classifier::Prompt(model, words) = classifier else { unreachable!("zero-shot models read label words") };
+    let (tasks, support) = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let classifiers = [classifier];
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: &base.folder.tokenizer, tasks: &[], max_length, batch_tokens: 1024 };
+    let tasks = match &support {
+        None => tasks,
+        Some(support) => demonstrations::worked(tasks, &scorer, &args.demonstrations, support)?,
+    };
+    let tasks = with_likeness(tasks, &classifiers[0], &columns, max_length)?;
+    let [Classifier::Prompt(model, words)] = &classifiers else { unreachable!("zero-shot models read label words") };
     for row in rows.take(args.n) {
         let example = row?;
         for task in &tasks {
-            let Some(prompt) = task.prompts(std::slice::from_ref(&example))?.remove(0).into_iter().next() else { continue };
+            let chains = scorer.chains(task, &columns, std::slice::from_ref(&example))?.remove(0);
+            let Some((filled, _)) = likeliest(&chains) else { continue };
+            let Some(prompt) = task.prompts(std::slice::from_ref(filled))?.remove(0).into_iter().next() else { continue };
             let (features, cuts) =
                 encode_with_cuts(&prompt, model.tokenizer(), max_length).map_err(|error| error.at(columns.place(&example, None)))?;
             let mut text = heading(&example, task);
+            steps(&mut text, task, example.fields.len(), &chains);
             let _ = writeln!(text, "  text    {}", wrapped(&prompt.segments));
             inputs(&mut text, model.tokenizer(), task, &features, &cuts);
-            scores(&mut text, &model, &verbalizer, &words, &features);
+            scores(&mut text, model, &verbalizer, words, &features);
             render::print(&text)?;
         }
     }
@@ -72,6 +82,15 @@ fn wrapped(segments: &[Vec<Part<'_>>]) -> String {
         parts.iter().map(text).collect::<String>()
     };
     segments.iter().map(segment).collect::<Vec<_>>().join("{sep}")
+}
+
+/// The words that fill the steps' blanks, and how probable each chain of them is.
+fn steps(text: &mut String, task: &Task, columns: usize, chains: &[Chain]) {
+    let names: Vec<&str> = task.template().steps().iter().map(Step::name).collect();
+    if !names.is_empty() {
+        let shown = chains.iter().map(|(example, share)| format!("{} {share:.3}", example.fields[columns..].join(" · ")));
+        let _ = writeln!(text, "  {}: {}", names.join(" · "), shown.collect::<Vec<_>>().join(", "));
+    }
 }
 
 fn demonstration(shown: &[Shown]) -> String {

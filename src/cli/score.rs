@@ -61,7 +61,7 @@ pub fn run(args: &Score) -> Result<()> {
         };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
-    let tasks = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let (tasks, support) = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
     let forwards_per_row = demonstrations::forwards(&tasks, words.forwards());
     let mut calibrator =
         Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;
@@ -84,12 +84,19 @@ pub fn run(args: &Score) -> Result<()> {
     drop((base, learned));
     let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
     let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
-    let tasks = with_likeness(tasks, &classifiers[0], &columns, max_length)?;
+    let budget = budget(args, device);
+    let tasks = match &support {
+        None => tasks,
+        Some(support) => {
+            let scorer = Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &[], max_length, batch_tokens: budget };
+            let tasks = demonstrations::worked(tasks, &scorer, &args.demonstrations, support)?;
+            with_likeness(tasks, &classifiers[0], &columns, max_length)?
+        }
+    };
     let name = out.unwrap_or(Path::new("standard output"));
     let sets = calibrator.gives_sets().then_some(BETWEEN);
     let mut output = PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
-    let scorer =
-        Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &tasks, max_length, batch_tokens: budget(args, device) };
+    let scorer = Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &tasks, max_length, batch_tokens: budget };
 
     let holding = calibrator.on_own_rows();
     if !holding {

@@ -379,6 +379,9 @@ pub fn checked(
     let mut problems = Problems(Vec::new());
     for template in &templates {
         problems.keep(check_fit(template, folder, max_length));
+        if !template.steps().is_empty() {
+            problems.0.push(template.error(Kind::PatternWithSteps { command: "training" }));
+        }
     }
     let tasks = check_tasks(templates, columns, &mut problems);
     problems.none()?;

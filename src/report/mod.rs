@@ -46,6 +46,16 @@ impl Prediction {
         let mean = |class: usize| members.iter().map(|member| member.probabilities[class]).sum::<f64>() / count;
         Prediction { probabilities: (0..classes).map(mean).collect() }
     }
+
+    /// The sum of some, each times its weight.
+    pub fn weighted<'a>(members: impl IntoIterator<Item = (&'a Prediction, f64)>) -> Prediction {
+        let mut probabilities: Vec<f64> = Vec::new();
+        for (member, weight) in members {
+            probabilities.resize(member.probabilities.len(), 0.0);
+            probabilities.iter_mut().zip(&member.probabilities).for_each(|(sum, own)| *sum += weight * own);
+        }
+        Prediction { probabilities }
+    }
 }
 
 /// Class scores to class probabilities; the largest is taken off first, so that nothing overflows and not all underflow.

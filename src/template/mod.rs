@@ -30,9 +30,14 @@
 //! `"instruction": "Say what the review is about."` beside the pattern puts these words, and a space, before all of it. They are never cut,
 //! and braces in them are braces.
 //!
+//! `"steps"` ask before the pattern does: `{ "as": "topic", "pattern": "{text} The topic is {mask}.", "top": 3 }` puts the three likeliest words
+//! of its blank (or with `"words": ["sport", "war"]` each of those) where later patterns say `{topic}`. The class probabilities are summed
+//! over all words, weighted by theirs ([`Step`]).
+//!
 //! A pattern is data: nothing in it is ever run.
 
 mod parse;
+mod steps;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -45,6 +50,8 @@ use crate::demonstrations::Shown;
 use crate::error::{Kind, Result};
 use crate::json::{self, Node, Text};
 use crate::source::{Source, Span};
+
+pub use steps::{Fill, Step};
 
 /// The version of template files that this cloze reads.
 pub const VERSION: u64 = 1;
@@ -68,6 +75,7 @@ pub struct Template {
     /// Whether the instruction is the first of the pieces.
     has_instruction: bool,
     pieces: Vec<Piece>,
+    steps: Vec<Step>,
     vectors: Vectors,
     /// So many masks the blank may grow to.
     most_masks: usize,
@@ -151,6 +159,8 @@ struct RawTemplate<'a> {
     #[serde(borrow)]
     instruction: Option<&'a RawValue>,
     #[serde(borrow)]
+    steps: Option<&'a RawValue>,
+    #[serde(borrow)]
     about: Option<&'a RawValue>,
 }
 
@@ -172,7 +182,10 @@ impl Template {
         if let Some(empty) = instruction.as_ref().filter(|instruction| instruction.value.trim().is_empty()) {
             return Err(empty.whole_error(Kind::InstructionEmpty));
         }
-        Template::checked(name, about, instruction.as_ref().map(|text| text.value.trim()), root.key("pattern", raw.pattern).text()?)
+        let before = instruction.as_ref().map(|text| text.value.trim());
+        let mut template = Template::checked(name, about, before, root.key("pattern", raw.pattern).text()?)?;
+        template.steps = raw.steps.map_or(Ok(Vec::new()), |list| steps::read(&root.key("steps", list), &template))?;
+        Ok(template)
     }
 
     /// A template from a bare pattern.
@@ -201,6 +214,7 @@ impl Template {
             whole,
             has_instruction: false,
             pieces,
+            steps: Vec::new(),
             vectors: Vectors::default(),
             most_masks: 1,
         }
@@ -229,6 +243,7 @@ impl Template {
             whole,
             has_instruction: instruction.is_some(),
             pieces,
+            steps: Vec::new(),
             vectors: Vectors::default(),
             most_masks: 1,
         })
@@ -254,9 +269,15 @@ impl Template {
         &self.pieces
     }
 
-    /// The columns that the pattern needs, in order, repeated where they are.
+    /// The steps before the pattern.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The columns that the pattern and its steps need, in order, repeated where they are.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.fields().map(|field| field.column.as_str())
+        let fields = self.steps.iter().flat_map(|step| step.template().fields()).chain(self.fields());
+        fields.map(|field| field.column.as_str()).filter(|name| self.steps.iter().all(|step| step.name() != *name))
     }
 
     /// The fields in order.

@@ -360,7 +360,7 @@ impl Trainer<'_> {
         let mut items = Vec::with_capacity(examples.len() * self.tasks.len());
         for task in self.tasks {
             let features = scorer.encode(task, columns, examples)?;
-            let of_row = |(row, draws): (usize, Vec<Features>)| draws.into_iter().map(move |features| Item { features, row });
+            let of_row = |(row, draws): (usize, Vec<(Features, f64)>)| draws.into_iter().map(move |(features, _)| Item { features, row });
             items.extend(features.into_iter().enumerate().flat_map(of_row));
         }
         Ok(items)

@@ -3,6 +3,8 @@
 //! Batches are scored side by side, each on a thread of its own: small operations gain nothing from several threads, and threads
 //! that wait for each other after each of them lose where a processor is busy elsewhere. Meanwhile the next rows are read and encoded.
 
+mod chains;
+
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,8 @@ use crate::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::task::Task;
 use crate::template::Prompt;
 use crate::tokenizer::Tokenizer;
+
+pub use chains::Chain;
 
 /// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
 pub fn batch_tokens(device: Device) -> usize {
@@ -88,8 +92,9 @@ struct Chunk<R> {
 /// A chunk's rows in one pattern.
 struct TaskRows {
     features: Arc<Vec<Features>>,
-    /// Which of the features a row has, one for each draw of demonstrations: inputs that are the same to the model are scored once.
-    of_row: Vec<Vec<usize>>,
+    /// Which of the features a row has, and what each counts: one for each chain of steps and draw of demonstrations. Inputs that are the
+    /// same to the model are scored once.
+    of_row: Vec<Vec<(usize, f64)>>,
     truncated: Vec<bool>,
     crowded: Vec<bool>,
     /// Classifier by classifier, the predictions for the features.
@@ -233,13 +238,39 @@ impl Scorer<'_> {
         Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
     }
 
-    /// The rows in a pattern, as ids, once for each draw of demonstrations. An error names its row.
-    pub fn encode(&self, task: &Task, columns: &Columns, examples: &[Example]) -> Result<Vec<Vec<Features>>> {
-        let encode = |prompts: Vec<Prompt<'_>>| -> Result<Vec<Features>> {
-            prompts.iter().map(|prompt| encode(prompt, self.tokenizer, self.max_length)).collect()
+    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps and draw of demonstrations, their
+    /// weights' sum 1. An error names its row.
+    pub fn encode(&self, task: &Task, columns: &Columns, examples: &[Example]) -> Result<Vec<Vec<(Features, f64)>>> {
+        self.encode_changed(task, columns, examples, |prompt| prompt)
+    }
+
+    /// The same, each prompt changed before.
+    pub(crate) fn encode_changed(
+        &self,
+        task: &Task,
+        columns: &Columns,
+        examples: &[Example],
+        change: impl Fn(Prompt<'_>) -> Prompt<'_>,
+    ) -> Result<Vec<Vec<(Features, f64)>>> {
+        let of_rows = |examples: &[Example]| -> Result<Vec<Vec<(Features, f64)>>> {
+            let encode = |prompts: Vec<Prompt<'_>>| -> Result<Vec<(Features, f64)>> {
+                let weight = 1.0 / prompts.len() as f64;
+                let encoded = prompts.into_iter().map(|prompt| encode(&change(prompt), self.tokenizer, self.max_length));
+                encoded.map(|features| Ok((features?, weight))).collect()
+            };
+            let rows = task.prompts(examples)?.into_iter().zip(examples);
+            rows.map(|(prompts, example)| encode(prompts).map_err(|error| error.at(columns.place(example, None)))).collect()
         };
-        let rows = task.prompts(examples)?.into_iter().zip(examples);
-        rows.map(|(prompts, example)| encode(prompts).map_err(|error| error.at(columns.place(example, None)))).collect()
+        if task.template().steps().is_empty() {
+            return of_rows(examples);
+        }
+        let of_chains = |chains: Vec<Chain>| -> Result<Vec<(Features, f64)>> {
+            let (examples, shares): (Vec<Example>, Vec<f64>) = chains.into_iter().unzip();
+            let weighted =
+                |(inputs, share): (Vec<(Features, f64)>, f64)| inputs.into_iter().map(move |(features, weight)| (features, weight * share));
+            Ok(of_rows(&examples)?.into_iter().zip(shares).flat_map(weighted).collect())
+        };
+        self.chains(task, columns, examples)?.into_iter().map(of_chains).collect()
     }
 }
 
@@ -320,8 +351,8 @@ fn predict(classifier: &Classifier, batch: Batch) -> Done {
 }
 
 impl TaskRows {
-    fn new(features: Vec<Vec<Features>>, classifiers: usize) -> TaskRows {
-        let any = |of: &dyn Fn(&Features) -> bool| features.iter().map(|row| row.iter().any(of)).collect();
+    fn new(features: Vec<Vec<(Features, f64)>>, classifiers: usize) -> TaskRows {
+        let any = |of: &dyn Fn(&Features) -> bool| features.iter().map(|row| row.iter().any(|(input, _)| of(input))).collect();
         let (truncated, crowded) = (any(&|features| features.removed > 0), any(&|features| features.left_out > 0));
         let mut known: HashMap<Features, usize> = HashMap::with_capacity(features.len());
         let mut distinct = Vec::with_capacity(features.len());
@@ -331,7 +362,7 @@ impl TaskRows {
                 distinct.len() - 1
             })
         };
-        let of_row = features.into_iter().map(|row| row.into_iter().map(&mut place).collect()).collect();
+        let of_row = features.into_iter().map(|row| row.into_iter().map(|(input, weight)| (place(input), weight)).collect()).collect();
         let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
         TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, predictions }
     }
@@ -350,7 +381,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 }
             }
             Err(inputs) => {
-                let first = rows.of_row.iter().position(|of_row| of_row.iter().any(|input| inputs.contains(input)));
+                let first = rows.of_row.iter().position(|of_row| of_row.iter().any(|(input, _)| inputs.contains(input)));
                 self.failed = self.failed.into_iter().chain(first).min();
             }
         }
@@ -361,8 +392,11 @@ impl<R: AsRef<[Example]>> Chunk<R> {
     fn scored(&self) -> Vec<Scored> {
         let row = |row: usize| {
             let of_task = |rows: &TaskRows| {
-                let of_member = |member: &Vec<Prediction>| rows.of_row[row].iter().map(|&input| member[input].clone()).collect::<Vec<_>>();
-                let members: Vec<Prediction> = rows.predictions.iter().flat_map(of_member).collect();
+                let of_member = |member: &Vec<Prediction>| match rows.of_row[row][..] {
+                    [(input, _)] => member[input].clone(),
+                    ref inputs => Prediction::weighted(inputs.iter().map(|&(input, weight)| (&member[input], weight))),
+                };
+                let members: Vec<Prediction> = rows.predictions.iter().map(of_member).collect();
                 if members.len() == 1 { members.into_iter().next().unwrap_or_default() } else { Prediction::average(&members) }
             };
             let by_pattern: Vec<Prediction> = self.by_task.iter().map(of_task).collect();
