@@ -109,11 +109,17 @@ pub mod classifier;
 // what rows are like to them
 pub mod likeness;
 
+// words that are near to others in them
+pub mod synonyms;
+
 // which type of numbers they compute in
 pub mod auto;
 
 // procedures: rows to predictions
 pub mod score;
+
+// rows under changes
+pub mod robustness;
 
 // what a model says to no row, and rows to models
 pub mod content_free;

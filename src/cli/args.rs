@@ -102,6 +102,15 @@ Examples:
 
 Give any of the files; what can be checked with them is checked, and all problems are shown at once.")]
     Check(Check),
+    /// Score the same rows under harmless changes, and show whose label flips
+    #[command(after_help = "\
+Example:
+  cloze robustness --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json \\
+      --data mine.csv --patterns templates/sentiment --out flips.csv
+
+Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the pattern's words (the mark at its end, case, commas),
+of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory.")]
+    Robustness(Robustness),
     /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
     #[command(after_help = "\
 Example:
@@ -776,6 +785,35 @@ pub struct Check {
     pub reading: Reading,
     #[command(flatten)]
     pub limits: Limits,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Robustness {
+    /// Template files (JSON); with several, probabilities are averaged
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE")]
+    pub verbalizer: PathBuf,
+    #[command(flatten)]
+    pub data: Data,
+    #[command(flatten)]
+    pub model: Model,
+    /// At most so many rows, from the first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rows: Option<u32>,
+    /// A folder of templates for the same columns: each in place of the given ones is a change too
+    #[arg(long, value_name = "FOLDER")]
+    pub patterns: Option<PathBuf>,
+    /// Where to write how often each row's label flips, as CSV
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where to write the report, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// No progress on the terminal
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]

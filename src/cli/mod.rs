@@ -10,6 +10,7 @@ mod preview;
 mod reading;
 mod render;
 mod report;
+mod robustness;
 mod score;
 mod setup;
 mod strict;
@@ -47,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Robustness(args) => robustness::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Result;
@@ -264,31 +264,16 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
 
 /// Refuses to write over what is read, and to write rows and report to one file.
 fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
-    let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
     let calibration = &args.calibration;
     let outputs = [("rows", out), ("report", args.report.as_deref()), ("calibration", calibration.calibration_out.as_deref())];
-    // Devices take whatever comes: all may go to /dev/null.
-    let files: Vec<(&str, &Path)> = outputs
-        .into_iter()
-        .filter_map(|(what, path)| path.filter(|path| path.is_file() || !path.exists()).map(|path| (what, path)))
-        .collect();
-    let paths = || files.iter().map(|(_, path)| *path);
-    let fitted_on = || {
-        calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration).chain(&args.demonstrations.demos)
-    };
-    let inputs = || args.template.iter().chain(&args.verbalizer).chain([&args.data.data]).chain(fitted_on());
-    if let Some(path) = paths().find(|path| inputs().any(|input| same(path, input))) {
-        return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
-    }
+    let fitted_on = calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
+    let inputs = args.template.iter().chain(&args.verbalizer).chain([&args.data.data]).chain(fitted_on).chain(&args.demonstrations.demos);
+    setup::check_outputs(&outputs, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
     // Whatever lies in a run's or an adapter's folder is read, or is what they are.
     let folders = || [&args.trained.run, &args.trained.peft].into_iter().flatten().filter_map(|folder| whereabouts(folder).ok());
-    if let Some(path) = paths().find(|path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)))) {
-        return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
-    }
-    let twice =
-        files.iter().enumerate().find_map(|(index, first)| Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?)));
-    match twice {
-        Some(((one, path), (other, _))) => Err(Kind::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }.into()),
+    let inside = |path: &&Path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)));
+    match outputs.iter().filter_map(|(_, path)| *path).filter(|path| path.is_file() || !path.exists()).find(inside) {
+        Some(path) => Err(Kind::OutputIsInput { path: path.to_owned() }.into()),
         None => Ok(()),
     }
 }

@@ -393,3 +393,20 @@ pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
         .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
 }
+
+/// Refuses to write over what is read, and to write two things to one file.
+pub fn check_outputs(outputs: &[(&str, Option<&Path>)], inputs: &[&Path]) -> Result<()> {
+    let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
+    // Devices take whatever comes: all may go to /dev/null.
+    let files: Vec<(&str, &Path)> =
+        outputs.iter().filter_map(|(what, path)| path.filter(|path| path.is_file() || !path.exists()).map(|path| (*what, path))).collect();
+    if let Some((_, path)) = files.iter().find(|(_, path)| inputs.iter().any(|input| same(path, input))) {
+        return Err(Kind::OutputIsInput { path: (*path).to_owned() }.into());
+    }
+    let twice =
+        files.iter().enumerate().find_map(|(index, first)| Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?)));
+    match twice {
+        Some(((one, path), (other, _))) => Err(Kind::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }.into()),
+        None => Ok(()),
+    }
+}

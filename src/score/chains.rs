@@ -8,6 +8,7 @@ use crate::classifier::Classifier;
 use crate::data::{Columns, Example};
 use crate::encode::{Features, encode};
 use crate::error::{Error, Kind, Result};
+use crate::synonyms::is_word;
 use crate::task::Task;
 use crate::template::Fill;
 use crate::tokenizer::Tokenizer;
@@ -84,18 +85,11 @@ impl Scorer<'_> {
     }
 }
 
-/// The words that may fill a step's blank: those that it names, or all whole words of the vocabulary, letters alone. A single letter is a
-/// word only where letters are words, as in Chinese.
+/// The words that may fill a step's blank: those that it names, or all whole words of the vocabulary.
 fn words_of(fill: &Fill, tokenizer: &Tokenizer) -> Vec<i64> {
     match fill {
         // That each is one token was checked with the template.
         Fill::OneOf(words) => words.iter().filter_map(|word| Some(tokenizer.tokenize(&word.value).first()?.id)).collect(),
-        Fill::Likeliest(_) => {
-            let is_word = |id: &i64| {
-                let token = tokenizer.token(*id);
-                token.chars().all(char::is_alphabetic) && (token.chars().count() > 1 || !token.is_ascii())
-            };
-            (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0)).filter(is_word).collect()
-        }
+        Fill::Likeliest(_) => (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0)).filter(|id| is_word(*id, tokenizer)).collect(),
     }
 }

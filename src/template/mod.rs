@@ -332,6 +332,20 @@ impl Template {
         self
     }
 
+    /// The same template with its own words changed; the instruction is not looked at. The change is told which text is the last of the
+    /// pattern, behind which nothing comes.
+    #[must_use]
+    pub fn with_words(&self, change: impl Fn(&str, bool) -> String) -> Template {
+        let mut changed = self.clone();
+        let last = changed.pieces.len() - 1;
+        for (index, piece) in changed.pieces.iter_mut().enumerate().skip(usize::from(self.has_instruction)) {
+            if let Piece::Text(text) = piece {
+                *text = change(text, index == last);
+            }
+        }
+        changed
+    }
+
     /// The same template with room left for its blank to grow to so many masks.
     #[must_use]
     pub fn with_most_masks(mut self, most_masks: usize) -> Template {

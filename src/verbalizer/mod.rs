@@ -164,6 +164,17 @@ impl Verbalizer {
         self.classes.iter().map(|class| class.label.as_str())
     }
 
+    /// The same classes with other words, each with its weight.
+    #[must_use]
+    pub fn with_words(&self, words: Vec<Vec<(String, f64)>>) -> Verbalizer {
+        let word = |(word, weight): (String, f64)| LabelWord { text: Text::unwritten("label word", &word), weight };
+        let class = |(class, words): (&Class, Vec<(String, f64)>)| Class {
+            label: class.label.clone(),
+            words: words.into_iter().map(word).collect(),
+        };
+        Verbalizer { classes: self.classes.iter().zip(words).map(class).collect(), ..self.clone() }
+    }
+
     /// Each class's first word: what stands in the blank where the class is shown.
     pub fn first_words(&self) -> Vec<String> {
         self.classes.iter().map(|class| class.words[0].word().to_owned()).collect()

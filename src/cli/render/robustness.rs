@@ -1,0 +1,95 @@
+//! What became of rows under harmless changes.
+
+use std::fmt::Write as _;
+
+use cloze::compare::PairedBootstrap;
+use cloze::numbers::{counted, percent};
+use cloze::robustness::{RobustnessReport, Target};
+
+use super::table::{Align, table};
+use super::training::{between, signed};
+
+/// So many of the rows whose label flips most are shown.
+const MOST_ROWS: usize = 10;
+
+/// The report as tables. `records` are the rows' numbers.
+pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], records: &[u64]) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{data}: {}, {}\n", counted(report.rows as u64, "row"), counted(report.changes.len() as u64, "change"));
+    let mut rows = vec![["change", "accuracy", "difference", "95 %", "flips, %", "change of p"].map(str::to_owned).to_vec()];
+    rows.push(vec!["none".to_owned(), report.accuracy.map(percent).unwrap_or_default()]);
+    let mut target = None;
+    for change in &report.changes {
+        if target != Some(change.target) {
+            target = Some(change.target);
+            rows.push(vec![heading(change.target).to_owned()]);
+        }
+        let (difference, interval) = match &change.difference {
+            Some(PairedBootstrap { difference, difference_95, .. }) => (signed(*difference), between(*difference_95)),
+            None => (String::new(), String::new()),
+        };
+        let accuracy = change.accuracy.map(percent).unwrap_or_default();
+        rows.push(vec![
+            format!("  {}", change.name),
+            accuracy,
+            difference,
+            interval,
+            percent(change.flips),
+            format!("{:.3}", change.probability_change),
+        ]);
+    }
+    text.push_str(&table(&[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right], &rows));
+    text.push('\n');
+    if let Some(spread) = &report.spread {
+        let _ = writeln!(
+            text,
+            "  accuracy from {} to {}, standard deviation {} points",
+            percent(spread.lowest),
+            percent(spread.highest),
+            percent(spread.standard_deviation)
+        );
+    }
+    if let Some(always_right) = report.always_right {
+        let _ = writeln!(
+            text,
+            "  right under every change: {} % of {}",
+            percent(always_right),
+            counted(report.labelled as u64, "labelled row")
+        );
+    }
+    let _ = writeln!(text, "  never flipped: {} % of the rows", percent(report.steady));
+    if !report.unseen.is_empty() {
+        let _ = writeln!(text, "  no change to this model: {}", report.unseen.join(", "));
+    }
+    most_flipped(&mut text, report, labels, records);
+    text
+}
+
+fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[&str], records: &[u64]) {
+    let mut order: Vec<usize> = (0..report.rows).filter(|&row| report.by_row[row].flipped() > 0).collect();
+    order.sort_by_key(|&row| std::cmp::Reverse(report.by_row[row].flipped()));
+    if order.is_empty() {
+        return;
+    }
+    let mut rows = vec![["row", "predicted", "flips", "to"].map(str::to_owned).to_vec()];
+    for &row in order.iter().take(MOST_ROWS) {
+        let found = &report.by_row[row];
+        let to = found.flips.iter().zip(labels).filter(|(count, _)| **count > 0).map(|(count, label)| format!("{label} {count}"));
+        let to = to.collect::<Vec<_>>().join(", ");
+        rows.push(vec![records[row].to_string(), labels[found.class].to_owned(), found.flipped().to_string(), to]);
+    }
+    let _ = write!(text, "\n{}", table(&[Align::Right, Align::Left, Align::Right, Align::Left], &rows));
+    if order.len() > MOST_ROWS {
+        let _ = writeln!(text, "  … {} more, all with --out FILE", order.len() - MOST_ROWS);
+    }
+}
+
+fn heading(target: Target) -> &'static str {
+    match target {
+        Target::Rows => "of the rows",
+        Target::Patterns => "of the pattern",
+        Target::LabelWords => "of the label words",
+        Target::Paraphrase => "another pattern",
+    }
+}
