@@ -209,6 +209,14 @@ pub enum Kind {
     PatternDemonstrationsUnclear { written: String, most: usize },
     #[error("the pattern shows demonstrations, and nothing says of which rows")]
     PatternWithoutSupport,
+    #[error("there is one pattern to choose from")]
+    SearchSpaceOfOne,
+    #[error("{data} has fewer than two rows of the class {label:?}")]
+    SearchTooFewRows { label: String, data: String },
+    #[error("no word was found for the class {label:?}")]
+    SearchWithoutWords { label: String },
+    #[error("{verbalizer} has words of several tokens, and a search finds words of one")]
+    SearchMultiToken { verbalizer: String },
     #[error("a step's name is of letters, digits, _ and -, and none of mask, sep, soft and demos")]
     StepName,
     #[error("two steps are named {name:?}")]
@@ -547,6 +555,10 @@ impl Kind {
             PatternWithSecondDemonstrations => help("say how many in one place, as {demos:4}"),
             PatternDemonstrationsUnclear { most, .. } => vec![("allowed", format!("{{demos:1}} to {{demos:{most}}}"))],
             PatternWithoutSupport => help("give a file of labelled rows with --demos"),
+            SearchSpaceOfOne => help("give several templates, or let the model write some with --generate"),
+            SearchTooFewRows { .. } => help("give more rows: what is found on some is tried on others"),
+            SearchWithoutWords { .. } => help("ask for fewer words, or give more rows"),
+            SearchMultiToken { .. } => help("give it words of one token, without \"multi_token\""),
             StepName => help("name what the blank says, as \"topic\""),
             StepNameTaken { .. } | StepNameIsColumn { .. } => help("give the step another name"),
             StepTooEarly { .. } => help("use them in the patterns behind that step"),

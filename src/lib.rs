@@ -118,8 +118,9 @@ pub mod auto;
 // procedures: rows to predictions
 pub mod score;
 
-// rows under changes
+// rows under changes, and what to ask them with
 pub mod robustness;
+pub mod search;
 
 // what a model says to no row, and rows to models
 pub mod content_free;

@@ -111,6 +111,9 @@ Example:
 Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the pattern's words (the mark at its end, case, commas),
 of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory.")]
     Robustness(Robustness),
+    /// Look for label words or patterns, and tell how sure the choice is
+    #[command(subcommand)]
+    Search(Search),
     /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
     #[command(after_help = "\
 Example:
@@ -785,6 +788,120 @@ pub struct Check {
     pub reading: Reading,
     #[command(flatten)]
     pub limits: Limits,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Search {
+    /// Find label words on labelled rows, or by the given words alone
+    #[command(after_help = "\
+Example:
+  cloze search verbalizer --template templates/topic/*.json --verbalizer verbalizers/topic.json \\
+      --train news.csv --shots 16 --method likelihood-ratio --out found.json
+
+Each row is answered by words that were found on other rows, in four folds, and compared with the given words on the same rows.")]
+    Verbalizer(Box<SearchVerbalizer>),
+    /// Rank patterns without labels by mutual information, and with some by cross-validation
+    #[command(after_help = "\
+Example:
+  cloze search pattern --template templates/topic/*.json --verbalizer verbalizers/topic.json \\
+      --data news.csv --train few.csv --shots 16 --generate 8 --out best.json
+
+Without --train the ranking looks at no label.")]
+    Pattern(Box<SearchPattern>),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SearchVerbalizer {
+    /// Template files (JSON); with several, what is said in each counts together
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON): its labels, and words to compare with; nearest starts from these words
+    #[arg(long, short, value_name = "FILE")]
+    pub verbalizer: PathBuf,
+    /// How
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: WordMethodName,
+    /// Words a class [default: the best of 1, 3, 5 and 10 on the rows, without rows 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub words: Option<u32>,
+    #[command(flatten)]
+    pub rows: Drawn,
+    #[command(flatten)]
+    pub model: Model,
+    #[command(flatten)]
+    pub output: SearchOutput,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SearchPattern {
+    /// Template files (JSON) to choose from
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE")]
+    pub verbalizer: PathBuf,
+    /// Rows for the ranking without labels: .csv, .tsv or .jsonl
+    #[arg(long, short, value_name = "FILE")]
+    pub data: PathBuf,
+    /// At most so many of them, from the first
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub data_rows: u32,
+    /// Patterns for the model to write itself, which are then among the others: words around the columns of the first template
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub generate: Option<u32>,
+    #[command(flatten)]
+    pub rows: Drawn,
+    #[command(flatten)]
+    pub model: Model,
+    #[command(flatten)]
+    pub output: SearchOutput,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Drawn {
+    /// Labelled rows
+    #[arg(long, value_name = "FILE")]
+    pub train: Option<PathBuf>,
+    /// Rows of each class to draw from them [default: all]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..), requires = "train")]
+    pub shots: Option<u32>,
+    /// The seed of the draw, of folds and of shuffles
+    #[arg(long, value_name = "S", default_value_t = 13)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SearchOutput {
+    /// Where to write what is found, as JSON that cloze score takes
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Where to write all candidates with their measures, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// See [`cloze::search::words::Method`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WordMethodName {
+    /// Words that are likelier in a class's rows than in others (PETAL: Schick et al. 2020)
+    LikelihoodRatio,
+    /// One word a class, assignments ranked on held-out rows (LM-BFF: Gao et al. 2021)
+    Ranked,
+    /// The nearest to the given words in the model's embeddings, weighted; looks at no row (NPPrompt: Zhao et al. 2023)
+    Nearest,
+}
+
+impl WordMethodName {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            WordMethodName::LikelihoodRatio => "likelihood-ratio",
+            WordMethodName::Ranked => "ranked",
+            WordMethodName::Nearest => "nearest",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ mod render;
 mod report;
 mod robustness;
 mod score;
+mod search;
 mod setup;
 mod strict;
 mod train;
@@ -49,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
+        Command::Search(search) => search::run(&search),
         Command::Preview(args) => preview::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

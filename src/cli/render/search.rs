@@ -1,0 +1,96 @@
+//! What a search found, and how sure it is.
+
+use std::fmt::Write as _;
+
+use cloze::compare::PairedBootstrap;
+use cloze::numbers::{counted, interval, p_value, percent};
+use cloze::search::{Candidate, Certainty};
+
+use super::table::{Align, table};
+use super::text::start_of;
+use super::training::{between, signed};
+
+/// So many candidates are shown.
+const MOST: usize = 15;
+/// Columns of what a candidate is.
+const MOST_OF_ABOUT: usize = 60;
+
+/// The ranking, with intervals, and how sure the winner is.
+pub fn search(
+    candidates: &[Candidate],
+    order: &[usize],
+    winner: usize,
+    certainty: Option<&Certainty>,
+    rows: usize,
+    choosing: Option<f64>,
+) -> String {
+    let scored = candidates.iter().any(|candidate| candidate.score.is_some());
+    let labelled = rows > 0;
+    let mut header = vec![String::new(), "candidate".to_owned()];
+    let mut columns = vec![Align::Right, Align::Left];
+    if scored {
+        header.push("information, nats".to_owned());
+        columns.push(Align::Right);
+    }
+    if labelled {
+        header.extend(["accuracy", "95 %"].map(str::to_owned));
+        columns.extend([Align::Right, Align::Right]);
+    }
+    header.push(String::new());
+    columns.push(Align::Left);
+    let mut table_rows = vec![header];
+    for (place, &index) in order.iter().enumerate().take(MOST) {
+        let candidate = &candidates[index];
+        let mut row = vec![(place + 1).to_string(), candidate.name.clone()];
+        if scored {
+            row.push(candidate.score.map(|score| format!("{score:.4}")).unwrap_or_default());
+        }
+        if let Some(evaluation) = &candidate.evaluation {
+            row.extend([percent(evaluation.accuracy), interval(evaluation.accuracy_95)]);
+        }
+        row.push(start_of(&candidate.about, MOST_OF_ABOUT));
+        table_rows.push(row);
+    }
+    let mut text = table(&columns, &table_rows);
+    if order.len() > MOST {
+        let _ = writeln!(text, "  … {} more in the report", order.len() - MOST);
+    }
+    text.push('\n');
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  found: {}", candidates[winner].name);
+    if let Some(certainty) = certainty {
+        let _ = writeln!(text, "  against chance (labels shuffled): p {}", p_value(certainty.p_chance));
+        let less = |what: &str, found: &Option<PairedBootstrap>| {
+            found.as_ref().map(|found| {
+                let PairedBootstrap { difference, difference_95, p_value: p, .. } = found;
+                format!("  less {what}: {} points, 95 % {}, p {}\n", signed(*difference), between(*difference_95), p_value(*p))
+            })
+        };
+        text.extend(less("the next", &certainty.over_second));
+        text.extend(less("the given words", &certainty.over_given));
+        if let Some(choosing) = choosing {
+            let _ =
+                writeln!(text, "  chosen by the other folds each time: {} % of {} right", percent(choosing), counted(rows as u64, "row"));
+        }
+        if !certainty.is_separated() && candidates.len() > 2 - usize::from(scored) {
+            let _ = writeln!(
+                text,
+                "  warning: {} do not tell it from the next; take several together, or more rows",
+                counted(rows as u64, "row")
+            );
+        }
+        if certainty.p_chance >= cloze::search::SEPARATED {
+            let _ = writeln!(text, "  warning: it is no better than chance on these rows");
+        }
+    } else {
+        let _ = writeln!(text, "  warning: no row has a label here: how right it is was not looked at");
+    }
+    text
+}
+
+/// Each class with its words.
+pub fn found_words(labels: &[String], words: &[Vec<String>]) -> String {
+    let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
+    rows.extend(labels.iter().zip(words).map(|(label, words)| vec![label.clone(), words.join(", ")]));
+    table(&[Align::Left, Align::Left], &rows)
+}
