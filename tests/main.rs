@@ -13,6 +13,7 @@ mod oracle;
 mod peft;
 mod report;
 mod sample;
+mod search;
 mod shipped;
 mod support;
 mod training;

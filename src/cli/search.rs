@@ -220,7 +220,8 @@ fn read(templates: &[PathBuf], verbalizer: &Path, model: &super::args::Model) ->
     let words = verbalizer.as_ref().zip(folder.as_ref());
     let words = words.and_then(|(verbalizer, folder)| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)));
     let templates = if let Some(words) = &words { words.room_in(templates) } else { templates };
-    if let (Some(folder), Some(max_length)) = (&folder, max_length) {
+    // What is refused already cannot be tried.
+    if let (Some(folder), Some(max_length), true) = (&folder, max_length, problems.0.is_empty()) {
         for template in &templates {
             problems.keep(setup::check_fit(template, folder, max_length));
         }

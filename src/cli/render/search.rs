@@ -79,6 +79,9 @@ pub fn search(
                 counted(rows as u64, "row")
             );
         }
+        if certainty.over_given.as_ref().is_some_and(|found| found.difference < 0.0) {
+            let _ = writeln!(text, "  warning: the given words did better on these rows");
+        }
         if certainty.p_chance >= cloze::search::SEPARATED {
             let _ = writeln!(text, "  warning: it is no better than chance on these rows");
         }
