@@ -10,7 +10,7 @@ use crate::encode::Features;
 use crate::encoder::{Additions, Mode};
 use crate::error::{Kind, Result, TensorProblem};
 use crate::label_words::LabelWords;
-use crate::parameters::Parameters;
+use crate::parameters::{DECODER_BIAS, Parameters};
 use crate::prompt_model::{EngineChoice, ModelFolder, PromptModel};
 use crate::sequence_classifier::SequenceClassifier;
 use crate::tokenizer::Tokenizer;
@@ -74,6 +74,19 @@ impl Base {
         Ok(classifier)
     }
 
+    /// What the vectors of a soft verbalizer start from: the mean of its words' rows of the decoder, and of their biases.
+    ///
+    /// # Shapes
+    /// `[C,H]`, `[C]`
+    pub fn class_vectors(&self) -> Option<[Tensor; 2]> {
+        self.words.is_soft().then(|| {
+            no_grad(|| {
+                let rows = [self.parameters.decoder(), self.parameters.get(DECODER_BIAS)].map(|all| all.index_select(0, self.words.ids()));
+                [self.words.mean_of_words(&rows[0]), self.words.mean_of_words(&rows[1]).flatten(0, -1)]
+            })
+        })
+    }
+
     /// Refuses tensors that are not what such a tuning of this model learns, with so many soft tokens and classes.
     pub fn check_learned(&self, tuning: &Tuning, learned: &Learned, soft: usize, classes: usize) -> Result<()> {
         let prefix = match tuning {
@@ -81,7 +94,8 @@ impl Base {
             _ => Vec::new(),
         };
         let config = &self.folder.config;
-        let beginning = Beginning { config, base: &self.parameters, soft: vec![0; soft], prefix, classes, seed: 0 };
+        let class_vectors = self.class_vectors();
+        let beginning = Beginning { config, base: &self.parameters, soft: vec![0; soft], prefix, classes, class_vectors, seed: 0 };
         let wanted = Learner::new(tuning, &beginning).finished();
         let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
             name: name.clone(),
@@ -98,6 +112,7 @@ impl Base {
         let reason = match tuning {
             _ if self.engine == EngineChoice::Cloze => return Ok(()),
             _ if bf16 => "it computes in f32, not in bf16",
+            _ if self.words.is_soft() => "it has no place for the vectors of a soft verbalizer",
             Tuning::Prefix(_) | Tuning::PTuningV2(_) => "it has no place for keys and values of its own",
             Tuning::Adapter(_) => "it has no place for adapters",
             Tuning::Cls(_) => "it has a masked-language-model head only",

@@ -280,6 +280,12 @@ pub enum Kind {
     VerbalizerBadWeight { found: f64 },
     #[error("{name:?} is not a way to aggregate")]
     VerbalizerUnknownAggregate { name: String, allowed: Vec<&'static str> },
+    #[error("{name:?} is not a kind of verbalizer")]
+    VerbalizerUnknownKind { name: String, allowed: Vec<&'static str> },
+    #[error("a one2one verbalizer has one word a class, {label:?} has {found}")]
+    VerbalizerNotOneToOne { label: String, found: usize },
+    #[error("a soft verbalizer has no {key:?}: its vectors start from the weighted mean of words of one token")]
+    VerbalizerSoftWith { key: &'static str },
     #[error("{name:?} is not a way to score words of several tokens")]
     VerbalizerUnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
@@ -440,6 +446,8 @@ pub enum Kind {
     NotMergeable { method: &'static str },
     #[error("a plain model folder has no place for soft tokens")]
     MergedWithSoft,
+    #[error("the vectors of a soft verbalizer have no place in such a folder")]
+    ExportWithSoftVerbalizer,
 
     // Ensembles.
     #[error("an ensemble needs {flag}")]
@@ -593,9 +601,11 @@ impl Kind {
             VerbalizerSameWord { .. } => help("name it once; \"weight\" makes a word count more"),
             VerbalizerSharedWord { .. } => help("take it out of one of them"),
             VerbalizerBadWeight { .. } => vec![],
-            VerbalizerUnknownAggregate { name, allowed } | VerbalizerUnknownScoring { name, allowed } => {
-                allowed_and_nearest("allowed", name, allowed)
-            }
+            VerbalizerNotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
+            VerbalizerSoftWith { .. } => help("leave it out"),
+            VerbalizerUnknownAggregate { name, allowed }
+            | VerbalizerUnknownScoring { name, allowed }
+            | VerbalizerUnknownKind { name, allowed } => allowed_and_nearest("allowed", name, allowed),
             WordSplits { .. } => {
                 help("use a word that the vocabulary has whole, or let words have several tokens: \"multi_token\": \"joint\"")
             }
@@ -706,6 +716,7 @@ impl Kind {
             DevNotUsed => help("choose with --select dev, or leave --dev out"),
             DataOtherColumns { column, columns, .. } => allowed_and_nearest("columns", column, columns),
             NotMergeable { .. } => help("leave out --merged; --peft writes what was learned by itself"),
+            ExportWithSoftVerbalizer => help("the run itself keeps them: cloze score --run"),
             MergedWithSoft => help("the run itself keeps them: cloze score --run"),
             PeftMissing { .. } => help("name a folder that PEFT's save_pretrained or cloze export --peft wrote"),
             PeftFileMissing { .. } => help("an adapter folder has adapter_config.json and adapter_model.safetensors"),

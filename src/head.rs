@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::config::{Activation, Config};
-use crate::encoder::{LayerNorm, Linear, LowRank, Mode};
+use crate::encoder::{ClassVectors, LayerNorm, Linear, LowRank, Mode};
 use crate::parameters::{DECODER_BIAS, Parameters};
 use crate::shared::Shared;
 
@@ -35,6 +35,14 @@ impl MlmHead {
     /// states `[B,H]`, ids `[K]` → `[B,K]`
     pub fn logits_of(&self, states: &Tensor, ids: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
         self.transform(states, added, mode).linear(&self.decoder.index_select(0, ids), Some(&self.bias.index_select(0, ids)))
+    }
+
+    /// The scores of classes that have vectors of their own.
+    ///
+    /// # Shapes
+    /// states `[B,H]`, C classes → `[B,C]`
+    pub fn class_scores(&self, states: &Tensor, classes: &ClassVectors, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        self.transform(states, added, mode).linear(&classes.weight, Some(&*classes.bias))
     }
 
     /// The logits of the whole vocabulary.

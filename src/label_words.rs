@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::shared::Shared;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
-use crate::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer};
+use crate::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct LabelWords {
     weights: Shared,
     /// Where words may have several tokens and all of them count.
     several: Option<Several>,
+    /// Whether they are what a vector of each class starts from.
+    soft: bool,
 }
 
 /// Label words of several tokens.
@@ -104,7 +106,24 @@ impl LabelWords {
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
             several,
+            soft: verbalizer.kind() == VerbalizerKind::Soft,
         })
+    }
+
+    /// Whether they are what a vector of each class starts from, which training moves.
+    pub fn is_soft(&self) -> bool {
+        self.soft
+    }
+
+    /// The weighted mean of what belongs to each class's words.
+    ///
+    /// # Shapes
+    /// rows `[C·W,…]` in the order of [`LabelWords::ids`] → `[C,…]`
+    pub fn mean_of_words(&self, rows: &Tensor) -> Tensor {
+        let size = self.weights.size();
+        let rows = rows.view([size[0], size[1], -1]);
+        let shares = &*self.weights / self.weights.sum_dim_intlist([1].as_slice(), true, Type::Float);
+        (rows * shares.unsqueeze(2)).sum_dim_intlist([1].as_slice(), false, Type::Float)
     }
 
     /// The vocabulary ids to compute logits of, `[C·W]`; with words of several tokens their indices in [`Several::words`].

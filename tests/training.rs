@@ -24,6 +24,7 @@ mod auxiliary;
 mod golden;
 mod invariants;
 mod resume;
+mod soft_verbalizer;
 mod steps;
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },

@@ -17,6 +17,8 @@ pub struct Additions {
     pub layers: Vec<LayerAdditions>,
     /// Beside the dense layer of the MLM head.
     pub transform: Option<LowRank>,
+    /// In place of the decoder's rows of label words.
+    pub verbalizer: Option<ClassVectors>,
     /// The position of an input's first token. Prefixes take the positions before it, as they do in Hugging Face's BERT.
     pub first_position: i64,
 }
@@ -51,6 +53,15 @@ pub struct LowRank {
     pub scale: f64,
     /// The probability of dropout on this branch's input.
     pub dropout: f64,
+}
+
+/// A vector and a bias for each class (WARP: Hambardzumyan et al. 2021).
+#[derive(Clone)]
+pub struct ClassVectors {
+    /// `[C,H]`
+    pub weight: Shared,
+    /// `[C]`
+    pub bias: Shared,
 }
 
 /// One layer's prefix (Li & Liang 2021).

@@ -19,7 +19,7 @@ use crate::tokenizer::Tokenizer;
 
 use int8::Range;
 
-pub use additions::{Adapter, Additions, LayerAdditions, LowRank, Prefix};
+pub use additions::{Adapter, Additions, ClassVectors, LayerAdditions, LowRank, Prefix};
 pub use kernels::load_kernels;
 pub(crate) use layers::{LayerNorm, drop_out};
 pub use layers::{Linear, Mode};

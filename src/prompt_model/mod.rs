@@ -208,6 +208,9 @@ impl PromptModel {
         let logits = match &self.engine {
             Engine::Cloze(encoder, head) => {
                 let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
+                if let Some(classes) = &self.additions.verbalizer {
+                    return head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+                }
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }
             Engine::RustBert(reference) => {

@@ -21,7 +21,7 @@ use crate::score::Scorer;
 use crate::seed;
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
-use crate::tuning::{Beginning, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays};
+use crate::tuning::{Beginning, CLASS_VECTORS, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays};
 
 pub use auxiliary::Auxiliary;
 pub use plan::Plan;
@@ -207,6 +207,7 @@ impl Trainer<'_> {
                 soft: self.soft.ids(&common, self.seed),
                 prefix,
                 classes: self.classes,
+                class_vectors: self.base.class_vectors(),
                 seed: self.seed,
             },
         );
@@ -379,7 +380,8 @@ impl Trainer<'_> {
 
     /// Whether a tensor holds a pattern's soft tokens that are learned beside another method.
     fn is_beside(&self, name: &str) -> bool {
-        name == SOFT_TOKENS && !matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_))
+        let learns_vectors = matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_));
+        CLASS_VECTORS.contains(&name) || (name == SOFT_TOKENS && !learns_vectors)
     }
 }
 

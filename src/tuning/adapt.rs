@@ -2,11 +2,11 @@
 
 use tch::Tensor;
 
-use super::learner::{ADAPTER, Learned, PREFIX, SOFT_TOKENS};
+use super::learner::{ADAPTER, CLASS_VECTORS, Learned, PREFIX, SOFT_TOKENS};
 use super::peft::{IA3, LORA_A, LORA_B, PEFT};
 use super::{Lora, Tuning};
 use crate::config::Config;
-use crate::encoder::{Adapter, Additions, LayerAdditions, Linear, LowRank, Prefix};
+use crate::encoder::{Adapter, Additions, ClassVectors, LayerAdditions, Linear, LowRank, Prefix};
 use crate::parameters::{Parameters, WORD_EMBEDDINGS};
 
 /// How updates of weights take part.
@@ -34,6 +34,9 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
     let mut weights: Vec<(String, Tensor)> = Vec::new();
     let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
     let mut additions = Additions { soft: learned.get(SOFT_TOKENS).map(|vectors| vectors.shallow_clone().into()), ..Additions::default() };
+    if let [Some(weight), Some(bias)] = CLASS_VECTORS.map(|name| learned.get(name)) {
+        additions.verbalizer = Some(ClassVectors { weight: weight.shallow_clone().into(), bias: bias.shallow_clone().into() });
+    }
     let layer_of = |name: &str| name.strip_prefix("bert.encoder.layer.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
     for (name, tensor) in learned {
         if let Some(linear) = name.strip_prefix(PEFT).and_then(|name| name.strip_suffix(LORA_A)) {

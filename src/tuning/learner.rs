@@ -18,6 +18,8 @@ pub type Learned = BTreeMap<String, Tensor>;
 
 /// The name of the soft tokens, `[S,H]`.
 pub const SOFT_TOKENS: &str = "soft_tokens";
+/// The names of a soft verbalizer's vectors `[C,H]` and biases `[C]`.
+pub const CLASS_VECTORS: [&str; 2] = ["verbalizer.weight", "verbalizer.bias"];
 /// The name of the prefixes, `[P,N·2·H]`: for each layer that has one the key and the value.
 pub const PREFIX: &str = "prefix";
 /// Part of the names of adapters.
@@ -42,6 +44,8 @@ pub struct Beginning<'a> {
     pub prefix: Vec<i64>,
     /// C.
     pub classes: usize,
+    /// A soft verbalizer's vectors `[C,H]` and biases `[C]`.
+    pub class_vectors: Option<[Tensor; 2]>,
     /// The seed of what is started at random.
     pub seed: u64,
 }
@@ -146,6 +150,9 @@ impl Learner {
                 }
             };
         }
+        if let Some(vectors) = beginning.class_vectors.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) {
+            leaves.extend(CLASS_VECTORS.iter().zip(vectors).map(|(name, tensor)| ((*name).to_owned(), tensor.copy())));
+        }
         let leaves = leaves.into_iter().map(|(name, tensor)| (name, tensor.detach().contiguous().set_requires_grad(true))).collect();
         Learner { prompt_encoder, prefix_start, leaves }
     }
@@ -239,9 +246,9 @@ pub fn decays(name: &str) -> bool {
     !(name.ends_with(".bias") || name.contains("LayerNorm") || name.ends_with(IA3) || is_soft(name) || name.contains(".bias_"))
 }
 
-/// Whether a tensor holds soft tokens or prefixes, which need higher rates than weights.
+/// Whether a tensor holds soft tokens, prefixes or a soft verbalizer, which need higher rates than weights.
 fn is_soft(name: &str) -> bool {
-    name == SOFT_TOKENS || name == PREFIX || name == "prompt_encoder.embedding"
+    name == SOFT_TOKENS || CLASS_VECTORS.contains(&name) || name == PREFIX || name == "prompt_encoder.embedding"
 }
 
 /// Random tensors, each from a generator of its own name.

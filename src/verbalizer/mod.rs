@@ -8,6 +8,9 @@
 //!                { "label": "Sports", "words": ["sports"] } ] }
 //! ```
 //!
+//! `"kind"` says what the words are: `"words"`, or nothing, for the above; `"one2one"` for exactly one word a class; `"soft"` for a vector a
+//! class that training moves, which starts from its words ([`VerbalizerKind`]).
+//!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or with more to say
 //! `{ "score": "joint", "normalise": false }` ([`Scoring`]).
 
@@ -47,6 +50,34 @@ pub struct Verbalizer {
     classes: Vec<Class>,
     aggregate: Aggregate,
     multi_token: Option<MultiToken>,
+    kind: VerbalizerKind,
+}
+
+/// What a verbalizer's words are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerbalizerKind {
+    /// What stands in the blank for the class; as many as one likes.
+    #[default]
+    Words,
+    /// The same, exactly one a class.
+    OneToOne,
+    /// What a vector of the class starts from, which training moves (WARP: Hambardzumyan et al. 2021): the class's score is the state at
+    /// the mask times the vector, and a bias. Without training it is the weighted mean of the words' logits.
+    Soft,
+}
+
+impl VerbalizerKind {
+    /// All of them.
+    pub const ALL: [VerbalizerKind; 3] = [VerbalizerKind::Words, VerbalizerKind::OneToOne, VerbalizerKind::Soft];
+
+    /// The name in verbalizer files.
+    pub fn name(self) -> &'static str {
+        match self {
+            VerbalizerKind::Words => "words",
+            VerbalizerKind::OneToOne => "one2one",
+            VerbalizerKind::Soft => "soft",
+        }
+    }
 }
 
 /// A class: its label as the data has it, and the words that speak for it.
@@ -94,6 +125,8 @@ struct RawVerbalizer<'a> {
     #[serde(borrow)]
     multi_token: Option<&'a RawValue>,
     #[serde(borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
     classes: &'a RawValue,
 }
 
@@ -131,12 +164,17 @@ impl Verbalizer {
         let about = raw.about.and_then(|about| keep(root.key("about", about).read(), &mut problems));
         let aggregate = raw.aggregate.and_then(|value| keep(read_aggregate(&root.key("aggregate", value)), &mut problems));
         let multi_token = raw.multi_token.and_then(|value| keep(MultiToken::read(&root.key("multi_token", value)), &mut problems));
+        let kind = raw.kind.map(|value| root.key("kind", value));
+        let found = kind.as_ref().and_then(|node| keep(read_kind(node), &mut problems)).unwrap_or_default();
         let classes = read_classes(&root.key("classes", raw.classes), &mut problems);
+        if let Some(node) = kind {
+            problems.extend(problem_of_kind(found, &classes, aggregate, multi_token).map(|kind| node.error(kind)));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let aggregate = aggregate.unwrap_or_default();
-        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate, multi_token })
+        Ok(Verbalizer { name: name.to_owned(), file: file.to_owned(), about, classes, aggregate, multi_token, kind: found })
     }
 
     /// The verbalizer's name.
@@ -185,6 +223,11 @@ impl Verbalizer {
         self.aggregate
     }
 
+    /// What the words are.
+    pub fn kind(&self) -> VerbalizerKind {
+        self.kind
+    }
+
     /// How words of several tokens are scored; none where every word is one token.
     pub fn multi_token(&self) -> Option<MultiToken> {
         self.multi_token
@@ -212,6 +255,30 @@ fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {
         let allowed = Aggregate::ALL.iter().map(|aggregate| aggregate.name()).collect();
         node.error(Kind::VerbalizerUnknownAggregate { name, allowed })
     })
+}
+
+fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
+    let name: String = node.read()?;
+    VerbalizerKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let allowed = VerbalizerKind::ALL.iter().map(|kind| kind.name()).collect();
+        node.error(Kind::VerbalizerUnknownKind { name, allowed })
+    })
+}
+
+/// What a kind does not go with.
+fn problem_of_kind(kind: VerbalizerKind, classes: &[Class], aggregate: Option<Aggregate>, multi_token: Option<MultiToken>) -> Option<Kind> {
+    match kind {
+        VerbalizerKind::Words => None,
+        VerbalizerKind::OneToOne => {
+            let class = classes.iter().find(|class| class.words.len() > 1)?;
+            Some(Kind::VerbalizerNotOneToOne { label: class.label.clone(), found: class.words.len() })
+        }
+        VerbalizerKind::Soft if multi_token.is_some() => Some(Kind::VerbalizerSoftWith { key: "multi_token" }),
+        VerbalizerKind::Soft if aggregate.is_some_and(|aggregate| aggregate != Aggregate::MeanLogit) => {
+            Some(Kind::VerbalizerSoftWith { key: "aggregate" })
+        }
+        VerbalizerKind::Soft => None,
+    }
 }
 
 /// Puts a result's error aside.

@@ -80,7 +80,18 @@ fn loss(classifier: &Classifier, (inputs, labels): &(Vec<Features>, Tensor)) -> 
 fn learner(base: &Base, tuning: &Tuning, vectors: usize) -> Learner {
     let tokens = vec![0; vectors];
     let (soft, prefix) = if matches!(tuning, Tuning::PTuningV2(_)) { (Vec::new(), tokens) } else { (tokens, Vec::new()) };
-    Learner::new(tuning, &Beginning { config: &base.folder.config, base: &base.parameters, soft, prefix, classes: 3, seed: 0 })
+    Learner::new(
+        tuning,
+        &Beginning {
+            config: &base.folder.config,
+            base: &base.parameters,
+            soft,
+            prefix,
+            classes: 3,
+            class_vectors: base.class_vectors(),
+            seed: 0,
+        },
+    )
 }
 
 /// Clips as golden.json says; gives the gradients' norm before.

@@ -1,0 +1,65 @@
+//! Soft verbalizers: PyTorch's numbers (tests/fixtures/training/warp.py), and what must hold.
+
+use std::path::PathBuf;
+
+use cloze::encode::{Features, encode};
+use cloze::encoder::Mode;
+use cloze::prompt_model::EngineChoice;
+use cloze::template::Template;
+use cloze::train::{Target, losses};
+use cloze::tuning::{Beginning, CLASS_VECTORS, Form, Learner, Tuning};
+use cloze::verbalizer::Verbalizer;
+use serde_json::{Value, json};
+use tch::{Kind, Tensor};
+
+use super::tiny;
+use crate::support::{assert_close, lone_generator, numbers, read_json, values};
+
+fn verbalizer(golden: &Value, kind: &str) -> Verbalizer {
+    let word = |word: &Value| json!({ "word": word[0], "weight": word[1] });
+    let class =
+        |(label, words): (&str, &Value)| json!({ "label": label, "words": words.as_array().unwrap().iter().map(word).collect::<Vec<_>>() });
+    let classes: Vec<Value> = ["up", "down"].into_iter().zip(golden["words"].as_array().unwrap()).map(class).collect();
+    Verbalizer::parse("v", "v.json", &json!({ "version": 1, "kind": kind, "classes": classes }).to_string()).unwrap()
+}
+
+#[test]
+fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
+    let _alone = lone_generator();
+    let golden = read_json(PathBuf::from("tests/fixtures/training/warp.json"));
+    let base = tiny(EngineChoice::Cloze, 0.0, &verbalizer(&golden, "soft"));
+    let tuning = Tuning::parse("tuning.json", r#"{ "prompt-tuning": { "length": 1 } }"#).unwrap();
+    let config = &base.folder.config;
+    let beginning = Beginning {
+        config,
+        base: &base.parameters,
+        soft: Vec::new(),
+        prefix: Vec::new(),
+        classes: 2,
+        class_vectors: base.class_vectors(),
+        seed: 0,
+    };
+    let learner = Learner::new(&tuning, &beginning);
+    // Without soft tokens in front nothing else moves.
+    assert_eq!(learner.leaves().keys().collect::<Vec<_>>(), [CLASS_VECTORS[1], CLASS_VECTORS[0]]);
+    let mut classifier = base.zero_shot(None).unwrap();
+    classifier.adapt(&base, &tuning, &learner.learned(), Form::Beside);
+    let template = Template::from_pattern("{text} It was {mask}.").unwrap();
+    let rows = golden["rows"].as_array().unwrap();
+    let inputs: Vec<Features> =
+        rows.iter().map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap()).collect();
+    let inputs: Vec<&Features> = inputs.iter().collect();
+    let targets: Vec<Target> = rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
+    let scores = classifier.class_scores(&inputs, Mode::Train);
+    assert_close(&values(&scores), &golden["scores"].as_array().unwrap().iter().flat_map(numbers).collect::<Vec<_>>(), 1e-5, "scores");
+    // What words of the plain kind give.
+    let words = tiny(EngineChoice::Cloze, 0.0, &verbalizer(&golden, "words"));
+    let plain = tch::no_grad(|| words.zero_shot(None).unwrap().class_scores(&inputs, Mode::Score));
+    assert_close(&values(&scores), &values(&plain), 1e-5, "as words");
+    let loss = losses(&scores, &targets.iter().collect::<Vec<_>>()).mean(Kind::Float);
+    loss.backward();
+    assert_close(&values(&loss), &[golden["loss"].as_f64().unwrap()], 1e-5, "loss");
+    let gradient = |name: &str| values(&Tensor::grad(&learner.leaves()[name]));
+    assert_close(&gradient(CLASS_VECTORS[0]), &numbers(&golden["vectors"]), 1e-5, "gradient of the vectors");
+    assert_close(&gradient(CLASS_VECTORS[1]), &numbers(&golden["biases"]), 1e-5, "gradient of the biases");
+}
