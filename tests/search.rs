@@ -7,7 +7,7 @@ use cloze::data::{Columns, Example};
 use cloze::prompt_model::EngineChoice;
 use cloze::report::Prediction;
 use cloze::score::Scorer;
-use cloze::search::pattern::{cross_validated, mutual_information, of_chosen};
+use cloze::search::pattern::{cross_validated, intervals, mutual_information, of_chosen};
 use cloze::search::words::{Said, assignments, by_likelihood_ratio, likelihood_ratios, ranked};
 use cloze::task::Task;
 use cloze::template::Template;
@@ -110,5 +110,14 @@ fn a_biased_pattern_is_corrected_on_the_other_folds() {
     assert_eq!(right(&biased), 4);
     let by_pattern = [cross_validated(&useless, &truths, 2, 3), cross_validated(&biased, &truths, 2, 3)];
     assert_eq!(right(&by_pattern[1]), 8);
-    assert_eq!(right(&of_chosen(&by_pattern, &truths, 3)), 8);
+    let without = |others: &[usize]| -> Vec<Vec<Prediction>> {
+        let own: Vec<usize> = others.iter().map(|&row| truths[row]).collect();
+        let part = |said: &[Prediction]| others.iter().map(|&row| said[row].clone()).collect::<Vec<_>>();
+        [&useless, &biased].map(|said| cross_validated(&part(said), &own, 2, 3)).into()
+    };
+    assert_eq!(right(&of_chosen(&by_pattern, &truths, 3, without)), 8);
+    // Every resample of the biased pattern's rows tells more than the useless one's, or as much.
+    let found = intervals(&[useless.clone(), biased.clone()], 1, 3);
+    let [low, high] = found[1].0;
+    assert!(low <= mutual_information(&biased) && mutual_information(&biased) <= high, "{found:?}");
 }

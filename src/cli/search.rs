@@ -16,7 +16,7 @@ use cloze::prompt_model::ModelFolder;
 use cloze::report::Prediction;
 use cloze::sample;
 use cloze::score::{Scorer, batch_tokens};
-use cloze::search::pattern::{Writer, cross_validated, mutual_information, of_chosen};
+use cloze::search::pattern::{Writer, cross_validated, intervals, mutual_information, of_chosen};
 use cloze::search::words::{self, Method, Said, Words};
 use cloze::search::{Candidate, Certainty, permutation_test};
 use cloze::task::Task;
@@ -104,32 +104,39 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     if let Some(class) = (0..classes).find(|&class| all.iter().any(|(_, words)| words[class].is_empty())) {
         return Err(Error::from(Kind::SearchWithoutWords { label: labels[class].clone() }).into());
     }
-    let mut candidates = vec![Candidate::of(
-        "given".to_owned(),
-        brief(&listed(&given, &base)),
-        &(0..drawn.truths.len()).map(|row| said.predict(row, &given)).collect::<Vec<_>>(),
-        &drawn.truths,
-        &labels,
-    )];
-    for (count, words) in &all {
-        // Words that were found on a row say more of it than of others: each row is answered by words of the other folds.
-        let mut held_out = vec![Prediction::default(); drawn.truths.len()];
-        for fold in sample::folds(&drawn.truths, FOLDS, args.rows.seed) {
-            let others: Vec<usize> = (0..drawn.truths.len()).filter(|row| !fold.contains(row)).collect();
-            let (part, truths) = (said.pick(&others), others.iter().map(|&row| drawn.truths[row]).collect::<Vec<_>>());
-            let found = find(Some((&part, &truths)), *count);
+    let by_given = score_given(&base, &classifier, &templates, &drawn, max_length)?;
+    let mut candidates = vec![Candidate::of("given".to_owned(), brief(&listed(&given, &base)), &by_given, &drawn.truths, &labels)];
+    // Words that were found on a row say more of it than of others: each row is answered by words of the other folds.
+    let held_out = |rows: &[usize], count: usize| -> Vec<Prediction> {
+        let (said, truths) = (said.pick(rows), rows.iter().map(|&row| drawn.truths[row]).collect::<Vec<_>>());
+        let mut held_out = vec![Prediction::default(); truths.len()];
+        for fold in sample::folds(&truths, FOLDS, args.rows.seed) {
+            let others: Vec<usize> = (0..truths.len()).filter(|row| !fold.contains(row)).collect();
+            let (part, of_part) = (said.pick(&others), others.iter().map(|&row| truths[row]).collect::<Vec<_>>());
+            let found = find(Some((&part, &of_part)), count);
             fold.into_iter().for_each(|row| held_out[row] = said.predict(row, &found));
         }
+        held_out
+    };
+    let every: Vec<usize> = (0..drawn.truths.len()).collect();
+    let by_count: Vec<Vec<Prediction>> = counts.iter().map(|&count| held_out(&every, count)).collect();
+    for ((count, words), held_out) in all.iter().zip(&by_count) {
         let plural = if *count == 1 { "" } else { "s" };
         let name = format!("{}, {count} word{plural} a class", args.method.name());
-        candidates.push(Candidate::of(name, brief(&listed(words, &base)), &held_out, &drawn.truths, &labels));
+        candidates.push(Candidate::of(name, brief(&listed(words, &base)), held_out, &drawn.truths, &labels));
     }
+    let choosing = match by_count.len() {
+        1 => by_count[0].clone(),
+        _ => of_chosen(&by_count, &drawn.truths, args.rows.seed, |others| counts.iter().map(|&count| held_out(others, count)).collect()),
+    };
+    let chosen = Chosen::of(&choosing, &drawn.truths);
     let order = order(&candidates, Candidate::accuracy);
     let Some(winner) = order.iter().copied().find(|&index| index > 0) else { return Ok(()) };
-    let certainty = certainty(&candidates, &order, winner, Some(0), &drawn.truths, args.rows.seed);
-    let text = render::search(&candidates, &order, winner, certainty.as_ref(), drawn.truths.len(), None);
+    let certainty = certainty(&candidates, &order, winner, Some(&chosen), &drawn.truths, args.rows.seed);
+    let shown = (by_count.len() > 1).then_some(chosen.accuracy);
+    let text = render::search(&candidates, &order, winner, certainty.as_ref(), drawn.truths.len(), shown);
     render::print(&format!("{text}\n{}", render::found_words(&labels, &listed(&all[winner - 1].1, &base))))?;
-    write_report(report_file, &args.output, &candidates, certainty.as_ref(), drawn.truths.len(), None)?;
+    write_report(report_file, &args.output, &candidates, certainty.as_ref(), drawn.truths.len(), shown)?;
     write_verbalizer(&args.output.out, &verbalizer, &all[winner - 1].1, &base, method)
 }
 
@@ -176,7 +183,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     let seed = args.rows.seed;
     let corrected: Option<Vec<Vec<Prediction>>> = drawn
         .as_ref()
-        .zip(labelled)
+        .zip(labelled.as_ref())
         .map(|(drawn, said)| said.iter().map(|said| cross_validated(said, &drawn.truths, labels.len(), seed)).collect());
     let truths: &[usize] = drawn.as_ref().map_or(&[], |drawn| &drawn.truths);
     let mut candidates = Vec::with_capacity(templates.len());
@@ -187,10 +194,17 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         candidates.push(candidate);
     }
     let order = order(&candidates, |candidate| candidate.accuracy().or(candidate.score));
+    for (candidate, (own, less)) in candidates.iter_mut().zip(intervals(&said, order[0], seed)) {
+        (candidate.score_95, candidate.first_less_95) = (Some(own), Some(less));
+    }
     let certainty = certainty(&candidates, &order, order[0], None, truths, seed);
-    let choosing = corrected.as_ref().map(|corrected| {
-        let said = of_chosen(corrected, truths, seed);
-        said.iter().zip(truths).filter(|(said, truth)| said.class() == **truth).count() as f64 / truths.len() as f64
+    let choosing = corrected.as_ref().zip(labelled.as_ref()).map(|(corrected, raw)| {
+        let without = |others: &[usize]| -> Vec<Vec<Prediction>> {
+            let own: Vec<usize> = others.iter().map(|&row| truths[row]).collect();
+            let part = |said: &Vec<Prediction>| others.iter().map(|&row| said[row].clone()).collect::<Vec<_>>();
+            raw.iter().map(|said| cross_validated(&part(said), &own, labels.len(), seed)).collect()
+        };
+        Chosen::of(&of_chosen(corrected, truths, seed, without), truths).accuracy
     });
     render::print(&render::search(&candidates, &order, order[0], certainty.as_ref(), truths.len(), choosing))?;
     write_report(report_file, &args.output, &candidates, certainty.as_ref(), truths.len(), choosing)?;
@@ -254,6 +268,9 @@ fn draw(path: &Path, args: &Drawn, templates: &[Template], verbalizer: &Verbaliz
     Ok(Labelled { columns: set.columns.clone(), examples: picked.examples, truths })
 }
 
+/// What the model says of whole vocabularies is held in memory: at most so many numbers.
+const MOST_NUMBERS: usize = 400_000_000;
+
 /// What the model says at the masks of labelled rows.
 fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Labelled, max_length: usize) -> Result<Said> {
     let tasks = templates.iter().map(|template| Task::check(template.clone(), &drawn.columns));
@@ -263,6 +280,13 @@ fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Lab
     let of_task = |task: &Task| -> Result<Vec<Features>, Error> {
         Ok(scorer.encode(task, &drawn.columns, &drawn.examples)?.into_iter().flatten().map(|(features, _)| features).collect())
     };
+    let numbers = drawn.examples.len() * tasks.len() * base.tokenizer().vocabulary_size();
+    anyhow::ensure!(
+        numbers <= MOST_NUMBERS,
+        "{} rows in {} patterns are more than a search holds in memory: draw some of each class with --shots",
+        drawn.examples.len(),
+        tasks.len()
+    );
     let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>, Error>>()?;
     Ok(Said::of(classifier, base.tokenizer(), &by_pattern))
 }
@@ -299,7 +323,7 @@ fn write_patterns(
     let template = |(index, written): (usize, cloze::search::pattern::Written)| {
         let about = format!("written by the model for {} rows, mean log probability of its words {:.2}", rows.len(), written.score);
         let text = json!({ "version": 1, "pattern": written.pattern, "about": about }).to_string();
-        Template::parse(&format!("written-{}", index + 1), "a pattern that was written", &text)
+        Template::parse(&format!("{}{}", render::WRITTEN, index + 1), "a pattern that was written", &text)
     };
     Ok(written.into_iter().enumerate().map(template).collect::<Result<_, Error>>()?)
 }
@@ -332,25 +356,51 @@ fn certainty(
     candidates: &[Candidate],
     order: &[usize],
     winner: usize,
-    given: Option<usize>,
+    chosen: Option<&Chosen>,
     truths: &[usize],
     seed: u64,
 ) -> Option<Certainty> {
-    let right = &candidates[winner].right;
-    let confusion = &candidates[winner].evaluation.as_ref()?.confusion;
-    // Which row got which answer does not matter to a shuffle of the truths: as many answers of each class do.
-    let counted = confusion.counts.iter().enumerate().flat_map(|(truth, row)| {
-        row.iter().enumerate().flat_map(move |(said, count)| std::iter::repeat_n((said, truth), usize::try_from(*count).unwrap_or(0)))
-    });
-    let (said, shuffled): (Vec<usize>, Vec<usize>) = counted.unzip();
-    let less = |other: usize| PairedBootstrap::of(std::slice::from_ref(right), std::slice::from_ref(&candidates[other].right));
-    let second = order.iter().copied().find(|&other| other != winner && Some(other) != given);
-    debug_assert_eq!(said.len(), truths.len());
+    candidates[winner].evaluation.as_ref()?;
+    // What was given, the first where anything was chosen, was not looked for.
+    let searched = usize::from(chosen.is_some());
+    let said: Vec<&[usize]> = candidates[searched..].iter().map(|candidate| candidate.said.as_slice()).collect();
+    let right = |index: usize| candidates[index].right(truths);
+    let second = order.iter().copied().find(|&other| other != winner && other >= searched);
     Some(Certainty {
-        p_chance: permutation_test(&said, &shuffled, seed),
-        over_second: second.and_then(less),
-        over_given: given.filter(|&given| given != winner).and_then(less),
+        p_chance: permutation_test(&said, truths, seed),
+        over_second: second.and_then(|second| PairedBootstrap::of(&[right(winner)], &[right(second)])),
+        over_given: chosen.and_then(|chosen| PairedBootstrap::of(std::slice::from_ref(&chosen.right), &[right(0)])),
     })
+}
+
+/// Rows that were each answered by what other rows chose.
+struct Chosen {
+    right: Vec<bool>,
+    accuracy: f64,
+}
+
+impl Chosen {
+    fn of(said: &[Prediction], truths: &[usize]) -> Chosen {
+        let right: Vec<bool> = said.iter().zip(truths).map(|(said, truth)| said.class() == *truth).collect();
+        let accuracy = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+        Chosen { right, accuracy }
+    }
+}
+
+/// What the given words say, as `cloze score` would.
+fn score_given(
+    base: &Base,
+    classifier: &Classifier,
+    templates: &[Template],
+    drawn: &Labelled,
+    max_length: usize,
+) -> Result<Vec<Prediction>> {
+    let tasks = templates.iter().map(|template| Task::check(template.clone(), &drawn.columns));
+    let tasks = tasks.collect::<Result<Vec<Task>, _>>().map_err(Problems)?;
+    let classifiers = std::slice::from_ref(classifier);
+    let scorer = Scorer { classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: batch_tokens(base.device) };
+    let scored = scorer.score(&drawn.columns, &drawn.examples, &mut |_| {})?;
+    Ok(scored.into_iter().map(|scored| scored.average).collect())
 }
 
 fn check_outputs<'a>(output: &SearchOutput, inputs: impl Iterator<Item = &'a PathBuf>) -> Result<(), Error> {

@@ -48,7 +48,7 @@ pub struct PromptModel {
     engine: Engine,
     /// Whether the engine has other weights than those it was made with.
     changed: bool,
-    additions: Additions,
+    additions: Box<Additions>,
     device: Device,
 }
 
@@ -121,7 +121,7 @@ impl PromptModel {
             }
             EngineChoice::RustBert => Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?)),
         };
-        Ok(PromptModel { folder, engine, changed: false, additions: Additions::default(), device })
+        Ok(PromptModel { folder, engine, changed: false, additions: Box::default(), device })
     }
 
     /// Takes what was learned, in place of what it had; `base` are the weights that the model was made with.
@@ -138,7 +138,7 @@ impl PromptModel {
             }
         }
         self.changed = adapted.parameters.is_some();
-        self.additions = adapted.additions;
+        *self.additions = adapted.additions;
     }
 
     /// Computes in bfloat16, with gradients, until other weights come.

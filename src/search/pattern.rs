@@ -1,5 +1,6 @@
 //! Patterns: how much they tell, and new ones that the model writes itself.
 
+use rand::Rng as _;
 use tch::{Kind as Type, no_grad};
 
 use crate::calibration::Correction;
@@ -8,6 +9,7 @@ use crate::encode::{Features, encode};
 use crate::error::Result;
 use crate::report::Prediction;
 use crate::sample;
+use crate::seed;
 use crate::synonyms::is_word;
 use crate::task::Task;
 use crate::template::Template;
@@ -22,6 +24,9 @@ const BEAM: usize = 8;
 /// Inputs at once.
 const AT_ONCE: usize = 16;
 
+/// Resamples for an interval.
+const RESAMPLES: usize = 1000;
+
 /// The mutual information of rows and classes, `H(mean of p) - mean of H(p)` in nats: how much a pattern's answers differ from row to row
 /// beyond how unsure each is (Sorensen et al. 2022).
 ///
@@ -35,7 +40,28 @@ pub fn mutual_information(said: &[Prediction]) -> f64 {
     let entropy = |prediction: &Prediction| -> f64 {
         prediction.probabilities.iter().filter(|share| **share > 0.0).map(|share| -share * share.ln()).sum()
     };
-    entropy(&Prediction::average(said)) - said.iter().map(entropy).sum::<f64>() / said.len() as f64
+    // Never below 0 but for rounding.
+    (entropy(&Prediction::average(said)) - said.iter().map(entropy).sum::<f64>() / said.len() as f64).max(0.0)
+}
+
+/// The 95 % percentile intervals over rows, by bootstrap, of each pattern's mutual information and of the first's less each other's. All are
+/// resampled alike.
+pub fn intervals(by_pattern: &[Vec<Prediction>], first: usize, seed: u64) -> Vec<([f64; 2], [f64; 2])> {
+    let rows = by_pattern[first].len();
+    let mut random = seed::generator(seed, "information");
+    let mut resampled: Vec<Vec<f64>> = vec![Vec::with_capacity(RESAMPLES); by_pattern.len()];
+    for _ in 0..RESAMPLES {
+        let drawn: Vec<usize> = (0..rows).map(|_| random.gen_range(0..rows)).collect();
+        for (found, said) in resampled.iter_mut().zip(by_pattern) {
+            found.push(mutual_information(&drawn.iter().map(|&row| said[row].clone()).collect::<Vec<_>>()));
+        }
+    }
+    let ends = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        [0.025, 0.975].map(|place| values[((RESAMPLES - 1) as f64 * place).round() as usize])
+    };
+    let less = |own: &[f64]| resampled[first].iter().zip(own).map(|(one, other)| one - other).collect();
+    resampled.iter().map(|own| (ends(own.clone()), ends(less(own)))).collect()
 }
 
 /// What a pattern says of labelled rows in a cross-validation: each fold's rows are corrected as the other folds ask for, so that their mean
@@ -57,13 +83,22 @@ pub fn cross_validated(said: &[Prediction], truths: &[usize], classes: usize, se
     corrected
 }
 
-/// What would have been said had the pattern been chosen by the other folds each time: the accuracy of choosing, not of the choice.
-/// `by_pattern` is what each says by [`cross_validated`].
-pub fn of_chosen(by_pattern: &[Vec<Prediction>], truths: &[usize], seed: u64) -> Vec<Prediction> {
+/// What would have been said had the candidate been chosen by the other folds each time: the accuracy of choosing, not of the choice.
+/// `held_out` is what each says of every row, found without the row's fold; `without` gives what each says of the rows outside of a fold,
+/// where that fold had no part in it.
+pub fn of_chosen(
+    held_out: &[Vec<Prediction>],
+    truths: &[usize],
+    seed: u64,
+    without: impl Fn(&[usize]) -> Vec<Vec<Prediction>>,
+) -> Vec<Prediction> {
+    let by_pattern = held_out;
     let mut said = by_pattern[0].clone();
     for fold in sample::folds(truths, FOLDS, seed) {
-        let right = |own: &[Prediction]| (0..truths.len()).filter(|row| !fold.contains(row) && own[*row].class() == truths[*row]).count();
-        let best = (0..by_pattern.len()).reduce(|best, next| if right(&by_pattern[next]) > right(&by_pattern[best]) { next } else { best });
+        let others: Vec<usize> = (0..truths.len()).filter(|row| !fold.contains(row)).collect();
+        let by_others = without(&others);
+        let right = |own: &[Prediction]| own.iter().zip(&others).filter(|(said, row)| said.class() == truths[**row]).count();
+        let best = (0..by_pattern.len()).reduce(|best, next| if right(&by_others[next]) > right(&by_others[best]) { next } else { best });
         fold.into_iter().for_each(|row| said[row] = by_pattern[best.unwrap_or(0)][row].clone());
     }
     said

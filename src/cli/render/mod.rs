@@ -22,7 +22,7 @@ pub use ensemble_progress::EnsembleProgress;
 pub use progress::Progress;
 pub use report::report;
 pub use robustness::robustness;
-pub use search::{found_words, search};
+pub use search::{WRITTEN, found_words, search};
 pub use table::{Align, table};
 pub use text::{printable, start_of, without_middle};
 pub use training::{TrainProgress, metrics};

@@ -10,6 +10,9 @@ use super::table::{Align, table};
 use super::text::start_of;
 use super::training::{between, signed};
 
+/// How the names of patterns begin that a model wrote.
+pub const WRITTEN: &str = "written-";
+
 /// So many candidates are shown.
 const MOST: usize = 15;
 /// Columns of what a candidate is.
@@ -29,8 +32,8 @@ pub fn search(
     let mut header = vec![String::new(), "candidate".to_owned()];
     let mut columns = vec![Align::Right, Align::Left];
     if scored {
-        header.push("information, nats".to_owned());
-        columns.push(Align::Right);
+        header.extend(["information, nats", "95 %"].map(str::to_owned));
+        columns.extend([Align::Right, Align::Right]);
     }
     if labelled {
         header.extend(["accuracy", "95 %"].map(str::to_owned));
@@ -44,6 +47,7 @@ pub fn search(
         let mut row = vec![(place + 1).to_string(), candidate.name.clone()];
         if scored {
             row.push(candidate.score.map(|score| format!("{score:.4}")).unwrap_or_default());
+            row.push(candidate.score_95.map(|[low, high]| format!("{low:.4}–{high:.4}")).unwrap_or_default());
         }
         if let Some(evaluation) = &candidate.evaluation {
             row.extend([percent(evaluation.accuracy), interval(evaluation.accuracy_95)]);
@@ -67,10 +71,13 @@ pub fn search(
             })
         };
         text.extend(less("the next", &certainty.over_second));
-        text.extend(less("the given words", &certainty.over_given));
         if let Some(choosing) = choosing {
             let _ =
                 writeln!(text, "  chosen by the other folds each time: {} % of {} right", percent(choosing), counted(rows as u64, "row"));
+        }
+        text.extend(less("the given words, by what the other folds choose", &certainty.over_given));
+        if candidates.iter().any(|candidate| candidate.name.starts_with(WRITTEN)) {
+            let _ = writeln!(text, "  note: patterns that the model wrote for these rows do better on them than on others");
         }
         if !certainty.is_separated() && candidates.len() > 2 - usize::from(scored) {
             let _ = writeln!(
@@ -86,6 +93,10 @@ pub fn search(
             let _ = writeln!(text, "  warning: it is no better than chance on these rows");
         }
     } else {
+        let next = order.get(1).and_then(|&next| candidates[next].first_less_95);
+        if next.is_some_and(|[low, _]| low <= 0.0) {
+            let _ = writeln!(text, "  warning: these rows do not tell it from the next; take several together, or more rows");
+        }
         let _ = writeln!(text, "  warning: no row has a label here: how right it is was not looked at");
     }
     text
