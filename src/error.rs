@@ -278,6 +278,12 @@ pub enum Kind {
     VerbalizerSharedWord { word: String, first: String, second: String },
     #[error("a weight must be a number above 0, not {found}")]
     VerbalizerBadWeight { found: f64 },
+    #[error("a prior is a probability above 0, not {found}")]
+    VerbalizerBadPrior { found: f64 },
+    #[error("nothing is left of the words of the class {label:?}")]
+    VerbalizerNothingLeft { label: String, left_out: String },
+    #[error("there is no WordNet{}", if path.as_os_str().is_empty() { String::new() } else { format!(" in {}", path.display()) })]
+    WordNetMissing { path: PathBuf },
     #[error("{name:?} is not a way to aggregate")]
     VerbalizerUnknownAggregate { name: String, allowed: Vec<&'static str> },
     #[error("{name:?} is not a kind of verbalizer")]
@@ -601,6 +607,13 @@ impl Kind {
             VerbalizerSameWord { .. } => help("name it once; \"weight\" makes a word count more"),
             VerbalizerSharedWord { .. } => help("take it out of one of them"),
             VerbalizerBadWeight { .. } => vec![],
+            VerbalizerBadPrior { .. } => help("write it as 0.001"),
+            VerbalizerNothingLeft { left_out, .. } => {
+                vec![("left out", left_out.clone()), ("help", "give it words that the model has whole and that no other class has".into())]
+            }
+            WordNetMissing { .. } => {
+                help("name the folder with index.noun and data.noun with --wordnet, or choose other sources with --from")
+            }
             VerbalizerNotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
             VerbalizerSoftWith { .. } => help("leave it out"),
             VerbalizerUnknownAggregate { name, allowed }

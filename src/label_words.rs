@@ -1,6 +1,6 @@
 //! Label words as ids of one model, and the way from their logits to class scores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Device, Kind as Type, Tensor};
 
@@ -22,6 +22,10 @@ pub struct LabelWords {
     several: Option<Several>,
     /// Whether they are what a vector of each class starts from.
     soft: bool,
+    /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
+    log_priors: Option<Shared>,
+    /// Words of a list that are not among them.
+    left_out: Vec<String>,
 }
 
 /// Label words of several tokens.
@@ -63,15 +67,28 @@ impl LabelWords {
     pub fn check(verbalizer: &Verbalizer, tokenizer: &Tokenizer, device: Device) -> Result<LabelWords, Vec<Error>> {
         let mut problems = Vec::new();
         let mut known: Vec<(Vec<i64>, &str, &str)> = Vec::new();
+        let mut left_out = Vec::new();
+        let is_list = verbalizer.kind() == VerbalizerKind::Knowledge;
+        let shared = if is_list { shared_tokens(verbalizer, tokenizer) } else { BTreeSet::new() };
+        let mut log_priors: Vec<f64> = Vec::new();
         let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
         let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
         let mut ids = Vec::new();
         let mut weights = Vec::new();
         for class in verbalizer.classes() {
             let mut class_ids = Vec::with_capacity(widest);
+            let left_before = left_out.len();
             for word in &class.words {
                 let tokens = match tokens_of(word, verbalizer.multi_token(), tokenizer) {
+                    Ok(tokens) if shared.contains(&tokens) || (is_list && known.iter().any(|(known, ..)| *known == tokens)) => {
+                        left_out.push(word.word().to_owned());
+                        continue;
+                    }
                     Ok(tokens) => tokens,
+                    Err(_) if is_list => {
+                        left_out.push(word.word().to_owned());
+                        continue;
+                    }
                     Err(problem) => {
                         problems.push(problem);
                         continue;
@@ -90,9 +107,15 @@ impl LabelWords {
                 class_ids.push(if all_count.is_some() { known.len() as i64 } else { tokens[0] });
                 known.push((tokens, word.word(), &class.label));
                 weights.push(word.weight());
+                log_priors.push(word.prior().map_or(0.0, f64::ln));
+            }
+            if is_list && class_ids.is_empty() {
+                let left_out = left_out[left_before..].iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+                problems.push(Kind::VerbalizerNothingLeft { label: class.label.clone(), left_out }.into());
             }
             let first = class_ids.first().copied().unwrap_or_default();
             weights.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
+            log_priors.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
             class_ids.resize(widest, first);
             ids.extend(class_ids);
         }
@@ -107,7 +130,35 @@ impl LabelWords {
             weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
             several,
             soft: verbalizer.kind() == VerbalizerKind::Soft,
+            log_priors: log_priors
+                .iter()
+                .any(|prior| *prior != 0.0)
+                .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+            left_out,
         })
+    }
+
+    /// A sentence about words of a list that were left out, if there are any.
+    pub fn left_out(&self) -> Option<String> {
+        let count = self.left_out.len();
+        let named = self.left_out.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = if count > MOST_NAMED { ", …" } else { "" };
+        let words = if count == 1 { "word is" } else { "words are" };
+        (count > 0).then(|| {
+            format!("{count} label {words} left out, unknown to this model, of several tokens or of several classes: {named}{more}")
+        })
+    }
+
+    /// Each class's words, as ids.
+    pub fn of_classes(&self) -> Vec<Vec<i64>> {
+        let size = self.weights.size();
+        // Of int64 and of numbers by construction.
+        let ids = Vec::<i64>::try_from(&*self.ids).unwrap_or_default();
+        let weights = Vec::<f64>::try_from(self.weights.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default();
+        let width = usize::try_from(size[1]).unwrap_or(1);
+        let of_class =
+            |(ids, weights): (&[i64], &[f64])| ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect();
+        ids.chunks(width).zip(weights.chunks(width)).map(of_class).collect()
     }
 
     /// Whether they are what a vector of each class starts from, which training moves.
@@ -169,7 +220,8 @@ impl LabelWords {
     /// logits `[B,C·W]` in the order of [`LabelWords::ids`] → `[B,C]`
     pub fn class_scores(&self, logits: &Tensor) -> Tensor {
         let size = self.weights.size();
-        let logits = logits.view([-1, size[0], size[1]]);
+        let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
+        let logits = without_prior.as_ref().unwrap_or(logits).view([-1, size[0], size[1]]);
         let present = self.weights.gt(0.0);
         let absent = present.logical_not();
         match self.aggregate {
@@ -188,6 +240,23 @@ impl LabelWords {
         (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
             / self.weights.sum_dim_intlist([1].as_slice(), false, Type::Float)
     }
+}
+
+/// So many words are named.
+const MOST_NAMED: usize = 8;
+
+/// The tokens of words that stand for several classes.
+fn shared_tokens(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> BTreeSet<Vec<i64>> {
+    let mut class_of: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for (class, words) in verbalizer.classes().iter().enumerate() {
+        for tokens in words.words.iter().filter_map(|word| tokens_of(word, verbalizer.multi_token(), tokenizer).ok()) {
+            if *class_of.entry(tokens.clone()).or_insert(class) != class {
+                shared.insert(tokens);
+            }
+        }
+    }
+    shared
 }
 
 /// The tokens of a word that count: one, or as many as the verbalizer lets it have.

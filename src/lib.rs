@@ -122,6 +122,9 @@ pub mod score;
 pub mod robustness;
 pub mod search;
 
+// long lists of words
+pub mod knowledge;
+
 // what a model says to no row, and rows to models
 pub mod content_free;
 pub mod train;

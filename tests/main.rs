@@ -8,6 +8,7 @@ mod chains;
 mod compare;
 mod golden;
 mod invariants;
+mod knowledge;
 mod multi_token;
 mod oracle;
 mod peft;

@@ -68,7 +68,11 @@ impl FittedFor {
     /// A model with a verbalizer.
     pub fn new(model: PathBuf, sha256: String, verbalizer: &Verbalizer) -> FittedFor {
         let words = |class: &crate::verbalizer::Class| {
-            (class.label.clone(), class.words.iter().map(|word| (word.word().to_owned(), word.weight())).collect())
+            let word = |word: &crate::verbalizer::LabelWord| match word.prior() {
+                None => (word.word().to_owned(), word.weight()),
+                Some(prior) => (format!("{} (prior {prior})", word.word()), word.weight()),
+            };
+            (class.label.clone(), class.words.iter().map(word).collect())
         };
         let classes = verbalizer.classes().iter().map(words).collect();
         FittedFor { model, sha256, aggregate: verbalizer.scoring(), classes }

@@ -114,6 +114,9 @@ of the label words (each alone, the nearest in the model's embeddings), and othe
     /// Look for label words or patterns, and tell how sure the choice is
     #[command(subcommand)]
     Search(Search),
+    /// Expand and refine lists of label words
+    #[command(subcommand)]
+    Verbalizer(VerbalizerCommand),
     /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
     #[command(after_help = "\
 Example:
@@ -788,6 +791,84 @@ pub struct Check {
     pub reading: Reading,
     #[command(flatten)]
     pub limits: Limits,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VerbalizerCommand {
+    /// Propose related words for each class: from the model itself, its embeddings, and WordNet where it is installed
+    #[command(after_help = "\
+Example:
+  cloze verbalizer expand --verbalizer verbalizers/topic.json --words 30 --out long.json
+  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json
+
+What is written is a verbalizer of the kind knowledge; a word weighs a third for each source that proposes it.")]
+    Expand(Box<Expand>),
+    /// Drop words that the model hardly says, or says for other classes, and write each word's prior (KPT: Hu et al. 2022)
+    #[command(after_help = "\
+Example:
+  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json")]
+    Refine(Box<Refine>),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Expand {
+    /// Verbalizer file (JSON): words to start from
+    #[arg(long, short, value_name = "FILE")]
+    pub verbalizer: PathBuf,
+    /// Who proposes words [default: all that are there]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE,…")]
+    pub from: Vec<SourceName>,
+    /// The folder of WordNet's files, index.noun and the others [default: $WNHOME/dict, /usr/share/wordnet]
+    #[arg(long, value_name = "FOLDER")]
+    pub wordnet: Option<PathBuf>,
+    /// At most so many new words a class
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub words: u32,
+    #[command(flatten)]
+    pub model: Model,
+    /// Where to write the verbalizer
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// See [`cloze::knowledge::Source`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceName {
+    /// What the model says in place of a word
+    Model,
+    /// The nearest in its input embeddings
+    Embeddings,
+    /// Synonyms and kinds of it in WordNet
+    Wordnet,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Refine {
+    /// Template files (JSON)
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE")]
+    pub verbalizer: PathBuf,
+    #[command(flatten)]
+    pub data: Data,
+    #[command(flatten)]
+    pub model: Model,
+    /// At most so many rows, from the first; labels are not looked at
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rows: u32,
+    /// The share of all words that is kept, by how often the model says them
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub keep: f64,
+    /// Keep words that are no more like their own class's first word than like others'
+    #[arg(long)]
+    pub no_relevance: bool,
+    /// Write no priors
+    #[arg(long)]
+    pub no_calibration: bool,
+    /// Where to write the verbalizer
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

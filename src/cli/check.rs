@@ -50,6 +50,9 @@ pub fn run(args: &Check) -> Result<()> {
         && let Some(label_words) = label_words.and_then(|words| problems.keep(words))
     {
         summary = words(verbalizer, &label_words, &folder.tokenizer);
+        if let Some(left_out) = label_words.left_out() {
+            summary += &format!("note: {left_out}\n\n");
+        }
     }
     if let Some(path) = &args.data
         && let Some(rows) = problems.keep(setup::open_rows(path, &args.reading))

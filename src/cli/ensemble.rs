@@ -248,6 +248,7 @@ pub fn prepare<'a>(
     problems.0.extend(showing.map(|template| template.error(Kind::PatternWithDemonstrations { command: "cloze ensemble" })));
     let words: Vec<LabelWords> =
         verbalizers.iter().filter_map(|verbalizer| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))).collect();
+    warnings.extend(words.iter().filter_map(LabelWords::left_out));
     let (train, unlabeled, test) = rows(manifest, run, &verbalizers[0], &mut problems, &mut warnings)?;
     let columns = [&train, &unlabeled, &test].into_iter().flatten().next().map(|set| set.columns.clone());
     let Some(columns) = columns.filter(|_| problems.0.is_empty()) else { return Err(problems.into()) };

@@ -16,6 +16,7 @@ mod search;
 mod setup;
 mod strict;
 mod train;
+mod verbalizer;
 
 use std::io;
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),
+        Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -62,6 +62,9 @@ pub fn run(args: &Score) -> Result<()> {
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
     let (tasks, support) = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    if !args.quiet {
+        render::warnings(&words.left_out().into_iter().collect::<Vec<_>>())?;
+    }
     let forwards_per_row = demonstrations::forwards(&tasks, words.forwards());
     let mut calibrator =
         Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;

@@ -274,9 +274,10 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
         folder.config.hidden_dropout_prob = dropout;
         folder.config.attention_probs_dropout_prob = dropout;
     }
-    let warnings = problems.keep(manifest.tuning.check(&folder.config)).unwrap_or_default();
+    let mut warnings = problems.keep(manifest.tuning.check(&folder.config)).unwrap_or_default();
     let verbalizer = manifest.verbalizer()?;
     let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
+    warnings.extend(words.left_out());
     let reading = Reading {
         format: manifest.data.format.as_deref().and_then(super::args::FormatName::of),
         label_column: manifest.data.label_column.clone(),

@@ -46,17 +46,22 @@ pub type Words = Vec<Vec<(i64, f64)>>;
 /// What a model says of some rows: each whole word's logarithm of its probability at the mask.
 #[derive(Clone)]
 pub struct Said {
-    /// The vocabulary's whole words.
+    /// The words; of [`Said::of`] in ascending order.
     pub ids: Vec<i64>,
     /// `[rows, words]`, for each pattern.
     pub log_probabilities: Vec<Array2<f64>>,
 }
 
 impl Said {
-    /// Asks a model about the rows of each pattern.
+    /// Asks a model about the rows of each pattern, for all whole words.
     pub fn of(classifier: &Classifier, tokenizer: &Tokenizer, by_pattern: &[Vec<Features>]) -> Said {
+        let ids = (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0)).filter(|id| is_word(*id, tokenizer));
+        Said::of_words(classifier, ids.collect(), by_pattern)
+    }
+
+    /// The same for these words.
+    pub fn of_words(classifier: &Classifier, ids: Vec<i64>, by_pattern: &[Vec<Features>]) -> Said {
         let Classifier::Prompt(model, _) = classifier else { unreachable!("a classifier on [CLS] has no words") };
-        let ids: Vec<i64> = (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0)).filter(|id| is_word(*id, tokenizer)).collect();
         let columns = Tensor::from_slice(&ids).to_device(model.device());
         let say = |rows: &Vec<Features>| {
             let mut all = Vec::with_capacity(rows.len() * ids.len());

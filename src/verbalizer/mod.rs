@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `"kind"` says what the words are: `"words"`, or nothing, for the above; `"one2one"` for exactly one word a class; `"soft"` for a vector a
-//! class that training moves, which starts from its words ([`VerbalizerKind`]).
+//! class that training moves, which starts from its words; `"knowledge"` for long lists, of which words that the model does not have whole
+//! are left out ([`VerbalizerKind`]). A word's `"prior"`, its probability without a row, is taken out of its score.
 //!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or with more to say
 //! `{ "score": "joint", "normalise": false }` ([`Scoring`]).
@@ -61,6 +62,8 @@ pub enum VerbalizerKind {
     Words,
     /// The same, exactly one a class.
     OneToOne,
+    /// Long lists (KPT: Hu et al. 2022): words that the model does not have whole, and words of several classes, are left out and told.
+    Knowledge,
     /// What a vector of the class starts from, which training moves (WARP: Hambardzumyan et al. 2021): the class's score is the state at
     /// the mask times the vector, and a bias. Without training it is the weighted mean of the words' logits.
     Soft,
@@ -68,13 +71,14 @@ pub enum VerbalizerKind {
 
 impl VerbalizerKind {
     /// All of them.
-    pub const ALL: [VerbalizerKind; 3] = [VerbalizerKind::Words, VerbalizerKind::OneToOne, VerbalizerKind::Soft];
+    pub const ALL: [VerbalizerKind; 4] = [VerbalizerKind::Words, VerbalizerKind::OneToOne, VerbalizerKind::Knowledge, VerbalizerKind::Soft];
 
     /// The name in verbalizer files.
     pub fn name(self) -> &'static str {
         match self {
             VerbalizerKind::Words => "words",
             VerbalizerKind::OneToOne => "one2one",
+            VerbalizerKind::Knowledge => "knowledge",
             VerbalizerKind::Soft => "soft",
         }
     }
@@ -94,6 +98,7 @@ pub struct Class {
 pub struct LabelWord {
     text: Text,
     weight: f64,
+    prior: Option<f64>,
 }
 
 impl LabelWord {
@@ -105,6 +110,11 @@ impl LabelWord {
     /// How much it counts beside the class's other words; 1 unless the file says otherwise.
     pub fn weight(&self) -> f64 {
         self.weight
+    }
+
+    /// Its probability without a row, which is taken out of its score: `ln prior` off its logit (Hu et al. 2022).
+    pub fn prior(&self) -> Option<f64> {
+        self.prior
     }
 
     /// An error about this word.
@@ -146,6 +156,8 @@ struct RawWord<'a> {
     word: &'a RawValue,
     #[serde(borrow)]
     weight: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prior: Option<&'a RawValue>,
 }
 
 impl Verbalizer {
@@ -166,7 +178,7 @@ impl Verbalizer {
         let multi_token = raw.multi_token.and_then(|value| keep(MultiToken::read(&root.key("multi_token", value)), &mut problems));
         let kind = raw.kind.map(|value| root.key("kind", value));
         let found = kind.as_ref().and_then(|node| keep(read_kind(node), &mut problems)).unwrap_or_default();
-        let classes = read_classes(&root.key("classes", raw.classes), &mut problems);
+        let classes = read_classes(&root.key("classes", raw.classes), found == VerbalizerKind::Knowledge, &mut problems);
         if let Some(node) = kind {
             problems.extend(problem_of_kind(found, &classes, aggregate, multi_token).map(|kind| node.error(kind)));
         }
@@ -205,7 +217,7 @@ impl Verbalizer {
     /// The same classes with other words, each with its weight.
     #[must_use]
     pub fn with_words(&self, words: Vec<Vec<(String, f64)>>) -> Verbalizer {
-        let word = |(word, weight): (String, f64)| LabelWord { text: Text::unwritten("label word", &word), weight };
+        let word = |(word, weight): (String, f64)| LabelWord { text: Text::unwritten("label word", &word), weight, prior: None };
         let class = |(class, words): (&Class, Vec<(String, f64)>)| Class {
             label: class.label.clone(),
             words: words.into_iter().map(word).collect(),
@@ -268,7 +280,10 @@ fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
 /// What a kind does not go with.
 fn problem_of_kind(kind: VerbalizerKind, classes: &[Class], aggregate: Option<Aggregate>, multi_token: Option<MultiToken>) -> Option<Kind> {
     match kind {
-        VerbalizerKind::Words => None,
+        VerbalizerKind::Words | VerbalizerKind::Knowledge => None,
+        VerbalizerKind::Soft if classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some()) => {
+            Some(Kind::VerbalizerSoftWith { key: "prior" })
+        }
         VerbalizerKind::OneToOne => {
             let class = classes.iter().find(|class| class.words.len() > 1)?;
             Some(Kind::VerbalizerNotOneToOne { label: class.label.clone(), found: class.words.len() })
@@ -287,7 +302,7 @@ fn keep<T>(result: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
 }
 
 /// The classes that can be read; they are whole only if no problem was found.
-fn read_classes(list: &Node<'_>, problems: &mut Vec<Error>) -> Vec<Class> {
+fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Vec<Error>) -> Vec<Class> {
     let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
     if raw.len() < 2 {
         problems.push(list.error(Kind::VerbalizerTooFewClasses { found: raw.len() }));
@@ -303,7 +318,8 @@ fn read_classes(list: &Node<'_>, problems: &mut Vec<Error>) -> Vec<Class> {
         if classes.iter().any(|class| class.label == label.value) {
             problems.push(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
         }
-        let words = read_words(&node.key("words", raw.words), &label.value, &classes, problems);
+        let earlier = if may_share { &[][..] } else { &classes };
+        let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
         classes.push(Class { label: label.value, words });
     }
     classes
@@ -334,11 +350,22 @@ fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Ve
 /// A word is a string, or an object with the word and its weight.
 fn read_word(node: &Node<'_>) -> Result<LabelWord> {
     if !node.is_object() {
-        return Ok(LabelWord { text: node.text()?, weight: 1.0 });
+        return Ok(LabelWord { text: node.text()?, weight: 1.0, prior: None });
     }
     let raw: RawWord = node.read()?;
     let weight = raw.weight.map_or(Ok(1.0), |weight| read_weight(&node.key("weight", weight)))?;
-    Ok(LabelWord { text: node.key("word", raw.word).text()?, weight })
+    let prior = raw.prior.map(|prior| read_prior(&node.key("prior", prior))).transpose()?;
+    Ok(LabelWord { text: node.key("word", raw.word).text()?, weight, prior })
+}
+
+fn read_prior(node: &Node<'_>) -> Result<f64> {
+    let prior: f64 = node.read()?;
+    // Its logarithm must be a number in fp32.
+    if prior >= f64::from(f32::MIN_POSITIVE) && prior <= 1.0 {
+        Ok(prior)
+    } else {
+        Err(node.error(Kind::VerbalizerBadPrior { found: prior }))
+    }
 }
 
 fn read_weight(node: &Node<'_>) -> Result<f64> {
