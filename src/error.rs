@@ -209,6 +209,20 @@ pub enum Kind {
     PatternDemonstrationsUnclear { written: String, most: usize },
     #[error("the pattern shows demonstrations, and nothing says of which rows")]
     PatternWithoutSupport,
+    #[error("{}", if name.is_empty() { "a task needs a name".to_owned() } else { format!("two tasks are named {name:?}") })]
+    JointName { name: String },
+    #[error("the task {name:?} has neither rows to learn from nor rows to score")]
+    JointWithoutRows { name: String },
+    #[error("no task has rows to learn from")]
+    JointWithoutTraining,
+    #[error("a pattern's own soft tokens would be another task's too")]
+    JointSoft,
+    #[error("{verbalizer} is soft, and its vectors are one task's alone")]
+    JointSoftVerbalizer { verbalizer: String },
+    #[error("the run {} has several tasks", path.display())]
+    TaskNeeded { path: PathBuf, tasks: Vec<String> },
+    #[error("{name:?} is not a task of the run {}", path.display())]
+    TaskUnknown { path: PathBuf, name: String, tasks: Vec<String> },
     #[error("there is one pattern to choose from")]
     SearchSpaceOfOne,
     #[error("{data} has fewer than two rows of the class {label:?}")]
@@ -569,6 +583,13 @@ impl Kind {
             PatternWithSecondDemonstrations => help("say how many in one place, as {demos:4}"),
             PatternDemonstrationsUnclear { most, .. } => vec![("allowed", format!("{{demos:1}} to {{demos:{most}}}"))],
             PatternWithoutSupport => help("give a file of labelled rows with --demos"),
+            JointName { .. } => help("give each task a name of its own"),
+            JointWithoutRows { .. } => help("give it \"train\", \"test\" or both"),
+            JointWithoutTraining => help("give one of them \"train\" at least"),
+            JointSoft => help("leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks"),
+            JointSoftVerbalizer { .. } => help("leave \"kind\" out"),
+            TaskNeeded { tasks, .. } => vec![("tasks", listed(tasks)), ("help", "name one with --task".into())],
+            TaskUnknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             SearchSpaceOfOne => help("give several templates, or let the model write some with --generate"),
             SearchTooFewRows { .. } => help("give more rows: what is found on some is tried on others"),
             SearchWithoutWords { .. } => help("ask for fewer words, or give more rows"),

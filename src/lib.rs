@@ -142,6 +142,9 @@ pub mod job;
 // trainings over seeds
 pub mod experiment;
 
+// one model for several tasks
+pub mod joint;
+
 // ensembles of patterns
 pub mod ensemble;
 

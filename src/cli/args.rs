@@ -42,6 +42,8 @@ Examples:
       --shots 8 --seeds 13,21,42 --method full --out runs/tickets
   cloze score --run runs/tickets --data mine.csv --out labelled.csv
   cloze train --from runs/tickets/manifest.json --out runs/again
+  cloze train --tasks tasks.json --seeds 13,21,42 --out runs/tasks
+  cloze score --run runs/tasks --task mood --data mine.csv --out labelled.csv
 
 Methods, with the learning rate that each starts with (40 steps a class, 80 to 400 in all):
   full           5e-5  all weights (PET: Schick & Schütze 2021)
@@ -349,6 +351,9 @@ pub struct Trained {
     /// The average of all the run's seeds
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub average: bool,
+    /// Of a run of several tasks: which
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    pub task: Option<String>,
     /// Of a run of cloze ensemble: its members together, in place of its student
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub members: bool,
@@ -364,14 +369,17 @@ pub struct Trained {
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Train {
     /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls needs none
-    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning"])]
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"])]
     pub template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume"])]
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
     pub verbalizer: Option<PathBuf>,
     /// Labelled rows to learn from: .csv, .tsv or .jsonl
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
     pub train: Option<PathBuf>,
+    /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates, verbalizer, rows and share
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_TASKS)]
+    pub tasks: Option<PathBuf>,
     /// Labelled rows for --select dev [default: train rows that are left over]
     #[arg(long, value_name = "FILE")]
     pub dev: Option<PathBuf>,
@@ -423,6 +431,24 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t = SelectName::None)]
     pub select: SelectName,
 }
+
+/// What a file of tasks says itself, and what several tasks have none of.
+const NOT_WITH_TASKS: [&str; 14] = [
+    "template",
+    "verbalizer",
+    "train",
+    "dev",
+    "test",
+    "shots",
+    "select",
+    "baseline",
+    "from",
+    "resume",
+    "demo_strategy",
+    "demo_draws",
+    "demo_seed",
+    "evaluate_every",
+];
 
 /// What a manifest says already.
 const IN_MANIFEST: [&str; 38] = [

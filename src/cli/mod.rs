@@ -6,6 +6,7 @@ mod check;
 mod demonstrations;
 mod ensemble;
 mod export;
+mod joint;
 mod preview;
 mod reading;
 mod render;

@@ -13,6 +13,7 @@ use cloze::ensemble::{EnsembleFolder, Manifest, PlanOptions, RunWith, STUDENT, S
 use cloze::error::{Error, Kind, Result};
 use cloze::experiment::Patterns;
 use cloze::hub;
+use cloze::joint;
 use cloze::json;
 use cloze::label_words::LabelWords;
 use cloze::parameters::WORD_EMBEDDINGS;
@@ -133,6 +134,12 @@ pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> R
     if is_ensemble(run) {
         return ready_student(run, trained, data, model);
     }
+    if json::read_text(&run.join(MANIFEST)).is_ok_and(|text| joint::Manifest::is_one(&text)) {
+        return ready_task(run, trained, data, model);
+    }
+    if let Some(name) = &trained.task {
+        return Err(Error::from(Kind::TaskUnknown { path: run.to_owned(), name: name.clone(), tasks: Vec::new() }).into());
+    }
     if trained.members {
         return Err(Error::from(Kind::RunWithoutMembers { path: run.to_owned() }).into());
     }
@@ -162,6 +169,45 @@ pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> R
             learned.push((manifest.tuning.clone(), tensors));
         }
     }
+    problems.none()?;
+    Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
+}
+
+/// The same from a run of several tasks, for one of them.
+fn ready_task(path: &Path, trained: &Trained, data: &Data, model: &Model) -> Result<Ready, Problems> {
+    if trained.members {
+        return Err(Error::from(Kind::RunWithoutMembers { path: path.to_owned() }).into());
+    }
+    let device = device(model.device)?;
+    let run = RunFolder::existing(path)?;
+    let manifest = joint::Manifest::read(&path.join(MANIFEST))?;
+    let tasks = || manifest.tasks.iter().map(|task| task.name.clone()).collect();
+    let Some(name) = &trained.task else { return Err(Error::from(Kind::TaskNeeded { path: path.to_owned(), tasks: tasks() }).into()) };
+    let Some(task) = manifest.tasks.iter().find(|task| task.name == *name) else {
+        return Err(Error::from(Kind::TaskUnknown { path: path.to_owned(), name: name.clone(), tasks: tasks() }).into());
+    };
+    let seeds = chosen_seeds(path, &manifest.seeds, trained.seed)?;
+    let folder = match &model.limits.model {
+        Some(_) => open_model(&model.limits)?,
+        None => ModelFolder::open(&manifest.model.path)?,
+    };
+    check_base(&manifest.model, folder.path(), trained.allow_other_base)?;
+    let verbalizer = Verbalizer::parse(&task.verbalizer.name(), &task.verbalizer.file, &task.verbalizer.text)?;
+    let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
+    let max_length = match model.limits.max_length {
+        None => manifest.max_length,
+        asked => folder.max_length(asked)?,
+    };
+    let max_length = manifest.tuning.length_left(max_length, &folder.config);
+    let mut problems = Problems(Vec::new());
+    let templates = task.templates.iter().map(|stored| Template::parse(&stored.name(), &stored.file, &stored.text));
+    let templates = templates.collect::<Result<Vec<Template>>>()?;
+    let (templates, soft) = super::joint::with_front(&templates, &manifest.tuning, &words, &folder)?;
+    problems.0.extend(templates.iter().filter_map(|template| check_fit(template, &folder, max_length).err()));
+    let rows = open_rows(&data.data, &data.reading)?;
+    let tasks = check_tasks(templates, rows.columns(), &mut problems);
+    let learned = seeds.iter().filter_map(|&seed| problems.keep(run.load_learned(seed)));
+    let learned = learned.map(|(tensors, _)| (manifest.tuning.clone(), tensors)).collect();
     problems.none()?;
     Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
 }

@@ -31,6 +31,15 @@ use super::setup::{self, Problems};
 
 /// Runs the command.
 pub fn run(args: &Train) -> Result<()> {
+    if let Some(tasks) = &args.tasks {
+        return super::joint::run(args, tasks);
+    }
+    let earlier = args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
+    if earlier.is_some_and(|file| json::read_text(&file).is_ok_and(|text| cloze::joint::Manifest::is_one(&text))) {
+        anyhow::bail!(
+            "a run of several tasks is neither gone on with nor run from its manifest: give its --tasks again, and another --out"
+        );
+    }
     let (mut manifest, existing) = match (&args.from, args.resume) {
         (Some(from), _) => (again(&manifest_file(from), args)?, None),
         (None, true) => {
