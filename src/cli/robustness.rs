@@ -23,8 +23,11 @@ use super::args::Robustness;
 use super::render::{self, Progress};
 use super::setup::{self, Problems, Ready};
 
+/// So many of each class's words are tried alone.
+const MOST_ALONE: usize = 5;
+
 /// Columns of a change's name.
-const MOST_OF_NAME: usize = 50;
+const MOST_OF_NAME: usize = 40;
 
 /// What all scorings of one call share.
 struct Bench<'a> {
@@ -153,17 +156,17 @@ impl Bench<'_> {
             let word = |class: &cloze::verbalizer::Class| vec![(class.words[place.min(class.words.len() - 1)].word().to_owned(), 1.0)];
             (format!("word {} of each class alone", place + 1), verbalizer.classes().iter().map(word).collect::<Vec<_>>())
         };
-        let mut others: Vec<_> = (0..if most > 1 { most } else { 0 }).map(alone).collect();
+        let mut others: Vec<_> = (0..if most > 1 { most.min(MOST_ALONE) } else { 0 }).map(alone).collect();
         others.extend(synonyms::nearest(verbalizer, self.base).map(|words| {
             let of_class = |words: &Vec<(String, f64)>| words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(", ");
             let listed = words.iter().map(of_class).collect::<Vec<_>>().join(" / ");
             (render::start_of(&format!("nearest: {listed}"), MOST_OF_NAME), words)
         }));
-        let model = |(name, words): (String, Vec<Vec<(String, f64)>>)| -> Result<(String, Classifier)> {
-            let words = LabelWords::check(&verbalizer.with_words(words), self.base.tokenizer(), self.base.device).map_err(Problems)?;
-            Ok((name, setup::zero_shot(&self.base.with_words(words), soft)?.prepared(Dtype::F32)?))
-        };
-        others.into_iter().map(model).collect()
+        // Of a list some words may be none of the model's.
+        let usable =
+            |(name, words)| Some((name, LabelWords::check(&verbalizer.with_words(words), self.base.tokenizer(), self.base.device).ok()?));
+        let model = |(name, words)| Ok((name, setup::zero_shot(&self.base.with_words(words), soft)?.prepared(Dtype::F32)?));
+        others.into_iter().filter_map(usable).map(model).collect()
     }
 
     fn changed(&self, variation: Variation<'_>, plain: &Classifier) -> Result<Changed> {

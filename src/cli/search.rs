@@ -11,6 +11,7 @@ use cloze::dtype::Dtype;
 use cloze::encode::Features;
 use cloze::error::{Error, Kind};
 use cloze::label_words::LabelWords;
+use cloze::numbers::counted;
 use cloze::output::WholeFile;
 use cloze::prompt_model::ModelFolder;
 use cloze::report::Prediction;
@@ -99,7 +100,11 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         return write_verbalizer(&args.output.out, &verbalizer, &found, &base, method);
     };
     let counts = if method == Method::Ranked { vec![1] } else { counts };
+    let rows = counted(drawn.truths.len() as u64, "row");
+    let working = render::Working::on(format!("asking the model about {rows} in {}", counted(templates.len() as u64, "pattern")));
     let said = ask(&base, &classifier, &templates, &drawn, max_length)?;
+    drop(working);
+    let working = render::Working::on(format!("looking for words on {rows}, and in each fold on the others"));
     let all: Vec<(usize, Words)> = counts.iter().map(|&count| (count, find(Some((&said, &drawn.truths)), count))).collect();
     if let Some(class) = (0..classes).find(|&class| all.iter().any(|(_, words)| words[class].is_empty())) {
         return Err(Error::from(Kind::SearchWithoutWords { label: labels[class].clone() }).into());
@@ -129,6 +134,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         1 => by_count[0].clone(),
         _ => of_chosen(&by_count, &drawn.truths, args.rows.seed, |others| counts.iter().map(|&count| held_out(others, count)).collect()),
     };
+    drop(working);
     let chosen = Chosen::of(&choosing, &drawn.truths);
     let order = order(&candidates, Candidate::accuracy);
     let Some(winner) = order.iter().copied().find(|&index| index > 0) else { return Ok(()) };
@@ -167,6 +173,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     let base = load(folder, &verbalizer, &args.model)?;
     let classifiers = [base.zero_shot(None)?.prepared(Dtype::F32)?];
     if let (Some(count), Some(drawn)) = (args.generate, &drawn) {
+        let _working = render::Working::on(format!("writing patterns for {}", counted(drawn.truths.len() as u64, "row")));
         templates.extend(write_patterns(&templates[0], count as usize, drawn, &verbalizer, &base, &classifiers[0], max_length)?);
     }
     let columns = &set.columns;
@@ -178,8 +185,10 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         let scored = scorer.score(columns, examples, &mut |_| {})?;
         Ok((0..tasks.len()).map(|task| scored.iter().map(|row| row.by_pattern[task].clone()).collect()).collect())
     };
+    let working = render::Working::on(format!("scoring {} in {} patterns", counted(unlabelled.len() as u64, "row"), templates.len()));
     let said = by_pattern(&unlabelled)?;
     let labelled = drawn.as_ref().map(|drawn| by_pattern(&drawn.examples)).transpose()?;
+    drop(working);
     let seed = args.rows.seed;
     let corrected: Option<Vec<Vec<Prediction>>> = drawn
         .as_ref()
@@ -224,9 +233,7 @@ fn read(templates: &[PathBuf], verbalizer: &Path, model: &super::args::Model) ->
     let templates = setup::read_templates(templates, &mut problems);
     for template in &templates {
         let soft = template.soft().next().map(|soft| template.soft_error(soft, Kind::PatternSoftUntrained));
-        let shows = template.demonstrations().map(|_| template.error(Kind::PatternWithDemonstrations { command: "cloze search" }));
-        let steps = (!template.steps().is_empty()).then(|| template.error(Kind::PatternWithSteps { command: "cloze search" }));
-        problems.0.extend(soft.or(shows).or(steps));
+        problems.0.extend(soft.or(setup::check_plain(template, "cloze search").err()));
     }
     let verbalizer = problems.keep(Verbalizer::read(verbalizer));
     let folder = problems.keep(setup::open_model(&model.limits));

@@ -309,6 +309,14 @@ pub fn check_tasks(templates: Vec<Template>, columns: &Columns, problems: &mut P
     templates.into_iter().filter_map(|template| problems.keep(Task::check(template, columns))).collect()
 }
 
+/// Refuses a pattern whose prompts depend on more than the row.
+pub fn check_plain(template: &Template, command: &'static str) -> Result<()> {
+    if template.demonstrations().is_some() {
+        return Err(template.error(Kind::PatternWithDemonstrations { command }));
+    }
+    if template.steps().is_empty() { Ok(()) } else { Err(template.error(Kind::PatternWithSteps { command })) }
+}
+
 /// The input that a path means.
 pub fn input(path: &Path) -> Input {
     if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }

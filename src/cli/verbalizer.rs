@@ -116,6 +116,7 @@ fn refined(args: &Refine) -> Result<()> {
     anyhow::ensure!(args.keep > 0.0 && args.keep <= 1.0, "--keep is a share: above 0 and at most 1, not {}", args.keep);
     let Ready { verbalizer, tasks, soft, rows, folder, max_length, .. } =
         setup::ready(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
+    tasks.iter().try_for_each(|task| setup::check_plain(task.template(), "cloze verbalizer"))?;
     if verbalizer.multi_token().is_some() {
         return Err(Error::from(Kind::SearchMultiToken { verbalizer: verbalizer.file().to_owned() }).into());
     }

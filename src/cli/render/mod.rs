@@ -19,7 +19,7 @@ use cloze::Error;
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;
-pub use progress::Progress;
+pub use progress::{Progress, Working};
 pub use report::report;
 pub use robustness::robustness;
 pub use search::{WRITTEN, found_words, search};

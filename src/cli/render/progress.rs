@@ -83,3 +83,22 @@ fn bar(size: Option<u64>) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A sign that something goes on, on a terminal alone; it goes when it is dropped.
+pub struct Working(ProgressBar);
+
+impl Working {
+    /// Says what goes on.
+    pub fn on(what: impl Into<String>) -> Working {
+        let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        spinner.set_message(what.into());
+        spinner.enable_steady_tick(Duration::from_millis(120));
+        Working(spinner)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
