@@ -14,7 +14,8 @@ use crate::parameters::{DECODER_BIAS, Parameters};
 use crate::prompt_model::{EngineChoice, ModelFolder, PromptModel};
 use crate::sequence_classifier::SequenceClassifier;
 use crate::tokenizer::Tokenizer;
-use crate::tuning::{Adapted, Beginning, Form, Learned, Learner, Tuning, adapt};
+use crate::tuning::{Adapted, Beginning, ClassStart, Form, Learned, Learner, Tuning, adapt};
+use crate::verbalizer::VerbalizerKind;
 
 /// One of the two kinds of model that rows are classified with.
 pub enum Classifier {
@@ -74,16 +75,18 @@ impl Base {
         Ok(classifier)
     }
 
-    /// What the vectors of a soft verbalizer start from: the mean of its words' rows of the decoder, and of their biases.
+    /// What the vectors of a soft or a prototype verbalizer start from: the mean of its words' rows of the decoder, and of their biases.
     ///
     /// # Shapes
     /// `[C,H]`, `[C]`
-    pub fn class_vectors(&self) -> Option<[Tensor; 2]> {
-        self.words.is_soft().then(|| {
-            no_grad(|| {
+    pub fn class_start(&self) -> Option<ClassStart> {
+        let kind = self.words.kind();
+        matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype).then(|| {
+            let [weight, bias] = no_grad(|| {
                 let rows = [self.parameters.decoder(), self.parameters.get(DECODER_BIAS)].map(|all| all.index_select(0, self.words.ids()));
                 [self.words.mean_of_words(&rows[0]), self.words.mean_of_words(&rows[1]).flatten(0, -1)]
-            })
+            });
+            ClassStart { weight, bias, prototypes: kind == VerbalizerKind::Prototype }
         })
     }
 
@@ -94,8 +97,8 @@ impl Base {
             _ => Vec::new(),
         };
         let config = &self.folder.config;
-        let class_vectors = self.class_vectors();
-        let beginning = Beginning { config, base: &self.parameters, soft: vec![0; soft], prefix, classes, class_vectors, seed: 0 };
+        let class_start = self.class_start();
+        let beginning = Beginning { config, base: &self.parameters, soft: vec![0; soft], prefix, classes, class_start, seed: 0 };
         let wanted = Learner::new(tuning, &beginning).finished();
         let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
             name: name.clone(),
@@ -112,7 +115,9 @@ impl Base {
         let reason = match tuning {
             _ if self.engine == EngineChoice::Cloze => return Ok(()),
             _ if bf16 => "it computes in f32, not in bf16",
-            _ if self.words.is_soft() => "it has no place for the vectors of a soft verbalizer",
+            _ if matches!(self.words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
+                "it has no place for the vectors of a soft or a prototype verbalizer"
+            }
             Tuning::Prefix(_) | Tuning::PTuningV2(_) => "it has no place for keys and values of its own",
             Tuning::Adapter(_) => "it has no place for adapters",
             Tuning::Cls(_) => "it has a masked-language-model head only",
@@ -196,9 +201,17 @@ impl Classifier {
     /// # Shapes
     /// B inputs → `[B,C]`
     pub fn class_scores(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        self.scores_and_vectors(inputs, mode).0
+    }
+
+    /// The same, and with prototypes the vectors of the inputs that are compared with them.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,P]`
+    pub fn scores_and_vectors(&self, inputs: &[&Features], mode: Mode) -> (Tensor, Option<Tensor>) {
         match self {
-            Classifier::Prompt(model, words) => model.class_scores(inputs, words, mode),
-            Classifier::Sequence(model) => model.class_scores(inputs, mode),
+            Classifier::Prompt(model, words) => model.scores_and_vectors(inputs, words, mode),
+            Classifier::Sequence(model) => (model.class_scores(inputs, mode), None),
         }
     }
 

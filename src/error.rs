@@ -217,8 +217,8 @@ pub enum Kind {
     JointWithoutTraining,
     #[error("a pattern's own soft tokens would be another task's too")]
     JointSoft,
-    #[error("{verbalizer} is soft, and its vectors are one task's alone")]
-    JointSoftVerbalizer { verbalizer: String },
+    #[error("the vectors of {verbalizer} would be one task's alone")]
+    JointClassVectors { verbalizer: String },
     #[error("the run {} has several tasks", path.display())]
     TaskNeeded { path: PathBuf, tasks: Vec<String> },
     #[error("{name:?} is not a task of the run {}", path.display())]
@@ -304,8 +304,8 @@ pub enum Kind {
     VerbalizerUnknownKind { name: String, allowed: Vec<&'static str> },
     #[error("a one2one verbalizer has one word a class, {label:?} has {found}")]
     VerbalizerNotOneToOne { label: String, found: usize },
-    #[error("a soft verbalizer has no {key:?}: its vectors start from the weighted mean of words of one token")]
-    VerbalizerSoftWith { key: &'static str },
+    #[error("a {kind} verbalizer has no {key:?}: its vectors start from the weighted mean of words of one token")]
+    VerbalizerLearnedWith { kind: &'static str, key: &'static str },
     #[error("{name:?} is not a way to score words of several tokens")]
     VerbalizerUnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
@@ -466,8 +466,8 @@ pub enum Kind {
     NotMergeable { method: &'static str },
     #[error("a plain model folder has no place for soft tokens")]
     MergedWithSoft,
-    #[error("the vectors of a soft verbalizer have no place in such a folder")]
-    ExportWithSoftVerbalizer,
+    #[error("the vectors of a soft or a prototype verbalizer have no place in such a folder")]
+    ExportWithClassVectors,
 
     // Ensembles.
     #[error("an ensemble needs {flag}")]
@@ -587,7 +587,7 @@ impl Kind {
             JointWithoutRows { .. } => help("give it \"train\", \"test\" or both"),
             JointWithoutTraining => help("give one of them \"train\" at least"),
             JointSoft => help("leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks"),
-            JointSoftVerbalizer { .. } => help("leave \"kind\" out"),
+            JointClassVectors { .. } => help("leave \"kind\" out"),
             TaskNeeded { tasks, .. } => vec![("tasks", listed(tasks)), ("help", "name one with --task".into())],
             TaskUnknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             SearchSpaceOfOne => help("give several templates, or let the model write some with --generate"),
@@ -636,7 +636,7 @@ impl Kind {
                 help("name the folder with index.noun and data.noun with --wordnet, or choose other sources with --from")
             }
             VerbalizerNotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
-            VerbalizerSoftWith { .. } => help("leave it out"),
+            VerbalizerLearnedWith { .. } => help("leave it out"),
             VerbalizerUnknownAggregate { name, allowed }
             | VerbalizerUnknownScoring { name, allowed }
             | VerbalizerUnknownKind { name, allowed } => allowed_and_nearest("allowed", name, allowed),
@@ -750,7 +750,7 @@ impl Kind {
             DevNotUsed => help("choose with --select dev, or leave --dev out"),
             DataOtherColumns { column, columns, .. } => allowed_and_nearest("columns", column, columns),
             NotMergeable { .. } => help("leave out --merged; --peft writes what was learned by itself"),
-            ExportWithSoftVerbalizer => help("the run itself keeps them: cloze score --run"),
+            ExportWithClassVectors => help("the run itself keeps them: cloze score --run"),
             MergedWithSoft => help("the run itself keeps them: cloze score --run"),
             PeftMissing { .. } => help("name a folder that PEFT's save_pretrained or cloze export --peft wrote"),
             PeftFileMissing { .. } => help("an adapter folder has adapter_config.json and adapter_model.safetensors"),

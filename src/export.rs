@@ -9,7 +9,7 @@ use crate::output::{self, WholeFile};
 use crate::parameters::Parameters;
 use crate::prompt_model::ModelFolder;
 use crate::tensor_file;
-use crate::tuning::{CLASS_VECTORS, Form, Learned, SOFT_TOKENS, Tuning, adapt};
+use crate::tuning::{Form, Learned, SOFT_TOKENS, Tuning, adapt, is_verbalizer};
 
 /// The files beside the weights, which stay as they are.
 const COPIED: [&str; 5] = ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
@@ -19,8 +19,8 @@ pub fn merged(folder: &Path, model: &ModelFolder, base: &Parameters, tuning: &Tu
     if !tuning.merges() {
         return Err(Kind::NotMergeable { method: tuning.name() }.into());
     }
-    if CLASS_VECTORS.iter().any(|name| learned.contains_key(*name)) {
-        return Err(Kind::ExportWithSoftVerbalizer.into());
+    if learned.keys().any(|name| is_verbalizer(name)) {
+        return Err(Kind::ExportWithClassVectors.into());
     }
     if learned.contains_key(SOFT_TOKENS) {
         return Err(Kind::MergedWithSoft.into());

@@ -7,6 +7,13 @@ use crate::encoder::{ClassVectors, LayerNorm, Linear, LowRank, Mode};
 use crate::parameters::{DECODER_BIAS, Parameters};
 use crate::shared::Shared;
 
+/// What cosines are divided by: between -1 and 1 they could not say that a class is sure. Cui et al. (2022) have none.
+pub const TEMPERATURE: f64 = 0.1;
+
+fn of_length_1(rows: &Tensor) -> Tensor {
+    rows / rows.square().sum_dim_intlist([-1].as_slice(), true, tch::Kind::Float).sqrt().clamp_min(1e-12)
+}
+
 /// Dense, activation, layer norm, then the decoder: one row of the word embeddings for each entry.
 #[derive(Clone)]
 pub struct MlmHead {
@@ -37,12 +44,20 @@ impl MlmHead {
         self.transform(states, added, mode).linear(&self.decoder.index_select(0, ids), Some(&self.bias.index_select(0, ids)))
     }
 
-    /// The scores of classes that have vectors of their own.
+    /// The scores of classes that have vectors of their own, and with prototypes what these are compared with: the projected states, of
+    /// length 1.
     ///
     /// # Shapes
-    /// states `[B,H]`, C classes → `[B,C]`
-    pub fn class_scores(&self, states: &Tensor, classes: &ClassVectors, added: Option<&LowRank>, mode: Mode) -> Tensor {
-        self.transform(states, added, mode).linear(&classes.weight, Some(&*classes.bias))
+    /// states `[B,H]`, C classes → `[B,C]`, `[B,P]`
+    pub fn class_scores(&self, states: &Tensor, classes: &ClassVectors, added: Option<&LowRank>, mode: Mode) -> (Tensor, Option<Tensor>) {
+        let states = self.transform(states, added, mode);
+        match classes {
+            ClassVectors::Soft { weight, bias } => (states.linear(weight, Some(&**bias)), None),
+            ClassVectors::Prototypes { projection, prototypes } => {
+                let vectors = of_length_1(&states.linear(projection, None::<Tensor>));
+                (vectors.matmul(&of_length_1(prototypes).transpose(0, 1)) / TEMPERATURE, Some(vectors))
+            }
+        }
     }
 
     /// The logits of the whole vocabulary.

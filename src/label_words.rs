@@ -20,8 +20,8 @@ pub struct LabelWords {
     weights: Shared,
     /// Where words may have several tokens and all of them count.
     several: Option<Several>,
-    /// Whether they are what a vector of each class starts from.
-    soft: bool,
+    /// What they are.
+    kind: VerbalizerKind,
     /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
     log_priors: Option<Shared>,
     /// Words of a list that are not among them.
@@ -129,7 +129,7 @@ impl LabelWords {
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
             several,
-            soft: verbalizer.kind() == VerbalizerKind::Soft,
+            kind: verbalizer.kind(),
             log_priors: log_priors
                 .iter()
                 .any(|prior| *prior != 0.0)
@@ -161,9 +161,9 @@ impl LabelWords {
         ids.chunks(width).zip(weights.chunks(width)).map(of_class).collect()
     }
 
-    /// Whether they are what a vector of each class starts from, which training moves.
-    pub fn is_soft(&self) -> bool {
-        self.soft
+    /// What they are.
+    pub fn kind(&self) -> VerbalizerKind {
+        self.kind
     }
 
     /// The weighted mean of what belongs to each class's words.

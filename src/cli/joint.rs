@@ -120,8 +120,8 @@ fn read(
     }
     let verbalizer = problems.keep(Verbalizer::read(&task.verbalizer));
     let (Some(verbalizer), true) = (verbalizer, problems.0.is_empty()) else { return Err(problems) };
-    if verbalizer.kind() == VerbalizerKind::Soft {
-        return Err(Error::from(Kind::JointSoftVerbalizer { verbalizer: verbalizer.file().to_owned() }).into());
+    if matches!(verbalizer.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) {
+        return Err(Error::from(Kind::JointClassVectors { verbalizer: verbalizer.file().to_owned() }).into());
     }
     let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
     let (train, test) = (task.train.as_deref(), task.test.as_deref());

@@ -55,13 +55,23 @@ pub struct LowRank {
     pub dropout: f64,
 }
 
-/// A vector and a bias for each class (WARP: Hambardzumyan et al. 2021).
+/// What stands for classes in place of label words.
 #[derive(Clone)]
-pub struct ClassVectors {
-    /// `[C,H]`
-    pub weight: Shared,
-    /// `[C]`
-    pub bias: Shared,
+pub enum ClassVectors {
+    /// A vector and a bias for each class (WARP: Hambardzumyan et al. 2021).
+    Soft {
+        /// `[C,H]`
+        weight: Shared,
+        /// `[C]`
+        bias: Shared,
+    },
+    /// A prototype for each class, and the projection of states that it is compared with (ProtoVerb: Cui et al. 2022).
+    Prototypes {
+        /// `[P,H]`
+        projection: Shared,
+        /// `[C,P]`
+        prototypes: Shared,
+    },
 }
 
 /// One layer's prefix (Li & Liang 2021).

@@ -201,8 +201,16 @@ impl PromptModel {
     /// # Shapes
     /// B inputs → `[B,C]`
     pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> Tensor {
+        self.scores_and_vectors(inputs, words, mode).0
+    }
+
+    /// The same, and with prototypes the vectors of the inputs that are compared with them.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,P]`
+    pub fn scores_and_vectors(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> (Tensor, Option<Tensor>) {
         if let Some(several) = words.several() {
-            return words.class_scores(&self.word_scores(inputs, several, mode).index_select(1, words.ids()));
+            return (words.class_scores(&self.word_scores(inputs, several, mode).index_select(1, words.ids())), None);
         }
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
         let logits = match &self.engine {
@@ -217,7 +225,7 @@ impl PromptModel {
                 batch.at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode)).squeeze_dim(1).index_select(1, words.ids())
             }
         };
-        words.class_scores(&logits)
+        (words.class_scores(&logits), None)
     }
 
     /// The logits of the whole vocabulary at the mask of inputs with one.

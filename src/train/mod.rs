@@ -17,11 +17,12 @@ use crate::dtype::Dtype;
 use crate::encode::Features;
 use crate::encoder::Mode;
 use crate::error::{Error, Kind, Result};
+use crate::head::TEMPERATURE;
 use crate::score::Scorer;
 use crate::seed;
 use crate::soft::{SoftTokens, common_words};
 use crate::task::Task;
-use crate::tuning::{Beginning, CLASS_VECTORS, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays};
+use crate::tuning::{Beginning, Form, Learned, Learner, SOFT_TOKENS, Tuning, decays, is_verbalizer};
 
 pub use auxiliary::Auxiliary;
 pub use plan::Plan;
@@ -207,7 +208,7 @@ impl Trainer<'_> {
                 soft: self.soft.ids(&common, self.seed),
                 prefix,
                 classes: self.classes,
-                class_vectors: self.base.class_vectors(),
+                class_start: self.base.class_start(),
                 seed: self.seed,
             },
         );
@@ -304,7 +305,12 @@ impl Trainer<'_> {
             self.adapt(classifier, state);
             let inputs: Vec<&Features> = part.iter().map(|&item| &items[item].features).collect();
             let targets: Vec<&Target> = part.iter().map(|&item| &rows.targets[items[item].row]).collect();
-            let losses = losses(&classifier.class_scores(&inputs, Mode::Train), &targets);
+            let (scores, vectors) = classifier.scores_and_vectors(&inputs, Mode::Train);
+            let losses = losses(&scores, &targets);
+            let losses = match vectors {
+                None => losses,
+                Some(vectors) => losses + contrastive_losses(&vectors, &targets),
+            };
             total += backward(&losses, chosen.len(), weight).map_err(|bad| {
                 let bad: Vec<usize> = bad.into_iter().map(|index| items[part[index]].row).collect();
                 self.loss_not_finite(rows, &bad, state.step)
@@ -381,7 +387,7 @@ impl Trainer<'_> {
     /// Whether a tensor holds a pattern's soft tokens that are learned beside another method.
     fn is_beside(&self, name: &str) -> bool {
         let learns_vectors = matches!(self.tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_));
-        CLASS_VECTORS.contains(&name) || (name == SOFT_TOKENS && !learns_vectors)
+        is_verbalizer(name) || (name == SOFT_TOKENS && !learns_vectors)
     }
 }
 
@@ -416,6 +422,26 @@ fn not_finite(columns: &Columns, examples: &[Example], bad: &[usize], kind: impl
         Some(place) => error.at(place),
         None => error,
     }
+}
+
+/// What a prototype verbalizer's rows lose beside the cross-entropy of their scores, which is the loss of rows and prototypes: that of rows
+/// and rows. For a row i it is the mean over the other rows j of its class of `-ln(exp(s_ij) / Σ_k exp(s_ik))`, s the cosines over
+/// [`TEMPERATURE`] and k all rows but i; 0 for a row without another of its class (Cui et al. 2022, who count the row itself).
+///
+/// # Shapes
+/// vectors `[B,P]` of length 1 → `[B]`
+pub fn contrastive_losses(vectors: &Tensor, targets: &[&Target]) -> Tensor {
+    let rows = targets.len() as i64;
+    let device = vectors.device();
+    let classes: Vec<i64> = targets.iter().map(|target| target.class() as i64).collect();
+    let classes = Tensor::from_slice(&classes).to_device(device);
+    let itself = Tensor::eye(rows, (Type::Bool, device));
+    let alike = classes.unsqueeze(0).eq_tensor(&classes.unsqueeze(1)).logical_and(&itself.logical_not()).to_kind(Type::Float);
+    // Of a row alone nothing is left to compare with.
+    let cosines = (vectors.matmul(&vectors.transpose(0, 1)) / TEMPERATURE).masked_fill(&itself, f64::from(f32::MIN));
+    let logs = cosines.log_softmax(-1, Type::Float).masked_fill(&itself, 0.0);
+    let count = alike.sum_dim_intlist([-1].as_slice(), false, Type::Float).clamp_min(1.0);
+    -(logs * alike).sum_dim_intlist([-1].as_slice(), false, Type::Float) / count
 }
 
 /// Each row's loss: see [`Target`].

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::learner::{ADAPTER, CLASS_VECTORS, Learned, PREFIX, SOFT_TOKENS};
+use super::learner::{ADAPTER, CLASS_VECTORS, Learned, PREFIX, PROTOTYPES, SOFT_TOKENS};
 use super::peft::{IA3, LORA_A, LORA_B, PEFT};
 use super::{Lora, Tuning};
 use crate::config::Config;
@@ -35,7 +35,11 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
     let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
     let mut additions = Additions { soft: learned.get(SOFT_TOKENS).map(|vectors| vectors.shallow_clone().into()), ..Additions::default() };
     if let [Some(weight), Some(bias)] = CLASS_VECTORS.map(|name| learned.get(name)) {
-        additions.verbalizer = Some(ClassVectors { weight: weight.shallow_clone().into(), bias: bias.shallow_clone().into() });
+        additions.verbalizer = Some(ClassVectors::Soft { weight: weight.shallow_clone().into(), bias: bias.shallow_clone().into() });
+    }
+    if let [Some(projection), Some(prototypes)] = PROTOTYPES.map(|name| learned.get(name)) {
+        let (projection, prototypes) = (projection.shallow_clone().into(), prototypes.shallow_clone().into());
+        additions.verbalizer = Some(ClassVectors::Prototypes { projection, prototypes });
     }
     let layer_of = |name: &str| name.strip_prefix("bert.encoder.layer.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
     for (name, tensor) in learned {

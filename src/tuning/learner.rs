@@ -20,6 +20,27 @@ pub type Learned = BTreeMap<String, Tensor>;
 pub const SOFT_TOKENS: &str = "soft_tokens";
 /// The names of a soft verbalizer's vectors `[C,H]` and biases `[C]`.
 pub const CLASS_VECTORS: [&str; 2] = ["verbalizer.weight", "verbalizer.bias"];
+/// The names of a prototype verbalizer's projection `[P,H]` and prototypes `[C,P]`.
+pub const PROTOTYPES: [&str; 2] = ["verbalizer.projection", "verbalizer.prototypes"];
+
+/// P, of a prototype verbalizer (Cui et al. 2022).
+const PROTOTYPE_SIZE: i64 = 128;
+
+/// What a verbalizer's own vectors start from.
+pub struct ClassStart {
+    /// `[C,H]`
+    pub weight: Tensor,
+    /// `[C]`
+    pub bias: Tensor,
+    /// Whether they are prototypes, which are compared with projected states.
+    pub prototypes: bool,
+}
+
+/// Whether a tensor is a verbalizer's own.
+pub fn is_verbalizer(name: &str) -> bool {
+    name.starts_with("verbalizer.")
+}
+
 /// The name of the prefixes, `[P,N·2·H]`: for each layer that has one the key and the value.
 pub const PREFIX: &str = "prefix";
 /// Part of the names of adapters.
@@ -44,8 +65,8 @@ pub struct Beginning<'a> {
     pub prefix: Vec<i64>,
     /// C.
     pub classes: usize,
-    /// A soft verbalizer's vectors `[C,H]` and biases `[C]`.
-    pub class_vectors: Option<[Tensor; 2]>,
+    /// What a soft or a prototype verbalizer starts from.
+    pub class_start: Option<ClassStart>,
     /// The seed of what is started at random.
     pub seed: u64,
 }
@@ -150,8 +171,16 @@ impl Learner {
                 }
             };
         }
-        if let Some(vectors) = beginning.class_vectors.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) {
-            leaves.extend(CLASS_VECTORS.iter().zip(vectors).map(|(name, tensor)| ((*name).to_owned(), tensor.copy())));
+        if let Some(start) = beginning.class_start.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) {
+            let (names, tensors) = if start.prototypes {
+                let bound = 1.0 / (config.hidden_size as f64).sqrt();
+                let projection = draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.hidden_size], bound);
+                let prototypes = start.weight.linear(&projection, None::<Tensor>);
+                (PROTOTYPES, [projection, prototypes])
+            } else {
+                (CLASS_VECTORS, [start.weight.copy(), start.bias.copy()])
+            };
+            leaves.extend(names.into_iter().map(str::to_owned).zip(tensors));
         }
         let leaves = leaves.into_iter().map(|(name, tensor)| (name, tensor.detach().contiguous().set_requires_grad(true))).collect();
         Learner { prompt_encoder, prefix_start, leaves }
@@ -248,7 +277,7 @@ pub fn decays(name: &str) -> bool {
 
 /// Whether a tensor holds soft tokens, prefixes or a soft verbalizer, which need higher rates than weights.
 fn is_soft(name: &str) -> bool {
-    name == SOFT_TOKENS || CLASS_VECTORS.contains(&name) || name == PREFIX || name == "prompt_encoder.embedding"
+    name == SOFT_TOKENS || is_verbalizer(name) || name == PREFIX || name == "prompt_encoder.embedding"
 }
 
 /// Random tensors, each from a generator of its own name.

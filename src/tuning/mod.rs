@@ -16,7 +16,7 @@
 //! | `adapter` | W₁ `[D,H]`, W₂ `[H,D]` and biases for each place | `h + W₂·σ(W₁·h)` | Houlsby et al. 2019; Pfeiffer et al. 2021 |
 //! | `cls` | a pooler and a linear layer on `[CLS]`, and all weights unless `frozen_encoder` | class scores | BERT: Devlin et al. 2019 |
 //!
-//! Soft tokens that a pattern names, and the vectors of a soft verbalizer, are learned besides, whatever the method (but `cls`, which has
+//! Soft tokens that a pattern names, and the vectors of a soft or a prototype verbalizer, are learned besides, whatever the method (but `cls`, which has
 //! neither). `prompt-tuning` with a soft verbalizer is WARP (Hambardzumyan et al. 2021).
 //!
 //! Options are JSON, one key for the method: `{"lora": {"rank": 8, "targets": ["query", "value"]}}`; `"full"` for one without options.
@@ -42,7 +42,9 @@ use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 
 pub use adapt::{Adapted, Form, adapt};
-pub use learner::{Beginning, CLASS_VECTORS, CLASSIFIER, Learned, Learner, POOLER, PREFIX, SOFT_TOKENS, decays};
+pub use learner::{
+    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, Learner, POOLER, PREFIX, PROTOTYPES, SOFT_TOKENS, decays, is_verbalizer,
+};
 
 /// A way of tuning with its options.
 ///

@@ -67,11 +67,15 @@ pub enum VerbalizerKind {
     /// What a vector of the class starts from, which training moves (WARP: Hambardzumyan et al. 2021): the class's score is the state at
     /// the mask times the vector, and a bias. Without training it is the weighted mean of the words' logits.
     Soft,
+    /// What a prototype of the class starts from, which training moves (ProtoVerb: Cui et al. 2022): states at the mask are projected, and the
+    /// class's score is the cosine with its prototype, over a temperature. Without training it is a verbalizer of words.
+    Prototype,
 }
 
 impl VerbalizerKind {
     /// All of them.
-    pub const ALL: [VerbalizerKind; 4] = [VerbalizerKind::Words, VerbalizerKind::OneToOne, VerbalizerKind::Knowledge, VerbalizerKind::Soft];
+    pub const ALL: [VerbalizerKind; 5] =
+        [VerbalizerKind::Words, VerbalizerKind::OneToOne, VerbalizerKind::Knowledge, VerbalizerKind::Soft, VerbalizerKind::Prototype];
 
     /// The name in verbalizer files.
     pub fn name(self) -> &'static str {
@@ -80,6 +84,7 @@ impl VerbalizerKind {
             VerbalizerKind::OneToOne => "one2one",
             VerbalizerKind::Knowledge => "knowledge",
             VerbalizerKind::Soft => "soft",
+            VerbalizerKind::Prototype => "prototype",
         }
     }
 }
@@ -281,18 +286,16 @@ fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
 fn problem_of_kind(kind: VerbalizerKind, classes: &[Class], aggregate: Option<Aggregate>, multi_token: Option<MultiToken>) -> Option<Kind> {
     match kind {
         VerbalizerKind::Words | VerbalizerKind::Knowledge => None,
-        VerbalizerKind::Soft if classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some()) => {
-            Some(Kind::VerbalizerSoftWith { key: "prior" })
-        }
         VerbalizerKind::OneToOne => {
             let class = classes.iter().find(|class| class.words.len() > 1)?;
             Some(Kind::VerbalizerNotOneToOne { label: class.label.clone(), found: class.words.len() })
         }
-        VerbalizerKind::Soft if multi_token.is_some() => Some(Kind::VerbalizerSoftWith { key: "multi_token" }),
-        VerbalizerKind::Soft if aggregate.is_some_and(|aggregate| aggregate != Aggregate::MeanLogit) => {
-            Some(Kind::VerbalizerSoftWith { key: "aggregate" })
+        VerbalizerKind::Soft | VerbalizerKind::Prototype => {
+            let has_prior = classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some());
+            let other_mean = aggregate.is_some_and(|aggregate| aggregate != Aggregate::MeanLogit);
+            let wrong = [("multi_token", multi_token.is_some()), ("aggregate", other_mean), ("prior", has_prior)];
+            wrong.into_iter().find(|(_, is)| *is).map(|(key, _)| Kind::VerbalizerLearnedWith { kind: kind.name(), key })
         }
-        VerbalizerKind::Soft => None,
     }
 }
 

@@ -88,7 +88,7 @@ fn learner(base: &Base, tuning: &Tuning, vectors: usize) -> Learner {
             soft,
             prefix,
             classes: 3,
-            class_vectors: base.class_vectors(),
+            class_start: base.class_start(),
             seed: 0,
         },
     )

@@ -1,4 +1,4 @@
-//! Soft verbalizers: PyTorch's numbers (tests/fixtures/training/warp.py), and what must hold.
+//! Soft and prototype verbalizers: PyTorch's numbers (tests/fixtures/training/warp.py and prototype.py), and what must hold.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use cloze::encode::{Features, encode};
 use cloze::encoder::Mode;
 use cloze::prompt_model::EngineChoice;
 use cloze::template::Template;
-use cloze::train::{Target, losses};
-use cloze::tuning::{Beginning, CLASS_VECTORS, Form, Learner, Tuning};
+use cloze::train::{Target, contrastive_losses, losses};
+use cloze::tuning::{Beginning, CLASS_VECTORS, Form, Learned, Learner, PROTOTYPES, Tuning};
 use cloze::verbalizer::Verbalizer;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
@@ -36,7 +36,7 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
         soft: Vec::new(),
         prefix: Vec::new(),
         classes: 2,
-        class_vectors: base.class_vectors(),
+        class_start: base.class_start(),
         seed: 0,
     };
     let learner = Learner::new(&tuning, &beginning);
@@ -62,4 +62,35 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
     let gradient = |name: &str| values(&Tensor::grad(&learner.leaves()[name]));
     assert_close(&gradient(CLASS_VECTORS[0]), &numbers(&golden["vectors"]), 1e-5, "gradient of the vectors");
     assert_close(&gradient(CLASS_VECTORS[1]), &numbers(&golden["biases"]), 1e-5, "gradient of the biases");
+}
+
+#[test]
+fn prototypes_have_pytorchs_scores_losses_and_gradients() {
+    let _alone = lone_generator();
+    let golden = read_json(PathBuf::from("tests/fixtures/training/prototype.json"));
+    let base = tiny(EngineChoice::Cloze, 0.0, &Verbalizer::parse("mood", "mood.json", super::MOOD).unwrap());
+    let size = golden["size"].as_i64().unwrap();
+    let leaf = |name: &str, rows: i64| {
+        let values: Vec<f32> = numbers(&golden[name]).into_iter().map(|value| value as f32).collect();
+        Tensor::from_slice(&values).view([rows, -1]).set_requires_grad(true)
+    };
+    let leaves = [leaf("projection", size), leaf("prototypes", 3)];
+    let learned: Learned = PROTOTYPES.map(str::to_owned).into_iter().zip(leaves.iter().map(Tensor::shallow_clone)).collect();
+    let mut classifier = base.zero_shot(None).unwrap();
+    classifier.adapt(&base, &Tuning::parse("tuning.json", r#"{ "prompt-tuning": { "length": 1 } }"#).unwrap(), &learned, Form::Beside);
+    let template = Template::from_pattern("{text} It was {mask}.").unwrap();
+    let rows = golden["rows"].as_array().unwrap();
+    let inputs: Vec<Features> =
+        rows.iter().map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap()).collect();
+    let targets: Vec<Target> = rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
+    let targets: Vec<&Target> = targets.iter().collect();
+    let (scores, vectors) = classifier.scores_and_vectors(&inputs.iter().collect::<Vec<_>>(), Mode::Train);
+    assert_close(&values(&scores), &numbers(&golden["scores"]), 1e-4, "scores");
+    let (crosses, pairs) = (losses(&scores, &targets), contrastive_losses(&vectors.unwrap(), &targets));
+    assert_close(&values(&crosses), &numbers(&golden["cross_entropies"]), 1e-4, "cross-entropies");
+    assert_close(&values(&pairs), &numbers(&golden["contrastive"]), 1e-4, "contrastive losses");
+    (crosses + pairs).mean(Kind::Float).backward();
+    for (leaf, name) in leaves.iter().zip(["projection_gradient", "prototypes_gradient"]) {
+        assert_close(&values(&leaf.grad()), &numbers(&golden[name]), 1e-4, name);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{CLASS_VECTORS, Learned, Lora, PREFIX, PromptEncoder, SOFT_TOKENS, SoftPrompt, Tuning, is_target, target_names};
+use super::super::{Learned, Lora, PREFIX, PromptEncoder, SOFT_TOKENS, SoftPrompt, Tuning, is_target, is_verbalizer, target_names};
 use super::{CONFIG, IA3, PEFT, PROMPT, TENSORS, modules_of, targets};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -61,8 +61,8 @@ type Written = BTreeMap<&'static str, Value>;
 
 /// The fields that a method's type has of its own, as PEFT 0.13.2 writes them (it refuses a field that it does not know), and the tensors.
 fn written(tuning: &Tuning, config: &Config, learned: &Learned, front: usize) -> Result<(Written, Learned)> {
-    if CLASS_VECTORS.iter().any(|name| learned.contains_key(*name)) {
-        return Err(Kind::ExportWithSoftVerbalizer.into());
+    if learned.keys().any(|name| is_verbalizer(name)) {
+        return Err(Kind::ExportWithClassVectors.into());
     }
     let vectors = learned.get(SOFT_TOKENS).map_or(0, |soft| usize::try_from(soft.size()[0]).unwrap_or(0));
     let soft_method = matches!(tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_));
