@@ -16,7 +16,7 @@ pub const WRITTEN: &str = "written-";
 /// So many candidates are shown.
 const MOST: usize = 15;
 /// Columns of what a candidate is.
-const MOST_OF_ABOUT: usize = 44;
+const MOST_OF_ABOUT: usize = 34;
 
 /// The ranking, with intervals, and how sure the winner is.
 pub fn search(
