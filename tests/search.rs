@@ -52,7 +52,7 @@ impl Setting {
         let of_task =
             |task: &Task| self.scorer().encode(task, &self.columns, &self.examples).unwrap().into_iter().flatten().map(|(row, _)| row);
         let by_pattern: Vec<Vec<_>> = self.tasks.iter().map(|task| of_task(task).collect()).collect();
-        Said::of(&self.classifiers[0], self.base.tokenizer(), &by_pattern)
+        Said::of(&self.classifiers[0], self.base.tokenizer(), &[], &by_pattern)
     }
 }
 

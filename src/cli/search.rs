@@ -81,7 +81,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     let drawn = args.rows.train.as_deref().map(|path| draw(path, &args.rows, &templates, &verbalizer, None)).transpose()?;
     let base = load(folder, &verbalizer, &args.model)?;
     let classifier = base.zero_shot(None)?.prepared(Dtype::F32)?;
-    let given: Words = given(&verbalizer, &base);
+    let given: Words = given(&base);
     let classes = given.len();
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let counts: Vec<usize> = args.words.map_or(WORD_COUNTS.to_vec(), |words| vec![words as usize]);
@@ -102,7 +102,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     let counts = if method == Method::Ranked { vec![1] } else { counts };
     let rows = counted(drawn.truths.len() as u64, "row");
     let working = render::Working::on(format!("asking the model about {rows} in {}", counted(templates.len() as u64, "pattern")));
-    let said = ask(&base, &classifier, &templates, &drawn, max_length)?;
+    let said = ask(&base, &classifier, &templates, &drawn, &names.concat(), max_length)?;
     drop(working);
     let working = render::Working::on(format!("looking for words on {rows}, and in each fold on the others"));
     let all: Vec<(usize, Words)> = counts.iter().map(|&count| (count, find(Some((&said, &drawn.truths)), count))).collect();
@@ -279,7 +279,7 @@ fn draw(path: &Path, args: &Drawn, templates: &[Template], verbalizer: &Verbaliz
 const MOST_NUMBERS: usize = 400_000_000;
 
 /// What the model says at the masks of labelled rows.
-fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Labelled, max_length: usize) -> Result<Said> {
+fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Labelled, also: &[i64], max_length: usize) -> Result<Said> {
     let tasks = templates.iter().map(|template| Task::check(template.clone(), &drawn.columns));
     let tasks = tasks.collect::<Result<Vec<Task>, _>>().map_err(Problems)?;
     let scorer =
@@ -295,7 +295,7 @@ fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Lab
         tasks.len()
     );
     let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>, Error>>()?;
-    Ok(Said::of(classifier, base.tokenizer(), &by_pattern))
+    Ok(Said::of(classifier, base.tokenizer(), also, &by_pattern))
 }
 
 /// Patterns of the columns of a template that the model writes itself, for the first of the rows of each class.
@@ -335,10 +335,9 @@ fn write_patterns(
     Ok(written.into_iter().enumerate().map(template).collect::<Result<_, Error>>()?)
 }
 
-/// The given words as ids.
-fn given(verbalizer: &Verbalizer, base: &Base) -> Words {
-    let word = |word: &cloze::verbalizer::LabelWord| Some((base.tokenizer().tokenize(word.word()).first()?.id, word.weight()));
-    verbalizer.classes().iter().map(|class| class.words.iter().filter_map(word).collect()).collect()
+/// The given words that the model has.
+fn given(base: &Base) -> Words {
+    base.words.of_classes().into_iter().map(|class| class.into_iter().map(|id| (id, 1.0)).collect()).collect()
 }
 
 fn listed(words: &Words, base: &Base) -> Vec<Vec<String>> {

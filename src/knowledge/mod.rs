@@ -57,7 +57,7 @@ pub fn from_model(base: &Base, classifier: &Classifier, word: &str, count: usize
         encode(&template.wrap(|_| word), base.tokenizer(), max_length)
     });
     let by_pattern: Vec<Vec<Features>> = asked.map(|features| Ok(vec![features?])).collect::<Result<_>>()?;
-    let said = Said::of(classifier, base.tokenizer(), &by_pattern);
+    let said = Said::of(classifier, base.tokenizer(), &[], &by_pattern);
     let mean = |place: usize| said.log_probabilities.iter().map(|said| said[[0, place]]).sum::<f64>() / LIKE.len() as f64;
     let own = base.tokenizer().tokenize(word).first().map(|token| token.id);
     let mut order: Vec<usize> = (0..said.ids.len()).filter(|&place| Some(said.ids[place]) != own).collect();

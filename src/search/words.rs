@@ -53,9 +53,10 @@ pub struct Said {
 }
 
 impl Said {
-    /// Asks a model about the rows of each pattern, for all whole words.
-    pub fn of(classifier: &Classifier, tokenizer: &Tokenizer, by_pattern: &[Vec<Features>]) -> Said {
-        let ids = (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0)).filter(|id| is_word(*id, tokenizer));
+    /// Asks a model about the rows of each pattern, for all whole words and these.
+    pub fn of(classifier: &Classifier, tokenizer: &Tokenizer, also: &[i64], by_pattern: &[Vec<Features>]) -> Said {
+        let ids = 0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0);
+        let ids = ids.filter(|id| is_word(*id, tokenizer) || also.contains(id));
         Said::of_words(classifier, ids.collect(), by_pattern)
     }
 
@@ -85,6 +86,9 @@ impl Said {
     }
 
     /// The class probabilities of a row by some words: the softmax of their weighted mean logits, averaged over the patterns.
+    ///
+    /// # Panics
+    /// If a word is none of those that the model was asked about.
     pub fn predict(&self, row: usize, words: &Words) -> Prediction {
         let of_pattern = |said: &Array2<f64>| {
             let score = |class: &Vec<(i64, f64)>| {
@@ -97,7 +101,7 @@ impl Said {
     }
 
     fn place(&self, id: i64) -> usize {
-        self.ids.binary_search(&id).unwrap_or_default()
+        self.ids.binary_search(&id).expect("a word that the model was asked about")
     }
 
     /// For each word the sum over some rows and all patterns of a function of its log probability.
