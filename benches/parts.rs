@@ -1,18 +1,21 @@
-//! Criterion benchmarks of the parts: tokenising, encoding, the forward pass by length and engine, reading rows.
+//! Criterion benchmarks of the parts: tokenising, encoding, the forward pass by length and engine, reading
+//! rows.
 #![allow(missing_docs)] // criterion_group! makes a function without.
 
 use std::hint::black_box;
 use std::path::Path;
 
-use cloze::data::{Example, Input, Rows};
-use cloze::dtype::Dtype;
-use cloze::encode::{Features, encode};
-use cloze::encoder::Mode;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::dtype::Dtype;
+use cloze::model::encoder::Mode;
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::predict::encode::encode;
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::task::Task;
+use cloze::text::data::{Example, Input, Rows};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tch::Device;
 
@@ -33,9 +36,16 @@ fn words(bench: &mut Criterion) {
     let task = task();
     let mut group = bench.benchmark_group("rows");
     group.throughput(Throughput::Elements(examples.len() as u64));
-    group.bench_function("read", |bench| bench.iter(|| rows().map(|row| row.unwrap().fields.len()).sum::<usize>()));
+    group.bench_function("read", |bench| {
+        bench.iter(|| rows().map(|row| row.unwrap().fields.len()).sum::<usize>())
+    });
     group.bench_function("wrap and encode", |bench| {
-        bench.iter(|| examples.iter().map(|example| encode(&task.wrap(example), &tokenizer, 512).unwrap().ids.len()).sum::<usize>());
+        bench.iter(|| {
+            examples
+                .iter()
+                .map(|example| encode(&task.wrap(example), &tokenizer, 512).unwrap().ids.len())
+                .sum::<usize>()
+        });
     });
     group.finish();
 }
@@ -46,7 +56,8 @@ fn forward(bench: &mut Criterion) {
     group.sample_size(10);
     group.throughput(Throughput::Elements(1024));
     for (name, engine) in [("cloze", EngineChoice::Cloze), ("rust-bert", EngineChoice::RustBert)] {
-        let mut model = PromptModel::load(ModelFolder::open(Path::new(MODEL)).unwrap(), engine, Device::Cpu).unwrap();
+        let mut model =
+            PromptModel::load(ModelFolder::open(Path::new(MODEL)).unwrap(), engine, Device::Cpu).unwrap();
         model.prepare(Dtype::F32).unwrap();
         let verbalizer = Verbalizer::read(Path::new("verbalizers/sentiment.json")).unwrap();
         let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
@@ -54,7 +65,11 @@ fn forward(bench: &mut Criterion) {
             let inputs: Vec<Features> = (0..1024 / length).map(|_| features(length)).collect();
             let batch: Vec<&Features> = inputs.iter().collect();
             group.bench_with_input(BenchmarkId::new(name, length), &batch, |bench, batch| {
-                bench.iter(|| tch::no_grad(|| black_box(model.class_scores(batch, &words, Mode::Score).double_value(&[0, 0]))));
+                bench.iter(|| {
+                    tch::no_grad(|| {
+                        black_box(model.class_scores(batch, &words, Mode::Score).double_value(&[0, 0]))
+                    })
+                });
             });
         }
     }

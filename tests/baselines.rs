@@ -1,7 +1,7 @@
 //! Classical baselines against scikit-learn's numbers (tests/fixtures/baselines/make.py).
 
-use cloze::baseline::{logistic_regression, naive_bayes};
-use cloze::report::Prediction;
+use cloze::predict::report::Prediction;
+use cloze::study::baseline::{logistic_regression, naive_bayes};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -17,7 +17,9 @@ const METHODS: [(&str, Method, f64); 2] = [
 ];
 
 fn rows(value: &Value) -> Vec<(String, usize)> {
-    let row = |row: &Value| (row[0].as_str().unwrap().to_owned(), usize::try_from(row[1].as_u64().unwrap()).unwrap());
+    let row = |row: &Value| {
+        (row[0].as_str().unwrap().to_owned(), usize::try_from(row[1].as_u64().unwrap()).unwrap())
+    };
     value.as_array().unwrap().iter().map(row).collect()
 }
 
@@ -33,8 +35,14 @@ fn baselines_equal_scikit_learn() {
         for (name, method, tolerance) in METHODS {
             let found = method(&train, &test, classes);
             assert_eq!(found.len(), test.len());
-            for ((found, wanted), text) in found.iter().zip(golden[set][name].as_array().unwrap()).zip(&test) {
-                assert_close(&found.probabilities, &numbers(wanted), tolerance, &format!("{name}, {set}, {text:?}"));
+            for ((found, wanted), text) in found.iter().zip(golden[set][name].as_array().unwrap()).zip(&test)
+            {
+                assert_close(
+                    &found.probabilities,
+                    &numbers(wanted),
+                    tolerance,
+                    &format!("{name}, {set}, {text:?}"),
+                );
             }
         }
     }

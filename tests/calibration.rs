@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use cloze::calibration::{Conformal, Correction, Coverage, Method};
-use cloze::data::Columns;
-use cloze::prompt_model::EngineChoice;
-use cloze::report::Prediction;
-use cloze::score::Scorer;
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::calibration::{Conformal, Correction, Coverage, Method};
+use cloze::predict::report::Prediction;
+use cloze::predict::score::Scorer;
+use cloze::predict::task::Task;
+use cloze::text::data::Columns;
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
 use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
@@ -25,7 +25,8 @@ fn indices(value: &Value) -> Vec<usize> {
 #[test]
 fn corrections_equal_scipy() {
     for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
-        let (fit, new, truths) = (predictions(&set["fit"]), predictions(&set["new"]), indices(&set["truths"]));
+        let (fit, new, truths) =
+            (predictions(&set["fit"]), predictions(&set["new"]), indices(&set["truths"]));
         let compare = |name: &str, correction: &Correction, rows: &[Prediction], tolerance: f64| {
             for (row, wanted) in rows.iter().zip(set[name].as_array().unwrap()) {
                 assert_close(&correction.apply(row).probabilities, &numbers(wanted), tolerance, name);
@@ -50,7 +51,8 @@ fn a_matched_prior_is_the_mean_of_the_rows() {
 
 #[test]
 fn scalings_of_rows_without_errors_stay_finite() {
-    let rows: Vec<Prediction> = [[1.0, 0.0], [0.0, 1.0]].map(|row| Prediction { probabilities: row.to_vec() }).into();
+    let rows: Vec<Prediction> =
+        [[1.0, 0.0], [0.0, 1.0]].map(|row| Prediction { probabilities: row.to_vec() }).into();
     for correction in [Correction::temperature(&rows, &[0, 1]), Correction::vector(&rows, &[0, 1])] {
         let found = correction.apply(&rows[0]).probabilities;
         assert!(found.iter().all(|number| number.is_finite()) && found[0] > 0.99, "{correction:?}");
@@ -59,7 +61,8 @@ fn scalings_of_rows_without_errors_stay_finite() {
 
 #[test]
 fn a_temperature_changes_no_label() {
-    let rows: Vec<Prediction> = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]].map(|row| Prediction { probabilities: row.to_vec() }).into();
+    let rows: Vec<Prediction> =
+        [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]].map(|row| Prediction { probabilities: row.to_vec() }).into();
     // All labels are the other one: the opposite of what the model says would fit best.
     let correction = Correction::temperature(&rows, &[1, 0, 1]);
     rows.iter().for_each(|row| assert_eq!(correction.apply(row).class(), row.class(), "{correction:?}"));
@@ -69,12 +72,19 @@ fn a_temperature_changes_no_label() {
 fn prediction_sets_equal_numpy() {
     for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
         let new = predictions(&set["new"]);
-        let rows: Vec<(Prediction, usize)> = predictions(&set["fit"]).into_iter().zip(indices(&set["truths"])).collect();
+        let rows: Vec<(Prediction, usize)> =
+            predictions(&set["fit"]).into_iter().zip(indices(&set["truths"])).collect();
         let labels: Vec<String> = (0..new[0].probabilities.len()).map(|class| class.to_string()).collect();
         for wanted in set["conformal"].as_array().unwrap() {
-            let (alpha, by_class) = (wanted["alpha"].as_f64().unwrap(), wanted["by_class"].as_bool().unwrap());
+            let (alpha, by_class) =
+                (wanted["alpha"].as_f64().unwrap(), wanted["by_class"].as_bool().unwrap());
             let found = Conformal::fit(&rows, &labels, alpha, by_class).unwrap();
-            assert_close(&found.thresholds, &numbers(&wanted["thresholds"]), 1e-12, &format!("{alpha} {by_class}"));
+            assert_close(
+                &found.thresholds,
+                &numbers(&wanted["thresholds"]),
+                1e-12,
+                &format!("{alpha} {by_class}"),
+            );
             for (row, wanted) in new.iter().zip(wanted["sets"].as_array().unwrap()) {
                 assert_eq!(found.set(row), indices(wanted));
             }
@@ -100,9 +110,16 @@ fn what_is_said_without_content_equals_transformers() {
     let columns = Columns::check("d.csv", vec!["text".to_owned()], None).unwrap();
     let task = Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap();
     let tasks = [task];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 1024 };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length: 64,
+        batch_tokens: 1024,
+    };
     for method in [Method::Contextual, Method::Pmi] {
-        let correction = Correction::dividing_by(&scorer.without_content(method, &tasks[0], &columns, &[]).unwrap());
+        let correction =
+            Correction::dividing_by(&scorer.without_content(method, &tasks[0], &columns, &[]).unwrap());
         let said: Vec<f64> = correction.biases.iter().map(|bias| (-bias).exp()).collect();
         assert_close(&said, &numbers(&golden["without_content"][method.name()]), 1e-6, method.name());
     }

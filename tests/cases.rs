@@ -1,4 +1,5 @@
-//! Cases: what a person types, and what the program then says and leaves behind. One text file each, below `tests/cases`:
+//! Cases: what a person types, and what the program then says and leaves behind. One text file each, below
+//! `tests/cases`:
 //!
 //! ```text
 //! A pattern without a mask is refused.          what the case claims, up to the first line that begins with ===
@@ -17,16 +18,19 @@
 //! === no file out.csv                           a file that is then not there
 //! ```
 //!
-//! Sections are played in their order, and there may be several runs. Blank lines at a section's end do not count.
+//! Sections are played in their order, and there may be several runs. Blank lines at a section's end do not
+//! count.
 //!
-//! - The folder begins with the files of `tests/cases/usual` (a template, a verbalizer, data): a case shows only what matters.
-//! - `$TINY` is the tests' small model, which runs take unless they say `--model`; `$MODEL` is the model that ships. Both names
-//!   also stand for their folders in what is printed.
-//! - Seconds, and rows a second, are printed as N. Numbers with a decimal point may be 0.002 off: processors round differently.
+//! - The folder begins with the files of `tests/cases/usual` (a template, a verbalizer, data): a case shows
+//!   only what matters.
+//! - `$TINY` is the tests' small model, which runs take unless they say `--model`; `$MODEL` is the model that
+//!   ships. Both names also stand for their folders in what is printed.
+//! - Seconds, and rows a second, are printed as N. Numbers with a decimal point may be 0.002 off: processors
+//!   round differently.
 //! - A run sees no network and no terminal, and no run may leave a `.partial-` file behind.
 //!
-//! `CASE=mask cargo test cases` plays the cases with "mask" in their path. `UPDATE_CASES=1 cargo test cases` writes what was
-//! printed into the cases that fail: read the diff as a user would.
+//! `CASE=mask cargo test cases` plays the cases with "mask" in their path. `UPDATE_CASES=1 cargo test cases`
+//! writes what was printed into the cases that fail: read the diff as a user would.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -98,7 +102,8 @@ fn play(case: &Path) -> Result<(), String> {
                 played.extend(compare(kind, wanted, &found, &mut failures));
             }
         } else if let Some(name) = section.head.strip_prefix("file after ") {
-            let found = fs::read(file(name)).map_or_else(|error| format!("({error})"), |bytes| printed(&bytes, folder.path()));
+            let found = fs::read(file(name))
+                .map_or_else(|error| format!("({error})"), |bytes| printed(&bytes, folder.path()));
             let head = section.head.clone();
             played.extend(compare(&head, Some(section), &found, &mut failures));
         } else if let Some(name) = section.head.strip_prefix("no file ") {
@@ -110,11 +115,16 @@ fn play(case: &Path) -> Result<(), String> {
             fs::write(file(name), format!("{}\n", section.body)).unwrap();
             played.push(section);
         } else {
-            return Err(format!("=== {}: of no known kind, or not in the order run, exit, stdout, stderr", section.head));
+            return Err(format!(
+                "=== {}: of no known kind, or not in the order run, exit, stdout, stderr",
+                section.head
+            ));
         }
     }
-    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    failures.extend(left.filter(|name| name.contains(".partial-")).map(|name| format!("{name} was left behind")));
+    let left =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    failures
+        .extend(left.filter(|name| name.contains(".partial-")).map(|name| format!("{name} was left behind")));
     if failures.is_empty() {
         return Ok(());
     }
@@ -146,7 +156,10 @@ fn text(section: &Section) -> String {
 /// Runs a script; what was found of each kind of section that may follow.
 fn run(script: &str, folder: &Path) -> [(&'static str, String); 3] {
     let program = Path::new(env!("CARGO_BIN_EXE_cloze")).parent().unwrap();
-    let path = env::join_paths(std::iter::once(program.to_owned()).chain(env::split_paths(&env::var_os("PATH").unwrap()))).unwrap();
+    let path = env::join_paths(
+        std::iter::once(program.to_owned()).chain(env::split_paths(&env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
     let here = env::current_dir().unwrap();
     let output = Command::new("sh")
         .args(["-c", script])
@@ -174,17 +187,25 @@ fn run(script: &str, folder: &Path) -> [(&'static str, String); 3] {
 fn printed(bytes: &[u8], folder: &Path) -> String {
     let here = env::current_dir().unwrap();
     let mut text = String::from_utf8_lossy(bytes).into_owned();
-    for (path, name) in [(here.join(TINY), "$TINY"), (here.join(DEFAULT), "$MODEL"), (folder.to_owned(), "$FOLDER")] {
+    for (path, name) in
+        [(here.join(TINY), "$TINY"), (here.join(DEFAULT), "$MODEL"), (folder.to_owned(), "$FOLDER")]
+    {
         text = text.replace(path.to_str().unwrap(), name);
     }
     text.trim_end_matches('\n').split('\n').map(timeless).collect::<Vec<_>>().join("\n")
 }
 
-/// "2 rows in 0.3 s, 7 rows/s (cloze)" as "2 rows in N s, N rows/s (cloze)", and the same in a report's JSON; "seed 1: 8 rows, 0.3 s".
+/// "2 rows in 0.3 s, 7 rows/s (cloze)" as "2 rows in N s, N rows/s (cloze)", and the same in a report's JSON;
+/// "seed 1: 8 rows, 0.3 s".
 fn timeless(line: &str) -> String {
     if line.starts_with("seed ") {
-        let is_time = |part: &str| part.strip_suffix(" s").is_some_and(|seconds| seconds.parse::<f64>().is_ok());
-        return line.split(", ").map(|part| if is_time(part) { "N s" } else { part }).collect::<Vec<_>>().join(", ");
+        let is_time =
+            |part: &str| part.strip_suffix(" s").is_some_and(|seconds| seconds.parse::<f64>().is_ok());
+        return line
+            .split(", ")
+            .map(|part| if is_time(part) { "N s" } else { part })
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     for key in ["  \"seconds\": ", "  \"rows_per_second\": "] {
         if line.starts_with(key) {
@@ -221,14 +242,17 @@ fn same_lines(wanted: &[&str], found: &[&str]) -> bool {
     match wanted {
         [] => found.is_empty(),
         ["...", rest @ ..] => (0..=found.len()).any(|skipped| same_lines(rest, &found[skipped..])),
-        [line, rest @ ..] => found.split_first().is_some_and(|(first, others)| same_line(line, first) && same_lines(rest, others)),
+        [line, rest @ ..] => found
+            .split_first()
+            .is_some_and(|(first, others)| same_line(line, first) && same_lines(rest, others)),
     }
 }
 
 /// Equal, or equal but for the last digits of numbers with a decimal point.
 fn same_line(wanted: &str, found: &str) -> bool {
     let near = |(wanted, found): (&str, &str)| {
-        let numbers = wanted.parse::<f64>().ok().zip(found.parse::<f64>().ok()).filter(|_| wanted.contains('.'));
+        let numbers =
+            wanted.parse::<f64>().ok().zip(found.parse::<f64>().ok()).filter(|_| wanted.contains('.'));
         wanted == found || numbers.is_some_and(|(wanted, found)| (wanted - found).abs() <= 0.002)
     };
     let words = |line| str::split(line, [' ', ',']);
@@ -241,6 +265,13 @@ fn difference(wanted: &[&str], found: &[&str]) -> String {
     let start = wanted.iter().zip(found).take_while(same).count();
     let (wanted, found) = (&wanted[start..], &found[start..]);
     let end = wanted.iter().rev().zip(found.iter().rev()).take_while(same).count();
-    let marked = |mark: char, lines: &[&str]| lines.iter().map(|line| format!("  {mark} {line}\n")).collect::<String>();
-    format!("  line {}\n{}{}", start + 1, marked('-', &wanted[..wanted.len() - end]), marked('+', &found[..found.len() - end]))
+    let marked = |mark: char, lines: &[&str]| {
+        lines.iter().map(|line| format!("  {mark} {line}\n")).collect::<String>()
+    };
+    format!(
+        "  line {}\n{}{}",
+        start + 1,
+        marked('-', &wanted[..wanted.len() - end]),
+        marked('+', &found[..found.len() - end])
+    )
 }

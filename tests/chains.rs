@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use cloze::data::{Columns, Example};
-use cloze::prompt_model::EngineChoice;
-use cloze::score::Scorer;
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::score::Scorer;
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 
 use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
 
@@ -18,13 +18,28 @@ const TEMPLATE: &str = r#"{ "version": 1, "pattern": "{text} On {topic}, {mood},
 #[test]
 fn chains_and_their_mixture_equal_a_loop_over_transformers() {
     let golden = golden("tests/fixtures/chains");
-    let base = base(Path::new(TINY), EngineChoice::Cloze, &Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap());
+    let base = base(
+        Path::new(TINY),
+        EngineChoice::Cloze,
+        &Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap(),
+    );
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
     let tasks = [Task::check(Template::parse("t", "t.json", TEMPLATE).unwrap(), &columns).unwrap()];
     let classifiers = [zero_shot(&base)];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 64 };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length: 64,
+        batch_tokens: 64,
+    };
     let wanted = golden["rows"].as_array().unwrap();
-    let row = |row: &serde_json::Value| Example { record: 1, line: 1, fields: vec![row["text"].as_str().unwrap().to_owned()], label: None };
+    let row = |row: &serde_json::Value| Example {
+        record: 1,
+        line: 1,
+        fields: vec![row["text"].as_str().unwrap().to_owned()],
+        label: None,
+    };
     let rows: Vec<Example> = wanted.iter().map(row).collect();
     for (chains, wanted) in scorer.chains(&tasks[0], &columns, &rows).unwrap().iter().zip(wanted) {
         for wanted in wanted["chains"].as_array().unwrap() {
@@ -40,7 +55,7 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
 }
 
 /// The probability of the chain of these words, wherever it stands.
-fn probability_of(chains: &[cloze::score::Chain], wanted: &serde_json::Value) -> f64 {
+fn probability_of(chains: &[cloze::predict::score::Chain], wanted: &serde_json::Value) -> f64 {
     let words = [wanted[0].as_str().unwrap(), wanted[1].as_str().unwrap()];
     chains.iter().find(|(example, _)| example.fields[1..] == words).expect("the chain").1
 }

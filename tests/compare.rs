@@ -1,12 +1,17 @@
 //! Statistics over seeds against scipy's and numpy's numbers (tests/fixtures/baselines/make.py).
 
-use cloze::compare::{OverSeeds, PairedBootstrap};
+use cloze::study::compare::{OverSeeds, PairedBootstrap};
 use serde_json::Value;
 
 use crate::support::{assert_close, golden, integers, numbers};
 
 fn lists(value: &Value) -> Vec<Vec<bool>> {
-    value.as_array().unwrap().iter().map(|list| integers(list).iter().map(|right| *right == 1).collect()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|list| integers(list).iter().map(|right| *right == 1).collect())
+        .collect()
 }
 
 #[test]
@@ -16,13 +21,19 @@ fn mean_deviation_and_interval_over_seeds_equal_scipys() {
         let found = OverSeeds::of(&numbers(&case["values"])).unwrap();
         assert_eq!(found.seeds, numbers(&case["values"]).len());
         let wanted = [case["mean"].as_f64().unwrap(), case["standard_deviation"].as_f64().unwrap()];
-        assert_close(&[found.spread.mean, found.spread.standard_deviation], &wanted, 1e-12, "mean and deviation");
+        assert_close(
+            &[found.spread.mean, found.spread.standard_deviation],
+            &wanted,
+            1e-12,
+            "mean and deviation",
+        );
         assert_close(&found.mean_95, &numbers(&case["mean_95"]), 1e-9, "interval");
     }
     // Values of 0 and 1 with mean 1/2 have deviation √(n / 4(n-1)) of n.
     for pair in golden["t_975"].as_array().unwrap() {
         let count = pair[0].as_f64().unwrap() + 1.0;
-        let values: Vec<f64> = (0..count as usize).map(|index| if index % 2 == 0 { 1.0 } else { 0.0 }).collect();
+        let values: Vec<f64> =
+            (0..count as usize).map(|index| if index % 2 == 0 { 1.0 } else { 0.0 }).collect();
         let found = OverSeeds::of(&values).unwrap();
         let t = (found.mean_95[1] - found.spread.mean) * count.sqrt() / found.spread.standard_deviation;
         assert_close(&[t], &[pair[1].as_f64().unwrap()], 1e-8, "t");

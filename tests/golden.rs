@@ -1,16 +1,20 @@
-//! Numbers that other programs computed: `transformers` (tests/fixtures/tiny/make.py) and scikit-learn (tests/fixtures/metrics/make.py).
+//! Numbers that other programs computed: `transformers` (tests/fixtures/tiny/make.py) and scikit-learn
+//! (tests/fixtures/metrics/make.py).
 
 use std::path::Path;
 
-use cloze::batch::Batch;
-use cloze::encoder::Mode;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::{EngineChoice, ModelFolder};
-use cloze::report::{Prediction, Tally};
+use cloze::model::batch::Batch;
+use cloze::model::encoder::Mode;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::report::{Prediction, Tally};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{DEFAULT, Parts, TINY, assert_close, golden, golden_features, integers, load, numbers, read_json, values, verbalizer};
+use crate::support::{
+    DEFAULT, Parts, TINY, assert_close, golden, golden_features, integers, load, numbers, read_json, values,
+    verbalizer,
+};
 
 /// transformers' own eager and fused attention differ by 8e-6.
 const LOGITS: f64 = 1e-4;
@@ -37,7 +41,9 @@ fn logits_equal_transformers() {
 
 #[test]
 fn every_layout_of_a_model_folder_gives_the_same_logits() {
-    for folder in ["tests/fixtures/tiny-sharded", "tests/fixtures/tiny-bin", "tests/fixtures/tiny-tokenizer-json"] {
+    for folder in
+        ["tests/fixtures/tiny-sharded", "tests/fixtures/tiny-bin", "tests/fixtures/tiny-tokenizer-json"]
+    {
         assert_logits(folder, EngineChoice::Cloze, &golden(TINY), LOGITS);
     }
     let half = "tests/fixtures/tiny-fp16";
@@ -50,12 +56,17 @@ fn half_precisions_are_widened() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(Path::new(TINY).join("config.json"), folder.path().join("config.json")).unwrap();
         let original = Parts::load(TINY);
-        let narrow: Vec<(&str, Tensor)> = original.parameters.iter().map(|(name, tensor)| (name, tensor.to_kind(kind))).collect();
+        let narrow: Vec<(&str, Tensor)> =
+            original.parameters.iter().map(|(name, tensor)| (name, tensor.to_kind(kind))).collect();
         Tensor::write_safetensors(&narrow, folder.path().join("model.safetensors")).unwrap();
         let wide = Parts::load(folder.path().to_str().unwrap());
         for (name, tensor) in &narrow {
             let found = wide.parameters.get(name);
-            assert_eq!((found.kind(), found), (Kind::Float, &tensor.to_kind(Kind::Float)), "{name} from {kind:?}");
+            assert_eq!(
+                (found.kind(), found),
+                (Kind::Float, &tensor.to_kind(Kind::Float)),
+                "{name} from {kind:?}"
+            );
         }
     }
 }
@@ -68,13 +79,13 @@ fn case_and_special_tokens_come_from_the_tokenizers_own_files() {
     let special = r#""pad_token": "<pad>", "unk_token": "<unk>", "cls_token": { "content": "<s>", "lstrip": false }, "sep_token": "</s>""#;
     put("tokenizer_config.json", &format!(r#"{{ "do_lower_case": false, {special} }}"#));
     put("special_tokens_map.json", r#"{ "mask_token": "<mask>" }"#);
-    let tokenizer = cloze::tokenizer::Tokenizer::load(folder.path()).unwrap();
+    let tokenizer = cloze::model::tokenizer::Tokenizer::load(folder.path()).unwrap();
     let found = tokenizer.special();
     assert_eq!([found.pad, found.unk, found.cls, found.sep, found.mask], [0, 1, 2, 3, 4]);
     let ids = |text: &str| tokenizer.tokenize(text).iter().map(|token| token.id).collect::<Vec<_>>();
     assert_eq!(ids("Good good \u{e9}t\u{e9}"), [5, 6, 7]);
     put("tokenizer_config.json", &format!(r#"{{ "do_lower_case": true, {special} }}"#));
-    let tokenizer = cloze::tokenizer::Tokenizer::load(folder.path()).unwrap();
+    let tokenizer = cloze::model::tokenizer::Tokenizer::load(folder.path()).unwrap();
     let ids = |text: &str| tokenizer.tokenize(text).iter().map(|token| token.id).collect::<Vec<_>>();
     assert_eq!(ids("Good good \u{e9}t\u{e9}"), [6, 6, 8]);
 }
@@ -96,9 +107,13 @@ fn tokens_equal_transformers() {
     for (folder, key) in [(TINY, "tiny"), (DEFAULT, "default")] {
         let tokenizer = ModelFolder::open(Path::new(folder)).unwrap().tokenizer;
         for case in golden["tokens"].as_array().unwrap() {
-            let found: Vec<i64> = tokenizer.tokenize(case["text"].as_str().unwrap()).iter().map(|token| token.id).collect();
+            let found: Vec<i64> =
+                tokenizer.tokenize(case["text"].as_str().unwrap()).iter().map(|token| token.id).collect();
             if found != integers(&case[key]) {
-                wrong.push(format!("{key}, {}: {:?} gives {found:?}, not {}", case["name"], case["text"], case[key]));
+                wrong.push(format!(
+                    "{key}, {}: {:?} gives {found:?}, not {}",
+                    case["name"], case["text"], case[key]
+                ));
             }
         }
     }
@@ -116,10 +131,16 @@ fn class_scores_equal_the_formulas() {
                 let aggregate = name.strip_suffix("_weights_as_log").unwrap_or(name);
                 let verbalizer = verbalizer(&golden["verbalizer"], aggregate, weighted);
                 let words = LabelWords::check(&verbalizer, model.tokenizer(), Device::Cpu).unwrap();
-                let found = tch::no_grad(|| model.class_scores(&[&golden_features(input)[0]], &words, Mode::Score));
+                let found =
+                    tch::no_grad(|| model.class_scores(&[&golden_features(input)[0]], &words, Mode::Score));
                 let what = format!("{key} {name}, input {}", case["input"]);
                 assert_close(&values(&found), &numbers(&wanted["scores"]), LOGITS, &what);
-                assert_close(&values(&found.softmax(-1, Kind::Double)), &numbers(&wanted["probabilities"]), LOGITS, &what);
+                assert_close(
+                    &values(&found.softmax(-1, Kind::Double)),
+                    &numbers(&wanted["probabilities"]),
+                    LOGITS,
+                    &what,
+                );
             }
         }
     }
@@ -133,7 +154,9 @@ fn gradient_case(golden: &Value) -> (Batch, LabelWords, Tensor) {
         .iter()
         .map(|&index| golden_features(&golden["logits"][usize::try_from(index).unwrap()])[0].clone())
         .collect();
-    let words = LabelWords::check(&verbalizer(&golden["verbalizer"], "mean_logit", true), &tokenizer, Device::Cpu).unwrap();
+    let words =
+        LabelWords::check(&verbalizer(&golden["verbalizer"], "mean_logit", true), &tokenizer, Device::Cpu)
+            .unwrap();
     let batch = Batch::collate(&inputs.iter().collect::<Vec<_>>(), tokenizer.special().pad, Device::Cpu);
     (batch, words, Tensor::from_slice(&integers(&case["labels"])))
 }
@@ -150,7 +173,10 @@ fn loss_and_gradients_equal_pytorch() {
     for (name, wanted) in golden["gradients"]["norms"].as_object().unwrap() {
         let wanted = wanted.as_f64().unwrap();
         let found = parts.parameters.get(name).grad().norm().double_value(&[]);
-        assert!((found - wanted).abs() <= 1e-4 * wanted.max(0.01), "{name}: gradient norm {found}, wanted {wanted}");
+        assert!(
+            (found - wanted).abs() <= 1e-4 * wanted.max(0.01),
+            "{name}: gradient norm {found}, wanted {wanted}"
+        );
     }
 }
 
@@ -160,7 +186,8 @@ fn gradients_equal_finite_differences() {
     let (batch, words, labels) = gradient_case(&golden);
     let mut parts = Parts::load(TINY);
     parts.parameters.set_requires_grad(true);
-    let loss = |parts: &Parts| parts.class_scores(&batch, &words, Mode::Score).cross_entropy_for_logits(&labels);
+    let loss =
+        |parts: &Parts| parts.class_scores(&batch, &words, Mode::Score).cross_entropy_for_logits(&labels);
     loss(&parts).backward();
     // One weight of each kind of tensor; a step large enough for fp32 and a difference taken from both sides.
     let names: Vec<String> = parts.parameters.iter().map(|(name, _)| name.to_owned()).collect();
@@ -179,14 +206,18 @@ fn gradients_equal_finite_differences() {
         };
         let step = 1e-2;
         let found = (shifted(step) - shifted(-step)) / (2.0 * step);
-        assert!((found - wanted).abs() <= 0.02 * wanted.abs() + 2e-4, "{name}: difference quotient {found}, gradient {wanted}");
+        assert!(
+            (found - wanted).abs() <= 0.02 * wanted.abs() + 2e-4,
+            "{name}: difference quotient {found}, gradient {wanted}"
+        );
     }
 }
 
 #[test]
 fn metrics_equal_scikit_learn() {
     let golden = read_json("tests/fixtures/metrics/golden.json");
-    let labels: Vec<String> = golden["labels"].as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_owned()).collect();
+    let labels: Vec<String> =
+        golden["labels"].as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_owned()).collect();
     let rows = golden["rows"].as_array().unwrap();
     let class_of = |label: &Value| labels.iter().position(|known| known == label).unwrap();
     let tally = |picked: &mut dyn Iterator<Item = &Value>| {
@@ -201,7 +232,12 @@ fn metrics_equal_scikit_learn() {
     let all = tally(&mut rows.iter());
     let found = all.evaluate().unwrap();
     let number = |key: &str| golden[key].as_f64().unwrap();
-    assert_close(&[found.accuracy, found.macro_f1], &[number("accuracy"), number("macro_f1_default")], 1e-8, "accuracy and macro-F1");
+    assert_close(
+        &[found.accuracy, found.macro_f1],
+        &[number("accuracy"), number("macro_f1_default")],
+        1e-8,
+        "accuracy and macro-F1",
+    );
     assert_close(&[found.expected_calibration_error], &[number("ece_10_bins")], 1e-8, "calibration error");
     assert_eq!(serde_json::to_value(&found.confusion.counts).unwrap(), golden["confusion"]["counts"]);
     for (class, wanted) in found.classes.iter().zip(golden["per_class"].as_array().unwrap()) {
@@ -215,6 +251,12 @@ fn metrics_equal_scikit_learn() {
     // A class that is neither true nor predicted in any row takes no part in macro-F1.
     let part = &golden["without_sci_tech"];
     let picked = integers(&part["rows"]);
-    let found = tally(&mut picked.iter().map(|row| &rows[usize::try_from(row - 1).unwrap()])).evaluate().unwrap();
-    assert_close(&[found.macro_f1], &[part["macro_f1_default"].as_f64().unwrap()], 1e-8, "macro-F1 of a part");
+    let found =
+        tally(&mut picked.iter().map(|row| &rows[usize::try_from(row - 1).unwrap()])).evaluate().unwrap();
+    assert_close(
+        &[found.macro_f1],
+        &[part["macro_f1_default"].as_f64().unwrap()],
+        1e-8,
+        "macro-F1 of a part",
+    );
 }

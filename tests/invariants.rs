@@ -3,26 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloze::auto;
-use cloze::batch::Batch;
-use cloze::classifier::Classifier;
-use cloze::data::{Columns, Example, Format, Rows};
-use cloze::demonstrations::{Drawing, Shown};
-use cloze::dtype::Dtype;
-use cloze::encode::{Features, encode, encode_with_cuts};
-use cloze::encoder::{Additions, Encoder, Mode};
 use cloze::error::Kind;
-use cloze::head::MlmHead;
-use cloze::label_words::LabelWords;
-use cloze::output::PredictionWriter;
-use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
-use cloze::report::Prediction;
-use cloze::score::{Scored, Scorer};
-use cloze::task::Task;
-use cloze::template::{Part, Prompt, Template};
-use cloze::tokenizer::Tokenizer;
-use cloze::tuning::Adapted;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::batch::Batch;
+use cloze::model::dtype::Dtype;
+use cloze::model::encoder::{Additions, Encoder, Mode};
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::head::MlmHead;
+use cloze::model::tokenizer::Tokenizer;
+use cloze::predict::auto;
+use cloze::predict::classifier::Classifier;
+use cloze::predict::encode::{encode, encode_with_cuts};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::output::PredictionWriter;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::report::Prediction;
+use cloze::predict::score::{Scored, Scorer};
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example, Format, Rows};
+use cloze::text::demonstrations::{Drawing, Shown};
+use cloze::text::template::{Part, Prompt, Template};
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::Adapted;
 use proptest::prelude::*;
 use tch::Device;
 
@@ -58,14 +60,16 @@ fn mixed_inputs(tokenizer: &Tokenizer, max_length: usize) -> Vec<Features> {
         .into_iter()
         .chain([long.as_str()])
         .flat_map(|text| {
-            let encoded = |template, fields: &[&str]| encode(&wrap(template, fields), tokenizer, max_length).unwrap();
+            let encoded =
+                |template, fields: &[&str]| encode(&wrap(template, fields), tokenizer, max_length).unwrap();
             [encoded(&single, &[text]), encoded(&paired, &[text, "was it?"])]
         })
         .collect()
 }
 
 fn label_words(model: &PromptModel) -> LabelWords {
-    LabelWords::check(&Verbalizer::parse("mood", "mood.json", MOOD).unwrap(), model.tokenizer(), Device::Cpu).unwrap()
+    LabelWords::check(&Verbalizer::parse("mood", "mood.json", MOOD).unwrap(), model.tokenizer(), Device::Cpu)
+        .unwrap()
 }
 
 /// Rows and patterns, ready to be scored by the tiny model.
@@ -81,15 +85,31 @@ impl Setting {
     fn new(patterns: &[&str], csv: &str, verbalizer: &str) -> Setting {
         let verbalizer = Verbalizer::parse("mood", "mood.json", verbalizer).unwrap();
         let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
-        let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
+        let rows =
+            Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
         let columns = rows.columns().clone();
         let examples = rows.collect::<Result<_, _>>().unwrap();
-        let tasks = patterns.iter().map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap()).collect();
-        Setting { classifiers: [base.zero_shot(None).unwrap()], tokenizer: tokenizer(TINY), tasks, columns, examples }
+        let tasks = patterns
+            .iter()
+            .map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap())
+            .collect();
+        Setting {
+            classifiers: [base.zero_shot(None).unwrap()],
+            tokenizer: tokenizer(TINY),
+            tasks,
+            columns,
+            examples,
+        }
     }
 
     fn scorer(&self, batch_tokens: usize) -> Scorer<'_> {
-        Scorer { classifiers: &self.classifiers, tokenizer: &self.tokenizer, tasks: &self.tasks, max_length: 64, batch_tokens }
+        Scorer {
+            classifiers: &self.classifiers,
+            tokenizer: &self.tokenizer,
+            tasks: &self.tasks,
+            max_length: 64,
+            batch_tokens,
+        }
     }
 }
 
@@ -111,8 +131,9 @@ fn encoder_equals_rust_bert() {
         let inputs = mixed_inputs(ours.tokenizer(), max_length);
         assert_eq!(inputs.iter().map(|input| input.ids.len()).max(), Some(max_length));
         let batch: Vec<&Features> = inputs.iter().collect();
-        let (found, wanted) =
-            tch::no_grad(|| (ours.class_scores(&batch, &words, Mode::Score), theirs.class_scores(&batch, &words, Mode::Score)));
+        let (found, wanted) = tch::no_grad(|| {
+            (ours.class_scores(&batch, &words, Mode::Score), theirs.class_scores(&batch, &words, Mode::Score))
+        });
         assert_close(&values(&found), &values(&wanted), 1e-4, folder);
     }
 }
@@ -125,12 +146,17 @@ fn narrow_types_stay_near_and_know_no_neighbours() {
     let inputs = mixed_inputs(model.tokenizer(), 200);
     let batch: Vec<&Features> = inputs.iter().collect();
     let probabilities = |model: &PromptModel, inputs: &[&Features]| {
-        values(&tch::no_grad(|| model.class_scores(inputs, &words, Mode::Score).softmax(-1, tch::Kind::Double)))
+        values(&tch::no_grad(|| {
+            model.class_scores(inputs, &words, Mode::Score).softmax(-1, tch::Kind::Double)
+        }))
     };
     let wide = probabilities(&model, &batch);
-    // How far a type's probabilities may be from single precision's, and from those of the same row among others: 24, 8 and 7 bits
-    // of a number are kept, and six layers add up. One int8 scale for a batch strays by .075 and is caught.
-    for (dtype, bound, neighbours) in [(Dtype::F32, 1e-5, 1e-5), (Dtype::Bf16, 0.03, 0.03), (Dtype::Int8, 0.06, 0.01)] {
+    // How far a type's probabilities may be from single precision's, and from those of the same row among
+    // others: 24, 8 and 7 bits of a number are kept, and six layers add up. One int8 scale for a batch strays
+    // by .075 and is caught.
+    for (dtype, bound, neighbours) in
+        [(Dtype::F32, 1e-5, 1e-5), (Dtype::Bf16, 0.03, 0.03), (Dtype::Int8, 0.06, 0.01)]
+    {
         model.prepare(dtype).unwrap();
         let narrow = probabilities(&model, &batch);
         assert!(dtype == Dtype::F32 || narrow != wide, "{dtype:?} computes as it did before");
@@ -150,15 +176,22 @@ fn the_fastest_near_type_is_chosen_and_remembered() {
     let classifiers = [base(Path::new(DEFAULT), EngineChoice::Cloze, &verbalizer).zero_shot(None).unwrap()];
     let (chosen, trials) = auto::fastest(&classifiers, Some(memory.path()));
     assert_eq!(trials[0].dtype, Dtype::F32);
-    let fastest =
-        trials.iter().filter(|trial| trial.largest_difference <= auto::BOUND).map(|trial| trial.milliseconds).fold(f64::INFINITY, f64::min);
+    let fastest = trials
+        .iter()
+        .filter(|trial| trial.largest_difference <= auto::BOUND)
+        .map(|trial| trial.milliseconds)
+        .fold(f64::INFINITY, f64::min);
     assert_eq!(trials.iter().find(|trial| trial.milliseconds == fastest).unwrap().dtype, chosen);
-    // What is written there is what counts the next time: here int8 as fast as can be and too far, so that bf16 is taken.
-    let files: Vec<_> = std::fs::read_dir(memory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // What is written there is what counts the next time: here int8 as fast as can be and too far, so that
+    // bf16 is taken.
+    let files: Vec<_> =
+        std::fs::read_dir(memory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [file] = &files[..] else { panic!("{files:?}") };
     let write = |int8: f64| {
         let trial = |dtype: &str, milliseconds: f64, far: f64| {
-            format!(r#"{{ "dtype": "{dtype}", "milliseconds": {milliseconds:?}, "largest_difference": {far:?} }}"#)
+            format!(
+                r#"{{ "dtype": "{dtype}", "milliseconds": {milliseconds:?}, "largest_difference": {far:?} }}"#
+            )
         };
         let trials = [trial("f32", 9.0, 0.0), trial("bf16", 2.0, 0.01), trial("int8", 1.0, int8)].join(", ");
         std::fs::write(file, format!(r#"{{ "version": 1, "trials": [{trials}] }}"#)).unwrap();
@@ -182,10 +215,13 @@ fn the_fastest_near_type_is_chosen_and_remembered() {
 #[test]
 fn chunks_threads_and_equal_rows_change_nothing() {
     // Every row three times, in three chunks.
-    let csv: String = texts_as_csv() + &[texts_as_csv(), texts_as_csv()].map(|again| again["text\n".len()..].to_owned()).concat();
+    let csv: String = texts_as_csv()
+        + &[texts_as_csv(), texts_as_csv()].map(|again| again["text\n".len()..].to_owned()).concat();
     let setting = Setting::new(&["{text|shorten} It was {mask}.", "{mask}: {text|shorten}"], &csv, MOOD);
     let (scorer, Setting { columns, examples, .. }) = (setting.scorer(128), &setting);
-    let probabilities = |scored: &[Scored]| scored.iter().flat_map(|row| row.average.probabilities.clone()).collect::<Vec<_>>();
+    let probabilities = |scored: &[Scored]| {
+        scored.iter().flat_map(|row| row.average.probabilities.clone()).collect::<Vec<_>>()
+    };
     let before = tch::get_num_threads();
     let mut found = Vec::new();
     for threads in [1, 3] {
@@ -225,7 +261,12 @@ fn rows_before_an_error_are_given_away() {
         given += scored.len();
         Ok(())
     };
-    let outcome = setting.scorer(128).score_chunks(&setting.columns, &mut || next.pop().unwrap(), &mut each, &mut |_| {});
+    let outcome = setting.scorer(128).score_chunks(
+        &setting.columns,
+        &mut || next.pop().unwrap(),
+        &mut each,
+        &mut |_| {},
+    );
     assert!(matches!(outcome.unwrap_err().kind(), Kind::NoCuda));
     assert_eq!(given, 2 * examples.len());
 }
@@ -239,14 +280,21 @@ fn mask_rows_equal_the_full_forward() {
     let encoder = Encoder::new(&parts.config, &parts.parameters);
     let (rows, full) = tch::no_grad(|| {
         let none = Additions::default();
-        (encoder.states_at_masks(&batch, &none, Mode::Score), batch.at_masks(&encoder.forward(&batch, &none, Mode::Score)))
+        (
+            encoder.states_at_masks(&batch, &none, Mode::Score),
+            batch.at_masks(&encoder.forward(&batch, &none, Mode::Score)),
+        )
     });
     assert_close(&values(&rows), &values(&full), 1e-5, "states");
     // And the decoder's columns are those of the whole decoder.
     let head = MlmHead::new(&parts.config, &parts.parameters);
     let ids = tch::Tensor::from_slice(&[8_i64, 227, 0, 227]);
-    let (some, all) =
-        tch::no_grad(|| (head.logits_of(&rows, &ids, None, Mode::Score), head.logits(&rows, None, Mode::Score).index_select(-1, &ids)));
+    let (some, all) = tch::no_grad(|| {
+        (
+            head.logits_of(&rows, &ids, None, Mode::Score),
+            head.logits(&rows, None, Mode::Score).index_select(-1, &ids),
+        )
+    });
     assert_close(&values(&some), &values(&all), 1e-5, "logits");
 }
 
@@ -268,7 +316,8 @@ fn padding_never_changes_scores() {
 #[test]
 fn batch_of_one_equals_batch_of_many() {
     let patterns = ["{text} It was {mask}.", "{mask}: {text}"];
-    let (one, many) = (score(&patterns, &texts_as_csv(), MOOD, 1), score(&patterns, &texts_as_csv(), MOOD, 100_000));
+    let (one, many) =
+        (score(&patterns, &texts_as_csv(), MOOD, 1), score(&patterns, &texts_as_csv(), MOOD, 100_000));
     for (one, many) in one.iter().zip(&many) {
         assert_close(&one.average.probabilities, &many.average.probabilities, 1e-6, "probabilities");
     }
@@ -318,7 +367,14 @@ fn mask_text_in_data_is_harmless() {
     let features = encode(&wrap(&template, &[text, text]), &tokenizer, 64).unwrap();
     assert_eq!(features.ids.iter().filter(|id| **id == special.mask).count(), 1);
     assert_eq!(features.ids[features.mask], special.mask);
-    assert_eq!(features.ids.iter().filter(|id| [special.sep, special.cls, special.pad, special.unk].contains(id)).count(), 2);
+    assert_eq!(
+        features
+            .ids
+            .iter()
+            .filter(|id| [special.sep, special.cls, special.pad, special.unk].contains(id))
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -336,7 +392,12 @@ fn the_longest_field_is_cut_first_and_the_later_on_a_tie() {
     let tokenizer = tokenizer(TINY);
     let template = Template::from_pattern("{a} {mask} {b}").unwrap();
     let cut = |max_length: usize| {
-        let (_, cuts) = encode_with_cuts(&wrap(&template, &["good good good", "bad bad bad bad"]), &tokenizer, max_length).unwrap();
+        let (_, cuts) = encode_with_cuts(
+            &wrap(&template, &["good good good", "bad bad bad bad"]),
+            &tokenizer,
+            max_length,
+        )
+        .unwrap();
         let of = |field: usize| cuts.iter().find(|cut| cut.field == field).map_or(0, |cut| cut.ids.len());
         (of(0), of(1))
     };
@@ -400,16 +461,34 @@ proptest! {
 
 #[test]
 fn what_is_written_can_be_read_again() {
-    let columns = cloze::data::Columns::check("test", vec!["text".into(), "a,b".into()], None).unwrap();
-    let example = cloze::data::Example { record: 1, line: 2, fields: vec!["one, \"two\"\nthree".into(), "x".into()], label: None };
-    let prediction = cloze::report::Prediction { probabilities: vec![0.25, 0.75] };
-    let mut writer =
-        PredictionWriter::create(Vec::new(), Path::new("test"), vec!["no".into(), "yes, really".into()], None, &columns, true).unwrap();
+    let columns = cloze::text::data::Columns::check("test", vec!["text".into(), "a,b".into()], None).unwrap();
+    let example = cloze::text::data::Example {
+        record: 1,
+        line: 2,
+        fields: vec!["one, \"two\"\nthree".into(), "x".into()],
+        label: None,
+    };
+    let prediction = cloze::predict::report::Prediction { probabilities: vec![0.25, 0.75] };
+    let mut writer = PredictionWriter::create(
+        Vec::new(),
+        Path::new("test"),
+        vec!["no".into(), "yes, really".into()],
+        None,
+        &columns,
+        true,
+    )
+    .unwrap();
     writer.write(&example, &prediction.into()).unwrap();
     let bytes = writer.finish().unwrap();
     let mut rows = Rows::read(Box::new(std::io::Cursor::new(bytes)), "again", Format::Csv, None).unwrap();
-    assert_eq!(rows.columns().names(), ["row", "predicted", "confidence", "p_no", "p_yes, really", "text", "a,b"]);
-    assert_eq!(rows.next().unwrap().unwrap().fields, ["1", "yes, really", "0.750000", "0.250000", "0.750000", "one, \"two\"\nthree", "x"]);
+    assert_eq!(
+        rows.columns().names(),
+        ["row", "predicted", "confidence", "p_no", "p_yes, really", "text", "a,b"]
+    );
+    assert_eq!(
+        rows.next().unwrap().unwrap().fields,
+        ["1", "yes, really", "0.750000", "0.250000", "0.750000", "one, \"two\"\nthree", "x"]
+    );
 }
 
 /// A draw's demonstrations, as they are shown, are the words of a row with them written into it.
@@ -420,23 +499,44 @@ fn demonstrations_are_as_if_written_into_the_row() {
     let classifiers = [zero_shot(&base)];
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
     let row = |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None };
-    let shown = [("a great day", 0), ("the worst book", 1), ("new and wonderful", 0)].map(|(text, class)| (row(text), class));
+    let shown = [("a great day", 0), ("the worst book", 1), ("new and wonderful", 0)]
+        .map(|(text, class)| (row(text), class));
     let drawing = Drawing { draws: 3, ..Drawing::default() };
-    let task = Task::check(Template::from_pattern("{demos:2}{text} It was {mask}.").unwrap(), &columns).unwrap();
+    let task =
+        Task::check(Template::from_pattern("{demos:2}{text} It was {mask}.").unwrap(), &columns).unwrap();
     let task = task.with_support(&shown, &verbalizer.first_words(), drawing);
     let rows = [row("a good film"), row("a great day")];
-    let written: Vec<Vec<Example>> =
-        task.prompts(&rows).unwrap().iter().map(|draws| draws.iter().map(|draw| row(&as_text(draw))).collect()).collect();
+    let written: Vec<Vec<Example>> = task
+        .prompts(&rows)
+        .unwrap()
+        .iter()
+        .map(|draws| draws.iter().map(|draw| row(&as_text(draw))).collect())
+        .collect();
     // What a row says itself is never shown to it.
     assert!(written[1].iter().all(|draw| draw.fields[0].matches("a great day").count() == 1));
     let plain = [Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap()];
     let showing = [task];
-    let scorer = |tasks| Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks, max_length: 64, batch_tokens: 1024 };
+    let scorer = |tasks| Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks,
+        max_length: 64,
+        batch_tokens: 1024,
+    };
     let found = scorer(&showing).score(&columns, &rows, &mut |_| {}).unwrap();
     for (found, written) in found.iter().zip(&written) {
-        let draws: Vec<Prediction> =
-            scorer(&plain).score(&columns, written, &mut |_| {}).unwrap().into_iter().map(|scored| scored.average).collect();
-        assert_close(&found.average.probabilities, &Prediction::average(&draws).probabilities, 1e-6, "average of the draws");
+        let draws: Vec<Prediction> = scorer(&plain)
+            .score(&columns, written, &mut |_| {})
+            .unwrap()
+            .into_iter()
+            .map(|scored| scored.average)
+            .collect();
+        assert_close(
+            &found.average.probabilities,
+            &Prediction::average(&draws).probabilities,
+            1e-6,
+            "average of the draws",
+        );
     }
 }
 
@@ -448,7 +548,9 @@ fn words_of(part: &Shown) -> &str {
 /// The words before the pattern's own, as one text.
 fn as_text(prompt: &Prompt<'_>) -> String {
     let words = |part: &Part<'_>| match part {
-        Part::Demonstrations(all) => all.iter().flat_map(|shown| shown.iter().map(words_of).chain([" "])).collect(),
+        Part::Demonstrations(all) => {
+            all.iter().flat_map(|shown| shown.iter().map(words_of).chain([" "])).collect()
+        }
         Part::Field { text, .. } => text.to_string(),
         _ => String::new(),
     };

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cloze::knowledge::wordnet::WordNet;
-use cloze::label_words::LabelWords;
-use cloze::tokenizer::Tokenizer;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::tokenizer::Tokenizer;
+use cloze::predict::label_words::LabelWords;
+use cloze::study::knowledge::wordnet::WordNet;
+use cloze::text::verbalizer::Verbalizer;
 use tch::{Device, Tensor};
 
 use crate::support::{TINY, assert_close, values};
@@ -17,13 +17,15 @@ fn a_words_prior_is_taken_out_of_its_logit() {
     let text = r#"{ "version": 1, "classes": [
         { "label": "up", "words": [ { "word": "good", "prior": 0.5 }, { "word": "great", "weight": 0.5 } ] }, { "label": "down", "words": ["bad"] } ] }"#;
     let verbalizer = Verbalizer::parse("v", "v.json", text).unwrap();
-    let words = LabelWords::check(&verbalizer, &Tokenizer::load(Path::new(TINY)).unwrap(), Device::Cpu).unwrap();
+    let words =
+        LabelWords::check(&verbalizer, &Tokenizer::load(Path::new(TINY)).unwrap(), Device::Cpu).unwrap();
     // The class with one word repeats it, and the repetition counts nothing.
     let scores = words.class_scores(&Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 9.0]).view([1, 4]));
     assert_close(&values(&scores), &[(1.0 + 2.0_f64.ln() + 1.0) / 1.5, 3.0], 1e-6, "scores");
 }
 
-/// Made up in the format of wndb(5WN): a noun with two senses and a kind of the first, and an adjective with one like it.
+/// Made up in the format of wndb(5WN): a noun with two senses and a kind of the first, and an adjective with
+/// one like it.
 #[test]
 fn related_words_come_from_all_senses_and_their_kinds() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +44,8 @@ fn related_words_come_from_all_senses_and_their_kinds() {
         format!("  1 A licence.\ngame n 2 1 ~ 2 1 {first:08} {second:08}\ngamely n 0 0 0 0\n"),
     )
     .unwrap();
-    std::fs::write(folder.path().join("data.adj"), "00000000 00 s 02 plucky 0 game(p) 0 000 | brave\n").unwrap();
+    std::fs::write(folder.path().join("data.adj"), "00000000 00 s 02 plucky 0 game(p) 0 000 | brave\n")
+        .unwrap();
     std::fs::write(folder.path().join("index.adj"), "game a 1 0 1 0 00000000\n").unwrap();
     let wordnet = WordNet::open(&WordNet::folder(Some(folder.path())).unwrap()).unwrap();
     assert_eq!(wordnet.related("Game"), ["match", "quarry", "plucky", "derby"]);

@@ -1,15 +1,16 @@
-//! Label words of several tokens against a plain loop over transformers' outputs (tests/fixtures/multi-token/make.py).
+//! Label words of several tokens against a plain loop over transformers' outputs
+//! (tests/fixtures/multi-token/make.py).
 
 use std::path::Path;
 
-use cloze::data::{Columns, Example};
-use cloze::encode::encode;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::EngineChoice;
-use cloze::score::Scorer;
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::encode::encode;
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::score::Scorer;
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 use serde_json::{Value, json};
 
 use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
@@ -22,7 +23,12 @@ fn verbalizer(classes: &Value, multi_token: &Value) -> Verbalizer {
         .enumerate()
         .map(|(label, words)| json!({ "label": label.to_string(), "words": words }))
         .collect();
-    Verbalizer::parse("v", "v.json", &json!({ "version": 1, "multi_token": multi_token, "classes": classes }).to_string()).unwrap()
+    Verbalizer::parse(
+        "v",
+        "v.json",
+        &json!({ "version": 1, "multi_token": multi_token, "classes": classes }).to_string(),
+    )
+    .unwrap()
 }
 
 fn examples(rows: &Value) -> Vec<Example> {
@@ -38,7 +44,13 @@ fn scored(case: &Value, rows: &[Example], engine: EngineChoice) -> Vec<Vec<f64>>
     let template = Template::from_pattern(case["template"].as_str().unwrap()).unwrap();
     let tasks = [Task::check(base.words.room_in(vec![template]).remove(0), &columns).unwrap()];
     let classifiers = [zero_shot(&base)];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length: 64, batch_tokens: 1024 };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length: 64,
+        batch_tokens: 1024,
+    };
     let scored = scorer.score(&columns, rows, &mut |_| {}).unwrap();
     scored.into_iter().map(|row| row.average.probabilities).collect()
 }
@@ -49,10 +61,17 @@ fn words_of_several_tokens_equal_a_loop_over_transformers() {
     let rows = examples(&golden["rows"]);
     for (index, case) in golden["cases"].as_array().unwrap().iter().enumerate() {
         // rust-bert's model is slow to make: a sixth of the cases has all scorings.
-        let engines = if index % 6 == 0 { vec![EngineChoice::Cloze, EngineChoice::RustBert] } else { vec![EngineChoice::Cloze] };
+        let engines = if index % 6 == 0 {
+            vec![EngineChoice::Cloze, EngineChoice::RustBert]
+        } else {
+            vec![EngineChoice::Cloze]
+        };
         for engine in engines {
-            for (found, wanted) in scored(case, &rows, engine).iter().zip(case["probabilities"].as_array().unwrap()) {
-                let what = format!("{} {} {}, {engine:?}", case["template"], case["score"], case["normalise"]);
+            for (found, wanted) in
+                scored(case, &rows, engine).iter().zip(case["probabilities"].as_array().unwrap())
+            {
+                let what =
+                    format!("{} {} {}, {engine:?}", case["template"], case["score"], case["normalise"]);
                 assert_close(found, &numbers(wanted), 1e-5, &what);
             }
         }
@@ -64,7 +83,8 @@ fn the_longest_word_always_has_room() {
     let long = "very ".repeat(100);
     let words = json!([["good"], ["unworkable"]]);
     let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer(&words, &json!("pll")));
-    let template = base.words.room_in(vec![Template::from_pattern("{text} It was {mask}.").unwrap()]).remove(0);
+    let template =
+        base.words.room_in(vec![Template::from_pattern("{text} It was {mask}.").unwrap()]).remove(0);
     let features = encode(&template.wrap(|_| &long), base.tokenizer(), 64).unwrap();
     // unworkable is 7 tokens: 6 more masks.
     assert_eq!(features.ids.len() + 6, 64);
@@ -75,9 +95,12 @@ fn the_longest_word_always_has_room() {
 #[test]
 fn forward_passes_are_counted() {
     let words = json!([["good", "中国"], ["日本", "terribly bad"]]);
-    let tokenizer = cloze::tokenizer::Tokenizer::load(Path::new(TINY)).unwrap();
-    let forwards =
-        |scoring: &str| LabelWords::check(&verbalizer(&words, &json!(scoring)), &tokenizer, tch::Device::Cpu).unwrap().forwards();
+    let tokenizer = cloze::model::tokenizer::Tokenizer::load(Path::new(TINY)).unwrap();
+    let forwards = |scoring: &str| {
+        LabelWords::check(&verbalizer(&words, &json!(scoring)), &tokenizer, tch::Device::Cpu)
+            .unwrap()
+            .forwards()
+    };
     assert_eq!(["first", "mean_logit", "joint"].map(forwards), [1, 3, 3]);
     // 1 + 2 + 2 + 7, and 3 with empty masks and 1 + 1 + 6 with some filled.
     assert_eq!(["pll", "greedy"].map(forwards), [12, 11]);

@@ -1,17 +1,18 @@
-//! Cases that `transformers` scored: each a folder with template.json, verbalizer.json, max_length, data.csv and scores.csv.
+//! Cases that `transformers` scored: each a folder with template.json, verbalizer.json, max_length, data.csv
+//! and scores.csv.
 //!
-//! `tests/oracle/` has small ones on the project's own data, made by tests/oracle/make.sh. `make oracle DIR=…` runs this test on a
-//! folder of other cases.
+//! `tests/oracle/` has small ones on the project's own data, made by tests/oracle/make.sh.
+//! `make oracle DIR=…` runs this test on a folder of other cases.
 
 use std::path::{Path, PathBuf};
 
-use cloze::data::{Columns, Example, Input, Rows};
-use cloze::encode::encode;
-use cloze::prompt_model::EngineChoice;
-use cloze::score::Scorer;
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::encode::encode;
+use cloze::predict::score::Scorer;
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example, Input, Rows};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 
 use crate::support::{DEFAULT, base, zero_shot};
 
@@ -35,20 +36,35 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
     let tasks = [Task::check(template, &columns).unwrap()];
     let base = base(model_folder, engine, &verbalizer);
     let classifiers = [zero_shot(&base)];
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: 1024 };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length,
+        batch_tokens: 1024,
+    };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 
     let (wanted_columns, wanted) = read(&case.join("scores.csv"));
     assert_eq!(scored.len(), wanted.len(), "{name}: rows");
-    let field =
-        |row: &Example, column: &str| wanted_columns.names().iter().position(|name| name == column).map(|index| row.fields[index].clone());
+    let field = |row: &Example, column: &str| {
+        wanted_columns.names().iter().position(|name| name == column).map(|index| row.fields[index].clone())
+    };
     let mut largest: f64 = 0.0;
     for ((example, scored), row) in examples.iter().zip(&scored).zip(&wanted) {
-        let reference: Vec<f64> = verbalizer.labels().map(|label| field(row, &format!("p_{label}")).unwrap().parse().unwrap()).collect();
+        let reference: Vec<f64> = verbalizer
+            .labels()
+            .map(|label| field(row, &format!("p_{label}")).unwrap().parse().unwrap())
+            .collect();
         for (found, wanted) in scored.average.probabilities.iter().zip(&reference) {
             largest = largest.max((found - wanted).abs());
         }
-        assert!(largest <= PROBABILITIES, "{name}, row {}: {:?}, reference {reference:?}", row.record, scored.average.probabilities);
+        assert!(
+            largest <= PROBABILITIES,
+            "{name}, row {}: {:?}, reference {reference:?}",
+            row.record,
+            scored.average.probabilities
+        );
         let mut sorted = reference.clone();
         sorted.sort_by(|left, right| right.total_cmp(left));
         if sorted[0] - sorted[1] > MARGIN {
@@ -70,8 +86,11 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
 fn scores_equal_transformers() {
     let folder = std::env::var_os("ORACLE_DIR").map_or_else(|| PathBuf::from("tests/oracle"), PathBuf::from);
     let model_folder = std::env::var("ORACLE_MODEL").unwrap_or_else(|_| DEFAULT.to_owned());
-    let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.join("scores.csv").exists()).collect();
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("scores.csv").exists())
+        .collect();
     cases.sort();
     assert!(!cases.is_empty(), "no cases in {}", folder.display());
     for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {

@@ -4,25 +4,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cloze::Error;
-use cloze::encode::{Features, SoftSlot};
-use cloze::encoder::Additions;
 use cloze::error::Kind;
-use cloze::export;
-use cloze::parameters::{Parameters, linear_layers};
-use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
-use cloze::tensor_file;
-use cloze::tuning::peft::{self, PeftAdapter};
-use cloze::tuning::{Adapted, Form, Learned, Lora, PREFIX, Prefix, PromptEncoder, SOFT_TOKENS, SoftPrompt, Tuning, adapt};
+use cloze::model::encoder::Additions;
+use cloze::model::features::{Features, SoftSlot};
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::parameters::{Parameters, linear_layers};
+use cloze::model::tensor_file;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::tune::export;
+use cloze::tune::peft::{self, PeftAdapter};
+use cloze::tune::{
+    Adapted, Form, Learned, Lora, PREFIX, Prefix, PromptEncoder, SOFT_TOKENS, SoftPrompt, Tuning, adapt,
+};
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
-use crate::support::{Parts, TINY, assert_close, golden, golden_features, integers, load, numbers, read_json, values};
+use crate::support::{
+    Parts, TINY, assert_close, golden, golden_features, integers, load, numbers, read_json, values,
+};
 
 const TRAINING: &str = "tests/fixtures/training";
 const FOLDERS: [&str; 7] = ["lora", "lora-rs", "lora-all", "ia3", "prompt-tuning", "p-tuning", "prefix"];
 
-/// Three times the rounding: PEFT's own merged and unmerged models differ by up to 9e-6 (golden.json's `merged_difference`), cloze's from
-/// PEFT's by up to 1.1e-5. Every adapter moves some logit by more than 1.
+/// Three times the rounding: PEFT's own merged and unmerged models differ by up to 9e-6 (golden.json's
+/// `merged_difference`), cloze's from PEFT's by up to 1.1e-5. Every adapter moves some logit by more than 1.
 const LOGITS: f64 = 3e-5;
 
 fn fixture(name: &str) -> PathBuf {
@@ -49,27 +54,42 @@ fn with_front(features: &Features, front: usize) -> Features {
 
 fn adapted(parts: &Parts, adapter: &PeftAdapter, form: Form) -> PromptModel {
     let mut model = load(TINY, EngineChoice::Cloze);
-    model.adapt(&parts.parameters, adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, form));
+    model.adapt(
+        &parts.parameters,
+        adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, form),
+    );
     model
 }
 
 /// Logits of the whole vocabulary for tiny's golden inputs of at most 58 tokens, at every mask.
 fn logits(model: &PromptModel, front: usize) -> Vec<f64> {
-    tch::no_grad(|| short_inputs().iter().flat_map(|(_, input)| values(&model.vocabulary_logits(&[&with_front(input, front)]))).collect())
+    tch::no_grad(|| {
+        short_inputs()
+            .iter()
+            .flat_map(|(_, input)| values(&model.vocabulary_logits(&[&with_front(input, front)])))
+            .collect()
+    })
 }
 
 /// Tiny's golden inputs that leave room for 6 vectors in its 64 positions, with their token types.
 fn short_inputs() -> Vec<(Vec<i64>, Features)> {
     let golden = golden(TINY);
-    let inputs = golden["logits"].as_array().unwrap().iter().filter(|input| integers(&input["ids"]).len() <= 58);
-    inputs.flat_map(|input| golden_features(input).into_iter().map(|features| (integers(&input["token_types"]), features))).collect()
+    let inputs =
+        golden["logits"].as_array().unwrap().iter().filter(|input| integers(&input["ids"]).len() <= 58);
+    inputs
+        .flat_map(|input| {
+            golden_features(input).into_iter().map(|features| (integers(&input["token_types"]), features))
+        })
+        .collect()
 }
 
 /// Numbers that are the same everywhere, unlike for each name.
 fn waves(name: &str, shape: &[i64], size: f64) -> Tensor {
     let seed: f64 = name.bytes().map(f64::from).sum();
     let count: i64 = shape.iter().product();
-    (((Tensor::arange(count, (tch::Kind::Double, Device::Cpu)) + 1.0) * (seed + 0.7)).sin() * size).to_kind(tch::Kind::Float).view(shape)
+    (((Tensor::arange(count, (tch::Kind::Double, Device::Cpu)) + 1.0) * (seed + 0.7)).sin() * size)
+        .to_kind(tch::Kind::Float)
+        .view(shape)
 }
 
 /// An adapter of a method with every tensor far from where training starts.
@@ -108,7 +128,10 @@ fn made(tuning: Tuning) -> PeftAdapter {
         }
         Tuning::Full | Tuning::Head | Tuning::Bias => {
             for (name, tensor) in Parts::load(TINY).parameters.iter() {
-                if tuning == Tuning::Full || (tuning == Tuning::Head && name.starts_with("cls.")) || name.ends_with(".bias") {
+                if tuning == Tuning::Full
+                    || (tuning == Tuning::Head && name.starts_with("cls."))
+                    || name.ends_with(".bias")
+                {
                     put(name.to_owned(), &tensor.size(), 0.5, 0.5);
                 }
             }
@@ -119,12 +142,24 @@ fn made(tuning: Tuning) -> PeftAdapter {
 }
 
 fn lora(targets: &[&str]) -> Tuning {
-    Tuning::Lora(Lora { rank: 3, alpha: 4.5, targets: targets.iter().map(|target| (*target).to_owned()).collect(), ..Lora::default() })
+    Tuning::Lora(Lora {
+        rank: 3,
+        alpha: 4.5,
+        targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+        ..Lora::default()
+    })
 }
 
 /// Every linear layer of a masked language model.
-const ALL_LAYERS: [&str; 7] =
-    ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense", "predictions.transform.dense"];
+const ALL_LAYERS: [&str; 7] = [
+    "query",
+    "key",
+    "value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+    "predictions.transform.dense",
+];
 
 /// One of each method that PEFT has.
 fn methods() -> Vec<(&'static str, Tuning)> {
@@ -150,7 +185,13 @@ fn write(folder: &Path, adapter: &PeftAdapter) -> Result<(), Error> {
 
 fn write_merged(folder: &Path, adapter: &PeftAdapter) -> Result<(), Error> {
     let parts = Parts::load(TINY);
-    export::merged(folder, &ModelFolder::open(Path::new(TINY)).unwrap(), &parts.parameters, &adapter.tuning, &adapter.learned)
+    export::merged(
+        folder,
+        &ModelFolder::open(Path::new(TINY)).unwrap(),
+        &parts.parameters,
+        &adapter.tuning,
+        &adapter.learned,
+    )
 }
 
 fn assert_same(found: &PeftAdapter, wanted: &PeftAdapter, what: &str) {
@@ -174,12 +215,20 @@ fn adapters_of_peft_give_the_logits_that_peft_found() {
         let adapter = read(&fixture(folder)).unwrap();
         for form in [Form::Beside, Form::Merged] {
             let model = adapted(&parts, &adapter, form);
-            for (input, wanted) in integers(&record["inputs"]).iter().zip(record["logits"].as_array().unwrap()) {
+            for (input, wanted) in
+                integers(&record["inputs"]).iter().zip(record["logits"].as_array().unwrap())
+            {
                 let inputs = golden_features(&tiny["logits"][usize::try_from(*input).unwrap()]);
                 for (features, wanted) in inputs.iter().zip(wanted.as_array().unwrap()) {
                     let features = with_front(features, adapter.front);
-                    let found = tch::no_grad(|| model.vocabulary_logits(&[&features]).index_select(1, &probes));
-                    assert_close(&values(&found), &numbers(wanted), LOGITS, &format!("{folder} {form:?}, input {input}"));
+                    let found =
+                        tch::no_grad(|| model.vocabulary_logits(&[&features]).index_select(1, &probes));
+                    assert_close(
+                        &values(&found),
+                        &numbers(wanted),
+                        LOGITS,
+                        &format!("{folder} {form:?}, input {input}"),
+                    );
                 }
             }
         }
@@ -203,10 +252,14 @@ fn peft_round_trip() {
         if name == "p-tuning" {
             wrote["encoder_hidden_size"] = json!(16);
         }
-        // To PEFT "output.dense" means the attention's output too; written are all kinds of layers that have tensors.
+        // To PEFT "output.dense" means the attention's output too; written are all kinds of layers that have
+        // tensors.
         if name == "ia3" {
             assert_eq!(wrote["target_modules"].as_array_mut().unwrap().remove(0), "attention.output.dense");
-            assert_eq!(wrote["feedforward_modules"].as_array_mut().unwrap().remove(0), "attention.output.dense");
+            assert_eq!(
+                wrote["feedforward_modules"].as_array_mut().unwrap().remove(0),
+                "attention.output.dense"
+            );
         }
         assert_eq!(wrote, read_json(fixture(name).join("adapter_config.json")), "{name}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "{name}: a file too many");
@@ -222,9 +275,13 @@ fn what_cloze_learns_survives_pefts_files() {
         let again = read(&folder.path().join("new/folder")).unwrap();
         assert_same(&again, &original, name);
         match name {
-            // In the file it is the same as prompt tuning, and two of three layers' names have to be written out.
+            // In the file it is the same as prompt tuning, and two of three layers' names have to be written
+            // out.
             "p-tuning-none" => assert_eq!(again.tuning.name(), "prompt-tuning"),
-            "p-tuning" => assert!(matches!(again.tuning, Tuning::PTuning(SoftPrompt { encoder: Some(PromptEncoder::Lstm), .. }))),
+            "p-tuning" => assert!(matches!(
+                again.tuning,
+                Tuning::PTuning(SoftPrompt { encoder: Some(PromptEncoder::Lstm), .. })
+            )),
             "lora-one-layer" => {
                 let Tuning::Lora(lora) = again.tuning else { panic!("not a LoRA") };
                 assert_eq!(lora.targets, ["layer.0.output.dense", "layer.1.attention.self.query"]);
@@ -244,8 +301,18 @@ fn ia3_of_cloze_leaves_the_attentions_output_alone() {
     write(folder.path(), &made(Tuning::Ia3)).unwrap();
     let config = read_json(folder.path().join("adapter_config.json"));
     // PEFT takes "output.dense" for the attention's output too.
-    let names = |key: &str| config[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names("feedforward_modules"), ["bert.encoder.layer.0.output.dense", "bert.encoder.layer.1.output.dense"]);
+    let names = |key: &str| {
+        config[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names("feedforward_modules"),
+        ["bert.encoder.layer.0.output.dense", "bert.encoder.layer.1.output.dense"]
+    );
     assert_eq!(names("target_modules").len(), 6);
 }
 
@@ -254,8 +321,10 @@ fn adapters_over_a_bare_bert_are_read() {
     for name in ["lora", "lora-all", "ia3"] {
         let folder = copy_of(name);
         change_tensors(folder.path(), |tensors| {
-            let renamed: Learned =
-                std::mem::take(tensors).into_iter().map(|(key, tensor)| (key.replace("model.bert.", "model."), tensor)).collect();
+            let renamed: Learned = std::mem::take(tensors)
+                .into_iter()
+                .map(|(key, tensor)| (key.replace("model.bert.", "model."), tensor))
+                .collect();
             *tensors = renamed;
         });
         let (found, wanted) = (read(folder.path()).unwrap(), read(&fixture(name)).unwrap());
@@ -267,21 +336,28 @@ fn adapters_over_a_bare_bert_are_read() {
 #[test]
 fn modules_of_an_adapter_may_be_a_regular_expression_or_some_layers() {
     let wanted = read(&fixture("lora")).unwrap();
-    for written in [json!(".*\\.(query|value)"), json!("all-linear"), Value::Null, json!(["value", "query", "q_proj"])] {
+    for written in
+        [json!(".*\\.(query|value)"), json!("all-linear"), Value::Null, json!(["value", "query", "q_proj"])]
+    {
         let folder = copy_of("lora");
         change_config(folder.path(), |config| config["target_modules"] = written.clone());
         let found = read(folder.path()).unwrap();
         assert_eq!(found.tuning, wanted.tuning, "{written}");
         assert_same(&found, &wanted, "lora");
     }
-    for (layers, allowed) in [(json!(1), true), (json!([1]), true), (json!([0, 1]), false), (json!([]), false)] {
+    for (layers, allowed) in
+        [(json!(1), true), (json!([1]), true), (json!([0, 1]), false), (json!([]), false)]
+    {
         let folder = copy_of("lora");
         change_config(folder.path(), |config| config["layers_to_transform"] = layers.clone());
         change_tensors(folder.path(), |tensors| tensors.retain(|key, _| key.contains("layer.1.")));
         let found = read(folder.path());
         assert_eq!(found.is_ok(), allowed, "{layers}");
         if let Ok(PeftAdapter { tuning: Tuning::Lora(lora), .. }) = found {
-            assert_eq!(lora.targets, ["bert.encoder.layer.1.attention.self.query", "bert.encoder.layer.1.attention.self.value"]);
+            assert_eq!(
+                lora.targets,
+                ["bert.encoder.layer.1.attention.self.query", "bert.encoder.layer.1.attention.self.value"]
+            );
         }
     }
     let folder = copy_of("ia3");
@@ -363,8 +439,14 @@ fn settings_that_change_scores_are_refused_by_name() {
         let folder = copy_of("lora");
         change_config(folder.path(), |config| config[key] = value.clone());
         let result = read(folder.path());
-        assert!(matches!(result.as_ref().map(drop).unwrap_err().kind(), Kind::PeftNotDone { key: found, .. } if found == key), "{key}");
-        assert_refused(result, &[&format!("{key:?} is {value}"), "adapter_config.json:", "allowed: ", "help: "]);
+        assert!(
+            matches!(result.as_ref().map(drop).unwrap_err().kind(), Kind::PeftNotDone { key: found, .. } if found == key),
+            "{key}"
+        );
+        assert_refused(
+            result,
+            &[&format!("{key:?} is {value}"), "adapter_config.json:", "allowed: ", "help: "],
+        );
     }
     for (name, key) in [("ia3", "fan_in_fan_out"), ("ia3", "modules_to_save")] {
         let folder = copy_of(name);
@@ -388,17 +470,27 @@ fn a_damaged_adapter_is_refused_with_what_is_wrong() {
     };
     // Tensors.
     let missing = |tensors: &mut Learned| drop(tensors.remove(query));
-    assert_refused(damaged("lora", &missing), &["adapter_model.safetensors", query, "is missing, should be [4, 32]"]);
-    let wrong = |tensors: &mut Learned| drop(tensors.insert(query.to_owned(), Tensor::ones([4, 31], (tch::Kind::Float, Device::Cpu))));
+    assert_refused(
+        damaged("lora", &missing),
+        &["adapter_model.safetensors", query, "is missing, should be [4, 32]"],
+    );
+    let wrong = |tensors: &mut Learned| {
+        drop(tensors.insert(query.to_owned(), Tensor::ones([4, 31], (tch::Kind::Float, Device::Cpu))))
+    };
     assert_refused(damaged("lora", &wrong), &[query, "is [4, 31], should be [4, 32]"]);
     let pooler = "base_model.model.bert.pooler.dense.lora_A.weight";
-    let unknown = |tensors: &mut Learned| drop(tensors.insert(pooler.to_owned(), waves("pooler", &[4, 32], 1.0)));
+    let unknown =
+        |tensors: &mut Learned| drop(tensors.insert(pooler.to_owned(), waves("pooler", &[4, 32], 1.0)));
     assert_refused(damaged("lora", &unknown), &[pooler, "has no place"]);
-    let infinite = |tensors: &mut Learned| drop(tensors.insert(query.to_owned(), waves("query", &[4, 32], f64::INFINITY)));
+    let infinite = |tensors: &mut Learned| {
+        drop(tensors.insert(query.to_owned(), waves("query", &[4, 32], f64::INFINITY)))
+    };
     assert_refused(damaged("lora", &infinite), &["not finite", query]);
-    let turned = |tensors: &mut Learned| tensors.values_mut().for_each(|tensor| *tensor = tensor.transpose(0, 1));
+    let turned =
+        |tensors: &mut Learned| tensors.values_mut().for_each(|tensor| *tensor = tensor.transpose(0, 1));
     assert_refused(damaged("ia3", &turned), &["attention.self.key.ia3_l is [1, 32], should be [32, 1]"]);
-    let short = |tensors: &mut Learned| tensors.values_mut().for_each(|tensor| *tensor = tensor.narrow(0, 0, 4));
+    let short =
+        |tensors: &mut Learned| tensors.values_mut().for_each(|tensor| *tensor = tensor.narrow(0, 0, 4));
     for name in ["prompt-tuning", "p-tuning", "prefix"] {
         assert_refused(damaged(name, &short), &["prompt_embeddings is [4, ", "should be [5, "]);
     }
@@ -409,7 +501,10 @@ fn a_damaged_adapter_is_refused_with_what_is_wrong() {
         let folder = copy_of(name);
         change_config(folder.path(), |config| config["target_modules"] = json!(".*proj"));
         change_tensors(folder.path(), |tensors| {
-            drop(tensors.insert("base_model.model.layers.0.q_proj.lora_A.weight".to_owned(), waves("q", &[4, 32], 1.0)))
+            drop(tensors.insert(
+                "base_model.model.layers.0.q_proj.lora_A.weight".to_owned(),
+                waves("q", &[4, 32], 1.0),
+            ))
         });
         assert_refused(read(folder.path()), &["q_proj.lora_A.weight has no place"]);
         change_tensors(folder.path(), |tensors| tensors.clear());
@@ -421,22 +516,46 @@ fn a_damaged_adapter_is_refused_with_what_is_wrong() {
     }
     // Settings.
     assert_refused(with("lora", &|config| config["r"] = json!(8)), &["should be [8, 32]"]);
-    assert_refused(with("lora", &|config| config["r"] = json!("four")), &["expected a whole number", "adapter_config.json:"]);
-    assert_refused(with("lora", &|config| config["lora_dropout"] = json!(1.5)), &["lora.dropout must be from 0 to below 1"]);
+    assert_refused(
+        with("lora", &|config| config["r"] = json!("four")),
+        &["expected a whole number", "adapter_config.json:"],
+    );
+    assert_refused(
+        with("lora", &|config| config["lora_dropout"] = json!(1.5)),
+        &["lora.dropout must be from 0 to below 1"],
+    );
     assert_refused(
         with("lora", &|config| config["target_modules"] = json!(["q_proj"])),
         &["\"q_proj\" is not a linear layer", "query, key"],
     );
-    assert_refused(with("lora", &|config| config["target_modules"] = json!(["query"])), &["value.lora_A.weight has no place"]);
-    assert_refused(with("lora", &|config| config["peft_type"] = json!("LOHA")), &["\"LOHA\" is not a type", "LORA, IA3, PROMPT_TUNING"]);
-    assert_refused(with("lora", &|config| drop(config.as_object_mut().unwrap().remove("peft_type"))), &["\"peft_type\" is missing"]);
+    assert_refused(
+        with("lora", &|config| config["target_modules"] = json!(["query"])),
+        &["value.lora_A.weight has no place"],
+    );
+    assert_refused(
+        with("lora", &|config| config["peft_type"] = json!("LOHA")),
+        &["\"LOHA\" is not a type", "LORA, IA3, PROMPT_TUNING"],
+    );
+    assert_refused(
+        with("lora", &|config| drop(config.as_object_mut().unwrap().remove("peft_type"))),
+        &["\"peft_type\" is missing"],
+    );
     assert_refused(
         with("prefix", &|config| config["num_layers"] = json!(12)),
         &["\"num_layers\" is 12", "must be 2", "made for tests/fixtures/tiny"],
     );
-    assert_refused(with("prefix", &|config| config["num_attention_heads"] = json!(8)), &["\"num_attention_heads\" is 8"]);
-    assert_refused(with("p-tuning", &|config| config["token_dim"] = json!(768)), &["\"token_dim\" is 768", "must be 32"]);
-    assert_refused(with("p-tuning", &|config| config["num_transformer_submodules"] = json!(2)), &["must be 1"]);
+    assert_refused(
+        with("prefix", &|config| config["num_attention_heads"] = json!(8)),
+        &["\"num_attention_heads\" is 8"],
+    );
+    assert_refused(
+        with("p-tuning", &|config| config["token_dim"] = json!(768)),
+        &["\"token_dim\" is 768", "must be 32"],
+    );
+    assert_refused(
+        with("p-tuning", &|config| config["num_transformer_submodules"] = json!(2)),
+        &["must be 1"],
+    );
     // Files.
     let folder = copy_of("lora");
     let weights = folder.path().join("adapter_model.safetensors");
@@ -466,10 +585,18 @@ fn what_peft_has_no_file_for_is_refused_before_anything_is_written() {
     };
     for (name, tuning) in Tuning::all() {
         if ["full", "head", "bias", "adapter", "cls"].contains(&name) {
-            refused(&PeftAdapter { tuning, learned: Learned::new(), front: 0 }, &format!("PEFT has no adapter for what {name} learns"));
+            refused(
+                &PeftAdapter { tuning, learned: Learned::new(), front: 0 },
+                &format!("PEFT has no adapter for what {name} learns"),
+            );
         }
     }
-    for tuning in [lora(&["query"]), Tuning::Ia3, Tuning::Prefix(Prefix::default()), Tuning::PTuningV2(Prefix::default())] {
+    for tuning in [
+        lora(&["query"]),
+        Tuning::Ia3,
+        Tuning::Prefix(Prefix::default()),
+        Tuning::PTuningV2(Prefix::default()),
+    ] {
         let mut adapter = made(tuning);
         adapter.learned.insert(SOFT_TOKENS.to_owned(), waves("soft", &[2, 32], 1.0));
         refused(&adapter, "no place for soft tokens beside");
@@ -493,8 +620,10 @@ fn merged_equals_unmerged() {
     let base = logits(&load(TINY, EngineChoice::Cloze), 0);
     for targets in ALL_LAYERS.iter().map(std::slice::from_ref).chain([&ALL_LAYERS[..]]) {
         let adapter = made(lora(targets));
-        let [beside, merged] = [Form::Beside, Form::Merged].map(|form| logits(&adapted(&parts, &adapter, form), 0));
-        let moved = beside.iter().zip(&base).map(|(adapted, base)| (adapted - base).abs()).fold(0.0, f64::max);
+        let [beside, merged] =
+            [Form::Beside, Form::Merged].map(|form| logits(&adapted(&parts, &adapter, form), 0));
+        let moved =
+            beside.iter().zip(&base).map(|(adapted, base)| (adapted - base).abs()).fold(0.0, f64::max);
         assert!(moved > 0.05, "{targets:?} moves logits by {moved} only");
         // Rounding: PEFT's own two forms differ by up to 9e-6.
         assert_close(&merged, &beside, LOGITS, &format!("{targets:?}"));
@@ -504,8 +633,11 @@ fn merged_equals_unmerged() {
 #[test]
 fn unmerging_restores_the_base_bit_for_bit() {
     let parts = Parts::load(TINY);
-    let before: Vec<(String, Tensor)> = parts.parameters.iter().map(|(name, tensor)| (name.to_owned(), tensor.copy())).collect();
-    let mut model = PromptModel::load(ModelFolder::open(Path::new(TINY)).unwrap(), EngineChoice::Cloze, Device::Cpu).unwrap();
+    let before: Vec<(String, Tensor)> =
+        parts.parameters.iter().map(|(name, tensor)| (name.to_owned(), tensor.copy())).collect();
+    let mut model =
+        PromptModel::load(ModelFolder::open(Path::new(TINY)).unwrap(), EngineChoice::Cloze, Device::Cpu)
+            .unwrap();
     let base = logits(&model, 0);
     for tuning in [lora(&ALL_LAYERS), Tuning::Ia3, Tuning::Bias, Tuning::Full] {
         let adapter = made(tuning);
@@ -513,7 +645,11 @@ fn unmerging_restores_the_base_bit_for_bit() {
         model.adapt(&parts.parameters, merged);
         assert_ne!(logits(&model, 0), base);
         for (name, tensor) in &before {
-            assert!(parts.parameters.get(name).equal(tensor), "{name} of the base moved with {}", adapter.tuning.name());
+            assert!(
+                parts.parameters.get(name).equal(tensor),
+                "{name} of the base moved with {}",
+                adapter.tuning.name()
+            );
         }
         model.adapt(&parts.parameters, Adapted { parameters: None, additions: Additions::default() });
         assert_eq!(logits(&model, 0), base);
@@ -529,22 +665,36 @@ fn a_merged_folder_is_the_adapted_model() {
         write_merged(folder.path(), &adapter).unwrap();
         let opened = load(folder.path().to_str().unwrap(), EngineChoice::Cloze);
         let wanted = logits(&adapted(&parts, &adapter, Form::Merged), 0);
-        // The weights to the bit. The logits to rounding: matrix products add in another order where a file's weights begin elsewhere in
-        // memory, on some processors.
-        let merged = adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, Form::Merged).parameters.unwrap();
+        // The weights to the bit. The logits to rounding: matrix products add in another order where a file's
+        // weights begin elsewhere in memory, on some processors.
+        let merged = adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, Form::Merged)
+            .parameters
+            .unwrap();
         for (name, tensor) in Parameters::load(folder.path(), &parts.config, Device::Cpu).unwrap().iter() {
             assert!(tensor.equal(merged.get(name)), "{name} with {}", adapter.tuning.name());
         }
         assert_close(&logits(&opened, 0), &wanted, LOGITS, adapter.tuning.name());
-        assert_close(&wanted, &logits(&adapted(&parts, &adapter, Form::Beside), 0), LOGITS, adapter.tuning.name());
+        assert_close(
+            &wanted,
+            &logits(&adapted(&parts, &adapter, Form::Beside), 0),
+            LOGITS,
+            adapter.tuning.name(),
+        );
         for name in ["config.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
-            assert_eq!(fs::read(folder.path().join(name)).unwrap(), fs::read(Path::new(TINY).join(name)).unwrap(), "{name}");
+            assert_eq!(
+                fs::read(folder.path().join(name)).unwrap(),
+                fs::read(Path::new(TINY).join(name)).unwrap(),
+                "{name}"
+            );
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "a file too many or too few");
         let (tensors, texts) = tensor_file::read(&folder.path().join("model.safetensors")).unwrap();
         assert_eq!(texts["format"], "pt");
         assert!(tensors.keys().map(String::as_str).eq(parts.parameters.iter().map(|(name, _)| name)));
-        assert!(matches!(write_merged(folder.path(), &adapter).unwrap_err().kind(), Kind::FolderTaken { .. }));
+        assert!(matches!(
+            write_merged(folder.path(), &adapter).unwrap_err().kind(),
+            Kind::FolderTaken { .. }
+        ));
     }
 }
 
@@ -558,7 +708,8 @@ fn a_decoder_of_its_own_is_exported_where_the_model_has_one() {
     config["tie_word_embeddings"] = json!(false);
     fs::write(base.path().join("config.json"), config.to_string()).unwrap();
     let decoder = "cls.predictions.decoder.weight";
-    let parameters = Parts::load(TINY).parameters.with([(decoder.to_owned(), waves("decoder", &[323, 32], 0.1))]);
+    let parameters =
+        Parts::load(TINY).parameters.with([(decoder.to_owned(), waves("decoder", &[323, 32], 0.1))]);
     let tensors = parameters.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     tensor_file::write(&base.path().join("model.safetensors"), &tensors, [].into()).unwrap();
     let model = ModelFolder::open(base.path()).unwrap();
@@ -575,7 +726,8 @@ fn what_has_no_place_in_a_model_folder_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("merged");
     for (name, tuning) in Tuning::all().into_iter().filter(|(_, tuning)| !tuning.merges()) {
-        let error = write_merged(&path, &PeftAdapter { tuning, learned: Learned::new(), front: 0 }).unwrap_err();
+        let error =
+            write_merged(&path, &PeftAdapter { tuning, learned: Learned::new(), front: 0 }).unwrap_err();
         assert!(matches!(error.kind(), Kind::NotMergeable { method } if *method == name), "{name}");
     }
     let mut adapter = made(lora(&["query"]));
@@ -603,12 +755,20 @@ fn exports_for_python() {
         let adapter = made(tuning);
         let folder = root.join("peft").join(name);
         write(&folder, &adapter).unwrap();
-        fs::write(root.join(format!("peft/{name}.json")), rows(&adapted(&parts, &adapter, Form::Merged), adapter.front)).unwrap();
+        fs::write(
+            root.join(format!("peft/{name}.json")),
+            rows(&adapted(&parts, &adapter, Form::Merged), adapter.front),
+        )
+        .unwrap();
     }
     for tuning in [lora(&ALL_LAYERS), Tuning::Ia3, Tuning::Full, Tuning::Head, Tuning::Bias] {
         let adapter = made(tuning);
         let name = adapter.tuning.name();
         write_merged(&root.join("merged").join(name), &adapter).unwrap();
-        fs::write(root.join(format!("merged/{name}.json")), rows(&adapted(&parts, &adapter, Form::Merged), 0)).unwrap();
+        fs::write(
+            root.join(format!("merged/{name}.json")),
+            rows(&adapted(&parts, &adapter, Form::Merged), 0),
+        )
+        .unwrap();
     }
 }

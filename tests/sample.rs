@@ -1,7 +1,7 @@
 //! What must hold of samples, folds and shared rows.
 
-use cloze::data::{Columns, Example, Format, Rows};
-use cloze::sample::{Candidate, Sample, Shortage, folds, identity, k_shot, k_shot_after, shared};
+use cloze::learn::sample::{Candidate, Sample, Shortage, folds, identity, k_shot, k_shot_after, shared};
+use cloze::text::data::{Columns, Example, Format, Rows};
 use proptest::prelude::*;
 
 fn candidate(identity: &str, class: usize) -> Candidate {
@@ -18,7 +18,8 @@ fn identities<'a>(rows: &'a [Candidate], sample: &Sample) -> Vec<&'a str> {
 }
 
 fn read(csv: &str, label_column: Option<&str>) -> (Columns, Vec<Example>) {
-    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, label_column).unwrap();
+    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, label_column)
+        .unwrap();
     (Columns::clone(rows.columns()), rows.collect::<Result<_, _>>().unwrap())
 }
 
@@ -29,15 +30,22 @@ fn shared_of(rows: &(Columns, Vec<Example>), others: &(Columns, Vec<Example>)) -
 #[test]
 fn a_sample_is_the_same_on_every_machine_and_in_every_version() {
     let rows = forty();
-    assert_eq!(identities(&rows, &k_shot(&rows, 3, 2, 0)), ["row 29", "row 24", "row 11", "row 38", "row 36", "row 4"]);
-    assert_eq!(identities(&rows, &k_shot(&rows, 3, 2, 1)), ["row 29", "row 1", "row 22", "row 19", "row 12", "row 4"]);
+    assert_eq!(
+        identities(&rows, &k_shot(&rows, 3, 2, 0)),
+        ["row 29", "row 24", "row 11", "row 38", "row 36", "row 4"]
+    );
+    assert_eq!(
+        identities(&rows, &k_shot(&rows, 3, 2, 1)),
+        ["row 29", "row 1", "row 22", "row 19", "row 12", "row 4"]
+    );
     assert_eq!(folds(&[0, 0, 0, 0, 1, 1, 1], 3, 0), [vec![1, 3, 4], vec![0, 6], vec![2, 5]]);
 }
 
 #[test]
 fn each_seed_draws_its_own_sample_and_seed_0_is_a_seed_like_any_other() {
     let rows = forty();
-    let samples: Vec<Sample> = [0, 1, 2, 3, u64::MAX].into_iter().map(|seed| k_shot(&rows, 3, 4, seed)).collect();
+    let samples: Vec<Sample> =
+        [0, 1, 2, 3, u64::MAX].into_iter().map(|seed| k_shot(&rows, 3, 4, seed)).collect();
     for (index, sample) in samples.iter().enumerate() {
         assert!(samples[..index].iter().all(|other| other != sample));
     }
@@ -81,8 +89,12 @@ fn rows_of_one_identity_are_all_drawn_and_by_their_place() {
 
 #[test]
 fn rows_are_shared_by_all_text_columns_that_both_sets_have() {
-    let train = read("id,title,body,topic\n1,Rain,wet,weather\n2,Sun,dry,weather\n3,Rain,dry,weather\n", Some("topic"));
-    // Another order, another id, white space, another label, a column more; then another body, and another case.
+    let train = read(
+        "id,title,body,topic\n1,Rain,wet,weather\n2,Sun,dry,weather\n3,Rain,dry,weather\n",
+        Some("topic"),
+    );
+    // Another order, another id, white space, another label, a column more; then another body, and another
+    // case.
     let test = read(
         "body,extra,title,id,topic\nwet,x,Rain,9,news\n\" dry\n\",y,\tSun ,9,news\nwet,z,Sun,1,weather\ndry,z,rain,3,weather\n",
         Some("topic"),

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use cloze::classifier::{Base, Classifier};
-use cloze::data::{Columns, Example};
-use cloze::prompt_model::EngineChoice;
-use cloze::report::Prediction;
-use cloze::score::Scorer;
-use cloze::search::pattern::{cross_validated, intervals, mutual_information, of_chosen};
-use cloze::search::words::{Said, assignments, by_likelihood_ratio, likelihood_ratios, ranked};
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::report::Prediction;
+use cloze::predict::score::Scorer;
+use cloze::predict::task::Task;
+use cloze::study::search::pattern::{cross_validated, intervals, mutual_information, of_chosen};
+use cloze::study::search::words::{Said, assignments, by_likelihood_ratio, likelihood_ratios, ranked};
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
 use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
@@ -26,12 +26,23 @@ struct Setting {
 }
 
 fn setting(golden: &Value) -> Setting {
-    let base = base(Path::new(TINY), EngineChoice::Cloze, &Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap());
+    let base = base(
+        Path::new(TINY),
+        EngineChoice::Cloze,
+        &Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap(),
+    );
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
     let patterns = golden["patterns"].as_array().unwrap().iter();
-    let tasks = patterns.map(|pattern| Task::check(Template::from_pattern(pattern.as_str().unwrap()).unwrap(), &columns).unwrap());
+    let tasks = patterns.map(|pattern| {
+        Task::check(Template::from_pattern(pattern.as_str().unwrap()).unwrap(), &columns).unwrap()
+    });
     let rows = golden["rows"].as_array().unwrap();
-    let example = |row: &Value| Example { record: 1, line: 1, fields: vec![row[0].as_str().unwrap().to_owned()], label: None };
+    let example = |row: &Value| Example {
+        record: 1,
+        line: 1,
+        fields: vec![row[0].as_str().unwrap().to_owned()],
+        label: None,
+    };
     Setting {
         classifiers: [zero_shot(&base)],
         tasks: tasks.collect(),
@@ -49,8 +60,14 @@ impl Setting {
     }
 
     fn said(&self) -> Said {
-        let of_task =
-            |task: &Task| self.scorer().encode(task, &self.columns, &self.examples).unwrap().into_iter().flatten().map(|(row, _)| row);
+        let of_task = |task: &Task| {
+            self.scorer()
+                .encode(task, &self.columns, &self.examples)
+                .unwrap()
+                .into_iter()
+                .flatten()
+                .map(|(row, _)| row)
+        };
         let by_pattern: Vec<Vec<_>> = self.tasks.iter().map(|task| of_task(task).collect()).collect();
         Said::of(&self.classifiers[0], self.base.tokenizer(), &[], &by_pattern)
     }
@@ -62,7 +79,8 @@ fn likelihood_ratios_equal_numpy() {
     let setting = setting(&golden);
     let said = setting.said();
     let words: Vec<&str> = said.ids.iter().map(|id| setting.base.tokenizer().token(*id)).collect();
-    let wanted: Vec<&str> = golden["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let wanted: Vec<&str> =
+        golden["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     assert_eq!(words, wanted);
     for class in [0, 1] {
         let found = likelihood_ratios(&said, &setting.truths, class);
@@ -72,7 +90,9 @@ fn likelihood_ratios_equal_numpy() {
     let found = by_likelihood_ratio(&said, &setting.truths, 2, 1);
     for class in [0, 1] {
         let wanted = numbers(&golden["likelihood_ratios"][class]);
-        let best = (0..wanted.len()).reduce(|best, next| if wanted[next] > wanted[best] { next } else { best }).unwrap();
+        let best = (0..wanted.len())
+            .reduce(|best, next| if wanted[next] > wanted[best] { next } else { best })
+            .unwrap();
         assert_eq!(found[class][0].0, said.ids[best]);
     }
 }
@@ -93,7 +113,8 @@ fn mutual_information_equals_numpy() {
 fn assignments_that_are_right_everywhere_come_first() {
     let truths = [0, 0, 1, 1, 0, 1, 0, 1];
     let row = |truth: &usize| if *truth == 0 { [0.5, 0.1, 0.3] } else { [0.1, 0.5, 0.3] };
-    let said = ndarray::Array2::from_shape_vec((8, 3), truths.iter().flat_map(row).map(f64::ln).collect()).unwrap();
+    let said =
+        ndarray::Array2::from_shape_vec((8, 3), truths.iter().flat_map(row).map(f64::ln).collect()).unwrap();
     let said = Said { ids: vec![3, 5, 8], log_probabilities: vec![said] };
     assert_eq!(assignments(&said, &truths, 2, 1), [vec![vec![(3, 1.0)], vec![(5, 1.0)]]]);
     assert_eq!(ranked(&said, &truths, 2, 7)[0], vec![vec![(3, 1.0)], vec![(5, 1.0)]]);
@@ -104,9 +125,11 @@ fn assignments_that_are_right_everywhere_come_first() {
 fn a_biased_pattern_is_corrected_on_the_other_folds() {
     let truths = [0, 1, 0, 1, 0, 1, 0, 1];
     let say = |first: f64| Prediction { probabilities: vec![first, 1.0 - first] };
-    let biased: Vec<Prediction> = truths.iter().map(|truth| say(if *truth == 0 { 0.9 } else { 0.7 })).collect();
+    let biased: Vec<Prediction> =
+        truths.iter().map(|truth| say(if *truth == 0 { 0.9 } else { 0.7 })).collect();
     let useless: Vec<Prediction> = (0..8).map(|row| say(if row < 4 { 0.6 } else { 0.4 })).collect();
-    let right = |said: &[Prediction]| said.iter().zip(truths).filter(|(said, truth)| said.class() == *truth).count();
+    let right =
+        |said: &[Prediction]| said.iter().zip(truths).filter(|(said, truth)| said.class() == *truth).count();
     assert_eq!(right(&biased), 4);
     let by_pattern = [cross_validated(&useless, &truths, 2, 3), cross_validated(&biased, &truths, 2, 3)];
     assert_eq!(right(&by_pattern[1]), 8);

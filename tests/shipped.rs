@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloze::data::{Example, Input, Rows};
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::ModelFolder;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::folder::ModelFolder;
+use cloze::predict::label_words::LabelWords;
+use cloze::text::data::{Example, Input, Rows};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 use tch::Device;
 
 use crate::support::DEFAULT;
@@ -20,7 +20,10 @@ fn entries(folder: &str) -> Vec<PathBuf> {
 }
 
 fn json_files(folder: &str) -> Vec<PathBuf> {
-    entries(folder).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+    entries(folder)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect()
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn every_template_parses_and_says_what_it_is() {
     let readme = fs::read_to_string("templates/README.md").unwrap();
     for (task, count) in tasks {
         let line = readme.lines().find(|line| line.starts_with(&format!("| `{task}` |"))).unwrap_or_default();
-        assert!(line.contains(&format!("| {count}: ")), "templates/README.md does not know {task} with {count}");
+        assert!(
+            line.contains(&format!("| {count}: ")),
+            "templates/README.md does not know {task} with {count}"
+        );
     }
 }
 
@@ -68,8 +74,11 @@ fn rows(path: &str) -> (Vec<String>, Vec<Example>) {
 
 #[test]
 fn the_data_sets_are_whole() {
-    for (set, verbalizer, least) in [("reviews", "sentiment", [64, 64, 200, 200]), ("tickets", "tickets", [64, 64, 200, 200])] {
-        let verbalizer = Verbalizer::read(&Path::new("verbalizers").join(format!("{verbalizer}.json"))).unwrap();
+    for (set, verbalizer, least) in
+        [("reviews", "sentiment", [64, 64, 200, 200]), ("tickets", "tickets", [64, 64, 200, 200])]
+    {
+        let verbalizer =
+            Verbalizer::read(&Path::new("verbalizers").join(format!("{verbalizer}.json"))).unwrap();
         let mut seen: BTreeMap<Vec<String>, String> = BTreeMap::new();
         for (split, least) in ["train", "dev", "test", "unlabeled"].into_iter().zip(least) {
             let path = format!("data/{set}/{split}.csv");
@@ -92,7 +101,10 @@ fn the_data_sets_are_whole() {
                 }
             }
             let sizes: BTreeSet<i32> = by_class.values().copied().collect();
-            assert!(split == "unlabeled" && by_class.is_empty() || sizes.len() == 1, "{path}: classes are not even, {by_class:?}");
+            assert!(
+                split == "unlabeled" && by_class.is_empty() || sizes.len() == 1,
+                "{path}: classes are not even, {by_class:?}"
+            );
         }
     }
 }

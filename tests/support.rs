@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cloze::batch::Batch;
-use cloze::classifier::{Base, Classifier};
-use cloze::config::Config;
-use cloze::encode::Features;
-use cloze::encoder::{Additions, Encoder, Mode};
-use cloze::head::MlmHead;
-use cloze::label_words::LabelWords;
-use cloze::parameters::Parameters;
-use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
-use cloze::verbalizer::Verbalizer;
+use cloze::model::batch::Batch;
+use cloze::model::config::Config;
+use cloze::model::encoder::{Additions, Encoder, Mode};
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::head::MlmHead;
+use cloze::model::parameters::Parameters;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::text::verbalizer::Verbalizer;
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
@@ -21,15 +22,18 @@ pub const DEFAULT: &str = "models/cloze-minilm-l6";
 
 pub fn read_json(path: impl AsRef<Path>) -> Value {
     let path = path.as_ref();
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+    serde_json::from_str(
+        &std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    )
+    .unwrap()
 }
 
 pub fn golden(model: &str) -> Value {
     read_json(PathBuf::from(model).join("golden.json"))
 }
 
-/// libtorch's random numbers, for as long as the guard lives: there is one generator for all threads of the tests. Dropout draws from
-/// it, and so does the making of rust-bert's models, which start at random.
+/// libtorch's random numbers, for as long as the guard lives: there is one generator for all threads of the
+/// tests. Dropout draws from it, and so does the making of rust-bert's models, which start at random.
 pub fn lone_generator() -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     // A test that failed with it left nothing half done.
@@ -70,8 +74,15 @@ impl Parts {
 
     /// Class scores `[B,C]`, through parts made anew from the parameters as they are.
     pub fn class_scores(&self, batch: &Batch, words: &LabelWords, mode: Mode) -> Tensor {
-        let states = Encoder::new(&self.config, &self.parameters).states_at_masks(batch, &Additions::default(), mode).squeeze_dim(1);
-        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids(), None, mode))
+        let states = Encoder::new(&self.config, &self.parameters)
+            .states_at_masks(batch, &Additions::default(), mode)
+            .squeeze_dim(1);
+        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(
+            &states,
+            words.ids(),
+            None,
+            mode,
+        ))
     }
 }
 
@@ -84,7 +95,10 @@ pub fn golden_features(input: &Value) -> Vec<Features> {
     let ids = integers(&input["ids"]);
     let types = integers(&input["token_types"]);
     let second_segment = types.iter().position(|kind| *kind == 1).unwrap_or(ids.len());
-    integers(&input["masks"]).iter().map(|mask| features(&ids, second_segment, usize::try_from(*mask).unwrap())).collect()
+    integers(&input["masks"])
+        .iter()
+        .map(|mask| features(&ids, second_segment, usize::try_from(*mask).unwrap()))
+        .collect()
 }
 
 pub fn integers(value: &Value) -> Vec<i64> {
@@ -106,12 +120,15 @@ pub fn verbalizer(classes: &Value, aggregate: &str, weighted: bool) -> Verbalize
         .unwrap()
         .iter()
         .map(|class| {
-            let words: Vec<Value> = class["words"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|word| if weighted { json!({ "word": word[0], "weight": word[1] }) } else { word[0].clone() })
-                .collect();
+            let words: Vec<Value> =
+                class["words"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|word| {
+                        if weighted { json!({ "word": word[0], "weight": word[1] }) } else { word[0].clone() }
+                    })
+                    .collect();
             json!({ "label": class["label"], "words": words })
         })
         .collect();

@@ -1,21 +1,22 @@
-//! Training on the tiny model: against PyTorch and PEFT, what must always hold, the loop, and stopping and going on.
+//! Training on the tiny model: against PyTorch and PEFT, what must always hold, the loop, and stopping and
+//! going on.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use cloze::classifier::{Base, Classifier};
-use cloze::config::Config;
-use cloze::data::{Columns, Example, Format, Rows};
 use cloze::error::Result;
-use cloze::experiment::Patterns;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::{EngineChoice, ModelFolder};
-use cloze::soft::SoftTokens;
-use cloze::task::{Task, truth};
-use cloze::template::Template;
-use cloze::train::{Event, Flow, Labelled, Plan, State, Target, Trainer};
-use cloze::tuning::{Learned, SOFT_RATE, Tuning};
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::train::{Event, Flow, Labelled, Plan, State, Target, Trainer};
+use cloze::model::config::Config;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::task::{Task, truth};
+use cloze::study::experiment::Patterns;
+use cloze::text::data::{Columns, Example, Format, Rows};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::soft::SoftTokens;
+use cloze::tune::{Learned, SOFT_RATE, Tuning};
 use tch::{Device, Tensor};
 
 use crate::support::{TINY, lone_generator};
@@ -64,10 +65,15 @@ const TELLING: [[&str; 6]; 3] = [
     ["old", "day", "year", "page", "text", "street"],
 ];
 /// Around them; different lengths, so that batches are padded.
-const FRAMES: [[&str; 2]; 4] =
-    [["the", "movie"], ["all that", ""], ["they really never feel the", "of this company and that team"], ["", "people"]];
+const FRAMES: [[&str; 2]; 4] = [
+    ["the", "movie"],
+    ["all that", ""],
+    ["they really never feel the", "of this company and that team"],
+    ["", "people"],
+];
 
-/// So many rows of each class, one class after the other, the same every time; at most 12 of each are different.
+/// So many rows of each class, one class after the other, the same every time; at most 12 of each are
+/// different.
 fn made_up(of_each: usize) -> String {
     let mut csv = "text,label\n".to_owned();
     for (class, words) in ["down", "up", "between"].iter().zip(TELLING) {
@@ -81,17 +87,20 @@ fn made_up(of_each: usize) -> String {
 
 /// Rows with the classes that MOOD gives them.
 fn read(csv: &str) -> (Arc<Columns>, Vec<Example>, Vec<usize>) {
-    let rows = Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "made-up", Format::Csv, None).unwrap();
+    let rows =
+        Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "made-up", Format::Csv, None).unwrap();
     let columns = rows.columns().clone();
     let examples: Vec<Example> = rows.collect::<Result<_>>().unwrap();
     let verbalizer = Verbalizer::parse("mood", "mood.json", MOOD).unwrap();
-    let truths = examples.iter().map(|example| truth(&verbalizer, &columns, example).unwrap().unwrap()).collect();
+    let truths =
+        examples.iter().map(|example| truth(&verbalizer, &columns, example).unwrap().unwrap()).collect();
     (columns, examples, truths)
 }
 
 /// The tiny model with a verbalizer's words and another probability of dropout.
 fn tiny(engine: EngineChoice, dropout: f64, verbalizer: &Verbalizer) -> Base {
-    // Its tensors are too small for several threads: they only wait for each other, on a busy machine for minutes.
+    // Its tensors are too small for several threads: they only wait for each other, on a busy machine for
+    // minutes.
     tch::set_num_threads(1);
     let mut folder = ModelFolder::open(Path::new(TINY)).unwrap();
     let Config { hidden_dropout_prob, attention_probs_dropout_prob, .. } = &mut folder.config;
@@ -112,7 +121,10 @@ fn patterns(base: &Base, tuning: &Tuning, patterns: &[&str], columns: &Columns) 
     };
     let front = tuning.front(&templates, &base.words.distinct_ids(), base.tokenizer()).unwrap();
     let (templates, soft) = SoftTokens::check(templates, front, base.tokenizer()).unwrap();
-    Patterns { tasks: templates.into_iter().map(|template| Task::check(template, columns).unwrap()).collect(), soft }
+    Patterns {
+        tasks: templates.into_iter().map(|template| Task::check(template, columns).unwrap()).collect(),
+        soft,
+    }
 }
 
 fn tuning(options: &str) -> Tuning {

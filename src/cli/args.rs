@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloze::calibration::Method;
-use cloze::data::Format;
-use cloze::demonstrations::Strategy;
-use cloze::dtype::Dtype;
-use cloze::ensemble;
-use cloze::prompt_model::EngineChoice;
+use cloze::model::dtype::Dtype;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::calibration::Method;
+use cloze::study::ensemble;
+use cloze::text::data::Format;
+use cloze::text::demonstrations::Strategy;
 
 /// Classify text by asking a masked language model to fill a blank.
 #[derive(Debug, Parser)]
@@ -65,7 +65,8 @@ the model that ships; benches/few-shot.md has what each method then gives.
   { \"lora\": { \"rank\": 8, \"targets\": [\"query\", \"value\"] } }"
     )]
     Train(Box<Train>),
-    /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET, iPET)
+    /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET,
+    /// iPET)
     #[command(
         allow_negative_numbers = true,
         after_help = "\
@@ -204,7 +205,7 @@ impl DrawingArgs {
     }
 }
 
-/// See [`cloze::demonstrations::Strategy`].
+/// See [`cloze::text::demonstrations::Strategy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StrategyName {
     /// Any rows
@@ -233,7 +234,8 @@ pub struct Calibration {
     /// Take the model's bias towards some label words out of each pattern's probabilities
     #[arg(long, help_heading = CALIBRATION, value_enum, value_name = "METHOD")]
     pub calibrate: Option<MethodName>,
-    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need labelled ones]
+    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
+    /// labelled ones]
     #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "calibrate")]
     pub calibrate_on: Option<PathBuf>,
     /// For --calibrate prior: how often each class is [default: all the same]
@@ -262,11 +264,14 @@ pub struct Calibration {
 impl Calibration {
     /// Whether anything is asked.
     pub fn any(&self) -> bool {
-        self.calibrate.is_some() || self.conformal.is_some() || self.calibration.is_some() || self.abstain_below.is_some()
+        self.calibrate.is_some()
+            || self.conformal.is_some()
+            || self.calibration.is_some()
+            || self.abstain_below.is_some()
     }
 }
 
-/// See [`cloze::calibration::Method`].
+/// See [`cloze::predict::calibration::Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodName {
     /// Divide by what is said to "N/A", to nothing and to a mask (Zhao et al. 2021)
@@ -307,10 +312,12 @@ pub struct Export {
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias, lora, ia3
+    /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias,
+    /// lora, ia3
     #[arg(long, value_name = "DIR", required_unless_present = "peft", conflicts_with = "peft")]
     pub merged: Option<PathBuf>,
-    /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix, p-tuning-v2
+    /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix,
+    /// p-tuning-v2
     #[arg(long, value_name = "DIR")]
     pub peft: Option<PathBuf>,
     /// The base model's folder [default: the run's]
@@ -342,7 +349,8 @@ const TRAINED: &str = "Trained models";
 
 #[derive(Debug, clap::Args)]
 pub struct Trained {
-    /// The folder of a run of cloze train or cloze ensemble; it brings its templates, verbalizer and base model
+    /// The folder of a run of cloze train or cloze ensemble; it brings its templates, verbalizer and base
+    /// model
     #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
     pub run: Option<PathBuf>,
     /// One of the run's seeds [default: --average]
@@ -368,7 +376,8 @@ pub struct Trained {
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Train {
-    /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls needs none
+    /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls
+    /// needs none
     #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"])]
     pub template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
@@ -377,7 +386,8 @@ pub struct Train {
     /// Labelled rows to learn from: .csv, .tsv or .jsonl
     #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
     pub train: Option<PathBuf>,
-    /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates, verbalizer, rows and share
+    /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates,
+    /// verbalizer, rows and share
     #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_TASKS)]
     pub tasks: Option<PathBuf>,
     /// Labelled rows for --select dev [default: train rows that are left over]
@@ -496,7 +506,7 @@ const IN_MANIFEST: [&str; 38] = [
 #[command(next_help_heading = "Method")]
 pub struct TuningArgs {
     /// What moves, with its usual options [default: full]
-    #[arg(long, value_name = "METHOD", conflicts_with = "tuning", value_parser = clap::builder::PossibleValuesParser::new(cloze::tuning::Tuning::all().map(|(name, _)| name)))]
+    #[arg(long, value_name = "METHOD", conflicts_with = "tuning", value_parser = clap::builder::PossibleValuesParser::new(cloze::tune::Tuning::all().map(|(name, _)| name)))]
     pub method: Option<String>,
     /// A file with the method and its options (JSON)
     #[arg(long, value_name = "FILE")]
@@ -531,7 +541,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
     /// The highest learning rate of a pattern's soft tokens beside another method
-    #[arg(long, value_name = "X", default_value_t = cloze::tuning::SOFT_RATE)]
+    #[arg(long, value_name = "X", default_value_t = cloze::tune::SOFT_RATE)]
     pub soft_learning_rate: f64,
     /// Rows in a batch
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -721,13 +731,15 @@ pub struct EnsembleArgs {
     /// What each member counts: the same, or its pattern's accuracy on the train rows without training
     #[arg(long, value_enum, default_value_t = WeightsName::Uniform)]
     pub weights: WeightsName,
-    /// Take each member's bias towards some label words out of what it says; what is said of rows is that of the unlabelled ones, or without any of the test rows
+    /// Take each member's bias towards some label words out of what it says; what is said of rows is that of
+    /// the unlabelled ones, or without any of the test rows
     #[arg(long, value_enum, value_name = "METHOD")]
     pub calibrate: Option<MemberCalibrationName>,
     /// What the scores are divided by before they become soft labels
     #[arg(long, value_name = "T", default_value_t = ensemble::TEMPERATURE)]
     pub temperature: f64,
-    /// Train members with PET's masked-language-model loss on the unlabelled rows besides, which counts this much [without a number: 1e-4]
+    /// Train members with PET's masked-language-model loss on the unlabelled rows besides, which counts this
+    /// much [without a number: 1e-4]
     #[arg(long, value_name = "X", num_args = 0..=1, default_missing_value = "1e-4")]
     pub mlm_weight: Option<f64>,
     /// Generations after the first, each trained on rows that the others labelled before (iPET)
@@ -739,13 +751,13 @@ pub struct EnsembleArgs {
     /// The share of the other members that label rows for a member; two at least
     #[arg(long, value_name = "X", default_value_t = ensemble::ANNOTATORS)]
     pub annotators: f64,
-    /// Keep the weights of all members in the run's folder: cloze score --members needs them. Without it one model for each seed stays
-    /// there in the end, and no more than one besides at any time
+    /// Keep the weights of all members in the run's folder: cloze score --members needs them. Without it one
+    /// model for each seed stays there in the end, and no more than one besides at any time
     #[arg(long)]
     pub keep_members: bool,
 }
 
-/// See [`cloze::ensemble::merge::Calibration`].
+/// See [`cloze::study::ensemble::merge::Calibration`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MemberCalibrationName {
     /// Divide by the mean (Zhou et al. 2023)
@@ -764,7 +776,7 @@ pub enum MemberCalibrationName {
 #[command(next_help_heading = "Student")]
 pub struct StudentArgs {
     /// What learns the soft labels: cls, or a way of tuning a prompt model [default: cls]
-    #[arg(long, value_name = "METHOD", value_parser = clap::builder::PossibleValuesParser::new(cloze::tuning::Tuning::all().map(|(name, _)| name)))]
+    #[arg(long, value_name = "METHOD", value_parser = clap::builder::PossibleValuesParser::new(cloze::tune::Tuning::all().map(|(name, _)| name)))]
     pub student: Option<String>,
     /// A prompt model's template, by its name [default: the first]
     #[arg(long, value_name = "NAME")]
@@ -809,8 +821,9 @@ pub struct Check {
     /// Data file: .csv, .tsv or .jsonl; - for standard input
     #[arg(long, short, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Load the model too, and ask it: which classes it prefers without a row, how often it would say none of the label words in the
-    /// first 200 rows, which label words it hardly says, and which are near to one of another class
+    /// Load the model too, and ask it: which classes it prefers without a row, how often it would say none of
+    /// the label words in the first 200 rows, which label words it hardly says, and which are near to one of
+    /// another class
     #[arg(long, requires = "verbalizer")]
     pub strict: bool,
     #[command(flatten)]
@@ -821,7 +834,8 @@ pub struct Check {
 
 #[derive(Debug, Subcommand)]
 pub enum VerbalizerCommand {
-    /// Propose related words for each class: from the model itself, its embeddings, and WordNet where it is installed
+    /// Propose related words for each class: from the model itself, its embeddings, and WordNet where it is
+    /// installed
     #[command(after_help = "\
 Example:
   cloze verbalizer expand --verbalizer verbalizers/topic.json --words 30 --out long.json
@@ -829,7 +843,8 @@ Example:
 
 What is written is a verbalizer of the kind knowledge; a word weighs a third for each source that proposes it.")]
     Expand(Box<Expand>),
-    /// Drop words that the model hardly says, or says for other classes, and write each word's prior (KPT: Hu et al. 2022)
+    /// Drop words that the model hardly says, or says for other classes, and write each word's prior (KPT: Hu
+    /// et al. 2022)
     #[command(after_help = "\
 Example:
   cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json")]
@@ -857,7 +872,7 @@ pub struct Expand {
     pub out: PathBuf,
 }
 
-/// See [`cloze::knowledge::Source`].
+/// See [`cloze::study::knowledge::Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SourceName {
     /// What the model says in place of a word
@@ -953,7 +968,8 @@ pub struct SearchPattern {
     /// At most so many of them, from the first
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub data_rows: u32,
-    /// Patterns for the model to write itself, which are then among the others: words around the columns of the first template
+    /// Patterns for the model to write itself, which are then among the others: words around the columns of
+    /// the first template
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub generate: Option<u32>,
     #[command(flatten)]
@@ -989,14 +1005,15 @@ pub struct SearchOutput {
     pub report: Option<PathBuf>,
 }
 
-/// See [`cloze::search::words::Method`].
+/// See [`cloze::study::search::words::Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WordMethodName {
     /// Words that are likelier in a class's rows than in others (PETAL: Schick et al. 2020)
     LikelihoodRatio,
     /// One word a class, assignments ranked on held-out rows (LM-BFF: Gao et al. 2021)
     Ranked,
-    /// The nearest to the given words in the model's embeddings, weighted; looks at no row (NPPrompt: Zhao et al. 2023)
+    /// The nearest to the given words in the model's embeddings, weighted; looks at no row (NPPrompt: Zhao et
+    /// al. 2023)
     Nearest,
 }
 
@@ -1080,10 +1097,12 @@ pub struct Reading {
 
 #[derive(Debug, clap::Args)]
 pub struct Limits {
-    /// Model folder, or hub:NAME [default: models/cloze-minilm-l6, here or beside the program, or $CLOZE_MODEL]
+    /// Model folder, or hub:NAME [default: models/cloze-minilm-l6, here or beside the program, or
+    /// $CLOZE_MODEL]
     #[arg(long, short, value_name = "FOLDER")]
     pub model: Option<String>,
-    /// Longest input in tokens; longer ones lose words of the fields marked |shorten [default: the model's limit, at most 512]
+    /// Longest input in tokens; longer ones lose words of the fields marked |shorten [default: the model's
+    /// limit, at most 512]
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
 }
@@ -1154,7 +1173,8 @@ pub enum DtypeName {
     Bf16,
     /// int8 weights, and states quantised on the fly: two digits
     Int8,
-    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model and its label words
+    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model and its
+    /// label words
     Auto,
 }
 

@@ -1,21 +1,26 @@
-//! Calibration as the flags of `cloze score` ask for it: what is fitted on which rows, what a row is then answered, and what is counted.
+//! Calibration as the flags of `cloze score` ask for it: what is fitted on which rows, what a row is then
+//! answered, and what is counted.
 
 use std::path::Path;
 
 use anyhow::Result;
-use cloze::calibration::{Conformal, Correction, Coverage, Fitted, FittedFor, Method, WITHOUT_CONTENT, check_prior};
-use cloze::data::{Columns, Example};
 use cloze::error::{Error, Kind};
-use cloze::output::Answer;
-use cloze::report::{Abstention, Before, CalibrationReport, PatternCorrection, Prediction, Report, Run};
-use cloze::rows::RowSet;
-use cloze::run::hash_of_weights;
-use cloze::score::{Counts, Scored, Scorer};
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::tensor_file;
-use cloze::tuning::{Learned, Tuning};
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::dataset::RowSet;
+use cloze::learn::run::hash_of_weights;
+use cloze::model::tensor_file;
+use cloze::predict::calibration::{
+    Conformal, Correction, Coverage, Fitted, FittedFor, Method, WITHOUT_CONTENT, check_prior,
+};
+use cloze::predict::output::Answer;
+use cloze::predict::report::{
+    Abstention, Before, CalibrationReport, PatternCorrection, Prediction, Report, Run,
+};
+use cloze::predict::score::{Counts, Scored, Scorer};
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::{Learned, Tuning};
 use sha2::{Digest as _, Sha256};
 
 use super::args::{Calibration as Args, Reading};
@@ -39,7 +44,8 @@ pub struct Calibrator {
 }
 
 impl Calibrator {
-    /// Reads and checks what is asked before any weights are loaded. `learned` is what stands beside the model's own.
+    /// Reads and checks what is asked before any weights are loaded. `learned` is what stands beside the
+    /// model's own.
     pub fn check(
         args: &Args,
         reading: &Reading,
@@ -51,9 +57,15 @@ impl Calibrator {
         let method = args.calibrate.map(Method::from);
         let named = method.map_or("", Method::name);
         let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
-        anyhow::ensure!(args.prior.is_none() || method == Some(Method::Prior), "--prior is for --calibrate prior, not for {named}");
+        anyhow::ensure!(
+            args.prior.is_none() || method == Some(Method::Prior),
+            "--prior is for --calibrate prior, not for {named}"
+        );
         for (flag, share) in [("--conformal", args.conformal), ("--abstain-below", args.abstain_below)] {
-            anyhow::ensure!(share.is_none_or(|share| share > 0.0 && share < 1.0), "{flag} takes a number between 0 and 1");
+            anyhow::ensure!(
+                share.is_none_or(|share| share > 0.0 && share < 1.0),
+                "{flag} takes a number between 0 and 1"
+            );
         }
         anyhow::ensure!(
             args.calibration_out.is_none() || method.is_some() || args.conformal.is_some(),
@@ -69,7 +81,9 @@ impl Calibrator {
             "--calibrate {named} learns from labels: give --calibrate-on a labelled file, other rows than are evaluated on"
         );
         if let Some(label) = labels.iter().find(|label| label.contains(BETWEEN) && args.conformal.is_some()) {
-            anyhow::bail!("the label {label:?} has a {BETWEEN:?}, which stands between the labels of a set in the output");
+            anyhow::bail!(
+                "the label {label:?} has a {BETWEEN:?}, which stands between the labels of a set in the output"
+            );
         }
         let mut problems = Problems(Vec::new());
         let prior = problems.keep(prior(args.prior.as_deref(), &labels)).unwrap_or_default();
@@ -82,20 +96,33 @@ impl Calibrator {
             }
             Some(set)
         };
-        let fit_on = args.calibrate_on.as_deref().and_then(|path| rows(path, if learns { Labels::Needed } else { Labels::Ignored }));
+        let fit_on = args
+            .calibrate_on
+            .as_deref()
+            .and_then(|path| rows(path, if learns { Labels::Needed } else { Labels::Ignored }));
         let sets_on = args.conformal_on.as_deref().and_then(|path| rows(path, Labels::Needed));
         if let (Some(alpha), Some(set)) = (args.conformal, &sets_on) {
-            problems.keep(Conformal::check(set.truths.iter().flatten().copied(), &labels, alpha, args.class_conditional));
+            problems.keep(Conformal::check(
+                set.truths.iter().flatten().copied(),
+                &labels,
+                alpha,
+                args.class_conditional,
+            ));
         }
         problems.none()?;
-        let conformal = args.conformal.zip(sets_on).map(|(alpha, rows)| (alpha, rows, args.class_conditional));
+        let conformal =
+            args.conformal.zip(sets_on).map(|(alpha, rows)| (alpha, rows, args.class_conditional));
         let remembered = args.calibration.is_some() || args.calibration_out.is_some();
         // Reading all weights costs time, which only files that outlive this run are worth.
         let sha256 = if remembered { identity(model, learned)? } else { String::new() };
         let identities: Vec<String> = tasks.iter().map(Task::identity).collect();
-        let patterns = tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
+        let patterns =
+            tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
         let nothing = Fitted::new(FittedFor::new(model.to_owned(), sha256, verbalizer), patterns);
-        let fitted = args.calibration.as_deref().map_or_else(|| Ok(nothing.clone()), |path| Fitted::load(path, &nothing))?;
+        let fitted = args
+            .calibration
+            .as_deref()
+            .map_or_else(|| Ok(nothing.clone()), |path| Fitted::load(path, &nothing))?;
         Ok(Calibrator { method, prior, fit_on, conformal, abstain_below: args.abstain_below, labels, fitted })
     }
 
@@ -236,7 +263,8 @@ impl Counted {
         if let Some(set) = &set {
             self.coverage.add(set, truth);
         }
-        let answered = self.abstention.as_mut().is_none_or(|abstention| abstention.add(&scored.average, truth));
+        let answered =
+            self.abstention.as_mut().is_none_or(|abstention| abstention.add(&scored.average, truth));
         Answer { prediction: scored.average, answered, set }
     }
 
@@ -253,12 +281,22 @@ impl Counted {
                 .iter()
                 .filter_map(|pattern| {
                     let correction = pattern.correction.clone()?;
-                    Some(PatternCorrection { template: pattern.template.clone(), weights: correction.weights, biases: correction.biases })
+                    Some(PatternCorrection {
+                        template: pattern.template.clone(),
+                        weights: correction.weights,
+                        biases: correction.biases,
+                    })
                 })
                 .collect(),
-            before: Before { predicted: before.predicted, evaluation: before.evaluation, patterns: before.patterns, spread: before.spread },
+            before: Before {
+                predicted: before.predicted,
+                evaluation: before.evaluation,
+                patterns: before.patterns,
+                spread: before.spread,
+            },
         });
-        let sets = fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
+        let sets =
+            fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
         Report { calibration, abstention: self.abstention, sets, ..self.after.report(run, tasks, seconds) }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use cloze::data::{Columns, Rows};
-use cloze::encode::encode;
 use cloze::error::Error;
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::ModelFolder;
-use cloze::task::{Task, truth};
-use cloze::tokenizer::Tokenizer;
-use cloze::verbalizer::{LabelWord, Verbalizer};
+use cloze::model::folder::ModelFolder;
+use cloze::model::tokenizer::Tokenizer;
+use cloze::predict::encode::encode;
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::task::{Task, truth};
+use cloze::text::data::{Columns, Rows};
+use cloze::text::verbalizer::{LabelWord, Verbalizer};
 use tch::Device;
 
 use super::args::Check;
@@ -20,7 +20,8 @@ use super::render::{self, Align};
 use super::setup::{self, Problems};
 use super::strict::{self, Subject};
 
-/// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the memory.
+/// Row problems beyond so many are counted, not kept: a file with a million wrong labels must not fill the
+/// memory.
 const MOST_ROW_PROBLEMS: usize = 1000;
 
 /// So many labels are shown, and so much of each: with the wrong label column, each row's whole text is one.
@@ -34,11 +35,13 @@ pub fn run(args: &Check) -> Result<()> {
     let templates = setup::read_templates(&args.template, &mut problems);
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(Verbalizer::read(path)));
     let folder = problems.keep(setup::open_model(&args.limits));
-    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
+    let max_length =
+        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.limits.max_length)));
     folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
     let model = folder.as_ref().zip(max_length);
     let label_words = verbalizer.as_ref().zip(folder.as_ref());
-    let label_words = label_words.map(|(verbalizer, folder)| LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu));
+    let label_words =
+        label_words.map(|(verbalizer, folder)| LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu));
     let templates = if let Some(Ok(words)) = &label_words { words.room_in(templates) } else { templates };
     let (templates, soft) = setup::fitting(templates, 0, model, &mut problems);
     anyhow::ensure!(
@@ -67,7 +70,14 @@ pub fn run(args: &Check) -> Result<()> {
     {
         let rows = args.data.as_ref().map(|path| setup::open_rows(path, &args.reading)).transpose()?;
         let rows = rows.into_iter().flatten().take(strict::ROWS).collect::<Result<Vec<_>, Error>>()?;
-        let subject = Subject { verbalizer, templates: &templates, soft: &soft, tasks: &tasks, rows: &rows, max_length };
+        let subject = Subject {
+            verbalizer,
+            templates: &templates,
+            soft: &soft,
+            tasks: &tasks,
+            rows: &rows,
+            max_length,
+        };
         let report = subject.report(folder)?;
         if !report.is_empty() {
             summary += &format!("{}\n\n", report.trim_end());
@@ -83,18 +93,25 @@ pub fn run(args: &Check) -> Result<()> {
 /// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".
 fn words(verbalizer: &Verbalizer, label_words: &LabelWords, tokenizer: &Tokenizer) -> String {
     let as_seen = |word: &LabelWord| {
-        let seen = tokenizer.tokenize(word.word()).iter().map(|token| tokenizer.token(token.id)).collect::<Vec<_>>().join(" ");
+        let seen = tokenizer
+            .tokenize(word.word())
+            .iter()
+            .map(|token| tokenizer.token(token.id))
+            .collect::<Vec<_>>()
+            .join(" ");
         if seen == word.word() { seen } else { format!("{} (as {seen})", word.word()) }
     };
     let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
-    rows.extend(
-        verbalizer.classes().iter().map(|class| vec![class.label.clone(), class.words.iter().map(as_seen).collect::<Vec<_>>().join(", ")]),
-    );
+    rows.extend(verbalizer.classes().iter().map(|class| {
+        vec![class.label.clone(), class.words.iter().map(as_seen).collect::<Vec<_>>().join(", ")]
+    }));
     let cost = match verbalizer.multi_token() {
         None => String::new(),
         Some(_) => match label_words.forwards() {
             1 => format!("{}: 1 forward pass for a row in a pattern\n\n", verbalizer.scoring()),
-            forwards => format!("{}: {forwards} forward passes for a row in a pattern\n\n", verbalizer.scoring()),
+            forwards => {
+                format!("{}: {forwards} forward passes for a row in a pattern\n\n", verbalizer.scoring())
+            }
         },
     };
     format!("{}\n\n{}\n{cost}", verbalizer.file(), render::table(&[Align::Left, Align::Left], &rows))
@@ -202,7 +219,11 @@ impl Census {
             for (label, labelled) in self.labels.iter().take(MOST_LABELS) {
                 let unknown = verbalizer.is_some_and(|verbalizer| verbalizer.class_of(label).is_none());
                 let remark = if unknown { "not a class" } else { "" };
-                rows.push(vec![render::start_of(label, MOST_LABEL_COLUMNS), count(*labelled), remark.to_owned()]);
+                rows.push(vec![
+                    render::start_of(label, MOST_LABEL_COLUMNS),
+                    count(*labelled),
+                    remark.to_owned(),
+                ]);
             }
             if self.labels.len() > MOST_LABELS {
                 rows.push(vec![format!("… {} more labels", count((self.labels.len() - MOST_LABELS) as u64))]);
@@ -210,7 +231,11 @@ impl Census {
             if self.labels_unkept > 0 {
                 rows.push(vec!["others".to_owned(), count(self.labels_unkept)]);
             }
-            for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|label| !self.labels.contains_key(*label)) {
+            for absent in verbalizer
+                .iter()
+                .flat_map(|verbalizer| verbalizer.labels())
+                .filter(|label| !self.labels.contains_key(*label))
+            {
                 rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);
             }
             text.push('\n');
@@ -218,7 +243,12 @@ impl Census {
         }
         if let (Some(max_length), false) = (max_length, tasks.is_empty()) {
             let mut rows = vec![vec!["pattern".to_owned(), format!("rows cut to {max_length} tokens")]];
-            rows.extend(tasks.iter().zip(&self.truncated).map(|(task, cut)| vec![task.template().name().to_owned(), count(*cut)]));
+            rows.extend(
+                tasks
+                    .iter()
+                    .zip(&self.truncated)
+                    .map(|(task, cut)| vec![task.template().name().to_owned(), count(*cut)]),
+            );
             text.push('\n');
             text.push_str(&render::table(&[Align::Left, Align::Right], &rows));
         }

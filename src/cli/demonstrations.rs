@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use cloze::data::{Columns, Example};
-use cloze::demonstrations::{Drawing, Strategy};
 use cloze::error::{Error, Kind};
-use cloze::score::{Chain, Scorer};
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::predict::score::{Chain, Scorer};
+use cloze::predict::task::Task;
+use cloze::text::data::{Columns, Example};
+use cloze::text::demonstrations::{Drawing, Strategy};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 
 use super::args::{Demonstrations, DrawingArgs, Reading};
 use super::reading::{Labels, read_columns, read_rows};
@@ -42,22 +42,36 @@ pub fn with_support(
     let showing = tasks.iter().find(|task| task.template().demonstrations().is_some()).map(Task::template);
     let path = match (&args.demos, showing) {
         (None, None) => {
-            return if args.drawing.any() { Err(Error::from(Kind::NothingToShow).into()) } else { Ok((tasks, None)) };
+            return if args.drawing.any() {
+                Err(Error::from(Kind::NothingToShow).into())
+            } else {
+                Ok((tasks, None))
+            };
         }
         (None, Some(template)) => return Err(template.error(Kind::PatternWithoutSupport).into()),
         (Some(_), None) => return Err(Error::from(Kind::NothingToShow).into()),
         (Some(path), Some(_)) => path,
     };
     let templates: Vec<Template> = tasks.iter().map(|task| task.template().clone()).collect();
-    let set = read_rows(path, reading, &read_columns(&templates, columns), verbalizer, Some(columns), Labels::Needed)?;
+    let set = read_rows(
+        path,
+        reading,
+        &read_columns(&templates, columns),
+        verbalizer,
+        Some(columns),
+        Labels::Needed,
+    )?;
     let drawing = drawing(&args.drawing);
-    let rows: Vec<(Example, usize)> = set.examples.into_iter().zip(set.truths.into_iter().flatten()).collect();
+    let rows: Vec<(Example, usize)> =
+        set.examples.into_iter().zip(set.truths.into_iter().flatten()).collect();
     let data = || set.columns.data().to_owned();
     if rows.is_empty() {
         return Err(Error::from(Kind::DataWithoutRows { data: data() }).into());
     }
     let absent = |class: &usize| rows.iter().all(|(_, other)| other != class);
-    if let Some(class) = (0..verbalizer.classes().len()).find(absent).filter(|_| drawing.strategy != Strategy::Random) {
+    if let Some(class) =
+        (0..verbalizer.classes().len()).find(absent).filter(|_| drawing.strategy != Strategy::Random)
+    {
         let label = verbalizer.classes()[class].label.clone();
         return Err(Error::from(Kind::SupportWithoutClass { label, data: data() }).into());
     }
@@ -71,16 +85,24 @@ pub fn likeliest(chains: &[Chain]) -> Option<&Chain> {
     chains.iter().reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
-/// Lets demonstrations of patterns with steps show what their steps' blanks would say: the likeliest chain of each row.
-pub fn worked(tasks: Vec<Task>, scorer: &Scorer<'_>, args: &Demonstrations, support: &Support) -> Result<Vec<Task>, Error> {
+/// Lets demonstrations of patterns with steps show what their steps' blanks would say: the likeliest chain of
+/// each row.
+pub fn worked(
+    tasks: Vec<Task>,
+    scorer: &Scorer<'_>,
+    args: &Demonstrations,
+    support: &Support,
+) -> Result<Vec<Task>, Error> {
     let work = |task: Task| {
         if task.template().steps().is_empty() || task.drawing().is_none() {
             return Ok(task);
         }
         let examples: Vec<Example> = support.rows.iter().map(|(example, _)| example.clone()).collect();
         let chains = scorer.chains(&task, &support.columns, &examples)?;
-        let examples = chains.iter().filter_map(|chains| likeliest(chains)).map(|(example, _)| example.clone());
-        let rows: Vec<(Example, usize)> = examples.zip(support.rows.iter().map(|(_, class)| *class)).collect();
+        let examples =
+            chains.iter().filter_map(|chains| likeliest(chains)).map(|(example, _)| example.clone());
+        let rows: Vec<(Example, usize)> =
+            examples.zip(support.rows.iter().map(|(_, class)| *class)).collect();
         Ok(task.with_support(&rows, &support.words, drawing(&args.drawing)))
     };
     tasks.into_iter().map(work).collect()
@@ -89,8 +111,9 @@ pub fn worked(tasks: Vec<Task>, scorer: &Scorer<'_>, args: &Demonstrations, supp
 /// Forward passes for a row in the pattern that takes most, where one question takes so many.
 pub fn forwards(tasks: &[Task], of_question: usize) -> usize {
     let of_task = |task: &Task| {
-        let (draws, likeness) =
-            task.drawing().map_or((1, 0), |drawing| (drawing.draws, usize::from(drawing.strategy == Strategy::Similar)));
+        let (draws, likeness) = task
+            .drawing()
+            .map_or((1, 0), |drawing| (drawing.draws, usize::from(drawing.strategy == Strategy::Similar)));
         let (mut chains, mut steps) = (1, 0);
         for step in task.template().steps() {
             steps += chains;

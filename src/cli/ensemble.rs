@@ -1,4 +1,5 @@
-//! `cloze ensemble`: patterns, a few labelled rows and many unlabelled ones in, a run's folder with a student out.
+//! `cloze ensemble`: patterns, a few labelled rows and many unlabelled ones in, a run's folder with a student
+//! out.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,26 +7,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use cloze::classifier::Base;
-use cloze::ensemble::merge::{Calibration, Merge, Weights};
-use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest, Member, PlanOptions, RunWith, Student, StudentModel, patterns_of};
 use cloze::error::{Error, Kind};
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::ModelFolder;
-use cloze::rows::RowSet;
-use cloze::run::{ModelFiles, RunFolder, StoredFile, hash_of, hash_of_weights};
-use cloze::soft::SoftTokens;
-use cloze::template::Template;
-use cloze::train::Flow;
-use cloze::tuning::Tuning;
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::dataset::RowSet;
+use cloze::learn::run::{ModelFiles, RunFolder, StoredFile, hash_of, hash_of_weights};
+use cloze::learn::train::Flow;
+use cloze::model::folder::ModelFolder;
+use cloze::predict::classifier::Base;
+use cloze::predict::label_words::LabelWords;
+use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
+use cloze::study::ensemble::{
+    Ensemble, EnsembleFolder, Manifest, Member, PlanOptions, RunWith, Student, StudentModel, patterns_of,
+};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::Tuning;
+use cloze::tune::soft::SoftTokens;
 use tch::Device;
 
+use super::args;
 use super::args::{Limits, MemberCalibrationName, MergeName, Reading, WeightsName};
 use super::reading::{self, Labels};
 use super::render::{self, EnsembleProgress};
 use super::setup::{self, Problems};
-use super::{args, train};
 
 /// Runs the command.
 pub fn run(args: &args::Ensemble) -> Result<()> {
@@ -44,7 +47,10 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
                 Some(path) => Manifest::read(path)?,
                 None => asked_for(args)?,
             };
-            (if manifest.run.is_some() { unchanged(manifest, args)? } else { resolved(manifest, args)? }, None)
+            (
+                if manifest.run.is_some() { unchanged(manifest, args)? } else { resolved(manifest, args)? },
+                None,
+            )
         }
     };
     let device = setup::device(manifest.device.into())?;
@@ -64,13 +70,23 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
         if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::On }
     });
     progress.finish();
-    let Some(report) = report? else { return Err(Error::from(Kind::Interrupted { path: args.out.clone() }).into()) };
+    let Some(report) = report? else {
+        return Err(Error::from(Kind::Interrupted { path: args.out.clone() }).into());
+    };
     if !args.quiet {
-        let text = format!("{}\n  the same with plots: {}\n", render::ensemble(&report, &args.out), folder.page().display());
+        let text = format!(
+            "{}\n  the same with plots: {}\n",
+            render::ensemble(&report, &args.out),
+            folder.page().display()
+        );
         anstream::stderr().write_all(text.as_bytes())?;
     }
     if !report.failures.is_empty() {
-        return Err(Error::from(Kind::ModelsFailed { failed: report.failures.len(), path: args.out.clone() }).into());
+        return Err(Error::from(Kind::ModelsFailed {
+            failed: report.failures.len(),
+            path: args.out.clone(),
+        })
+        .into());
     }
     Ok(())
 }
@@ -93,7 +109,7 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         model: args.model.limits.model.clone(),
         shots: args.shots.map(|shots| shots as usize),
         seeds: args.seeds.clone(),
-        tuning: train::tuning(&args.tuning)?,
+        tuning: setup::tuning(&args.tuning)?,
         plan: setup::plan_options(&args.plan),
         mlm_weight: options.mlm_weight,
         merge: match options.merge {
@@ -115,10 +131,10 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         student: (!student.no_distill)
             .then(|| -> Result<Student> {
                 Ok(Student {
-                    tuning: student
-                        .student
-                        .as_ref()
-                        .map_or_else(|| Ok(Student::default().tuning), |name| Tuning::parse("--student", &format!("{name:?}")))?,
+                    tuning: student.student.as_ref().map_or_else(
+                        || Ok(Student::default().tuning),
+                        |name| Tuning::parse("--student", &format!("{name:?}")),
+                    )?,
                     template: student.student_template.clone(),
                     model: student.student_model.clone(),
                     plan: PlanOptions {
@@ -146,34 +162,45 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
     let mut problems = Problems(Vec::new());
     manifest.templates = problems.keep(files(&manifest.templates)).unwrap_or_default();
     manifest.verbalizers = problems.keep(files(&manifest.verbalizers)).unwrap_or_default();
-    let mut stored =
-        |files: &[String]| -> Vec<StoredFile> { files.iter().filter_map(|file| problems.keep(StoredFile::of(Path::new(file)))).collect() };
+    let mut stored = |files: &[String]| -> Vec<StoredFile> {
+        files.iter().filter_map(|file| problems.keep(StoredFile::of(Path::new(file)))).collect()
+    };
     let (templates, verbalizers) = (stored(&manifest.templates), stored(&manifest.verbalizers));
     for stored in [&templates, &verbalizers] {
-        let twice = stored
-            .iter()
-            .enumerate()
-            .find_map(|(index, file)| Some((stored[..index].iter().find(|other| other.name() == file.name())?, file)));
-        problems.0.extend(
-            twice.map(|(first, second)| {
-                Error::from(Kind::SameName { name: first.name(), files: [first.file.clone(), second.file.clone()] })
-            }),
-        );
+        let twice = stored.iter().enumerate().find_map(|(index, file)| {
+            Some((stored[..index].iter().find(|other| other.name() == file.name())?, file))
+        });
+        problems.0.extend(twice.map(|(first, second)| {
+            Error::from(Kind::SameName {
+                name: first.name(),
+                files: [first.file.clone(), second.file.clone()],
+            })
+        }));
     }
     let mut hash = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(hash_of(path)));
     let data = [hash(&manifest.train), hash(&manifest.unlabeled), hash(&manifest.test)];
     problems.none()?;
-    let limits = Limits { model: args.model.limits.model.clone().or(manifest.model.take()), max_length: manifest.max_length };
+    let limits = Limits {
+        model: args.model.limits.model.clone().or(manifest.model.take()),
+        max_length: manifest.max_length,
+    };
     let folder = setup::open_model(&limits)?;
     manifest.max_length = Some(folder.max_length(manifest.max_length)?);
     manifest.threads = Some(
-        args.model.threads.map(usize::from).or(manifest.threads).unwrap_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1)),
+        args.model
+            .threads
+            .map(usize::from)
+            .or(manifest.threads)
+            .unwrap_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1)),
     );
     let mut student_model = None;
     if let Some(student) = &mut manifest.student {
         student.plan = PlanOptions::of(&student.plan());
         if let Some(model) = &student.model {
-            student_model = Some(model_files(&setup::open_model(&Limits { model: Some(model.clone()), max_length: None })?)?);
+            student_model = Some(model_files(&setup::open_model(&Limits {
+                model: Some(model.clone()),
+                max_length: None,
+            })?)?);
         }
     }
     let mut run = RunWith {
@@ -188,7 +215,8 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
         student_model,
     };
     manifest.model = Some(run.model.path.display().to_string());
-    run.classes = Manifest::read_verbalizers(&run).map_err(Problems)?[0].labels().map(str::to_owned).collect();
+    run.classes =
+        Manifest::read_verbalizers(&run).map_err(Problems)?[0].labels().map(str::to_owned).collect();
     manifest.plan = PlanOptions::of(&manifest.plan.plan(&manifest.tuning, run.classes.len()));
     let parsed = Manifest::read_templates(&run).map_err(Problems)?;
     let first = [&manifest.train, &manifest.unlabeled, &manifest.test].into_iter().flatten().next();
@@ -199,8 +227,10 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
         })
         .into());
     };
-    run.columns =
-        reading::read_columns(&parsed, setup::open_rows(first, &Reading { label_column: None, ..reading_of(&manifest) })?.columns());
+    run.columns = reading::read_columns(
+        &parsed,
+        setup::open_rows(first, &Reading { label_column: None, ..reading_of(&manifest) })?.columns(),
+    );
     manifest.run = Some(run);
     Ok(manifest)
 }
@@ -216,7 +246,8 @@ fn unchanged(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> 
         }
     }
     if let Some(model) = &args.model.limits.model {
-        run.model.path = setup::open_model(&Limits { model: Some(model.clone()), max_length: None })?.path().to_owned();
+        run.model.path =
+            setup::open_model(&Limits { model: Some(model.clone()), max_length: None })?.path().to_owned();
     } else if !run.model.path.is_dir() {
         return Err(Error::from(Kind::ModelMissing { path: run.model.path.clone() }).into());
     }
@@ -245,9 +276,13 @@ pub fn prepare<'a>(
     let templates = Manifest::read_templates(run).map_err(Problems)?;
     let mut problems = Problems(Vec::new());
     let showing = templates.iter().filter(|template| template.demonstrations().is_some());
-    problems.0.extend(showing.map(|template| template.error(Kind::PatternWithDemonstrations { command: "cloze ensemble" })));
-    let words: Vec<LabelWords> =
-        verbalizers.iter().filter_map(|verbalizer| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))).collect();
+    problems.0.extend(
+        showing.map(|template| template.error(Kind::PatternWithDemonstrations { command: "cloze ensemble" })),
+    );
+    let words: Vec<LabelWords> = verbalizers
+        .iter()
+        .filter_map(|verbalizer| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device)))
+        .collect();
     warnings.extend(words.iter().filter_map(LabelWords::left_out));
     let (train, unlabeled, test) = rows(manifest, run, &verbalizers[0], &mut problems, &mut warnings)?;
     let columns = [&train, &unlabeled, &test].into_iter().flatten().next().map(|set| set.columns.clone());
@@ -281,12 +316,16 @@ pub fn prepare<'a>(
         let base = bases[0].with_words(words);
         bases.push(base);
     }
-    let (drawn, short) = train.as_ref().map_or_else(|| Ok(Default::default()), |train| Ensemble::draw(manifest, run, train))?;
+    let (drawn, short) = train
+        .as_ref()
+        .map_or_else(|| Ok(Default::default()), |train| Ensemble::draw(manifest, run, train))?;
     warnings.extend(short);
     let student = manifest
         .student
         .as_ref()
-        .map(|student| student_model(student, manifest, run, &templates, &verbalizers[0], &bases[0], &columns))
+        .map(|student| {
+            student_model(student, manifest, run, &templates, &verbalizers[0], &bases[0], &columns)
+        })
         .transpose()?;
     let (student, student_length) = match student {
         Some((student, length)) => (Some(student), length),
@@ -306,7 +345,7 @@ pub fn prepare<'a>(
             test,
             max_length,
             student_length,
-            batch_tokens: cloze::score::batch_tokens(device),
+            batch_tokens: cloze::predict::score::batch_tokens(device),
             checkpoint_every,
         },
         warnings,
@@ -321,7 +360,7 @@ fn student_model(
     templates: &[Template],
     verbalizer: &Verbalizer,
     base: &Base,
-    columns: &cloze::data::Columns,
+    columns: &cloze::text::data::Columns,
 ) -> Result<(StudentModel, usize)> {
     let own = match &run.student_model {
         None => None,
@@ -350,10 +389,17 @@ fn rows(
     warnings: &mut Vec<String>,
 ) -> Result<(Option<RowSet>, Option<RowSet>, Option<RowSet>)> {
     let given = reading_of(manifest);
-    let mut wanted: Option<Arc<cloze::data::Columns>> = None;
+    let mut wanted: Option<Arc<cloze::text::data::Columns>> = None;
     let mut read = |path: &Option<PathBuf>, labels: Labels| -> Result<Option<RowSet>> {
         let Some(path) = path else { return Ok(None) };
-        let set = problems.keep(reading::read_rows(path, &given, &run.columns, verbalizer, wanted.as_deref(), labels));
+        let set = problems.keep(reading::read_rows(
+            path,
+            &given,
+            &run.columns,
+            verbalizer,
+            wanted.as_deref(),
+            labels,
+        ));
         if let Some(set) = &set
             && wanted.is_none()
         {
@@ -389,7 +435,9 @@ fn files(patterns: &[String]) -> Result<Vec<String>, Problems> {
         let found: Vec<String> = if Path::new(pattern).exists() || !pattern.contains(['*', '?', '[']) {
             vec![pattern.clone()]
         } else {
-            glob::glob(pattern).map(|paths| paths.flatten().map(|path| path.display().to_string()).collect()).unwrap_or_default()
+            glob::glob(pattern)
+                .map(|paths| paths.flatten().map(|path| path.display().to_string()).collect())
+                .unwrap_or_default()
         };
         if found.is_empty() {
             problems.0.push(Kind::NothingMatches { pattern: pattern.clone() }.into());

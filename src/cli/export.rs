@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use cloze::error::{Error, Kind};
-use cloze::parameters::Parameters;
-use cloze::prompt_model::ModelFolder;
-use cloze::run::RunFolder;
-use cloze::tuning::peft;
-use cloze::{export, label_words::LabelWords};
+use cloze::learn::run::RunFolder;
+use cloze::model::folder::ModelFolder;
+use cloze::model::parameters::Parameters;
+use cloze::predict::label_words::LabelWords;
+use cloze::tune::export;
+use cloze::tune::peft;
 use tch::Device;
 
 use super::args::{Export, Limits};
@@ -22,9 +23,18 @@ pub fn run(args: &Export) -> Result<()> {
         (Some(seed), seeds) if seeds.contains(&seed) => seed,
         (None, [only]) => *only,
         (Some(seed), seeds) => {
-            return Err(Error::from(Kind::RunWithoutSeed { path: args.run.clone(), seed, seeds: seeds.to_vec() }).into());
+            return Err(Error::from(Kind::RunWithoutSeed {
+                path: args.run.clone(),
+                seed,
+                seeds: seeds.to_vec(),
+            })
+            .into());
         }
-        (None, seeds) => return Err(Error::from(Kind::SeedNeeded { path: args.run.clone(), seeds: seeds.to_vec() }).into()),
+        (None, seeds) => {
+            return Err(
+                Error::from(Kind::SeedNeeded { path: args.run.clone(), seeds: seeds.to_vec() }).into()
+            );
+        }
     };
     let folder = match &args.model {
         Some(_) => setup::open_model(&Limits { model: args.model.clone(), max_length: None })?,
@@ -35,9 +45,17 @@ pub fn run(args: &Export) -> Result<()> {
     let written: &Path = match (&args.peft, &args.merged) {
         (Some(path), _) => {
             let verbalizer = manifest.verbalizer().map_err(setup::Problems::from)?;
-            let words = LabelWords::check(&verbalizer, &folder.tokenizer, Device::Cpu).map_err(setup::Problems::from)?;
+            let words = LabelWords::check(&verbalizer, &folder.tokenizer, Device::Cpu)
+                .map_err(setup::Problems::from)?;
             let (_, soft) = manifest.patterns(&words, &folder.tokenizer)?;
-            peft::write(path, &manifest.tuning, &folder.config, &learned, soft.front(), &manifest.model.path.display().to_string())?;
+            peft::write(
+                path,
+                &manifest.tuning,
+                &folder.config,
+                &learned,
+                soft.front(),
+                &manifest.model.path.display().to_string(),
+            )?;
             path
         }
         (None, Some(path)) => {
@@ -47,6 +65,11 @@ pub fn run(args: &Export) -> Result<()> {
         }
         (None, None) => unreachable!("clap asks for one of them"),
     };
-    render::print(&format!("{}: {}, seed {seed} of {}\n", written.display(), manifest.tuning.name(), args.run.display()))?;
+    render::print(&format!(
+        "{}: {}, seed {seed} of {}\n",
+        written.display(),
+        manifest.tuning.name(),
+        args.run.display()
+    ))?;
     Ok(())
 }

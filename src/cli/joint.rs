@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
-use cloze::classifier::Base;
 use cloze::error::{Error, Kind};
-use cloze::joint::{EXPERIMENT, Joint, JointTask, Manifest, StoredTask, TaskFiles, TaskMetrics, VERSION};
-use cloze::label_words::LabelWords;
+use cloze::learn::run::{DataFile, ModelFiles, RunFolder, StoredFile, hash_of_weights};
+use cloze::learn::train::Event;
+use cloze::model::folder::ModelFolder;
 use cloze::numbers::{interval, percent};
-use cloze::prompt_model::ModelFolder;
-use cloze::run::{DataFile, ModelFiles, RunFolder, StoredFile, hash_of_weights};
-use cloze::soft::SoftTokens;
-use cloze::template::Template;
-use cloze::train::Event;
-use cloze::tuning::Tuning;
-use cloze::verbalizer::{Verbalizer, VerbalizerKind};
+use cloze::predict::classifier::Base;
+use cloze::predict::label_words::LabelWords;
+use cloze::study::multi_task::{
+    EXPERIMENT, Joint, JointTask, Manifest, StoredTask, TaskFiles, TaskMetrics, VERSION,
+};
+use cloze::text::verbalizer::{Verbalizer, VerbalizerKind};
+use cloze::tune::Tuning;
+use cloze::tune::soft::SoftTokens;
 use tch::Device;
 
 use super::args::{Reading, Train};
@@ -27,8 +28,11 @@ use super::setup::{self, Problems};
 pub fn run(args: &Train, tasks: &std::path::Path) -> Result<()> {
     RunFolder::check_free(&args.out)?;
     let files = TaskFiles::read(tasks)?;
-    let tuning = super::train::tuning(&args.tuning)?;
-    anyhow::ensure!(!matches!(tuning, Tuning::Cls(_)), "--method cls has one head for one task: choose another method with --tasks");
+    let tuning = setup::tuning(&args.tuning)?;
+    anyhow::ensure!(
+        !matches!(tuning, Tuning::Cls(_)),
+        "--method cls has one head for one task: choose another method with --tasks"
+    );
     let device = setup::device(args.model.device)?;
     if let Some(threads) = args.model.threads {
         tch::set_num_threads(i32::from(threads));
@@ -45,7 +49,8 @@ pub fn run(args: &Train, tasks: &std::path::Path) -> Result<()> {
     for task in &files {
         ready.extend(problems.keep(read(task, &args.reading, &tuning, &folder, max_length, device)));
     }
-    let plan = setup::plan_options(&args.plan).plan(&tuning, ready.iter().map(|task| task.words.of_classes().len()).max().unwrap_or(2));
+    let plan = setup::plan_options(&args.plan)
+        .plan(&tuning, ready.iter().map(|task| task.words.of_classes().len()).max().unwrap_or(2));
     problems.keep(plan.check());
     problems.none()?;
     let stored = files.iter().map(stored).collect::<Result<Vec<StoredTask>, Error>>()?;
@@ -70,7 +75,9 @@ pub fn run(args: &Train, tasks: &std::path::Path) -> Result<()> {
     let joint = Joint { manifest: &manifest, bases, tasks: ready };
     joint.check()?;
     if !args.quiet {
-        render::warnings(&[warnings, joint.tasks.iter().filter_map(|task| task.words.left_out()).collect()].concat())?;
+        render::warnings(
+            &[warnings, joint.tasks.iter().filter_map(|task| task.words.left_out()).collect()].concat(),
+        )?;
     }
     let run = RunFolder::create(&args.out, &manifest)?;
     let shows = !args.quiet && std::io::stderr().is_terminal();
@@ -78,7 +85,10 @@ pub fn run(args: &Train, tasks: &std::path::Path) -> Result<()> {
     let metrics = joint.run(&run, &mut |seed, task, event| {
         if let (true, Event::Step { step, loss, .. }) = (shows, event) {
             // Only for people who watch: that it cannot be shown stops nothing.
-            let _ = write!(anstream::stderr(), "\r\x1b[Kseed {seed}, step {step} of {steps}, {task}: loss {loss:.3}");
+            let _ = write!(
+                anstream::stderr(),
+                "\r\x1b[Kseed {seed}, step {step} of {steps}, {task}: loss {loss:.3}"
+            );
         }
     })?;
     if shows {
@@ -114,7 +124,9 @@ fn read(
     let mut problems = Problems(Vec::new());
     let templates = setup::read_templates(&task.templates, &mut problems);
     for template in &templates {
-        let shows = template.demonstrations().map(|_| template.error(Kind::PatternWithDemonstrations { command: "--tasks" }));
+        let shows = template
+            .demonstrations()
+            .map(|_| template.error(Kind::PatternWithDemonstrations { command: "--tasks" }));
         let soft = template.soft().next().map(|soft| template.soft_error(soft, Kind::JointSoft));
         problems.0.extend(shows.or(soft));
     }
@@ -128,30 +140,30 @@ fn read(
     let Some(first) = train.or(test) else { unreachable!("a task has rows: that was checked") };
     let columns = setup::open_rows(first, reading)?.columns().clone();
     let read = read_columns(&templates, &columns);
-    let rows = |path: &std::path::Path, labels| read_rows(path, reading, &read, &verbalizer, Some(&columns), labels);
+    let rows =
+        |path: &std::path::Path, labels| read_rows(path, reading, &read, &verbalizer, Some(&columns), labels);
     let train = train.map(|path| rows(path, Labels::Needed)).transpose()?;
     let test = test.map(|path| rows(path, Labels::Known)).transpose()?;
-    let patterns = with_front(&templates, tuning, &words, folder)?;
+    let patterns = setup::with_front(&templates, tuning, &words, folder)?;
     let left = tuning.length_left(max_length, &folder.config);
     let patterns = setup::checked(patterns, folder, left, &columns)?;
     let written = SoftTokens::check(words.room_in(templates), Vec::new(), &folder.tokenizer)?;
     let written = setup::checked(written, folder, max_length, &columns)?;
-    Ok(JointTask { name: task.name.clone(), patterns, written, words, train, test, shots: task.shots, share: task.share })
-}
-
-/// Patterns with the soft tokens that a method puts before them: the same ones in every task.
-pub fn with_front(
-    templates: &[Template],
-    tuning: &Tuning,
-    words: &LabelWords,
-    folder: &ModelFolder,
-) -> Result<(Vec<Template>, SoftTokens), Error> {
-    let front = tuning.front(templates, &words.distinct_ids(), &folder.tokenizer)?;
-    SoftTokens::check(words.room_in(templates.to_vec()), front, &folder.tokenizer)
+    Ok(JointTask {
+        name: task.name.clone(),
+        patterns,
+        written,
+        words,
+        train,
+        test,
+        shots: task.shots,
+        share: task.share,
+    })
 }
 
 fn table(metrics: &[TaskMetrics]) -> String {
-    let mut rows = vec![["task", "", "test rows", "before", "after", "± sd", "95 % seeds"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["task", "", "test rows", "before", "after", "± sd", "95 % seeds"].map(str::to_owned).to_vec()];
     for task in metrics {
         let after = task.after.iter().sum::<f64>() / task.after.len().max(1) as f64;
         let after = if task.after.is_empty() { String::new() } else { percent(after) };

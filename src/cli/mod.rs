@@ -1,21 +1,32 @@
 //! The commands. Each is one short function over the public library; only here is anything printed.
 
+// what is given, and what is shown
 mod args;
-mod calibration;
-mod check;
-mod demonstrations;
-mod ensemble;
-mod export;
-mod joint;
-mod preview;
-mod reading;
 mod render;
+
+// what the commands have in common
+mod setup;
+
+// rows
+mod reading;
+
+// what rows are shown, how answers are corrected
+mod calibration;
+mod demonstrations;
+mod strict;
+
+// trainings of several models
+mod ensemble;
+mod joint;
+
+// the other commands
+mod check;
+mod export;
+mod preview;
 mod report;
 mod robustness;
 mod score;
 mod search;
-mod setup;
-mod strict;
 mod train;
 mod verbalizer;
 
@@ -28,7 +39,8 @@ use cloze::error::Kind;
 use args::{Args, Command};
 use setup::Problems;
 
-/// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's own); 130: stopped by Ctrl-C.
+/// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's
+/// own); 130: stopped by Ctrl-C.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     match run(args.command) {
@@ -38,7 +50,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             render::error(&error);
             let interrupted = |error: &cloze::Error| matches!(error.kind(), Kind::Interrupted { .. });
-            if error.downcast_ref().is_some_and(interrupted) { ExitCode::from(130) } else { ExitCode::FAILURE }
+            if error.downcast_ref().is_some_and(interrupted) {
+                ExitCode::from(130)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

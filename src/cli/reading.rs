@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloze::data::{Columns, Example};
 use cloze::error::{Error, Kind};
-use cloze::rows::RowSet;
-use cloze::sample::ID;
-use cloze::task::truth;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::dataset::RowSet;
+use cloze::learn::sample::ID;
+use cloze::predict::task::truth;
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
 
 use super::args::Reading;
 use super::setup::{self, Problems};
@@ -44,16 +44,21 @@ pub fn read_rows(
     };
     let found = rows.columns().clone();
     if must_be_labelled && found.label().is_none() {
-        return Err(Error::from(Kind::DataWithoutLabels { data: found.data().to_owned(), columns: found.names().to_vec() }).into());
+        return Err(Error::from(Kind::DataWithoutLabels {
+            data: found.data().to_owned(),
+            columns: found.names().to_vec(),
+        })
+        .into());
     }
     let order = match wanted {
         None => None,
         Some(wanted) => Some(order_of(&found, wanted, read)?),
     };
     let columns = match (&order, wanted) {
-        (Some(_), Some(wanted)) => {
-            Arc::new(Columns::check(found.data(), wanted.names().to_vec(), None).map(|columns| columns.with_label_of(wanted))?)
-        }
+        (Some(_), Some(wanted)) => Arc::new(
+            Columns::check(found.data(), wanted.names().to_vec(), None)
+                .map(|columns| columns.with_label_of(wanted))?,
+        ),
         _ => found.clone(),
     };
     let mut problems = Problems(Vec::new());

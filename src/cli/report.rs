@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::ensemble::page::page;
-use cloze::ensemble::report::{Accuracies, EnsembleReport};
-use cloze::ensemble::summary::{BetweenRuns, Comparison, between_runs};
 use cloze::error::{Error, Kind};
-use cloze::output::write_text;
+use cloze::study::ensemble::page::page;
+use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
+use cloze::study::ensemble::summary::{BetweenRuns, Comparison, between_runs};
+use cloze::text::whole_file::write_text;
 use serde::Serialize;
 
 use super::args::Report;
@@ -33,7 +33,12 @@ struct RunTests<'a> {
 
 /// Runs the command.
 pub fn run(args: &Report) -> Result<()> {
-    if let Some((_, path)) = args.run.iter().enumerate().find(|(index, path)| args.run[..*index].iter().any(|other| same(other, path))) {
+    if let Some((_, path)) = args
+        .run
+        .iter()
+        .enumerate()
+        .find(|(index, path)| args.run[..*index].iter().any(|other| same(other, path)))
+    {
         return Err(Error::from(Kind::SameRun { path: path.clone() }).into());
     }
     let out = match (&args.out, &args.run[..]) {
@@ -48,13 +53,18 @@ pub fn run(args: &Report) -> Result<()> {
     write_text(&out, &page(&runs))?;
     let between = between_runs(&runs);
     if !args.quiet {
-        let mut text: String = runs.iter().map(|(name, report)| render::ensemble(report, Path::new(name))).collect();
+        let mut text: String =
+            runs.iter().map(|(name, report)| render::ensemble(report, Path::new(name))).collect();
         text.push_str(&render::between_runs(&between));
         text.push_str(&format!("\n{}\n", out.display()));
         render::print(&text)?;
     }
     if let Some(path) = &args.json {
-        let tests = Tests { version: 1, runs: runs.iter().map(|(name, report)| run_tests(name, report)).collect(), between };
+        let tests = Tests {
+            version: 1,
+            runs: runs.iter().map(|(name, report)| run_tests(name, report)).collect(),
+            between,
+        };
         write_text(path, &(serde_json::to_string_pretty(&tests)? + "\n"))?;
     }
     Ok(())
@@ -67,9 +77,12 @@ fn run_tests<'a>(run: &'a str, report: &'a EnsembleReport) -> RunTests<'a> {
 
 /// Refuses to write over a report that is read, and to write both files to one.
 fn check_outputs(args: &Report, out: &Path) -> Result<(), Error> {
-    let inputs: Vec<PathBuf> = args.run.iter().map(|run| run.join(cloze::ensemble::read::FILE)).collect();
+    let inputs: Vec<PathBuf> =
+        args.run.iter().map(|run| run.join(cloze::study::ensemble::read::FILE)).collect();
     let outputs = [Some(out), args.json.as_deref()];
-    if let Some(path) = outputs.into_iter().flatten().find(|path| inputs.iter().any(|input| same(path, input))) {
+    if let Some(path) =
+        outputs.into_iter().flatten().find(|path| inputs.iter().any(|input| same(path, input)))
+    {
         return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
     }
     match &args.json {

@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Result;
-use cloze::auto;
-use cloze::data::Example;
-use cloze::dtype::Dtype;
-use cloze::encoder::load_kernels;
-use cloze::ensemble::report::EnsembleReport;
-use cloze::ensemble::{Ensemble, EnsembleFolder, Manifest};
 use cloze::error::{Error, Kind};
-use cloze::likeness::with_likeness;
-use cloze::output::{PredictionWriter, WholeFile};
-use cloze::report::{Prediction, Report, Run};
-use cloze::score::{Counts, Scored, Scorer, batch_tokens};
-use cloze::task;
-use cloze::train::Flow;
+use cloze::learn::train::Flow;
+use cloze::model::dtype::Dtype;
+use cloze::model::encoder::load_kernels;
+use cloze::predict::auto;
+use cloze::predict::output::PredictionWriter;
+use cloze::predict::report::{Prediction, Report, Run};
+use cloze::predict::score::{Counts, Scored, Scorer, batch_tokens};
+use cloze::predict::similarity::with_likeness;
+use cloze::predict::task;
+use cloze::study::ensemble::report::EnsembleReport;
+use cloze::study::ensemble::{Ensemble, EnsembleFolder, Manifest};
+use cloze::text::data::Example;
+use cloze::text::whole_file::WholeFile;
 use tch::Device;
 
 use super::args::{DtypeName, EngineName, Score};
@@ -27,8 +28,8 @@ use super::demonstrations;
 use super::render::{self, Progress};
 use super::setup::{self, Ready, whereabouts};
 
-/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to sort well by
-/// length, little enough to hold in memory whatever the rows are.
+/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
+/// sort well by length, little enough to hold in memory whatever the rows are.
 const CHUNK_ROWS: usize = 2048;
 const CHUNK_BYTES: usize = 8 << 20;
 
@@ -46,7 +47,10 @@ impl AsRef<[Example]> for Chunk {
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
-    anyhow::ensure!(args.report.as_deref() != Some(Path::new("-")), "--report needs a file: standard output is for the rows");
+    anyhow::ensure!(
+        args.report.as_deref() != Some(Path::new("-")),
+        "--report needs a file: standard output is for the rows"
+    );
     if let Some(run) = args.trained.run.as_ref().filter(|run| setup::is_ensemble(run)) {
         let (_, manifest) = EnsembleFolder::open(run)?;
         if args.trained.members || manifest.student.is_none() {
@@ -56,18 +60,31 @@ pub fn run(args: &Score) -> Result<()> {
     let Ready { verbalizer, tasks, soft, learned, mut rows, folder, words, max_length, device } =
         match (&args.trained.run, &args.verbalizer) {
             (Some(run), _) => setup::ready_run(run, &args.trained, &args.data, &args.model)?,
-            (None, Some(verbalizer)) => setup::ready(&args.template, verbalizer, args.trained.peft.as_deref(), &args.data, &args.model)?,
+            (None, Some(verbalizer)) => setup::ready(
+                &args.template,
+                verbalizer,
+                args.trained.peft.as_deref(),
+                &args.data,
+                &args.model,
+            )?,
             (None, None) => unreachable!("clap asks for one of them"),
         };
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let columns = rows.columns().clone();
-    let (tasks, support) = demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let (tasks, support) =
+        demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
     if !args.quiet {
         render::warnings(&words.left_out().into_iter().collect::<Vec<_>>())?;
     }
     let forwards_per_row = demonstrations::forwards(&tasks, words.forwards());
-    let mut calibrator =
-        Calibrator::check(&args.calibration, &args.data.reading, (folder.path(), &learned), &verbalizer, &tasks, &columns)?;
+    let mut calibrator = Calibrator::check(
+        &args.calibration,
+        &args.data.reading,
+        (folder.path(), &learned),
+        &verbalizer,
+        &tasks,
+        &columns,
+    )?;
     // Opened before the work, so that a report that cannot be written costs no one an hour.
     let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
     check_outputs(args, out)?;
@@ -81,25 +98,43 @@ pub fn run(args: &Score) -> Result<()> {
         }
         setup::load_base(folder, words, &args.model, device)
     })?;
-    let classifiers = setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
+    let classifiers =
+        setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
     let folder = base.folder.clone();
     // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
     drop((base, learned));
-    let (dtype, tried) = dtype.map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
-    let classifiers = classifiers.into_iter().map(|classifier| classifier.prepared(dtype)).collect::<Result<Vec<_>, Error>>()?;
+    let (dtype, tried) = dtype
+        .map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
+    let classifiers = classifiers
+        .into_iter()
+        .map(|classifier| classifier.prepared(dtype))
+        .collect::<Result<Vec<_>, Error>>()?;
     let budget = budget(args, device);
     let tasks = match &support {
         None => tasks,
         Some(support) => {
-            let scorer = Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &[], max_length, batch_tokens: budget };
+            let scorer = Scorer {
+                classifiers: &classifiers,
+                tokenizer: &folder.tokenizer,
+                tasks: &[],
+                max_length,
+                batch_tokens: budget,
+            };
             let tasks = demonstrations::worked(tasks, &scorer, &args.demonstrations, support)?;
             with_likeness(tasks, &classifiers[0], &columns, max_length)?
         }
     };
     let name = out.unwrap_or(Path::new("standard output"));
     let sets = calibrator.gives_sets().then_some(BETWEEN);
-    let mut output = PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: &folder.tokenizer, tasks: &tasks, max_length, batch_tokens: budget };
+    let mut output =
+        PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: &folder.tokenizer,
+        tasks: &tasks,
+        max_length,
+        batch_tokens: budget,
+    };
 
     let holding = calibrator.on_own_rows();
     if !holding {
@@ -113,7 +148,10 @@ pub fn run(args: &Score) -> Result<()> {
     let mut next = || {
         let examples = read_chunk(&mut rows)?;
         read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-        let truths = examples.iter().map(|example| task::truth(&verbalizer, &columns, example)).collect::<Result<Vec<_>, Error>>()?;
+        let truths = examples
+            .iter()
+            .map(|example| task::truth(&verbalizer, &columns, example))
+            .collect::<Result<Vec<_>, Error>>()?;
         Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
     };
     let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
@@ -134,7 +172,13 @@ pub fn run(args: &Score) -> Result<()> {
     if holding {
         let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();
         let rows: Vec<Scored> = scored.concat();
-        calibrator.fit_corrections(&scorer, &columns, chunks.iter().flat_map(|chunk| &chunk.examples), &[], &rows)?;
+        calibrator.fit_corrections(
+            &scorer,
+            &columns,
+            chunks.iter().flat_map(|chunk| &chunk.examples),
+            &[],
+            &rows,
+        )?;
         for (chunk, scored) in chunks.into_iter().zip(scored) {
             answer(&calibrator, chunk, scored)?;
         }
@@ -184,14 +228,21 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
     Ok(())
 }
 
-/// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay there.
+/// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay
+/// there.
 fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     anyhow::ensure!(
         !args.calibration.any(),
         "members of an ensemble are calibrated where they are made: cloze ensemble --calibrate; leave the flags of calibration out"
     );
-    anyhow::ensure!(args.demonstrations.demos.is_none(), "members of an ensemble show no demonstrations: leave --demos out");
-    anyhow::ensure!(args.dtype == DtypeName::F32, "members of an ensemble are scored in f32: leave --dtype out");
+    anyhow::ensure!(
+        args.demonstrations.demos.is_none(),
+        "members of an ensemble show no demonstrations: leave --demos out"
+    );
+    anyhow::ensure!(
+        args.dtype == DtypeName::F32,
+        "members of an ensemble are scored in f32: leave --dtype out"
+    );
     let (folder, _) = EnsembleFolder::open(run)?;
     let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
     let report = EnsembleReport::of_run(run)?;
@@ -211,7 +262,9 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
         student: None,
         ..manifest
     };
-    let Some(mut with) = manifest.run.clone() else { return Err(Error::from(Kind::RunUnfinished { path: run.to_owned() }).into()) };
+    let Some(mut with) = manifest.run.clone() else {
+        return Err(Error::from(Kind::RunUnfinished { path: run.to_owned() }).into());
+    };
     if args.model.limits.model.is_some() {
         with.model.path = setup::open_model(&args.model.limits)?.path().to_owned();
     }
@@ -236,12 +289,18 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
     progress.finish();
     let labels = with.classes.clone();
     let name = out.unwrap_or(Path::new("standard output"));
-    let mut output = PredictionWriter::create(out_file, name, labels.clone(), None, &test.columns, args.keep_columns)?;
+    let mut output =
+        PredictionWriter::create(out_file, name, labels.clone(), None, &test.columns, args.keep_columns)?;
     let mut counts = Counts::new(&labels, 0);
     for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
         let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
         let truncated = vec![by_seed.iter().any(|seed| seed[row].1)];
-        let scored = Scored { by_pattern: Vec::new(), average: Prediction::average(&said), truncated, crowded: Vec::new() };
+        let scored = Scored {
+            by_pattern: Vec::new(),
+            average: Prediction::average(&said),
+            truncated,
+            crowded: Vec::new(),
+        };
         counts.add(&scored, *truth);
         output.write(example, &scored.average.into())?;
     }
@@ -268,14 +327,36 @@ fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
 /// Refuses to write over what is read, and to write rows and report to one file.
 fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
     let calibration = &args.calibration;
-    let outputs = [("rows", out), ("report", args.report.as_deref()), ("calibration", calibration.calibration_out.as_deref())];
-    let fitted_on = calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let inputs = args.template.iter().chain(&args.verbalizer).chain([&args.data.data]).chain(fitted_on).chain(&args.demonstrations.demos);
+    let outputs = [
+        ("rows", out),
+        ("report", args.report.as_deref()),
+        ("calibration", calibration.calibration_out.as_deref()),
+    ];
+    let fitted_on =
+        calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
+    let inputs = args
+        .template
+        .iter()
+        .chain(&args.verbalizer)
+        .chain([&args.data.data])
+        .chain(fitted_on)
+        .chain(&args.demonstrations.demos);
     setup::check_outputs(&outputs, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
     // Whatever lies in a run's or an adapter's folder is read, or is what they are.
-    let folders = || [&args.trained.run, &args.trained.peft].into_iter().flatten().filter_map(|folder| whereabouts(folder).ok());
-    let inside = |path: &&Path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)));
-    match outputs.iter().filter_map(|(_, path)| *path).filter(|path| path.is_file() || !path.exists()).find(inside) {
+    let folders = || {
+        [&args.trained.run, &args.trained.peft]
+            .into_iter()
+            .flatten()
+            .filter_map(|folder| whereabouts(folder).ok())
+    };
+    let inside =
+        |path: &&Path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)));
+    match outputs
+        .iter()
+        .filter_map(|(_, path)| *path)
+        .filter(|path| path.is_file() || !path.exists())
+        .find(inside)
+    {
         Some(path) => Err(Kind::OutputIsInput { path: path.to_owned() }.into()),
         None => Ok(()),
     }

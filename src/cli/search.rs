@@ -4,25 +4,25 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::classifier::{Base, Classifier};
-use cloze::compare::PairedBootstrap;
-use cloze::data::{Columns, Example};
-use cloze::dtype::Dtype;
-use cloze::encode::Features;
 use cloze::error::{Error, Kind};
-use cloze::label_words::LabelWords;
+use cloze::learn::sample;
+use cloze::model::dtype::Dtype;
+use cloze::model::features::Features;
+use cloze::model::folder::ModelFolder;
 use cloze::numbers::counted;
-use cloze::output::WholeFile;
-use cloze::prompt_model::ModelFolder;
-use cloze::report::Prediction;
-use cloze::sample;
-use cloze::score::{Scorer, batch_tokens};
-use cloze::search::pattern::{Writer, cross_validated, intervals, mutual_information, of_chosen};
-use cloze::search::words::{self, Method, Said, Words};
-use cloze::search::{Candidate, Certainty, permutation_test};
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::report::Prediction;
+use cloze::predict::score::{Scorer, batch_tokens};
+use cloze::predict::task::Task;
+use cloze::study::compare::PairedBootstrap;
+use cloze::study::search::pattern::{Writer, cross_validated, intervals, mutual_information, of_chosen};
+use cloze::study::search::words::{self, Method, Said, Words};
+use cloze::study::search::{Candidate, Certainty, permutation_test};
+use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::text::whole_file::WholeFile;
 use serde::Serialize;
 use serde_json::json;
 use tch::Device;
@@ -70,15 +70,27 @@ struct Report<'a> {
 fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     let method: Method = args.method.into();
     let needs_rows = method != Method::Nearest;
-    anyhow::ensure!(!needs_rows || args.rows.train.is_some(), "--method {} learns from labelled rows: give --train", args.method.name());
-    anyhow::ensure!(args.words.is_none() || method != Method::Ranked, "--method ranked finds one word a class: leave --words out");
+    anyhow::ensure!(
+        !needs_rows || args.rows.train.is_some(),
+        "--method {} learns from labelled rows: give --train",
+        args.method.name()
+    );
+    anyhow::ensure!(
+        args.words.is_none() || method != Method::Ranked,
+        "--method ranked finds one word a class: leave --words out"
+    );
     check_outputs(&args.output, args.template.iter().chain([&args.verbalizer]).chain(&args.rows.train))?;
     let report_file = args.output.report.as_deref().map(WholeFile::create).transpose()?;
     let (verbalizer, folder, templates, max_length) = read(&args.template, &args.verbalizer, &args.model)?;
     if verbalizer.multi_token().is_some() {
         return Err(Error::from(Kind::SearchMultiToken { verbalizer: verbalizer.file().to_owned() }).into());
     }
-    let drawn = args.rows.train.as_deref().map(|path| draw(path, &args.rows, &templates, &verbalizer, None)).transpose()?;
+    let drawn = args
+        .rows
+        .train
+        .as_deref()
+        .map(|path| draw(path, &args.rows, &templates, &verbalizer, None))
+        .transpose()?;
     let base = load(folder, &verbalizer, &args.model)?;
     let classifier = base.zero_shot(None)?.prepared(Dtype::F32)?;
     let given: Words = given(&base);
@@ -88,8 +100,12 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     let names: Vec<Vec<i64>> = given.iter().map(|class| class.iter().map(|(id, _)| *id).collect()).collect();
     let find = |said: Option<(&Said, &[usize])>, count: usize| -> Words {
         match (method, said) {
-            (Method::LikelihoodRatio, Some((said, truths))) => words::by_likelihood_ratio(said, truths, classes, count),
-            (Method::Ranked, Some((said, truths))) => words::ranked(said, truths, classes, args.rows.seed).swap_remove(0),
+            (Method::LikelihoodRatio, Some((said, truths))) => {
+                words::by_likelihood_ratio(said, truths, classes, count)
+            }
+            (Method::Ranked, Some((said, truths))) => {
+                words::ranked(said, truths, classes, args.rows.seed).swap_remove(0)
+            }
             (Method::Nearest, _) => words::nearest(&base, &names, count),
             (Method::LikelihoodRatio | Method::Ranked, None) => unreachable!("these methods have rows"),
         }
@@ -101,23 +117,35 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     };
     let counts = if method == Method::Ranked { vec![1] } else { counts };
     let rows = counted(drawn.truths.len() as u64, "row");
-    let working = render::Working::on(format!("asking the model about {rows} in {}", counted(templates.len() as u64, "pattern")));
+    let working = render::Working::on(format!(
+        "asking the model about {rows} in {}",
+        counted(templates.len() as u64, "pattern")
+    ));
     let said = ask(&base, &classifier, &templates, &drawn, &names.concat(), max_length)?;
     drop(working);
     let working = render::Working::on(format!("looking for words on {rows}, and in each fold on the others"));
-    let all: Vec<(usize, Words)> = counts.iter().map(|&count| (count, find(Some((&said, &drawn.truths)), count))).collect();
+    let all: Vec<(usize, Words)> =
+        counts.iter().map(|&count| (count, find(Some((&said, &drawn.truths)), count))).collect();
     if let Some(class) = (0..classes).find(|&class| all.iter().any(|(_, words)| words[class].is_empty())) {
         return Err(Error::from(Kind::SearchWithoutWords { label: labels[class].clone() }).into());
     }
     let by_given = score_given(&base, &classifier, &templates, &drawn, max_length)?;
-    let mut candidates = vec![Candidate::of("given".to_owned(), brief(&listed(&given, &base)), &by_given, &drawn.truths, &labels)];
-    // Words that were found on a row say more of it than of others: each row is answered by words of the other folds.
+    let mut candidates = vec![Candidate::of(
+        "given".to_owned(),
+        brief(&listed(&given, &base)),
+        &by_given,
+        &drawn.truths,
+        &labels,
+    )];
+    // Words that were found on a row say more of it than of others: each row is answered by words of the
+    // other folds.
     let held_out = |rows: &[usize], count: usize| -> Vec<Prediction> {
         let (said, truths) = (said.pick(rows), rows.iter().map(|&row| drawn.truths[row]).collect::<Vec<_>>());
         let mut held_out = vec![Prediction::default(); truths.len()];
         for fold in sample::folds(&truths, FOLDS, args.rows.seed) {
             let others: Vec<usize> = (0..truths.len()).filter(|row| !fold.contains(row)).collect();
-            let (part, of_part) = (said.pick(&others), others.iter().map(|&row| truths[row]).collect::<Vec<_>>());
+            let (part, of_part) =
+                (said.pick(&others), others.iter().map(|&row| truths[row]).collect::<Vec<_>>());
             let found = find(Some((&part, &of_part)), count);
             fold.into_iter().for_each(|row| held_out[row] = said.predict(row, &found));
         }
@@ -132,7 +160,9 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     }
     let choosing = match by_count.len() {
         1 => by_count[0].clone(),
-        _ => of_chosen(&by_count, &drawn.truths, args.rows.seed, |others| counts.iter().map(|&count| held_out(others, count)).collect()),
+        _ => of_chosen(&by_count, &drawn.truths, args.rows.seed, |others| {
+            counts.iter().map(|&count| held_out(others, count)).collect()
+        }),
     };
     drop(working);
     let chosen = Chosen::of(&choosing, &drawn.truths);
@@ -148,14 +178,18 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
 
 fn pattern(args: &SearchPattern) -> Result<()> {
     let writes = args.generate.is_some();
-    anyhow::ensure!(!writes || args.rows.train.is_some(), "--generate writes patterns for labelled rows: give --train");
+    anyhow::ensure!(
+        !writes || args.rows.train.is_some(),
+        "--generate writes patterns for labelled rows: give --train"
+    );
     if args.template.len() < 2 && !writes {
         return Err(Error::from(Kind::SearchSpaceOfOne).into());
     }
     let inputs = args.template.iter().chain([&args.verbalizer, &args.data]).chain(&args.rows.train);
     check_outputs(&args.output, inputs)?;
     let report_file = args.output.report.as_deref().map(WholeFile::create).transpose()?;
-    let (verbalizer, folder, mut templates, max_length) = read(&args.template, &args.verbalizer, &args.model)?;
+    let (verbalizer, folder, mut templates, max_length) =
+        read(&args.template, &args.verbalizer, &args.model)?;
     let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let set = read_rows(
         &args.data,
@@ -169,36 +203,73 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         return Err(Error::from(Kind::DataWithoutRows { data: set.columns.data().to_owned() }).into());
     }
     let unlabelled: Vec<Example> = set.examples.into_iter().take(args.data_rows as usize).collect();
-    let drawn = args.rows.train.as_deref().map(|path| draw(path, &args.rows, &templates, &verbalizer, Some(&set.columns))).transpose()?;
+    let drawn = args
+        .rows
+        .train
+        .as_deref()
+        .map(|path| draw(path, &args.rows, &templates, &verbalizer, Some(&set.columns)))
+        .transpose()?;
     let base = load(folder, &verbalizer, &args.model)?;
     let classifiers = [base.zero_shot(None)?.prepared(Dtype::F32)?];
     if let (Some(count), Some(drawn)) = (args.generate, &drawn) {
-        let _working = render::Working::on(format!("writing patterns for {}", counted(drawn.truths.len() as u64, "row")));
-        templates.extend(write_patterns(&templates[0], count as usize, drawn, &verbalizer, &base, &classifiers[0], max_length)?);
+        let _working = render::Working::on(format!(
+            "writing patterns for {}",
+            counted(drawn.truths.len() as u64, "row")
+        ));
+        templates.extend(write_patterns(
+            &templates[0],
+            count as usize,
+            drawn,
+            &verbalizer,
+            &base,
+            &classifiers[0],
+            max_length,
+        )?);
     }
     let columns = &set.columns;
-    let tasks =
-        templates.iter().map(|template| Task::check(template.clone(), columns)).collect::<Result<Vec<Task>, _>>().map_err(Problems)?;
+    let tasks = templates
+        .iter()
+        .map(|template| Task::check(template.clone(), columns))
+        .collect::<Result<Vec<Task>, _>>()
+        .map_err(Problems)?;
     let batch_tokens = batch_tokens(base.device);
-    let scorer = Scorer { classifiers: &classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens };
+    let scorer = Scorer {
+        classifiers: &classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length,
+        batch_tokens,
+    };
     let by_pattern = |examples: &[Example]| -> Result<Vec<Vec<Prediction>>> {
         let scored = scorer.score(columns, examples, &mut |_| {})?;
-        Ok((0..tasks.len()).map(|task| scored.iter().map(|row| row.by_pattern[task].clone()).collect()).collect())
+        Ok((0..tasks.len())
+            .map(|task| scored.iter().map(|row| row.by_pattern[task].clone()).collect())
+            .collect())
     };
-    let working = render::Working::on(format!("scoring {} in {} patterns", counted(unlabelled.len() as u64, "row"), templates.len()));
+    let working = render::Working::on(format!(
+        "scoring {} in {} patterns",
+        counted(unlabelled.len() as u64, "row"),
+        templates.len()
+    ));
     let said = by_pattern(&unlabelled)?;
     let labelled = drawn.as_ref().map(|drawn| by_pattern(&drawn.examples)).transpose()?;
     drop(working);
     let seed = args.rows.seed;
-    let corrected: Option<Vec<Vec<Prediction>>> = drawn
-        .as_ref()
-        .zip(labelled.as_ref())
-        .map(|(drawn, said)| said.iter().map(|said| cross_validated(said, &drawn.truths, labels.len(), seed)).collect());
+    let corrected: Option<Vec<Vec<Prediction>>> =
+        drawn.as_ref().zip(labelled.as_ref()).map(|(drawn, said)| {
+            said.iter().map(|said| cross_validated(said, &drawn.truths, labels.len(), seed)).collect()
+        });
     let truths: &[usize] = drawn.as_ref().map_or(&[], |drawn| &drawn.truths);
     let mut candidates = Vec::with_capacity(templates.len());
     for (index, template) in templates.iter().enumerate() {
         let held_out = corrected.as_ref().map_or(&[][..], |corrected| &corrected[index]);
-        let mut candidate = Candidate::of(template.name().to_owned(), template.pattern().to_owned(), held_out, truths, &labels);
+        let mut candidate = Candidate::of(
+            template.name().to_owned(),
+            template.pattern().to_owned(),
+            held_out,
+            truths,
+            &labels,
+        );
         candidate.score = Some(mutual_information(&said[index]));
         candidates.push(candidate);
     }
@@ -210,25 +281,41 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     let choosing = corrected.as_ref().zip(labelled.as_ref()).map(|(corrected, raw)| {
         let without = |others: &[usize]| -> Vec<Vec<Prediction>> {
             let own: Vec<usize> = others.iter().map(|&row| truths[row]).collect();
-            let part = |said: &Vec<Prediction>| others.iter().map(|&row| said[row].clone()).collect::<Vec<_>>();
+            let part =
+                |said: &Vec<Prediction>| others.iter().map(|&row| said[row].clone()).collect::<Vec<_>>();
             raw.iter().map(|said| cross_validated(&part(said), &own, labels.len(), seed)).collect()
         };
         Chosen::of(&of_chosen(corrected, truths, seed, without), truths).accuracy
     });
-    render::print(&render::search(&candidates, &order, order[0], certainty.as_ref(), truths.len(), choosing))?;
+    render::print(&render::search(
+        &candidates,
+        &order,
+        order[0],
+        certainty.as_ref(),
+        truths.len(),
+        choosing,
+    ))?;
     write_report(report_file, &args.output, &candidates, certainty.as_ref(), truths.len(), choosing)?;
     match args.template.get(order[0]) {
         // A file that was given is written as it is.
-        Some(path) => write_text(&args.output.out, &cloze::json::read_text(path)?),
+        Some(path) => write_text(&args.output.out, &cloze::text::json::read_text(path)?),
         None => {
             let winner = &templates[order[0]];
-            write_json(&args.output.out, &json!({ "version": 1, "pattern": winner.pattern(), "about": winner.about() }))
+            write_json(
+                &args.output.out,
+                &json!({ "version": 1, "pattern": winner.pattern(), "about": winner.about() }),
+            )
         }
     }
 }
 
-/// Templates, verbalizer and model, all problems together. Patterns that depend on more than a row are refused.
-fn read(templates: &[PathBuf], verbalizer: &Path, model: &super::args::Model) -> Result<(Verbalizer, ModelFolder, Vec<Template>, usize)> {
+/// Templates, verbalizer and model, all problems together. Patterns that depend on more than a row are
+/// refused.
+fn read(
+    templates: &[PathBuf],
+    verbalizer: &Path,
+    model: &super::args::Model,
+) -> Result<(Verbalizer, ModelFolder, Vec<Template>, usize)> {
     let mut problems = Problems(Vec::new());
     let templates = setup::read_templates(templates, &mut problems);
     for template in &templates {
@@ -237,9 +324,12 @@ fn read(templates: &[PathBuf], verbalizer: &Path, model: &super::args::Model) ->
     }
     let verbalizer = problems.keep(Verbalizer::read(verbalizer));
     let folder = problems.keep(setup::open_model(&model.limits));
-    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
+    let max_length =
+        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
     let words = verbalizer.as_ref().zip(folder.as_ref());
-    let words = words.and_then(|(verbalizer, folder)| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu)));
+    let words = words.and_then(|(verbalizer, folder)| {
+        problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu))
+    });
     let templates = if let Some(words) = &words { words.room_in(templates) } else { templates };
     // What is refused already cannot be tried.
     if let (Some(folder), Some(max_length), true) = (&folder, max_length, problems.0.is_empty()) {
@@ -248,7 +338,9 @@ fn read(templates: &[PathBuf], verbalizer: &Path, model: &super::args::Model) ->
         }
     }
     match (verbalizer, folder, max_length) {
-        (Some(verbalizer), Some(folder), Some(max_length)) if problems.0.is_empty() => Ok((verbalizer, folder, templates, max_length)),
+        (Some(verbalizer), Some(folder), Some(max_length)) if problems.0.is_empty() => {
+            Ok((verbalizer, folder, templates, max_length))
+        }
         _ => Err(problems.into()),
     }
 }
@@ -260,15 +352,35 @@ fn load(folder: ModelFolder, verbalizer: &Verbalizer, model: &super::args::Model
 }
 
 /// So many labelled rows of each class as are asked for, or all.
-fn draw(path: &Path, args: &Drawn, templates: &[Template], verbalizer: &Verbalizer, wanted: Option<&Columns>) -> Result<Labelled> {
+fn draw(
+    path: &Path,
+    args: &Drawn,
+    templates: &[Template],
+    verbalizer: &Verbalizer,
+    wanted: Option<&Columns>,
+) -> Result<Labelled> {
     let columns = setup::open_rows(path, &args.reading)?.columns().clone();
-    let set = read_rows(path, &args.reading, &read_columns(templates, &columns), verbalizer, wanted, Labels::Needed)?;
+    let set = read_rows(
+        path,
+        &args.reading,
+        &read_columns(templates, &columns),
+        verbalizer,
+        wanted,
+        Labels::Needed,
+    )?;
     let classes = verbalizer.labels().len();
-    let rows = sample::k_shot(&set.candidates(), classes, args.shots.map_or(usize::MAX, |shots| shots as usize), args.seed).rows;
+    let rows = sample::k_shot(
+        &set.candidates(),
+        classes,
+        args.shots.map_or(usize::MAX, |shots| shots as usize),
+        args.seed,
+    )
+    .rows;
     let picked = set.pick(&rows);
     let truths = picked.classes();
     // A class needs a row in two folds at least.
-    if let Some(class) = (0..classes).find(|class| truths.iter().filter(|truth| *truth == class).count() < 2) {
+    if let Some(class) = (0..classes).find(|class| truths.iter().filter(|truth| *truth == class).count() < 2)
+    {
         let label = verbalizer.classes()[class].label.clone();
         return Err(Error::from(Kind::SearchTooFewRows { label, data: set.columns.data().to_owned() }).into());
     }
@@ -279,13 +391,30 @@ fn draw(path: &Path, args: &Drawn, templates: &[Template], verbalizer: &Verbaliz
 const MOST_NUMBERS: usize = 400_000_000;
 
 /// What the model says at the masks of labelled rows.
-fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Labelled, also: &[i64], max_length: usize) -> Result<Said> {
+fn ask(
+    base: &Base,
+    classifier: &Classifier,
+    templates: &[Template],
+    drawn: &Labelled,
+    also: &[i64],
+    max_length: usize,
+) -> Result<Said> {
     let tasks = templates.iter().map(|template| Task::check(template.clone(), &drawn.columns));
     let tasks = tasks.collect::<Result<Vec<Task>, _>>().map_err(Problems)?;
-    let scorer =
-        Scorer { classifiers: &[], tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: batch_tokens(base.device) };
+    let scorer = Scorer {
+        classifiers: &[],
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length,
+        batch_tokens: batch_tokens(base.device),
+    };
     let of_task = |task: &Task| -> Result<Vec<Features>, Error> {
-        Ok(scorer.encode(task, &drawn.columns, &drawn.examples)?.into_iter().flatten().map(|(features, _)| features).collect())
+        Ok(scorer
+            .encode(task, &drawn.columns, &drawn.examples)?
+            .into_iter()
+            .flatten()
+            .map(|(features, _)| features)
+            .collect())
     };
     let numbers = drawn.examples.len() * tasks.len() * base.tokenizer().vocabulary_size();
     anyhow::ensure!(
@@ -298,7 +427,8 @@ fn ask(base: &Base, classifier: &Classifier, templates: &[Template], drawn: &Lab
     Ok(Said::of(classifier, base.tokenizer(), also, &by_pattern))
 }
 
-/// Patterns of the columns of a template that the model writes itself, for the first of the rows of each class.
+/// Patterns of the columns of a template that the model writes itself, for the first of the rows of each
+/// class.
 fn write_patterns(
     like: &Template,
     count: usize,
@@ -322,13 +452,26 @@ fn write_patterns(
     let examples: Vec<Example> = rows.iter().map(|&row| drawn.examples[row].clone()).collect();
     let words: Vec<i64> = rows
         .iter()
-        .filter_map(|&row| Some(base.tokenizer().tokenize(verbalizer.classes()[drawn.truths[row]].words[0].word()).first()?.id))
+        .filter_map(|&row| {
+            Some(
+                base.tokenizer()
+                    .tokenize(verbalizer.classes()[drawn.truths[row]].words[0].word())
+                    .first()?
+                    .id,
+            )
+        })
         .collect();
-    let wrap = |template: Template| Task::check(template, &drawn.columns).map_err(|mut errors| errors.swap_remove(0));
+    let wrap = |template: Template| {
+        Task::check(template, &drawn.columns).map_err(|mut errors| errors.swap_remove(0))
+    };
     let writer = Writer { classifier, tokenizer: base.tokenizer(), max_length };
     let written = writer.write(&fields.join(" "), &wrap, &examples, &words, count)?;
-    let template = |(index, written): (usize, cloze::search::pattern::Written)| {
-        let about = format!("written by the model for {} rows, mean log probability of its words {:.2}", rows.len(), written.score);
+    let template = |(index, written): (usize, cloze::study::search::pattern::Written)| {
+        let about = format!(
+            "written by the model for {} rows, mean log probability of its words {:.2}",
+            rows.len(),
+            written.score
+        );
         let text = json!({ "version": 1, "pattern": written.pattern, "about": about }).to_string();
         Template::parse(&format!("{}{}", render::WRITTEN, index + 1), "a pattern that was written", &text)
     };
@@ -347,13 +490,19 @@ fn listed(words: &Words, base: &Base) -> Vec<Vec<String>> {
 
 /// Each class's first words.
 fn brief(words: &[Vec<String>]) -> String {
-    words.iter().map(|class| class.iter().take(2).cloned().collect::<Vec<_>>().join(", ")).collect::<Vec<_>>().join(" / ")
+    words
+        .iter()
+        .map(|class| class.iter().take(2).cloned().collect::<Vec<_>>().join(", "))
+        .collect::<Vec<_>>()
+        .join(" / ")
 }
 
 /// The candidates from the best to the worst; equals in their order.
 fn order(candidates: &[Candidate], by: impl Fn(&Candidate) -> Option<f64>) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|&one, &other| by(&candidates[other]).unwrap_or_default().total_cmp(&by(&candidates[one]).unwrap_or_default()));
+    order.sort_by(|&one, &other| {
+        by(&candidates[other]).unwrap_or_default().total_cmp(&by(&candidates[one]).unwrap_or_default())
+    });
     order
 }
 
@@ -369,13 +518,15 @@ fn certainty(
     candidates[winner].evaluation.as_ref()?;
     // What was given, the first where anything was chosen, was not looked for.
     let searched = usize::from(chosen.is_some());
-    let said: Vec<&[usize]> = candidates[searched..].iter().map(|candidate| candidate.said.as_slice()).collect();
+    let said: Vec<&[usize]> =
+        candidates[searched..].iter().map(|candidate| candidate.said.as_slice()).collect();
     let right = |index: usize| candidates[index].right(truths);
     let second = order.iter().copied().find(|&other| other != winner && other >= searched);
     Some(Certainty {
         p_chance: permutation_test(&said, truths, seed),
         over_second: second.and_then(|second| PairedBootstrap::of(&[right(winner)], &[right(second)])),
-        over_given: chosen.and_then(|chosen| PairedBootstrap::of(std::slice::from_ref(&chosen.right), &[right(0)])),
+        over_given: chosen
+            .and_then(|chosen| PairedBootstrap::of(std::slice::from_ref(&chosen.right), &[right(0)])),
     })
 }
 
@@ -404,7 +555,13 @@ fn score_given(
     let tasks = templates.iter().map(|template| Task::check(template.clone(), &drawn.columns));
     let tasks = tasks.collect::<Result<Vec<Task>, _>>().map_err(Problems)?;
     let classifiers = std::slice::from_ref(classifier);
-    let scorer = Scorer { classifiers, tokenizer: base.tokenizer(), tasks: &tasks, max_length, batch_tokens: batch_tokens(base.device) };
+    let scorer = Scorer {
+        classifiers,
+        tokenizer: base.tokenizer(),
+        tasks: &tasks,
+        max_length,
+        batch_tokens: batch_tokens(base.device),
+    };
     let scored = scorer.score(&drawn.columns, &drawn.examples, &mut |_| {})?;
     Ok(scored.into_iter().map(|scored| scored.average).collect())
 }
@@ -423,13 +580,22 @@ fn write_report(
     choosing: Option<f64>,
 ) -> Result<()> {
     let (Some(mut file), Some(path)) = (file, &output.report) else { return Ok(()) };
-    let report = Report { version: 1, labelled_rows: rows, candidates, certainty, accuracy_of_choosing: choosing };
-    let written = serde_json::to_writer_pretty(&mut file, &report).map_err(std::io::Error::from).and_then(|()| writeln!(file));
+    let report =
+        Report { version: 1, labelled_rows: rows, candidates, certainty, accuracy_of_choosing: choosing };
+    let written = serde_json::to_writer_pretty(&mut file, &report)
+        .map_err(std::io::Error::from)
+        .and_then(|()| writeln!(file));
     written.map_err(|error| Error::writing(path, &error))?;
     Ok(file.commit()?)
 }
 
-fn write_verbalizer(path: &Path, like: &Verbalizer, words: &Words, base: &Base, method: Method) -> Result<()> {
+fn write_verbalizer(
+    path: &Path,
+    like: &Verbalizer,
+    words: &Words,
+    base: &Base,
+    method: Method,
+) -> Result<()> {
     let word = |(id, weight): &(i64, f64)| {
         let word = base.tokenizer().token(*id);
         if method == Method::Nearest { json!({ "word": word, "weight": weight }) } else { json!(word) }

@@ -1,4 +1,5 @@
-//! What the commands have in common: files read and checked, all problems together, before anything costs time.
+//! What the commands have in common: files read and checked, all problems together, before anything costs
+//! time.
 
 use std::fmt;
 use std::io;
@@ -6,27 +7,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloze::classifier::{Base, Classifier};
-use cloze::data::{Columns, Input, Rows};
-use cloze::encode::check_length;
-use cloze::ensemble::{EnsembleFolder, Manifest, PlanOptions, RunWith, STUDENT, Student, patterns_of};
 use cloze::error::{Error, Kind, Result};
-use cloze::experiment::Patterns;
-use cloze::hub;
-use cloze::joint;
-use cloze::json;
-use cloze::label_words::LabelWords;
-use cloze::parameters::WORD_EMBEDDINGS;
-use cloze::prompt_model::ModelFolder;
-use cloze::run::{MANIFEST, ModelFiles, RunFolder, hash_of_weights};
-use cloze::soft::{SoftTokens, Start, common_words};
-use cloze::task::Task;
-use cloze::template::{Soft, SoftStart, Template};
-use cloze::tuning::{Learned, Tuning, peft};
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::run::{MANIFEST, ModelFiles, RunFolder, hash_of_weights};
+use cloze::model::folder::ModelFolder;
+use cloze::model::hub;
+use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::model::tokenizer::common_words;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::encode::check_length;
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::task::Task;
+use cloze::study::ensemble::{EnsembleFolder, Manifest, PlanOptions, RunWith, STUDENT, Student, patterns_of};
+use cloze::study::experiment::Patterns;
+use cloze::study::multi_task;
+use cloze::text::data::{Columns, Input, Rows};
+use cloze::text::json;
+use cloze::text::template::{Soft, SoftStart, Template};
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::soft::{SoftTokens, Start};
+use cloze::tune::{Learned, Tuning, peft};
 use tch::Device;
 
-use super::args::{Data, DeviceName, Limits, Model, PlanArgs, Reading, Trained};
+use super::args::{Data, DeviceName, Limits, Model, PlanArgs, Reading, Trained, TuningArgs};
 
 /// Several errors that were found together.
 #[derive(Debug)]
@@ -93,7 +95,13 @@ pub struct Ready {
 }
 
 /// Reads and checks everything, and tells all problems at once.
-pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, data: &Data, model: &Model) -> Result<Ready, Problems> {
+pub fn ready(
+    templates: &[PathBuf],
+    verbalizer: &Path,
+    adapter: Option<&Path>,
+    data: &Data,
+    model: &Model,
+) -> Result<Ready, Problems> {
     let mut problems = Problems(Vec::new());
     let device = problems.keep(device(model.device));
     let templates = read_templates(templates, &mut problems);
@@ -101,13 +109,20 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, d
     let rows = problems.keep(open_rows(&data.data, &data.reading));
     let folder = problems.keep(open_model(&model.limits));
     let words = match (&verbalizer, &folder) {
-        (Some(verbalizer), Some(folder)) => problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device.unwrap_or(Device::Cpu))),
+        (Some(verbalizer), Some(folder)) => {
+            problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device.unwrap_or(Device::Cpu)))
+        }
         _ => None,
     };
-    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
-    let adapter = adapter.zip(folder.as_ref()).and_then(|(path, folder)| problems.keep(peft::read(path, &folder.config)));
+    let max_length =
+        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(model.limits.max_length)));
+    let adapter = adapter
+        .zip(folder.as_ref())
+        .and_then(|(path, folder)| problems.keep(peft::read(path, &folder.config)));
     let max_length = match (&adapter, &folder) {
-        (Some(adapter), Some(folder)) => max_length.map(|length| adapter.tuning.length_left(length, &folder.config)),
+        (Some(adapter), Some(folder)) => {
+            max_length.map(|length| adapter.tuning.length_left(length, &folder.config))
+        }
         _ => max_length,
     };
     let front = adapter.as_ref().map_or(0, |adapter| adapter.front);
@@ -122,7 +137,15 @@ pub fn ready(templates: &[PathBuf], verbalizer: &Path, adapter: Option<&Path>, d
     let learned = adapter.into_iter().map(|adapter| (adapter.tuning, adapter.learned)).collect();
     let tasks = rows.as_ref().map(|rows| check_tasks(templates, rows.columns(), &mut problems));
     match (verbalizer, tasks, rows, folder, words, max_length, device) {
-        (Some(verbalizer), Some(tasks), Some(rows), Some(folder), Some(words), Some(max_length), Some(device)) if problems.0.is_empty() => {
+        (
+            Some(verbalizer),
+            Some(tasks),
+            Some(rows),
+            Some(folder),
+            Some(words),
+            Some(max_length),
+            Some(device),
+        ) if problems.0.is_empty() => {
             Ok(Ready { verbalizer, tasks, soft, learned, rows, folder, words, max_length, device })
         }
         _ => Err(problems),
@@ -134,11 +157,16 @@ pub fn ready_run(run: &Path, trained: &Trained, data: &Data, model: &Model) -> R
     if is_ensemble(run) {
         return ready_student(run, trained, data, model);
     }
-    if json::read_text(&run.join(MANIFEST)).is_ok_and(|text| joint::Manifest::is_one(&text)) {
+    if json::read_text(&run.join(MANIFEST)).is_ok_and(|text| multi_task::Manifest::is_one(&text)) {
         return ready_task(run, trained, data, model);
     }
     if let Some(name) = &trained.task {
-        return Err(Error::from(Kind::TaskUnknown { path: run.to_owned(), name: name.clone(), tasks: Vec::new() }).into());
+        return Err(Error::from(Kind::TaskUnknown {
+            path: run.to_owned(),
+            name: name.clone(),
+            tasks: Vec::new(),
+        })
+        .into());
     }
     if trained.members {
         return Err(Error::from(Kind::RunWithoutMembers { path: run.to_owned() }).into());
@@ -180,11 +208,18 @@ fn ready_task(path: &Path, trained: &Trained, data: &Data, model: &Model) -> Res
     }
     let device = device(model.device)?;
     let run = RunFolder::existing(path)?;
-    let manifest = joint::Manifest::read(&path.join(MANIFEST))?;
+    let manifest = multi_task::Manifest::read(&path.join(MANIFEST))?;
     let tasks = || manifest.tasks.iter().map(|task| task.name.clone()).collect();
-    let Some(name) = &trained.task else { return Err(Error::from(Kind::TaskNeeded { path: path.to_owned(), tasks: tasks() }).into()) };
+    let Some(name) = &trained.task else {
+        return Err(Error::from(Kind::TaskNeeded { path: path.to_owned(), tasks: tasks() }).into());
+    };
     let Some(task) = manifest.tasks.iter().find(|task| task.name == *name) else {
-        return Err(Error::from(Kind::TaskUnknown { path: path.to_owned(), name: name.clone(), tasks: tasks() }).into());
+        return Err(Error::from(Kind::TaskUnknown {
+            path: path.to_owned(),
+            name: name.clone(),
+            tasks: tasks(),
+        })
+        .into());
     };
     let seeds = chosen_seeds(path, &manifest.seeds, trained.seed)?;
     let folder = match &model.limits.model {
@@ -192,7 +227,8 @@ fn ready_task(path: &Path, trained: &Trained, data: &Data, model: &Model) -> Res
         None => ModelFolder::open(&manifest.model.path)?,
     };
     check_base(&manifest.model, folder.path(), trained.allow_other_base)?;
-    let verbalizer = Verbalizer::parse(&task.verbalizer.name(), &task.verbalizer.file, &task.verbalizer.text)?;
+    let verbalizer =
+        Verbalizer::parse(&task.verbalizer.name(), &task.verbalizer.file, &task.verbalizer.text)?;
     let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
     let max_length = match model.limits.max_length {
         None => manifest.max_length,
@@ -200,9 +236,10 @@ fn ready_task(path: &Path, trained: &Trained, data: &Data, model: &Model) -> Res
     };
     let max_length = manifest.tuning.length_left(max_length, &folder.config);
     let mut problems = Problems(Vec::new());
-    let templates = task.templates.iter().map(|stored| Template::parse(&stored.name(), &stored.file, &stored.text));
+    let templates =
+        task.templates.iter().map(|stored| Template::parse(&stored.name(), &stored.file, &stored.text));
     let templates = templates.collect::<Result<Vec<Template>>>()?;
-    let (templates, soft) = super::joint::with_front(&templates, &manifest.tuning, &words, &folder)?;
+    let (templates, soft) = with_front(&templates, &manifest.tuning, &words, &folder)?;
     problems.0.extend(templates.iter().filter_map(|template| check_fit(template, &folder, max_length).err()));
     let rows = open_rows(&data.data, &data.reading)?;
     let tasks = check_tasks(templates, rows.columns(), &mut problems);
@@ -239,7 +276,9 @@ fn ready_student(path: &Path, trained: &Trained, data: &Data, model: &Model) -> 
     let rows = open_rows(&data.data, &data.reading)?;
     let tasks = check_tasks(templates, rows.columns(), &mut problems);
     let generation = manifest.generations;
-    let learned = seeds.iter().filter_map(|&seed| problems.keep(folder.load_learned(&folder.learned(generation, seed, STUDENT))));
+    let learned = seeds
+        .iter()
+        .filter_map(|&seed| problems.keep(folder.load_learned(&folder.learned(generation, seed, STUDENT))));
     let learned = learned.map(|learned| (student.tuning.clone(), learned)).collect();
     problems.none()?;
     Ok(Ready { verbalizer, tasks, soft, learned, rows, folder: base, words, max_length, device })
@@ -274,7 +313,9 @@ pub fn is_ensemble(run: &Path) -> bool {
 /// One of a run's seeds, or all of them.
 pub fn chosen_seeds(path: &Path, seeds: &[u64], asked: Option<u64>) -> Result<Vec<u64>> {
     match asked {
-        Some(seed) if !seeds.contains(&seed) => Err(Kind::RunWithoutSeed { path: path.to_owned(), seed, seeds: seeds.to_vec() }.into()),
+        Some(seed) if !seeds.contains(&seed) => {
+            Err(Kind::RunWithoutSeed { path: path.to_owned(), seed, seeds: seeds.to_vec() }.into())
+        }
         Some(seed) => Ok(vec![seed]),
         None => Ok(seeds.to_vec()),
     }
@@ -285,7 +326,8 @@ pub fn read_templates(paths: &[PathBuf], problems: &mut Problems) -> Vec<Templat
     paths.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
 }
 
-/// The templates that the model can take, with room left for a row, and their soft tokens, `front` of them before `[CLS]`.
+/// The templates that the model can take, with room left for a row, and their soft tokens, `front` of them
+/// before `[CLS]`.
 pub fn fitting(
     templates: Vec<Template>,
     front: usize,
@@ -293,10 +335,18 @@ pub fn fitting(
     problems: &mut Problems,
 ) -> (Vec<Template>, SoftTokens) {
     let Some((folder, max_length)) = model else { return (templates, SoftTokens::default()) };
-    let Some((templates, soft)) = problems.keep(SoftTokens::check(templates, vec![Start::Sampled; front], &folder.tokenizer)) else {
+    let Some((templates, soft)) =
+        problems.keep(SoftTokens::check(templates, vec![Start::Sampled; front], &folder.tokenizer))
+    else {
         return (Vec::new(), SoftTokens::default());
     };
-    (templates.into_iter().filter(|template| problems.keep(check_fit(template, folder, max_length)).is_some()).collect(), soft)
+    (
+        templates
+            .into_iter()
+            .filter(|template| problems.keep(check_fit(template, folder, max_length)).is_some())
+            .collect(),
+        soft,
+    )
 }
 
 /// Refuses a template that the model cannot take, or not with any room for a row.
@@ -330,7 +380,8 @@ pub fn open_rows(path: &Path, reading: &Reading) -> Result<Rows> {
 /// Opens the model's small files.
 pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
     // An empty variable is none, as usual in shells.
-    let named = limits.model.clone().or_else(|| std::env::var("CLOZE_MODEL").ok().filter(|model| !model.is_empty()));
+    let named =
+        limits.model.clone().or_else(|| std::env::var("CLOZE_MODEL").ok().filter(|model| !model.is_empty()));
     match named {
         Some(model) => ModelFolder::open(&hub::folder(&model)?),
         None => ModelFolder::open(&shipped_model()),
@@ -345,9 +396,15 @@ pub fn load_base(folder: ModelFolder, words: LabelWords, model: &Model, device: 
     Base::load(folder, words, model.engine.into(), device)
 }
 
-/// The models to score with: the base model as it is, or with what was learned. `of_run` is the number of a run's classes: its files have
-/// names and shapes that are known, an adapter's were checked where they were read.
-pub fn classifiers(base: &Base, soft: &SoftTokens, learned: &[(Tuning, Learned)], of_run: Option<usize>) -> Result<Vec<Classifier>> {
+/// The models to score with: the base model as it is, or with what was learned. `of_run` is the number of a
+/// run's classes: its files have names and shapes that are known, an adapter's were checked where they were
+/// read.
+pub fn classifiers(
+    base: &Base,
+    soft: &SoftTokens,
+    learned: &[(Tuning, Learned)],
+    of_run: Option<usize>,
+) -> Result<Vec<Classifier>> {
     if learned.is_empty() {
         return Ok(vec![zero_shot(base, soft)?]);
     }
@@ -363,7 +420,8 @@ pub fn classifiers(base: &Base, soft: &SoftTokens, learned: &[(Tuning, Learned)]
 
 /// The base model with the vectors of soft tokens that start from words.
 pub fn zero_shot(base: &Base, soft: &SoftTokens) -> Result<Classifier> {
-    let vectors = (!soft.is_empty()).then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
+    let vectors = (!soft.is_empty())
+        .then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
     base.zero_shot(vectors)
 }
 
@@ -371,7 +429,10 @@ pub fn zero_shot(base: &Base, soft: &SoftTokens) -> Result<Classifier> {
 pub fn device(name: DeviceName) -> Result<Device> {
     match name {
         DeviceName::Cpu => Ok(Device::Cpu),
-        DeviceName::Cuda => Device::cuda_if_available().is_cuda().then_some(Device::Cuda(0)).ok_or_else(|| Kind::NoCuda.into()),
+        DeviceName::Cuda => Device::cuda_if_available()
+            .is_cuda()
+            .then_some(Device::Cuda(0))
+            .ok_or_else(|| Kind::NoCuda.into()),
     }
 }
 
@@ -380,13 +441,21 @@ fn shipped_model() -> PathBuf {
     const SHIPPED: &str = "models/cloze-minilm-l6";
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.ancestors().skip(1).map(|folder| folder.join(SHIPPED));
-    std::iter::once(PathBuf::from(SHIPPED)).chain(beside).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(SHIPPED))
+    std::iter::once(PathBuf::from(SHIPPED))
+        .chain(beside)
+        .find(|folder| folder.is_dir())
+        .unwrap_or_else(|| PathBuf::from(SHIPPED))
 }
 
-/// The hash of a base model's weights. If they are not those of a run, they are refused, unless that is allowed.
+/// The hash of a base model's weights. If they are not those of a run, they are refused, unless that is
+/// allowed.
 pub fn check_base(model: &ModelFiles, folder: &Path, allow_other: bool) -> Result<String> {
     let found = hash_of_weights(folder)?;
-    if allow_other || found == model.sha256 { Ok(found) } else { Err(Kind::OtherBase { path: folder.to_owned() }.into()) }
+    if allow_other || found == model.sha256 {
+        Ok(found)
+    } else {
+        Err(Kind::OtherBase { path: folder.to_owned() }.into())
+    }
 }
 
 /// What the flags say of a plan.
@@ -444,23 +513,94 @@ pub fn checked(
 
 /// One name for a file however it is written, whether it exists or will.
 pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize()
-        .or_else(|_| Ok(std::path::absolute(path)?.parent().unwrap_or(path).canonicalize()?.join(path.file_name().unwrap_or_default())))
+    path.canonicalize().or_else(|_| {
+        Ok(std::path::absolute(path)?
+            .parent()
+            .unwrap_or(path)
+            .canonicalize()?
+            .join(path.file_name().unwrap_or_default()))
+    })
 }
 
 /// Refuses to write over what is read, and to write two things to one file.
 pub fn check_outputs(outputs: &[(&str, Option<&Path>)], inputs: &[&Path]) -> Result<()> {
-    let same = |left: &Path, right: &Path| whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right));
+    let same = |left: &Path, right: &Path| {
+        whereabouts(left).is_ok_and(|left| whereabouts(right).is_ok_and(|right| left == right))
+    };
     // Devices take whatever comes: all may go to /dev/null.
-    let files: Vec<(&str, &Path)> =
-        outputs.iter().filter_map(|(what, path)| path.filter(|path| path.is_file() || !path.exists()).map(|path| (*what, path))).collect();
+    let files: Vec<(&str, &Path)> = outputs
+        .iter()
+        .filter_map(|(what, path)| {
+            path.filter(|path| path.is_file() || !path.exists()).map(|path| (*what, path))
+        })
+        .collect();
     if let Some((_, path)) = files.iter().find(|(_, path)| inputs.iter().any(|input| same(path, input))) {
         return Err(Kind::OutputIsInput { path: (*path).to_owned() }.into());
     }
-    let twice =
-        files.iter().enumerate().find_map(|(index, first)| Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?)));
+    let twice = files.iter().enumerate().find_map(|(index, first)| {
+        Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?))
+    });
     match twice {
-        Some(((one, path), (other, _))) => Err(Kind::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }.into()),
+        Some(((one, path), (other, _))) => {
+            Err(Kind::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }.into())
+        }
         None => Ok(()),
     }
+}
+
+/// The method that the flags ask for.
+pub fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
+    let mut tuning = match (&args.tuning, &args.method) {
+        (Some(path), _) => Tuning::read(path)?,
+        (None, Some(name)) => Tuning::parse("--method", &format!("{name:?}"))?,
+        (None, None) => Tuning::Full,
+    };
+    let method = tuning.name();
+    let mut unused = Vec::new();
+    let mut set = |flag: &'static str, given: bool, used: bool| {
+        if given && !used {
+            unused.push(flag);
+        }
+    };
+    set("--rank", args.rank.is_some(), matches!(tuning, Tuning::Lora(_)));
+    set("--alpha", args.alpha.is_some(), matches!(tuning, Tuning::Lora(_)));
+    set("--targets", args.targets.is_some(), matches!(tuning, Tuning::Lora(_)));
+    let has_length = matches!(
+        tuning,
+        Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_)
+    );
+    set("--length", args.length.is_some(), has_length);
+    set("--bottleneck", args.bottleneck.is_some(), matches!(tuning, Tuning::Adapter(_)));
+    set("--frozen-encoder", args.frozen_encoder, matches!(tuning, Tuning::Cls(_)));
+    if let Some(flag) = unused.first() {
+        return Err(Kind::FlagOfOtherMethod { flag, method }.into());
+    }
+    match &mut tuning {
+        Tuning::Lora(lora) => {
+            lora.rank = args.rank.unwrap_or(lora.rank);
+            lora.alpha = args.alpha.unwrap_or(lora.alpha);
+            lora.targets = args.targets.clone().unwrap_or_else(|| std::mem::take(&mut lora.targets));
+        }
+        Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => {
+            soft.length = args.length.unwrap_or(soft.length)
+        }
+        Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
+            prefix.length = args.length.unwrap_or(prefix.length)
+        }
+        Tuning::Adapter(adapter) => adapter.bottleneck = args.bottleneck.unwrap_or(adapter.bottleneck),
+        Tuning::Cls(cls) => cls.frozen_encoder |= args.frozen_encoder,
+        Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Ia3 => {}
+    }
+    Ok(tuning)
+}
+
+/// Patterns with the soft tokens that a method puts before them: the same ones in every task.
+pub fn with_front(
+    templates: &[Template],
+    tuning: &Tuning,
+    words: &LabelWords,
+    folder: &ModelFolder,
+) -> Result<(Vec<Template>, SoftTokens), Error> {
+    let front = tuning.front(templates, &words.distinct_ids(), &folder.tokenizer)?;
+    SoftTokens::check(words.room_in(templates.to_vec()), front, &folder.tokenizer)
 }

@@ -1,23 +1,25 @@
-//! `cloze check --strict`: what the model itself says of patterns and label words, with its weights: what it prefers without a row, and
-//! whether the label words are words that it would say.
+//! `cloze check --strict`: what the model itself says of patterns and label words, with its weights: what it
+//! prefers without a row, and whether the label words are words that it would say.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use cloze::classifier::{Base, Classifier};
-use cloze::data::Example;
-use cloze::encode::{Features, encode};
-use cloze::encoder::Mode;
 use cloze::error::Error;
-use cloze::label_words::LabelWords;
+use cloze::model::encoder::Mode;
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::parameters::WORD_EMBEDDINGS;
 use cloze::numbers::percent;
-use cloze::parameters::WORD_EMBEDDINGS;
-use cloze::prompt_model::{EngineChoice, ModelFolder, PromptModel};
-use cloze::report::Prediction;
-use cloze::soft::SoftTokens;
-use cloze::task::Task;
-use cloze::template::Template;
-use cloze::verbalizer::Verbalizer;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::encode::encode;
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::report::Prediction;
+use cloze::predict::task::Task;
+use cloze::text::data::Example;
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::soft::SoftTokens;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::render::{self, Align};
@@ -54,7 +56,8 @@ struct Said {
 impl Subject<'_> {
     /// Loads the weights, and reports.
     pub fn report(&self, folder: ModelFolder) -> Result<String> {
-        let words = LabelWords::check(self.verbalizer, &folder.tokenizer, Device::Cpu).map_err(setup::Problems)?;
+        let words =
+            LabelWords::check(self.verbalizer, &folder.tokenizer, Device::Cpu).map_err(setup::Problems)?;
         let base = Base::load(folder, words, EngineChoice::Cloze, Device::Cpu)?;
         let Classifier::Prompt(model, words) = setup::zero_shot(&base, self.soft)? else {
             unreachable!("zero-shot models read label words")
@@ -66,7 +69,8 @@ impl Subject<'_> {
             let prompts = [template.wrap(|_| "N/A"), template.wrap(|_| ""), template.wrap(|_| "").masked()];
             let encoded = prompts.iter().map(|prompt| encode(prompt, model.tokenizer(), self.max_length));
             let without = say(&model, &words, &ids, &encoded.collect::<Result<Vec<_>, Error>>()?);
-            let row = |row: &Example| encode(&self.tasks[index].wrap(row), model.tokenizer(), self.max_length);
+            let row =
+                |row: &Example| encode(&self.tasks[index].wrap(row), model.tokenizer(), self.max_length);
             let rows = self.rows.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
             let with = (!rows.is_empty()).then(|| say(&model, &words, &ids, &rows));
             let seen = with.as_ref().unwrap_or(&without);
@@ -94,7 +98,8 @@ impl Subject<'_> {
     /// Each class's probability without a row, and over the rows.
     fn priors(&self, patterns: &[(&Template, Said, Option<Said>)]) -> String {
         let classes = || self.verbalizer.labels().map(str::to_owned);
-        let mut rows = vec![["pattern", "asked"].into_iter().map(str::to_owned).chain(classes()).collect::<Vec<_>>()];
+        let mut rows =
+            vec![["pattern", "asked"].into_iter().map(str::to_owned).chain(classes()).collect::<Vec<_>>()];
         for (template, without, with) in patterns {
             for (what, said) in [("without a row", Some(without)), ("rows, mean", with.as_ref())] {
                 let Some(said) = said else { continue };
@@ -105,21 +110,43 @@ impl Subject<'_> {
         let mut columns = vec![Align::Right; self.verbalizer.labels().len() + 2];
         columns[..2].fill(Align::Left);
         let equal = 100.0 / self.verbalizer.labels().len() as f64;
-        format!("what the model says of the classes, % (without a preference: {equal:.1})\n\n{}\n", render::table(&columns, &rows))
+        format!(
+            "what the model says of the classes, % (without a preference: {equal:.1})\n\n{}\n",
+            render::table(&columns, &rows)
+        )
     }
 
     /// How often the likeliest word is no label word, and which it is then.
-    fn likeliest(&self, patterns: &[(&Template, Said, Option<Said>)], model: &PromptModel, ids: &[i64]) -> String {
-        let mut rows = vec![["pattern", "rows", "another word is likeliest, %", "such as"].map(str::to_owned).to_vec()];
+    fn likeliest(
+        &self,
+        patterns: &[(&Template, Said, Option<Said>)],
+        model: &PromptModel,
+        ids: &[i64],
+    ) -> String {
+        let mut rows =
+            vec![["pattern", "rows", "another word is likeliest, %", "such as"].map(str::to_owned).to_vec()];
         for (template, _, with) in patterns {
             let Some(said) = with else { return String::new() };
             let mut others: BTreeMap<i64, usize> = BTreeMap::new();
-            said.likeliest.iter().filter(|word| !ids.contains(word)).for_each(|word| *others.entry(*word).or_default() += 1);
+            said.likeliest
+                .iter()
+                .filter(|word| !ids.contains(word))
+                .for_each(|word| *others.entry(*word).or_default() += 1);
             let share = others.values().sum::<usize>() as f64 / said.likeliest.len() as f64;
             let mut others: Vec<(i64, usize)> = others.into_iter().collect();
             others.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-            let named = others.iter().take(OTHERS).map(|(word, _)| model.tokenizer().token(*word)).collect::<Vec<_>>().join(", ");
-            rows.push(vec![template.name().to_owned(), said.likeliest.len().to_string(), percent(share), named]);
+            let named = others
+                .iter()
+                .take(OTHERS)
+                .map(|(word, _)| model.tokenizer().token(*word))
+                .collect::<Vec<_>>()
+                .join(", ");
+            rows.push(vec![
+                template.name().to_owned(),
+                said.likeliest.len().to_string(),
+                percent(share),
+                named,
+            ]);
         }
         format!("{}\n", render::table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows))
     }
@@ -137,14 +164,17 @@ impl Subject<'_> {
 
     /// Words whose nearest word of the vocabulary is one of another class.
     fn near(&self, embeddings: &Tensor, ids: &[i64], model: &PromptModel) -> String {
-        let unit = |rows: &Tensor| rows / rows.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12);
+        let unit = |rows: &Tensor| {
+            rows / rows.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12)
+        };
         let own = unit(&embeddings.index_select(0, &Tensor::from_slice(ids)));
         let cosines = no_grad(|| own.matmul(&unit(embeddings).transpose(0, 1)));
         // The nearest is the word itself.
         let (found, nearest) = cosines.topk(2, 1, true, true);
         let mut text = String::new();
         for (index, &id) in ids.iter().enumerate() {
-            let (other, cosine) = (nearest.int64_value(&[index as i64, 1]), found.double_value(&[index as i64, 1]));
+            let (other, cosine) =
+                (nearest.int64_value(&[index as i64, 1]), found.double_value(&[index as i64, 1]));
             let (class, others) = (self.class_of(id, model), self.class_of(other, model));
             if ids.contains(&other) && class != others {
                 let [word, other] = [id, other].map(|id| model.tokenizer().token(id).to_owned());
@@ -157,9 +187,14 @@ impl Subject<'_> {
     }
 
     fn class_of(&self, id: i64, model: &PromptModel) -> &str {
-        let is_word =
-            |word: &cloze::verbalizer::LabelWord| model.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id);
-        self.verbalizer.classes().iter().find(|class| class.words.iter().any(is_word)).map_or("", |class| class.label.as_str())
+        let is_word = |word: &cloze::text::verbalizer::LabelWord| {
+            model.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id)
+        };
+        self.verbalizer
+            .classes()
+            .iter()
+            .find(|class| class.words.iter().any(is_word))
+            .map_or("", |class| class.label.as_str())
     }
 }
 
@@ -175,7 +210,8 @@ fn say(model: &PromptModel, words: &LabelWords, ids: &[i64], inputs: &[Features]
             for (row, _) in (0_i64..).zip(batch) {
                 classes.push(Prediction { probabilities: numbers(&scores.get(row)) });
             }
-            let of_words = vocabulary.index_select(1, &columns).sum_dim_intlist([0].as_slice(), false, Kind::Double);
+            let of_words =
+                vocabulary.index_select(1, &columns).sum_dim_intlist([0].as_slice(), false, Kind::Double);
             sums.iter_mut().zip(numbers(&of_words)).for_each(|(sum, word)| *sum += word);
             likeliest.extend(Vec::<i64>::try_from(vocabulary.argmax(-1, false)).unwrap_or_default());
         });

@@ -6,24 +6,26 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use clap::ValueEnum as _;
-use cloze::classifier::Base;
-use cloze::data::Columns;
+use cloze::error::source::Source;
 use cloze::error::{Error, Kind};
-use cloze::experiment::{Experiment, Patterns};
-use cloze::json::{self, Node};
-use cloze::label_words::LabelWords;
-use cloze::prompt_model::ModelFolder;
-use cloze::rows::RowSet;
-use cloze::run::{DataFile, DataFiles, MANIFEST, Manifest, ModelFiles, RunFolder, Select, StoredFile, hash_of_weights};
-use cloze::soft::SoftTokens;
-use cloze::source::Source;
-use cloze::template::Template;
-use cloze::train::{Flow, Plan};
-use cloze::tuning::Tuning;
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::dataset::RowSet;
+use cloze::learn::run::{
+    DataFile, DataFiles, MANIFEST, Manifest, ModelFiles, RunFolder, Select, StoredFile, hash_of_weights,
+};
+use cloze::learn::train::{Flow, Plan};
+use cloze::model::folder::ModelFolder;
+use cloze::predict::classifier::Base;
+use cloze::predict::label_words::LabelWords;
+use cloze::study::experiment::{Experiment, Patterns};
+use cloze::text::data::Columns;
+use cloze::text::json::{self, Node};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::Tuning;
+use cloze::tune::soft::SoftTokens;
 use tch::Device;
 
-use super::args::{BaselineName, DeviceName, EngineName, Reading, SelectName, Train, TuningArgs};
+use super::args::{BaselineName, DeviceName, EngineName, Reading, SelectName, Train};
 use super::demonstrations;
 use super::reading::{self, Labels};
 use super::render::{self, TrainProgress};
@@ -34,8 +36,11 @@ pub fn run(args: &Train) -> Result<()> {
     if let Some(tasks) = &args.tasks {
         return super::joint::run(args, tasks);
     }
-    let earlier = args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
-    if earlier.is_some_and(|file| json::read_text(&file).is_ok_and(|text| cloze::joint::Manifest::is_one(&text))) {
+    let earlier =
+        args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
+    if earlier.is_some_and(|file| {
+        json::read_text(&file).is_ok_and(|text| cloze::study::multi_task::Manifest::is_one(&text))
+    }) {
         anyhow::bail!(
             "a run of several tasks is neither gone on with nor run from its manifest: give its --tasks again, and another --out"
         );
@@ -56,7 +61,11 @@ pub fn run(args: &Train) -> Result<()> {
     if existing.is_none() {
         RunFolder::check_free(&args.out)?;
     }
-    let device = setup::device(if manifest.device == DeviceName::Cuda.name() { DeviceName::Cuda } else { DeviceName::Cpu })?;
+    let device = setup::device(if manifest.device == DeviceName::Cuda.name() {
+        DeviceName::Cuda
+    } else {
+        DeviceName::Cpu
+    })?;
     // The same number as before, unless another is asked for.
     if let Some(threads) = args.model.threads {
         manifest.threads = usize::from(threads);
@@ -118,7 +127,9 @@ fn unchanged(manifest: &Manifest, args: &Train) -> Result<ModelFiles, Error> {
     [Some(train), dev.as_ref(), test.as_ref()].into_iter().flatten().try_for_each(DataFile::check)?;
     let path = match &args.model.limits.model {
         Some(_) => setup::open_model(&args.model.limits)?.path().to_owned(),
-        None if !manifest.model.path.is_dir() => return Err(Kind::ModelMissing { path: manifest.model.path.clone() }.into()),
+        None if !manifest.model.path.is_dir() => {
+            return Err(Kind::ModelMissing { path: manifest.model.path.clone() }.into());
+        }
         None => manifest.model.path.clone(),
     };
     let sha256 = setup::check_base(&manifest.model, &path, args.allow_other_base)?;
@@ -136,7 +147,11 @@ fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
     let Ok(text) = json::read_text(&file) else { return error };
     let source = Source::new(file.display().to_string(), text);
     let root = Node::root(&source);
-    if args.from.is_some() || args.resume { manifest.place_error(error, &root) } else { manifest.tuning.place_error(error, &root) }
+    if args.from.is_some() || args.resume {
+        manifest.place_error(error, &root)
+    } else {
+        manifest.tuning.place_error(error, &root)
+    }
 }
 
 /// What runs the forward pass.
@@ -150,13 +165,18 @@ fn engine(manifest: &Manifest) -> Result<EngineName, Error> {
 /// The run that the flags ask for.
 fn manifest(args: &Train) -> Result<Manifest, Problems> {
     let mut problems = Problems(Vec::new());
-    let tuning = problems.keep(tuning(&args.tuning)).unwrap_or(Tuning::Full);
-    let templates: Vec<StoredFile> = args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
+    let tuning = problems.keep(setup::tuning(&args.tuning)).unwrap_or(Tuning::Full);
+    let templates: Vec<StoredFile> =
+        args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
     let is_cls = matches!(tuning, Tuning::Cls(_));
     if args.template.is_empty() && !is_cls {
         problems.0.push(Kind::TemplateNeeded { method: tuning.name() }.into());
     }
-    if args.drawing.any() && args.template.iter().all(|path| Template::read(path).is_ok_and(|template| template.demonstrations().is_none()))
+    if args.drawing.any()
+        && args
+            .template
+            .iter()
+            .all(|path| Template::read(path).is_ok_and(|template| template.demonstrations().is_none()))
     {
         problems.0.push(Kind::NothingToShow.into());
     }
@@ -166,23 +186,44 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(StoredFile::of(path)));
     let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
     let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
-    let columns =
-        args.train.as_ref().and_then(|path| problems.keep(setup::open_rows(path, &args.reading))).map(|rows| rows.columns().clone());
+    let columns = args
+        .train
+        .as_ref()
+        .and_then(|path| problems.keep(setup::open_rows(path, &args.reading)))
+        .map(|rows| rows.columns().clone());
     let folder = problems.keep(setup::open_model(&args.model.limits));
     let sha256 = folder.as_ref().and_then(|folder| problems.keep(hash_of_weights(folder.path())));
-    let max_length = folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
-    let labels = verbalizer.as_ref().and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
-    let plan = setup::plan_options(&args.plan).plan(&tuning, labels.as_ref().map_or(0, |labels| labels.labels().len()));
-    let plan = Plan { evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every), patience: args.looks.patience, ..plan };
-    let parsed = templates.iter().filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
+    let max_length =
+        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
+    let labels = verbalizer
+        .as_ref()
+        .and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+    let plan = setup::plan_options(&args.plan)
+        .plan(&tuning, labels.as_ref().map_or(0, |labels| labels.labels().len()));
+    let plan = Plan {
+        evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every),
+        patience: args.looks.patience,
+        ..plan
+    };
+    let parsed = templates
+        .iter()
+        .filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
     let parsed: Vec<Template> = parsed.collect();
-    let (Some(verbalizer), Some(labels), Some(train), Some(columns), Some(folder), Some(sha256), Some(max_length), true) =
-        (verbalizer, labels, train, columns, folder, sha256, max_length, problems.0.is_empty())
+    let (
+        Some(verbalizer),
+        Some(labels),
+        Some(train),
+        Some(columns),
+        Some(folder),
+        Some(sha256),
+        Some(max_length),
+        true,
+    ) = (verbalizer, labels, train, columns, folder, sha256, max_length, problems.0.is_empty())
     else {
         return Err(problems);
     };
     Ok(Manifest {
-        version: cloze::run::VERSION,
+        version: cloze::learn::run::VERSION,
         cloze: env!("CARGO_PKG_VERSION").to_owned(),
         command: setup::command(),
         templates,
@@ -197,12 +238,18 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
             label_column: args.reading.label_column.clone(),
         },
         // Absolute, so that the run can be used from any folder.
-        model: ModelFiles { path: std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned()), sha256 },
+        model: ModelFiles {
+            path: std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned()),
+            sha256,
+        },
         engine: args.model.engine.name().to_owned(),
         max_length,
         tuning,
         plan,
-        demonstrations: parsed.iter().any(|template| template.demonstrations().is_some()).then(|| demonstrations::drawing(&args.drawing)),
+        demonstrations: parsed
+            .iter()
+            .any(|template| template.demonstrations().is_some())
+            .then(|| demonstrations::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         seeds: args.seeds.clone(),
         select: match args.select {
@@ -212,47 +259,11 @@ fn manifest(args: &Train) -> Result<Manifest, Problems> {
         },
         cls_baseline: args.baseline == Some(BaselineName::Cls) && !is_cls,
         device: args.model.device.name().to_owned(),
-        threads: args.model.threads.map_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1), usize::from),
+        threads: args
+            .model
+            .threads
+            .map_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1), usize::from),
     })
-}
-
-/// The method that the flags ask for.
-pub fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
-    let mut tuning = match (&args.tuning, &args.method) {
-        (Some(path), _) => Tuning::read(path)?,
-        (None, Some(name)) => Tuning::parse("--method", &format!("{name:?}"))?,
-        (None, None) => Tuning::Full,
-    };
-    let method = tuning.name();
-    let mut unused = Vec::new();
-    let mut set = |flag: &'static str, given: bool, used: bool| {
-        if given && !used {
-            unused.push(flag);
-        }
-    };
-    set("--rank", args.rank.is_some(), matches!(tuning, Tuning::Lora(_)));
-    set("--alpha", args.alpha.is_some(), matches!(tuning, Tuning::Lora(_)));
-    set("--targets", args.targets.is_some(), matches!(tuning, Tuning::Lora(_)));
-    let has_length = matches!(tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_));
-    set("--length", args.length.is_some(), has_length);
-    set("--bottleneck", args.bottleneck.is_some(), matches!(tuning, Tuning::Adapter(_)));
-    set("--frozen-encoder", args.frozen_encoder, matches!(tuning, Tuning::Cls(_)));
-    if let Some(flag) = unused.first() {
-        return Err(Kind::FlagOfOtherMethod { flag, method }.into());
-    }
-    match &mut tuning {
-        Tuning::Lora(lora) => {
-            lora.rank = args.rank.unwrap_or(lora.rank);
-            lora.alpha = args.alpha.unwrap_or(lora.alpha);
-            lora.targets = args.targets.clone().unwrap_or_else(|| std::mem::take(&mut lora.targets));
-        }
-        Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => soft.length = args.length.unwrap_or(soft.length),
-        Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => prefix.length = args.length.unwrap_or(prefix.length),
-        Tuning::Adapter(adapter) => adapter.bottleneck = args.bottleneck.unwrap_or(adapter.bottleneck),
-        Tuning::Cls(cls) => cls.frozen_encoder |= args.frozen_encoder,
-        Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Ia3 => {}
-    }
-    Ok(tuning)
 }
 
 /// Everything but the weights.
@@ -272,7 +283,11 @@ struct Ready {
 fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
     let mut problems = Problems(Vec::new());
     problems.keep(manifest.plan.check());
-    if let Some(seed) = manifest.seeds.iter().enumerate().find_map(|(index, seed)| manifest.seeds[..index].contains(seed).then_some(*seed))
+    if let Some(seed) = manifest
+        .seeds
+        .iter()
+        .enumerate()
+        .find_map(|(index, seed)| manifest.seeds[..index].contains(seed).then_some(*seed))
     {
         problems.0.push(Kind::SameSeed { seed }.into());
     }
@@ -296,9 +311,11 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
     };
     let train = problems.keep(read(&manifest.data.train.path, None, Labels::Needed));
     let wanted = train.as_ref().map(|rows| rows.columns.clone());
-    let mut others =
-        |file: &Option<DataFile>, labels| file.as_ref().and_then(|file| problems.keep(read(&file.path, wanted.as_deref(), labels)));
-    let (dev, test) = (others(&manifest.data.dev, Labels::Needed), others(&manifest.data.test, Labels::Known));
+    let mut others = |file: &Option<DataFile>, labels| {
+        file.as_ref().and_then(|file| problems.keep(read(&file.path, wanted.as_deref(), labels)))
+    };
+    let (dev, test) =
+        (others(&manifest.data.dev, Labels::Needed), others(&manifest.data.test, Labels::Known));
     let (Some(train), true) = (train, problems.0.is_empty()) else { return Err(problems) };
 
     let (templates, soft) = manifest.patterns(&words, &folder.tokenizer)?;
@@ -306,7 +323,9 @@ fn prepare(manifest: &Manifest, device: Device) -> Result<Ready, Problems> {
     let front = soft.front();
     let patterns = setup::checked((templates, soft), &folder, left, &train.columns).map_err(|problems| {
         problems.map(|error| match (error.kind(), manifest.tuning.length()) {
-            (&Kind::PatternTooLong { fixed, limit }, Some(length)) if front > 0 || left < manifest.max_length => {
+            (&Kind::PatternTooLong { fixed, limit }, Some(length))
+                if front > 0 || left < manifest.max_length =>
+            {
                 let kind = Kind::LengthLeavesNoRoom {
                     method: manifest.tuning.name(),
                     length,

@@ -4,21 +4,21 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use cloze::classifier::{Base, Classifier};
-use cloze::data::Example;
-use cloze::dtype::Dtype;
-use cloze::encode::Features;
 use cloze::error::{Error, Kind};
-use cloze::knowledge::refine::{Fate, refine};
-use cloze::knowledge::wordnet::WordNet;
-use cloze::knowledge::{Proposal, Source, from_embeddings, from_model, merge};
-use cloze::label_words::LabelWords;
-use cloze::output::WholeFile;
-use cloze::prompt_model::ModelFolder;
-use cloze::score::{Scorer, batch_tokens};
-use cloze::search::words::Said;
-use cloze::task::Task;
-use cloze::verbalizer::Verbalizer;
+use cloze::model::dtype::Dtype;
+use cloze::model::features::Features;
+use cloze::model::folder::ModelFolder;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::label_words::LabelWords;
+use cloze::predict::score::{Scorer, batch_tokens};
+use cloze::predict::task::Task;
+use cloze::study::knowledge::refine::{Fate, refine};
+use cloze::study::knowledge::wordnet::WordNet;
+use cloze::study::knowledge::{Proposal, Source, from_embeddings, from_model, merge};
+use cloze::study::search::words::Said;
+use cloze::text::data::Example;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::text::whole_file::WholeFile;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -50,7 +50,9 @@ fn expand(args: &Expand) -> Result<()> {
     for class in verbalizer.classes() {
         let mut lists = Vec::new();
         for word in &class.words {
-            let Some(id) = base.tokenizer().tokenize(word.word()).first().map(|token| token.id) else { continue };
+            let Some(id) = base.tokenizer().tokenize(word.word()).first().map(|token| token.id) else {
+                continue;
+            };
             if asks(SourceName::Model) {
                 lists.push((Source::Model, from_model(&base, &classifier, word.word(), count, max_length)?));
             }
@@ -62,7 +64,10 @@ fn expand(args: &Expand) -> Result<()> {
                     [ref token] if token.id != base.tokenizer().special().unk => Some(token.id),
                     _ => None,
                 };
-                lists.push((Source::WordNet, wordnet.related(word.word()).iter().filter_map(token).take(count).collect()));
+                lists.push((
+                    Source::WordNet,
+                    wordnet.related(word.word()).iter().filter_map(token).take(count).collect(),
+                ));
             }
         }
         proposed.push(lists);
@@ -70,7 +75,7 @@ fn expand(args: &Expand) -> Result<()> {
     let found = merge(&proposed, &given, count);
     render::print(&proposals(&verbalizer, &found, &base))?;
     let sources = 1.0 / Source::ALL.len() as f64;
-    let class = |(class, proposals): (&cloze::verbalizer::Class, &Vec<Proposal>)| {
+    let class = |(class, proposals): (&cloze::text::verbalizer::Class, &Vec<Proposal>)| {
         let given = class.words.iter().map(|word| json!({ "word": word.word(), "weight": word.weight() }));
         // A third for each source that proposes it.
         let word = |proposal: &Proposal| {
@@ -92,7 +97,9 @@ fn open_wordnet(args: &Expand) -> Result<Option<WordNet>> {
             Err(Error::from(Kind::WordNetMissing { path: args.wordnet.clone().unwrap_or_default() }).into())
         }
         None => {
-            render::warnings(&["WordNet is not installed: the model and its embeddings propose words alone".to_owned()])?;
+            render::warnings(&[
+                "WordNet is not installed: the model and its embeddings propose words alone".to_owned(),
+            ])?;
             Ok(None)
         }
     }
@@ -112,8 +119,15 @@ fn proposals(verbalizer: &Verbalizer, found: &[Vec<Proposal>], base: &Base) -> S
 
 fn refined(args: &Refine) -> Result<()> {
     let inputs = args.template.iter().chain([&args.verbalizer, &args.data.data]);
-    setup::check_outputs(&[("what is kept", Some(&args.out))], &inputs.map(std::path::PathBuf::as_path).collect::<Vec<_>>())?;
-    anyhow::ensure!(args.keep > 0.0 && args.keep <= 1.0, "--keep is a share: above 0 and at most 1, not {}", args.keep);
+    setup::check_outputs(
+        &[("what is kept", Some(&args.out))],
+        &inputs.map(std::path::PathBuf::as_path).collect::<Vec<_>>(),
+    )?;
+    anyhow::ensure!(
+        args.keep > 0.0 && args.keep <= 1.0,
+        "--keep is a share: above 0 and at most 1, not {}",
+        args.keep
+    );
     let Ready { verbalizer, tasks, soft, rows, folder, max_length, .. } =
         setup::ready(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
     tasks.iter().try_for_each(|task| setup::check_plain(task.template(), "cloze verbalizer"))?;
@@ -128,14 +142,19 @@ fn refined(args: &Refine) -> Result<()> {
     let (base, given) = load(folder, &verbalizer, &args.model)?;
     let classifier = setup::zero_shot(&base, &soft)?.prepared(Dtype::F32)?;
     let said = probabilities(&base, &classifier, &tasks, &columns, &examples, max_length, &given)?;
-    let class_of: Vec<usize> = given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
+    let class_of: Vec<usize> =
+        given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
     let fates = refine(&said, &class_of, args.keep, !args.no_relevance);
     let words: Vec<(usize, i64)> = class_of.iter().copied().zip(given.iter().flatten().copied()).collect();
-    let mut table = vec![["class", "words", "kept", "hardly said", "not relevant", "such as"].map(str::to_owned).to_vec()];
+    let mut table = vec![
+        ["class", "words", "kept", "hardly said", "not relevant", "such as"].map(str::to_owned).to_vec(),
+    ];
     for (class, label) in verbalizer.labels().enumerate() {
         let own = || words.iter().zip(&fates).filter(|((own, _), _)| *own == class);
         let count = |is: fn(&Fate) -> bool| own().filter(|(_, fate)| is(fate)).count();
-        let dropped = own().filter(|(_, fate)| !matches!(fate, Fate::Kept(_))).map(|((_, id), _)| base.tokenizer().token(*id));
+        let dropped = own()
+            .filter(|(_, fate)| !matches!(fate, Fate::Kept(_)))
+            .map(|((_, id), _)| base.tokenizer().token(*id));
         table.push(vec![
             label.to_owned(),
             own().count().to_string(),
@@ -149,13 +168,16 @@ fn refined(args: &Refine) -> Result<()> {
     render::print(&render::table(&[Align::Left, right, right, right, right, Align::Left], &table))?;
     let weight_of = |class: usize, id: i64| {
         let words = &verbalizer.classes()[class].words;
-        let own = words.iter().find(|word| base.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id));
-        own.map_or(1.0, cloze::verbalizer::LabelWord::weight)
+        let own = words
+            .iter()
+            .find(|word| base.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id));
+        own.map_or(1.0, cloze::text::verbalizer::LabelWord::weight)
     };
     let class = |(class, label): (usize, &str)| {
         let word = |((own, id), fate): (&(usize, i64), &Fate)| match fate {
             Fate::Kept(prior) if *own == class => {
-                let mut word = json!({ "word": base.tokenizer().token(*id), "weight": weight_of(class, *id) });
+                let mut word =
+                    json!({ "word": base.tokenizer().token(*id), "weight": weight_of(class, *id) });
                 if !args.no_calibration {
                     word["prior"] = json!(prior);
                 }
@@ -168,7 +190,10 @@ fn refined(args: &Refine) -> Result<()> {
     let classes: Vec<Value> = verbalizer.labels().enumerate().map(class).collect();
     let about = format!("{} refined by cloze on {} rows", verbalizer.name(), examples.len());
     let aggregate = verbalizer.aggregate().name();
-    write(&args.out, &json!({ "version": 1, "kind": "knowledge", "about": about, "aggregate": aggregate, "classes": classes }))
+    write(
+        &args.out,
+        &json!({ "version": 1, "kind": "knowledge", "about": about, "aggregate": aggregate, "classes": classes }),
+    )
 }
 
 /// The words' mean probabilities over the patterns, `[rows, words]`.
@@ -176,15 +201,26 @@ fn probabilities(
     base: &Base,
     classifier: &Classifier,
     tasks: &[Task],
-    columns: &cloze::data::Columns,
+    columns: &cloze::text::data::Columns,
     examples: &[Example],
     max_length: usize,
     given: &[Vec<i64>],
 ) -> Result<Array2<f64>> {
     let classifiers = std::slice::from_ref(classifier);
-    let scorer = Scorer { classifiers, tokenizer: base.tokenizer(), tasks, max_length, batch_tokens: batch_tokens(base.device) };
+    let scorer = Scorer {
+        classifiers,
+        tokenizer: base.tokenizer(),
+        tasks,
+        max_length,
+        batch_tokens: batch_tokens(base.device),
+    };
     let of_task = |task: &Task| -> Result<Vec<Features>, Error> {
-        Ok(scorer.encode(task, columns, examples)?.into_iter().flatten().map(|(features, _)| features).collect())
+        Ok(scorer
+            .encode(task, columns, examples)?
+            .into_iter()
+            .flatten()
+            .map(|(features, _)| features)
+            .collect())
     };
     let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>, Error>>()?;
     let said = Said::of_words(classifier, given.concat(), &by_pattern);
@@ -194,7 +230,11 @@ fn probabilities(
 }
 
 /// The base model, and each class's words that it has.
-fn load(folder: ModelFolder, verbalizer: &Verbalizer, model: &super::args::Model) -> Result<(Base, Vec<Vec<i64>>)> {
+fn load(
+    folder: ModelFolder,
+    verbalizer: &Verbalizer,
+    model: &super::args::Model,
+) -> Result<(Base, Vec<Vec<i64>>)> {
     let device = setup::device(model.device)?;
     let words = LabelWords::check(verbalizer, &folder.tokenizer, device).map_err(Problems)?;
     render::warnings(&words.left_out().into_iter().collect::<Vec<_>>())?;

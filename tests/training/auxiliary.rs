@@ -3,32 +3,45 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cloze::classifier::Classifier;
-use cloze::data::{Columns, Example, Format, Rows};
-use cloze::encode::{Features, SoftSlot, encode};
-use cloze::encoder::Mode;
 use cloze::error::{Kind, Place, Result};
-use cloze::job::{Job, Moment};
-use cloze::parameters::WORD_EMBEDDINGS;
-use cloze::prompt_model::EngineChoice;
-use cloze::rows;
-use cloze::run::{RunFolder, Select};
+use cloze::learn::dataset;
+use cloze::learn::job::{Job, Moment};
+use cloze::learn::run::{RunFolder, Select};
+use cloze::learn::train::auxiliary::{self, Auxiliary, Masked};
+use cloze::learn::train::{Event, Flow, State, Trainer};
+use cloze::model::encoder::Mode;
+use cloze::model::features::{Features, SoftSlot};
+use cloze::model::folder::EngineChoice;
+use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::model::tokenizer::SpecialIds;
+use cloze::predict::classifier::Classifier;
+use cloze::predict::encode::encode;
 use cloze::seed;
-use cloze::tokenizer::SpecialIds;
-use cloze::train::auxiliary::{self, Auxiliary, Masked};
-use cloze::train::{Event, Flow, State, Trainer};
-use cloze::tuning::{Form, Learned, Tuning};
+use cloze::text::data::{Columns, Example, Format, Rows};
+use cloze::tune::{Form, Learned, Tuning};
 
 use super::resume::{events, manifest};
-use super::{METHODS, PATTERN, SOFT_PATTERN, Setting, bits, largest, learned, made_up, moody, tuning, with_soft};
+use super::{
+    METHODS, PATTERN, SOFT_PATTERN, Setting, bits, largest, learned, made_up, moody, tuning, with_soft,
+};
 use crate::support::{assert_close, features, lone_generator, values};
 
-const TEXTS: [&str; 5] =
-    ["the people of this company", "all that they feel", "the movie and the old page", "they never love the text", "a wonderful day"];
+const TEXTS: [&str; 5] = [
+    "the people of this company",
+    "all that they feel",
+    "the movie and the old page",
+    "they never love the text",
+    "a wonderful day",
+];
 
 /// Rows without a column for labels.
 fn unlabelled(texts: &[&str]) -> (Arc<Columns>, Vec<Example>) {
-    let rows = Rows::read(Box::new(std::io::Cursor::new(format!("text\n{}\n", texts.join("\n")))), "unlabelled", Format::Csv, None);
+    let rows = Rows::read(
+        Box::new(std::io::Cursor::new(format!("text\n{}\n", texts.join("\n")))),
+        "unlabelled",
+        Format::Csv,
+        None,
+    );
     let rows = rows.unwrap();
     (rows.columns().clone(), rows.collect::<Result<_>>().unwrap())
 }
@@ -88,7 +101,8 @@ fn methods() -> impl Iterator<Item = &'static str> {
 
 /// With the model's own dropout and small batches.
 fn random(options: &str) -> Setting {
-    let mut setting = Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[SOFT_PATTERN], &made_up(4));
+    let mut setting =
+        Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[SOFT_PATTERN], &made_up(4));
     setting.plan.batch_size = 5;
     setting
 }
@@ -139,7 +153,8 @@ fn tokens_are_chosen_and_replaced_in_the_shares_of_bert_and_never_special_ones()
     }
     let forbidden = [0, 1, 2, 23, 24, 25, 46];
     assert_eq!(places, (0..47).filter(|at| !forbidden.contains(at)).collect());
-    // Within five standard deviations; that an entry drawn is the mask, or what stood there, adds a thousandth of a tenth.
+    // Within five standard deviations; that an entry drawn is the mask, or what stood there, adds a
+    // thousandth of a tenth.
     let near = |found: usize, of: usize, share: f64, what: &str| {
         let (found, deviation) = (found as f64 / of as f64, (share * (1.0 - share) / of as f64).sqrt());
         assert!((found - share).abs() < 5.0 * deviation + 1e-4, "{what}: {found}, not {share} ± {deviation}");
@@ -173,17 +188,24 @@ fn the_loop_adds_what_the_parts_are_together() {
     classifier.adapt(&setting.base, &setting.tuning, &learner.learned(), Form::Beside);
     let encoded = |example| encode(&setting.patterns.tasks[0].wrap(example), tokenizer, 64).unwrap();
     let inputs: Vec<Features> = setting.examples.iter().map(encoded).collect();
-    let labels = tch::Tensor::from_slice(&setting.targets.iter().map(|target| target.class() as i64).collect::<Vec<_>>());
-    let of_classes = classifier.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train).cross_entropy_for_logits(&labels);
+    let labels = tch::Tensor::from_slice(
+        &setting.targets.iter().map(|target| target.class() as i64).collect::<Vec<_>>(),
+    );
+    let of_classes = classifier
+        .class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train)
+        .cross_entropy_for_logits(&labels);
     let mut dice = seed::generator(setting.seed, "masked tokens of step 0");
     let text = encoded(&both.examples[0]);
-    let masked: Vec<Masked> = (0..20).map(|_| Masked::new(&text, tokenizer.special(), tokenizer.vocabulary_size(), &mut dice)).collect();
+    let masked: Vec<Masked> = (0..20)
+        .map(|_| Masked::new(&text, tokenizer.special(), tokenizer.vocabulary_size(), &mut dice))
+        .collect();
     let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
     let losses = auxiliary::losses(model, &masked.iter().collect::<Vec<_>>(), Mode::Train);
     assert!(losses.numel() > 10 && masked.iter().any(|input| input.chosen.is_empty()));
     let of_language = losses.mean(tch::Kind::Float);
     (&of_classes * 0.7 + &of_language * 0.3).backward();
-    let wanted: Learned = learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
+    let wanted: Learned =
+        learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
     let found = both.train().1[0];
     assert_close(&[found.0], &values(&of_classes.detach()), 1e-6, "loss of classes");
     assert_close(&[found.1.unwrap()], &values(&of_language.detach()), 1e-6, "loss of language");
@@ -202,7 +224,11 @@ fn parts_and_accumulated_batches_equal_one_batch() {
         };
         let whole = gradients(100_000, 1);
         for (batch_tokens, parts) in [(1, 1), (30, 1), (100_000, 4)] {
-            assert_same_gradients(&gradients(batch_tokens, parts), &whole, &format!("{options}, {batch_tokens} tokens, {parts} batches"));
+            assert_same_gradients(
+                &gradients(batch_tokens, parts),
+                &whole,
+                &format!("{options}, {batch_tokens} tokens, {parts} batches"),
+            );
         }
     }
 }
@@ -215,19 +241,25 @@ fn logits_at_a_place_are_those_at_the_mask_there() {
         let begun = setting.train().0.learner;
         classifier.adapt(&setting.base, &setting.tuning, &begun.finished(), Form::Beside);
         let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
-        let encoded = |example| encode(&setting.patterns.tasks[0].wrap(example), setting.base.tokenizer(), setting.max_length).unwrap();
+        let encoded = |example| {
+            encode(&setting.patterns.tasks[0].wrap(example), setting.base.tokenizer(), setting.max_length)
+                .unwrap()
+        };
         let inputs: Vec<Features> = setting.examples.iter().map(encoded).collect();
         let inputs: Vec<&Features> = inputs.iter().collect();
         let places: Vec<(usize, usize)> = inputs.iter().map(|input| input.mask).enumerate().collect();
-        let (found, wanted) =
-            tch::no_grad(|| (model.vocabulary_logits_at(&inputs, &places, Mode::Score), model.vocabulary_logits(&inputs)));
+        let (found, wanted) = tch::no_grad(|| {
+            (model.vocabulary_logits_at(&inputs, &places, Mode::Score), model.vocabulary_logits(&inputs))
+        });
         assert_close(&values(&found), &values(&wanted), 1e-4, options);
     }
 }
 
 #[test]
 fn without_weight_a_training_is_the_one_without_it_bit_by_bit() {
-    for options in [r#""full""#, r#"{ "lora": { "rank": 4, "dropout": 0.2 } }"#, r#"{ "p-tuning": { "length": 3 } }"#] {
+    for options in
+        [r#""full""#, r#"{ "lora": { "rank": 4, "dropout": 0.2 } }"#, r#"{ "p-tuning": { "length": 3 } }"#]
+    {
         let (without, losses) = random(options).train();
         let (with, both) = Both::new(random(options), 0.0).train();
         assert!(same_bits(&with.kept(), &without.kept()), "{options}");
@@ -239,7 +271,10 @@ fn without_weight_a_training_is_the_one_without_it_bit_by_bit() {
 fn a_little_weight_changes_a_little() {
     let with = |weight| Both::new(random("\"head\""), weight).train();
     let ((none, without), (little, found), (much, _)) = (with(0.0), with(1e-6), with(0.9));
-    assert!(found.iter().all(|(_, of_language)| of_language.is_some_and(|loss| (4.0..12.0).contains(&loss))), "{found:?}");
+    assert!(
+        found.iter().all(|(_, of_language)| of_language.is_some_and(|loss| (4.0..12.0).contains(&loss))),
+        "{found:?}"
+    );
     // Dropout of the labelled rows is drawn first: the first step's loss is the same.
     assert_eq!(found[0].0, without[0].0);
     let losses = |losses: &[Losses]| losses.iter().map(|(loss, _)| *loss).collect::<Vec<f64>>();
@@ -261,10 +296,16 @@ fn every_method_learns_from_it_and_what_is_frozen_stays() {
         let both = Both::new(setting, 0.9);
         let begun = both.trainer().begin().unwrap().learner.finished();
         let (state, losses) = both.train();
-        assert!(losses.iter().all(|(_, of_language)| of_language.unwrap().is_finite()), "{options}: {losses:?}");
+        assert!(
+            losses.iter().all(|(_, of_language)| of_language.unwrap().is_finite()),
+            "{options}: {losses:?}"
+        );
         for (name, tensor) in both.setting.base.parameters.iter() {
             assert!(bits(tensor) == bits(fresh.get(name)), "{options}: {name} of the base model has moved");
-            assert!(!tensor.requires_grad() && !tensor.grad().defined(), "{options}: {name} of the base model has a gradient");
+            assert!(
+                !tensor.requires_grad() && !tensor.grad().defined(),
+                "{options}: {name} of the base model has a gradient"
+            );
         }
         for (name, tensor) in state.learner.finished() {
             assert!(bits(&tensor) != bits(&begun[&name]), "{options}: {name} has not moved");
@@ -278,7 +319,9 @@ fn language_modelling_alone_lowers_its_own_loss() {
     both.setting.plan.steps = 40;
     both.setting.plan.learning_rate = 3e-3;
     let (_, losses) = both.train();
-    let mean = |losses: &[Losses]| losses.iter().map(|(_, of_language)| of_language.unwrap()).sum::<f64>() / losses.len() as f64;
+    let mean = |losses: &[Losses]| {
+        losses.iter().map(|(_, of_language)| of_language.unwrap()).sum::<f64>() / losses.len() as f64
+    };
     assert!(mean(&losses[35..]) < 0.7 * mean(&losses[..5]), "{losses:?}");
 }
 
@@ -288,7 +331,7 @@ fn a_stopped_training_with_it_goes_on_bit_by_bit() {
     for options in [r#"{ "lora": { "rank": 4, "dropout": 0.1 } }"#, r#"{ "p-tuning": { "length": 3 } }"#] {
         let mut both = Both::new(random(options), 0.3);
         (both.setting.plan.steps, both.setting.plan.batch_tokens, both.batch_size) = (12, 60, 3);
-        let rows = rows::Rows {
+        let rows = dataset::Rows {
             columns: both.setting.columns.clone(),
             examples: both.setting.examples.clone(),
             targets: both.setting.targets.clone(),
@@ -324,9 +367,15 @@ fn a_stopped_training_with_it_goes_on_bit_by_bit() {
 fn rust_bert_learns_alike() {
     for options in ["\"full\"", r#"{ "lora": { "rank": 4 } }"#, r#"{ "p-tuning": { "length": 3 } }"#] {
         let trained = |engine| {
-            let both = Both::new(Setting::on(moody(engine, 0.0), tuning(options), &[SOFT_PATTERN], &made_up(4)), 0.5);
+            let both = Both::new(
+                Setting::on(moody(engine, 0.0), tuning(options), &[SOFT_PATTERN], &made_up(4)),
+                0.5,
+            );
             let losses = both.train().1;
-            losses.into_iter().flat_map(|(loss, of_language)| [loss, of_language.unwrap()]).collect::<Vec<f64>>()
+            losses
+                .into_iter()
+                .flat_map(|(loss, of_language)| [loss, of_language.unwrap()])
+                .collect::<Vec<f64>>()
         };
         assert_close(&trained(EngineChoice::RustBert), &trained(EngineChoice::Cloze), 1e-4, options);
     }
@@ -337,7 +386,10 @@ fn what_no_training_can_have_is_refused_by_name() {
     let error = |both: &Both| both.trainer().begin().err().unwrap();
     for weight in [-0.1, 1.0, f64::NAN] {
         let error = error(&Both::new(Setting::new(Tuning::Full, &[PATTERN]), weight));
-        assert!(matches!(error.kind(), Kind::OptionOutOfRange { name, .. } if name == "--mlm-weight"), "{error}");
+        assert!(
+            matches!(error.kind(), Kind::OptionOutOfRange { name, .. } if name == "--mlm-weight"),
+            "{error}"
+        );
     }
     let error = error(&Both::new(Setting::new(tuning("\"cls\""), &[PATTERN]), 1e-4));
     assert!(matches!(error.kind(), Kind::ClsWithMlm), "{error}");
@@ -352,9 +404,17 @@ fn what_no_training_can_have_is_refused_by_name() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_and_names_the_unlabelled_rows() {
-    // The decoder has every word: one without numbers leaves none to any row. The labelled rows see their label words alone.
-    let mut both =
-        Both::new(Setting::on(moody(EngineChoice::Cloze, 0.0), Tuning::Head, &[PATTERN], "text,label\nold,down\nsad,up\n"), 1e-4);
+    // The decoder has every word: one without numbers leaves none to any row. The labelled rows see their
+    // label words alone.
+    let mut both = Both::new(
+        Setting::on(
+            moody(EngineChoice::Cloze, 0.0),
+            Tuning::Head,
+            &[PATTERN],
+            "text,label\nold,down\nsad,up\n",
+        ),
+        1e-4,
+    );
     let parameters = &both.setting.base.parameters;
     let words = parameters.get(WORD_EMBEDDINGS).copy();
     let _ = words.get(both.setting.base.tokenizer().tokenize("love")[0].id).fill_(f64::NAN);
@@ -371,7 +431,15 @@ fn a_loss_that_is_not_finite_stops_and_names_the_unlabelled_rows() {
 
 #[test]
 fn an_event_says_the_loss_only_where_there_is_one() {
-    let step = |mlm_loss| Event::Step { step: 1, loss: 0.5, mlm_loss, learning_rate: 0.0, gradient_norm: 1.0, rows: 4, seconds: 0.0 };
+    let step = |mlm_loss| Event::Step {
+        step: 1,
+        loss: 0.5,
+        mlm_loss,
+        learning_rate: 0.0,
+        gradient_norm: 1.0,
+        rows: 4,
+        seconds: 0.0,
+    };
     for (event, said) in [(step(None), false), (step(Some(7.5)), true)] {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(text.contains(r#""mlm_loss":7.5"#), said, "{text}");

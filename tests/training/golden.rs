@@ -3,31 +3,37 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cloze::adamw::{AdamW, clip_gradients};
-use cloze::classifier::{Base, Classifier};
-use cloze::encode::{Features, SoftSlot};
-use cloze::encoder::Mode;
-use cloze::prompt_model::EngineChoice;
-use cloze::schedule;
-use cloze::tensor_file;
-use cloze::train::auxiliary::{self, Chosen, Masked};
-use cloze::train::{Target, losses};
-use cloze::tuning::{Beginning, Form, Learned, Learner, PREFIX, SOFT_TOKENS, Tuning, decays};
+use cloze::learn::adamw::{AdamW, clip_gradients};
+use cloze::learn::schedule;
+use cloze::learn::train::auxiliary::{self, Chosen, Masked};
+use cloze::learn::train::{Target, losses};
+use cloze::model::encoder::Mode;
+use cloze::model::features::{Features, SoftSlot};
+use cloze::model::folder::EngineChoice;
+use cloze::model::tensor_file;
+use cloze::predict::classifier::{Base, Classifier};
+use cloze::tune::{Beginning, Form, Learned, Learner, PREFIX, SOFT_TOKENS, Tuning, decays};
 use serde_json::Value;
 use tch::Tensor;
 
 use super::{largest, tiny, tuning};
-use crate::support::{TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, read_json, values, verbalizer};
+use crate::support::{
+    TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, read_json, values,
+    verbalizer,
+};
 
 const FOLDER: &str = "tests/fixtures/training";
 
 /// The losses agree to this: PyTorch's own fp32 and fp64 differ by 4e-7.
 const LOSS: f64 = 1e-5;
-/// A gradient's entries, as a share of its largest; 5e-6 was found, and PyTorch's fp32 is as far from its fp64.
+/// A gradient's entries, as a share of its largest; 5e-6 was found, and PyTorch's fp32 is as far from its
+/// fp64.
 const GRADIENT: f64 = 2e-5;
-/// Parameters after an update: PyTorch's fp32 and fp64 stay within 3e-7, but for the few entries that `noisy` counts.
+/// Parameters after an update: PyTorch's fp32 and fp64 stay within 3e-7, but for the few entries that `noisy`
+/// counts.
 const UPDATED: f64 = 1e-6;
-/// Their gradients are below this, of the size of Adam's ε: there a step grows by up to η/ε = 1e5 times what rounding adds.
+/// Their gradients are below this, of the size of Adam's ε: there a step grows by up to η/ε = 1e5 times what
+/// rounding adds.
 const UNCLEAR: f64 = 1e-7;
 
 fn expected() -> Value {
@@ -40,7 +46,9 @@ fn tensors(file: &str) -> BTreeMap<String, Tensor> {
 
 /// The part of a file's tensors whose names begin so, without it.
 fn part(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
-    let named = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
+    let named = |(name, tensor): (&String, &Tensor)| {
+        Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
+    };
     let part: BTreeMap<String, Tensor> = tensors.iter().filter_map(named).collect();
     assert!(!part.is_empty(), "nothing is named {prefix}…");
     part
@@ -54,7 +62,13 @@ fn base() -> Base {
 fn behind_soft_tokens(features: Features, front: usize) -> Features {
     let ids = [vec![features.ids[features.mask]; front], features.ids].concat();
     let soft = (0..front).map(|place| SoftSlot { at: place, vector: place }).collect();
-    Features { ids, second_segment: features.second_segment + front, mask: features.mask + front, soft, ..features }
+    Features {
+        ids,
+        second_segment: features.second_segment + front,
+        mask: features.mask + front,
+        soft,
+        ..features
+    }
 }
 
 /// A batch of golden.json: inputs of the tiny model, each read at its first mask, and their classes.
@@ -62,7 +76,8 @@ fn batch(index: usize, front: usize) -> (Vec<Features>, Tensor) {
     let batch = &expected()["batches"][index];
     let rows = &golden(TINY)["logits"];
     let input = |index: &i64| golden_features(&rows[usize::try_from(*index).unwrap()]).swap_remove(0);
-    let inputs = integers(&batch["inputs"]).iter().map(|index| behind_soft_tokens(input(index), front)).collect();
+    let inputs =
+        integers(&batch["inputs"]).iter().map(|index| behind_soft_tokens(input(index), front)).collect();
     (inputs, Tensor::from_slice(&integers(&batch["labels"])))
 }
 
@@ -79,7 +94,8 @@ fn loss(classifier: &Classifier, (inputs, labels): &(Vec<Features>, Tensor)) -> 
 
 fn learner(base: &Base, tuning: &Tuning, vectors: usize) -> Learner {
     let tokens = vec![0; vectors];
-    let (soft, prefix) = if matches!(tuning, Tuning::PTuningV2(_)) { (Vec::new(), tokens) } else { (tokens, Vec::new()) };
+    let (soft, prefix) =
+        if matches!(tuning, Tuning::PTuningV2(_)) { (Vec::new(), tokens) } else { (tokens, Vec::new()) };
     Learner::new(
         tuning,
         &Beginning {
@@ -102,14 +118,24 @@ fn clip(learner: &Learner, constants: &Value) -> f64 {
 /// One update with golden.json's constants.
 fn update(learner: &Learner, optimizer: &mut AdamW, constants: &Value) {
     let number = |key: &str| constants[key].as_f64().unwrap();
-    optimizer.step(learner.leaves(), |name| (number("learning_rate"), if decays(name) { number("weight_decay") } else { 0.0 }));
+    optimizer.step(learner.leaves(), |name| {
+        (number("learning_rate"), if decays(name) { number("weight_decay") } else { 0.0 })
+    });
 }
 
-fn assert_gradients<'a>(leaves: impl IntoIterator<Item = (&'a str, Tensor)>, wanted: &BTreeMap<String, Tensor>, what: &str) {
+fn assert_gradients<'a>(
+    leaves: impl IntoIterator<Item = (&'a str, Tensor)>,
+    wanted: &BTreeMap<String, Tensor>,
+    what: &str,
+) {
     for (name, leaf) in leaves {
         let (found, wanted) = (leaf.grad(), &wanted[name]);
         let difference = largest(&(&found - wanted));
-        assert!(difference <= GRADIENT * largest(wanted), "{what}, {name}: a gradient differs by {difference} of {}", largest(wanted));
+        assert!(
+            difference <= GRADIENT * largest(wanted),
+            "{what}, {name}: a gradient differs by {difference} of {}",
+            largest(wanted)
+        );
     }
 }
 
@@ -143,12 +169,21 @@ fn two_steps_of_full_tuning_equal_pytorch() {
             if is_noise(name) {
                 assert!(norm < 1e-6, "{name}: {norm}");
             } else {
-                assert_relative(norm, row[&key]["gradient_norm"].as_f64().unwrap(), GRADIENT, &format!("{key}, {name}: gradient's norm"));
+                assert_relative(
+                    norm,
+                    row[&key]["gradient_norm"].as_f64().unwrap(),
+                    GRADIENT,
+                    &format!("{key}, {name}: gradient's norm"),
+                );
             }
         }
         if index == 0 {
             let known = learner.leaves().iter().filter(|(name, _)| !is_noise(name));
-            assert_gradients(known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())), &gradients, "full");
+            assert_gradients(
+                known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())),
+                &gradients,
+                "full",
+            );
         }
         let norm = clip(&learner, &expected["optimiser"]);
         for (name, leaf) in learner.leaves() {
@@ -164,17 +199,35 @@ fn two_steps_of_full_tuning_equal_pytorch() {
             if is_noise(name) {
                 continue;
             }
-            let change = (&learner.leaves()[name] - base.parameters.get(name)).to_kind(tch::Kind::Double).norm().double_value(&[]);
-            assert_relative(change, row[&key]["change"].as_f64().unwrap(), 1e-4, &format!("{key}, {name}: change"));
+            let change = (&learner.leaves()[name] - base.parameters.get(name))
+                .to_kind(tch::Kind::Double)
+                .norm()
+                .double_value(&[]);
+            assert_relative(
+                change,
+                row[&key]["change"].as_f64().unwrap(),
+                1e-4,
+                &format!("{key}, {name}: change"),
+            );
             let Some(wanted) = wanted.get(name) else { continue };
             let differences = (&learner.leaves()[name] - wanted).abs();
             let far = differences.gt(UPDATED);
             let count = far.sum(tch::Kind::Int64).int64_value(&[]);
-            // As many as PyTorch has itself, where the processor rounds as the one that wrote the file; elsewhere it is other entries.
+            // As many as PyTorch has itself, where the processor rounds as the one that wrote the file;
+            // elsewhere it is other entries.
             let most = noisy.max(i64::try_from(wanted.numel() / 50).unwrap());
-            assert!(count <= most, "{key}, {name}: {count} entries differ, by up to {}", largest(&differences));
+            assert!(
+                count <= most,
+                "{key}, {name}: {count} entries differ, by up to {}",
+                largest(&differences)
+            );
             let clear = far.logical_and(&smallest[name].gt(UNCLEAR)).any().int64_value(&[]);
-            assert_eq!(clear, 0, "{key}, {name}: an entry with a clear gradient differs by up to {}", largest(&differences));
+            assert_eq!(
+                clear,
+                0,
+                "{key}, {name}: an entry with a clear gradient differs by up to {}",
+                largest(&differences)
+            );
         }
     }
 }
@@ -188,7 +241,8 @@ fn masked(input: &Value) -> Masked {
 
 #[test]
 fn a_step_with_language_modelling_equals_transformers() {
-    let (expected, gradients) = (read_json(PathBuf::from(FOLDER).join("mlm.json")), tensors("mlm-gradients.safetensors"));
+    let (expected, gradients) =
+        (read_json(PathBuf::from(FOLDER).join("mlm.json")), tensors("mlm-gradients.safetensors"));
     let weight = expected["weight"].as_f64().unwrap();
     let inputs: Vec<Masked> = expected["unlabelled"].as_array().unwrap().iter().map(masked).collect();
     let _alone = lone_generator();
@@ -197,15 +251,26 @@ fn a_step_with_language_modelling_equals_transformers() {
         let learner = learner(&base, &Tuning::Full, 0);
         let classifier = adapted(&base, &Tuning::Full, &learner.learned(), Form::Beside);
         let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
-        let (of_classes, losses) =
-            (loss(&classifier, &batch(0, 0)), auxiliary::losses(model, &inputs.iter().collect::<Vec<_>>(), Mode::Train));
+        let (of_classes, losses) = (
+            loss(&classifier, &batch(0, 0)),
+            auxiliary::losses(model, &inputs.iter().collect::<Vec<_>>(), Mode::Train),
+        );
         let of_language = losses.mean(tch::Kind::Float);
         for (found, key) in [(&of_classes, "loss"), (&of_language, "mlm_loss")] {
-            assert_close(&values(&found.detach()), &[expected[key].as_f64().unwrap()], LOSS, &format!("{engine:?}, {key}"));
+            assert_close(
+                &values(&found.detach()),
+                &[expected[key].as_f64().unwrap()],
+                LOSS,
+                &format!("{engine:?}, {key}"),
+            );
         }
         (of_classes * (1.0 - weight) + of_language * weight).backward();
         let known = learner.leaves().iter().filter(|(name, _)| !is_noise(name));
-        assert_gradients(known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())), &gradients, &format!("{engine:?}"));
+        assert_gradients(
+            known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())),
+            &gradients,
+            &format!("{engine:?}"),
+        );
     }
 }
 
@@ -215,11 +280,19 @@ fn losses_of_soft_labels_equal_pytorch() {
     for case in read_json(PathBuf::from(FOLDER).join("soft.json"))["cases"].as_array().unwrap() {
         let (scores, temperature) = (rows(&case["scores"]), case["temperature"].as_f64().unwrap());
         let shape = [i64::try_from(scores.len()).unwrap(), -1];
-        let scores = Tensor::from_slice(&scores.concat()).view(shape).to_kind(tch::Kind::Float).set_requires_grad(true);
+        let scores = Tensor::from_slice(&scores.concat())
+            .view(shape)
+            .to_kind(tch::Kind::Float)
+            .set_requires_grad(true);
         let soft = |probabilities| Target::Soft { probabilities, temperature };
         let targets: Vec<Target> = rows(&case["probabilities"]).into_iter().map(soft).collect();
         let found = losses(&scores, &targets.iter().collect::<Vec<_>>());
-        assert_close(&values(&found.detach()), &numbers(&case["losses"]), LOSS, &format!("T {temperature}: losses"));
+        assert_close(
+            &values(&found.detach()),
+            &numbers(&case["losses"]),
+            LOSS,
+            &format!("T {temperature}: losses"),
+        );
         found.mean(tch::Kind::Float).backward();
         let wanted = rows(&case["gradient_of_mean"]).concat();
         assert_close(&values(&scores.grad()), &wanted, 1e-6, &format!("T {temperature}: gradient"));
@@ -234,7 +307,13 @@ fn losses_of_soft_labels_equal_pytorch() {
 /// The record of an adapter folder and its tensors.
 fn adapter(folder: &str) -> (Value, Learned) {
     let expected = expected();
-    let record = expected["adapters"].as_array().unwrap().iter().find(|record| record["folder"] == folder).unwrap().clone();
+    let record = expected["adapters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|record| record["folder"] == folder)
+        .unwrap()
+        .clone();
     (record, tensors(&format!("peft/{folder}/adapter_model.safetensors")))
 }
 
@@ -256,13 +335,21 @@ fn a_step_of_lora_equals_peft() {
         let tuning = tuning(options);
         for form in [Form::Merged, Form::Beside] {
             let mut learner = learner(&base, &tuning, 0);
-            assert_eq!(learner.leaves().keys().collect::<Vec<_>>(), stored.keys().collect::<Vec<_>>(), "{folder}: where updates are");
+            assert_eq!(
+                learner.leaves().keys().collect::<Vec<_>>(),
+                stored.keys().collect::<Vec<_>>(),
+                "{folder}: where updates are"
+            );
             learner.restore(&stored);
             let loss = loss(&adapted(&base, &tuning, &learner.learned(), form), &batch(0, 0));
             assert_close(&values(&loss.detach()), &[record["loss"].as_f64().unwrap()], LOSS, folder);
             loss.backward();
             let leaves = learner.leaves().iter().map(|(name, leaf)| (name.as_str(), leaf.shallow_clone()));
-            assert_gradients(leaves, &part(&all, &format!("{folder}/gradient/")), &format!("{folder}, {form:?}"));
+            assert_gradients(
+                leaves,
+                &part(&all, &format!("{folder}/gradient/")),
+                &format!("{folder}, {form:?}"),
+            );
             let norm = clip(&learner, &expected["optimiser"]);
             update(&learner, &mut AdamW::new(learner.leaves()), &expected["optimiser"]);
             assert_relative(norm, record["gradient_norm"].as_f64().unwrap(), 1e-5, folder);
@@ -278,7 +365,8 @@ fn a_step_of_lora_equals_peft() {
 fn gradients_of_ia3_equal_peft() {
     let (base, all) = (base(), tensors("adapters.safetensors"));
     let (record, mut stored) = adapter("ia3");
-    // PEFT's "output.dense" is the end of the attention's output too; the paper's vectors, and so ours, are the others.
+    // PEFT's "output.dense" is the end of the attention's output too; the paper's vectors, and so ours, are
+    // the others.
     let ours = learner(&base, &Tuning::Ia3, 0);
     let more = stored.keys().filter(|name| !ours.leaves().contains_key(*name));
     assert_eq!(more.filter(|name| name.ends_with("attention.output.dense.ia3_l")).count(), 2);
@@ -320,7 +408,10 @@ fn gradients_of_soft_tokens_and_prefixes_equal_peft() {
         let loss = loss(&adapted(&base, &tuning, &learner.learned(), Form::Beside), &batch(0, front));
         assert_close(&values(&loss.detach()), &[record["loss"].as_f64().unwrap()], LOSS, folder);
         loss.backward();
-        let wanted = BTreeMap::from([(name.to_owned(), all[&format!("{folder}/gradient/prompt_embeddings")].shallow_clone())]);
+        let wanted = BTreeMap::from([(
+            name.to_owned(),
+            all[&format!("{folder}/gradient/prompt_embeddings")].shallow_clone(),
+        )]);
         assert_gradients([(name, learner.leaves()[name].shallow_clone())], &wanted, folder);
         let norm = clip_gradients(learner.leaves(), 1.0);
         assert_relative(norm, record["gradient_norm"].as_f64().unwrap(), 1e-5, folder);
@@ -331,19 +422,33 @@ fn gradients_of_soft_tokens_and_prefixes_equal_peft() {
 fn logits_with_what_was_learned_equal_peft() {
     let (expected, base, rows) = (expected(), base(), golden(TINY));
     let probes = Tensor::from_slice(&integers(&expected["probe_ids"]));
-    let weights = LORAS.into_iter().chain([("ia3", "\"ia3\"")]).map(|(folder, options)| (folder, options, adapter(folder), 0));
-    let soft = VECTORS.into_iter().map(|(folder, options, name, front)| (folder, options, vectors(folder, name), front));
+    let weights = LORAS
+        .into_iter()
+        .chain([("ia3", "\"ia3\"")])
+        .map(|(folder, options)| (folder, options, adapter(folder), 0));
+    let soft = VECTORS
+        .into_iter()
+        .map(|(folder, options, name, front)| (folder, options, vectors(folder, name), front));
     for (folder, options, (record, learned), front) in weights.chain(soft) {
         for form in [Form::Merged, Form::Beside] {
-            let Classifier::Prompt(model, _) = adapted(&base, &tuning(options), &learned, form) else { unreachable!() };
-            for (index, logits) in integers(&record["inputs"]).iter().zip(record["logits"].as_array().unwrap()) {
+            let Classifier::Prompt(model, _) = adapted(&base, &tuning(options), &learned, form) else {
+                unreachable!()
+            };
+            for (index, logits) in
+                integers(&record["inputs"]).iter().zip(record["logits"].as_array().unwrap())
+            {
                 let inputs = golden_features(&rows["logits"][usize::try_from(*index).unwrap()]);
                 assert_eq!(inputs.len(), logits.as_array().unwrap().len());
                 for (input, wanted) in inputs.into_iter().zip(logits.as_array().unwrap()) {
                     let input = behind_soft_tokens(input, front);
                     let found = tch::no_grad(|| model.vocabulary_logits(&[&input]).index_select(1, &probes));
                     // PEFT's own merged models differ by up to 9e-6.
-                    assert_close(&values(&found), &numbers(wanted), 5e-5, &format!("{folder}, {form:?}, input {index}"));
+                    assert_close(
+                        &values(&found),
+                        &numbers(wanted),
+                        5e-5,
+                        &format!("{folder}, {form:?}, input {index}"),
+                    );
                 }
             }
         }
@@ -353,15 +458,20 @@ fn logits_with_what_was_learned_equal_peft() {
 #[test]
 fn learning_rates_equal_transformers() {
     let expected = expected();
-    let schedules: Vec<&Value> =
-        expected["schedules"].as_array().unwrap().iter().filter(|schedule| schedule["after_warm_up"] == "linear").collect();
+    let schedules: Vec<&Value> = expected["schedules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|schedule| schedule["after_warm_up"] == "linear")
+        .collect();
     assert_eq!(schedules.len(), 3);
     for schedule in schedules {
         let whole = |key: &str| usize::try_from(schedule[key].as_u64().unwrap()).unwrap();
         let highest = schedule["learning_rate"].as_f64().unwrap();
         let rate = |step: usize| highest * schedule::linear(step, whole("warm_up"), whole("total"));
         let found: Vec<f64> = (0..=whole("total")).map(rate).collect();
-        let wanted = [numbers(&schedule["rates"]), vec![schedule["after_the_last"].as_f64().unwrap()]].concat();
+        let wanted =
+            [numbers(&schedule["rates"]), vec![schedule["after_the_last"].as_f64().unwrap()]].concat();
         // The file has twelve digits.
         assert_close(&found, &wanted, 1e-15, "rates");
     }

@@ -3,14 +3,17 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cloze::error::Kind;
-use cloze::parameters::WORD_EMBEDDINGS;
-use cloze::prompt_model::EngineChoice;
-use cloze::soft::common_words;
-use cloze::tensor_file;
-use cloze::tuning::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning, peft::PEFT};
+use cloze::model::folder::EngineChoice;
+use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::model::tensor_file;
+use cloze::model::tokenizer::common_words;
+use cloze::tune::learner::PEFT;
+use cloze::tune::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning};
 use tch::Tensor;
 
-use super::{METHODS, PATTERN, SOFT_PATTERN, Setting, bits, largest, learned, made_up, moody, tuning, with_soft};
+use super::{
+    METHODS, PATTERN, SOFT_PATTERN, Setting, bits, largest, learned, made_up, moody, tuning, with_soft,
+};
 use crate::support::{assert_close, lone_generator};
 
 /// Every linear layer, the head's included.
@@ -19,14 +22,20 @@ const EVERYWHERE: &str = r#"{ "lora": { "rank": 4, "targets": ["query", "key", "
 fn assert_same_bits(found: &Learned, wanted: &Learned, what: &str) {
     assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{what}");
     for (name, tensor) in found {
-        assert!(bits(tensor) == bits(&wanted[name]), "{what}: {name} differs by {}", largest(&(tensor - &wanted[name])));
+        assert!(
+            bits(tensor) == bits(&wanted[name]),
+            "{what}: {name} differs by {}",
+            largest(&(tensor - &wanted[name]))
+        );
     }
 }
 
 /// All leaves moved away from zeros and ones by the same numbers in every run.
 fn shake(learned: &Learned) -> Learned {
     let shaken = |(name, tensor): (&String, &Tensor)| {
-        let noise = Tensor::arange(tensor.numel() as i64, (tch::Kind::Float, tensor.device())).sin().view(tensor.size().as_slice());
+        let noise = Tensor::arange(tensor.numel() as i64, (tch::Kind::Float, tensor.device()))
+            .sin()
+            .view(tensor.size().as_slice());
         (name.clone(), tensor.detach() + noise * 0.2)
     };
     learned.iter().map(shaken).collect()
@@ -35,22 +44,28 @@ fn shake(learned: &Learned) -> Learned {
 /// The probabilities of the base model with soft tokens at their beginnings.
 fn untrained(setting: &Setting) -> Vec<f64> {
     let common = common_words(setting.base.tokenizer());
-    let vectors = setting.patterns.soft.vectors(setting.base.parameters.get(WORD_EMBEDDINGS), &common, setting.seed);
+    let vectors =
+        setting.patterns.soft.vectors(setting.base.parameters.get(WORD_EMBEDDINGS), &common, setting.seed);
     setting.probabilities(setting.base.zero_shot(Some(vectors)).unwrap())
 }
 
 #[test]
 fn soft_tokens_started_from_words_equal_those_words() {
     let words = untrained(&Setting::new(Tuning::Full, &[PATTERN]));
-    for pattern in
-        [r#"{text} {soft:"it was"} {mask}."#, r#"{text} {soft:"it was" as x} {mask}."#, r#"{text} {soft:"it"} {soft:"was"} {mask}."#]
-    {
+    for pattern in [
+        r#"{text} {soft:"it was"} {mask}."#,
+        r#"{text} {soft:"it was" as x} {mask}."#,
+        r#"{text} {soft:"it"} {soft:"was"} {mask}."#,
+    ] {
         let soft = untrained(&Setting::new(Tuning::Full, &[pattern]));
         // The same numbers take the same way, but for where they come from.
         assert_close(&soft, &words, 1e-7, pattern);
     }
     let other = untrained(&Setting::new(Tuning::Full, &[r#"{text} {soft:"was it"} {mask}."#]));
-    assert!(other.iter().zip(&words).any(|(other, words)| (other - words).abs() > 1e-3), "the words' order makes no difference");
+    assert!(
+        other.iter().zip(&words).any(|(other, words)| (other - words).abs() > 1e-3),
+        "the words' order makes no difference"
+    );
 }
 
 #[test]
@@ -64,11 +79,17 @@ fn a_name_stands_for_the_same_vectors_in_every_pattern() {
     let scores = |learned: &Learned| {
         let classifiers = [setting.base.learned(&setting.tuning, learned).unwrap()];
         let trainer = setting.trainer();
-        let scored = trainer.scorer(&classifiers).score(&setting.columns, &setting.examples[..1], &mut |_| {}).unwrap();
+        let scored = trainer
+            .scorer(&classifiers)
+            .score(&setting.columns, &setting.examples[..1], &mut |_| {})
+            .unwrap();
         scored[0].by_pattern.iter().map(|prediction| prediction.probabilities[0]).collect::<Vec<f64>>()
     };
     let (found, shaken) = (scores(&state.kept()), scores(&shake(&state.kept())));
-    assert!(found.iter().zip(&shaken).all(|(found, shaken)| (found - shaken).abs() > 1e-4), "{found:?} {shaken:?}");
+    assert!(
+        found.iter().zip(&shaken).all(|(found, shaken)| (found - shaken).abs() > 1e-4),
+        "{found:?} {shaken:?}"
+    );
 }
 
 #[test]
@@ -96,15 +117,26 @@ fn adapters_change_nothing_at_first() {
         }
         let mut classifier = setting.base.zero_shot(None).unwrap();
         classifier.adapt(&setting.base, &setting.tuning, &state.learner.learned(), Form::Beside);
-        assert_close(&tch::no_grad(|| setting.probabilities(classifier)), &untrained(&setting), 1e-6, options);
+        assert_close(
+            &tch::no_grad(|| setting.probabilities(classifier)),
+            &untrained(&setting),
+            1e-6,
+            options,
+        );
     }
 }
 
 #[test]
 fn prompt_encoders_begin_with_the_vectors_they_start_from() {
     for (with, without) in [
-        (r#"{ "p-tuning": { "length": 3, "encoder": "lstm" } }"#, r#"{ "p-tuning": { "length": 3, "encoder": "none" } }"#),
-        (r#"{ "p-tuning": { "length": 3, "encoder": "mlp" } }"#, r#"{ "p-tuning": { "length": 3, "encoder": "none" } }"#),
+        (
+            r#"{ "p-tuning": { "length": 3, "encoder": "lstm" } }"#,
+            r#"{ "p-tuning": { "length": 3, "encoder": "none" } }"#,
+        ),
+        (
+            r#"{ "p-tuning": { "length": 3, "encoder": "mlp" } }"#,
+            r#"{ "p-tuning": { "length": 3, "encoder": "none" } }"#,
+        ),
         (r#"{ "prefix": { "length": 3 } }"#, r#"{ "p-tuning-v2": { "length": 3 } }"#),
     ] {
         let begun = |options| Setting::new(tuning(options), &[PATTERN]).trainer().begin().unwrap().learner;
@@ -132,9 +164,16 @@ fn a_model_takes_what_was_learned_in_place_of_what_it_had() {
         let base = untrained(&first);
         assert_close(&scores(&[(&first, false), (&second, true)]), &base, 1e-7, "nothing after something");
         let wanted = scores(&[(&second, false)]);
-        assert_close(&scores(&[(&first, false), (&second, false)]), &wanted, 1e-7, "something after something");
+        assert_close(
+            &scores(&[(&first, false), (&second, false)]),
+            &wanted,
+            1e-7,
+            "something after something",
+        );
         // The first update alone does change the model.
-        assert!(scores(&[(&first, false)]).iter().zip(&base).any(|(found, base)| (found - base).abs() > 1e-3));
+        assert!(
+            scores(&[(&first, false)]).iter().zip(&base).any(|(found, base)| (found - base).abs() > 1e-3)
+        );
     }
 }
 
@@ -155,7 +194,10 @@ fn merged_equals_unmerged() {
         let (merged, beside) = (scores(Form::Merged), scores(Form::Beside));
         assert_close(&merged, &beside, 1e-5, options);
         let base = untrained(&setting);
-        assert!(merged.iter().zip(&base).any(|(merged, base)| (merged - base).abs() > 1e-3), "{options}: the update does nothing");
+        assert!(
+            merged.iter().zip(&base).any(|(merged, base)| (merged - base).abs() > 1e-3),
+            "{options}: the update does nothing"
+        );
     }
 }
 
@@ -168,14 +210,20 @@ fn frozen_weights_are_bit_identical_after_training() {
         let (state, _) = setting.train();
         for (name, tensor) in setting.base.parameters.iter() {
             assert!(bits(tensor) == bits(fresh.get(name)), "{options}: {name} of the base model has moved");
-            assert!(!tensor.requires_grad() && !tensor.grad().defined(), "{options}: {name} of the base model has a gradient");
+            assert!(
+                !tensor.requires_grad() && !tensor.grad().defined(),
+                "{options}: {name} of the base model has a gradient"
+            );
         }
         // And all that may move has moved.
         for (name, tensor) in state.learner.finished() {
             assert!(bits(&tensor) != bits(&begun[&name]), "{options}: {name} has not moved");
         }
         for (name, leaf) in state.learner.leaves() {
-            assert!(state.optimizer.moments[name][1].max().double_value(&[]) > 0.0, "{options}: {name} never had a gradient");
+            assert!(
+                state.optimizer.moments[name][1].max().double_value(&[]) > 0.0,
+                "{options}: {name} never had a gradient"
+            );
             assert!(leaf.requires_grad() && leaf.is_leaf());
         }
     }
@@ -186,24 +234,38 @@ fn each_method_learns_only_what_it_says() {
     for options in METHODS {
         let setting = with_soft(options);
         let learned = setting.trainer().begin().unwrap().learner.finished();
-        let (soft, names): (Vec<&str>, Vec<&str>) = learned.keys().map(String::as_str).partition(|name| *name == SOFT_TOKENS);
+        let (soft, names): (Vec<&str>, Vec<&str>) =
+            learned.keys().map(String::as_str).partition(|name| *name == SOFT_TOKENS);
         assert_eq!(soft.is_empty(), matches!(setting.tuning, Tuning::Cls(_)), "{options}");
-        let count = |keep: &dyn Fn(&str) -> bool| setting.base.parameters.iter().filter(|(name, _)| keep(name)).count();
+        let count = |keep: &dyn Fn(&str) -> bool| {
+            setting.base.parameters.iter().filter(|(name, _)| keep(name)).count()
+        };
         let (keep, wanted): (&dyn Fn(&str) -> bool, usize) = match &setting.tuning {
             Tuning::Full => (&|_| true, count(&|_| true)),
             Tuning::Head => (&|name| name.starts_with("cls."), 5),
             Tuning::Bias => (&|name| name.ends_with("bias"), count(&|name| name.ends_with("bias"))),
             Tuning::Lora(lora) if lora.rank == 4 => (&|name| name.starts_with(PEFT), 2 * 2 * 2),
             // Key, the attention's output and both feed-forward layers, and the head's.
-            Tuning::Lora(_) => (&|name| name.starts_with(PEFT) && !name.contains("query") && !name.contains("value"), 2 * (2 * 4 + 1)),
+            Tuning::Lora(_) => (
+                &|name| name.starts_with(PEFT) && !name.contains("query") && !name.contains("value"),
+                2 * (2 * 4 + 1),
+            ),
             Tuning::Ia3 => (&|name| name.starts_with(PEFT) && name.ends_with(".ia3_l"), 3 * 2),
             Tuning::PromptTuning(_) | Tuning::PTuning(_) => (&|_| false, 0),
             Tuning::Prefix(_) | Tuning::PTuningV2(_) => (&|name| name == PREFIX, 1),
-            Tuning::Adapter(_) => (&|name| name.contains(".adapter."), if options.contains("houlsby") { 2 * 2 * 4 } else { 2 * 4 }),
+            Tuning::Adapter(_) => (
+                &|name| name.contains(".adapter."),
+                if options.contains("houlsby") { 2 * 2 * 4 } else { 2 * 4 },
+            ),
             Tuning::Cls(cls) if cls.frozen_encoder => (&|name| !name.starts_with("bert.encoder"), 4),
-            Tuning::Cls(_) => (&|name| !name.starts_with("cls."), 4 + count(&|name| name.starts_with("bert."))),
+            Tuning::Cls(_) => {
+                (&|name| !name.starts_with("cls."), 4 + count(&|name| name.starts_with("bert.")))
+            }
         };
-        assert!(names.iter().all(|name| keep(name)) && names.len() == wanted, "{options}: {names:?}, not {wanted}");
+        assert!(
+            names.iter().all(|name| keep(name)) && names.len() == wanted,
+            "{options}: {names:?}, not {wanted}"
+        );
     }
 }
 
@@ -216,7 +278,11 @@ fn soft_prompt_trains_only_itself() {
         assert_eq!(state.learner.leaves().keys().collect::<Vec<_>>(), [SOFT_TOKENS]);
         // Prompt tuning's stand in front besides the pattern's; p-tuning's are the pattern's.
         assert_eq!(state.learner.size(), 32 * if options.contains("prompt-tuning") { 5 } else { 2 });
-        let moved = (&state.learner.leaves()[SOFT_TOKENS] - &begun[SOFT_TOKENS]).abs().amin([1], false).min().double_value(&[]);
+        let moved = (&state.learner.leaves()[SOFT_TOKENS] - &begun[SOFT_TOKENS])
+            .abs()
+            .amin([1], false)
+            .min()
+            .double_value(&[]);
         assert!(moved > 0.0, "{options}: a vector has numbers that never moved");
     }
 }
@@ -257,7 +323,8 @@ fn what_was_learned_is_read_back_bit_by_bit() {
 
 /// With the model's own dropout and small batches, so that every random choice takes part.
 fn random(options: &str, seed: u64) -> Setting {
-    let mut setting = Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[SOFT_PATTERN], &made_up(4));
+    let mut setting =
+        Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[SOFT_PATTERN], &made_up(4));
     setting.plan.batch_size = 5;
     setting.seed = seed;
     setting
@@ -284,10 +351,14 @@ fn same_seed_same_predictions() {
 fn seed_zero_is_a_seed_and_every_other_seed_is_another() {
     for options in METHODS.into_iter().chain([DROPPED]) {
         let runs = [0, 1, u64::MAX].map(|seed| random(options, seed).train());
-        let distinct: BTreeSet<Vec<u64>> = runs.iter().map(|(_, losses)| losses.iter().map(|loss| loss.to_bits()).collect()).collect();
+        let distinct: BTreeSet<Vec<u64>> =
+            runs.iter().map(|(_, losses)| losses.iter().map(|loss| loss.to_bits()).collect()).collect();
         assert_eq!(distinct.len(), 3, "{options}");
         for (name, tensor) in runs[0].0.kept() {
-            assert!(bits(&tensor) != bits(&runs[1].0.kept()[&name]), "{options}: {name} is the same for seeds 0 and 1");
+            assert!(
+                bits(&tensor) != bits(&runs[1].0.kept()[&name]),
+                "{options}: {name} is the same for seeds 0 and 1"
+            );
         }
         let again = random(options, 0).train();
         assert_same_bits(&runs[0].0.kept(), &again.0.kept(), options);
@@ -298,10 +369,13 @@ fn seed_zero_is_a_seed_and_every_other_seed_is_another() {
 fn dropout_acts_in_training_and_not_in_scoring() {
     let losses = |base| Setting::on(base, tuning("\"head\""), &[PATTERN], &made_up(4)).train().1;
     assert!(losses(moody(EngineChoice::Cloze, 0.1)) != losses(moody(EngineChoice::Cloze, 0.0)));
-    let scores = |dropout| untrained(&Setting::on(moody(EngineChoice::Cloze, dropout), Tuning::Head, &[PATTERN], &made_up(4)));
+    let scores = |dropout| {
+        untrained(&Setting::on(moody(EngineChoice::Cloze, dropout), Tuning::Head, &[PATTERN], &made_up(4)))
+    };
     assert!(scores(0.5) == scores(0.0));
     // A low-rank update's own dropout needs the update: B is not 0 after the first step.
-    let [with, without] = [DROPPED, r#"{ "lora": { "rank": 4 } }"#].map(|options| Setting::new(tuning(options), &[PATTERN]).train().1);
+    let [with, without] = [DROPPED, r#"{ "lora": { "rank": 4 } }"#]
+        .map(|options| Setting::new(tuning(options), &[PATTERN]).train().1);
     assert_eq!(with[0], without[0]);
     assert!(with[2..] != without[2..]);
 }
@@ -320,8 +394,13 @@ fn rust_bert_trains_alike() {
             })
         };
         let found = trained(EngineChoice::RustBert);
-        if matches!(tuning(options), Tuning::Prefix(_) | Tuning::PTuningV2(_) | Tuning::Adapter(_) | Tuning::Cls(_)) {
-            let Err(error) = found else { panic!("{options}: trained with rust-bert, which has no place for it") };
+        if matches!(
+            tuning(options),
+            Tuning::Prefix(_) | Tuning::PTuningV2(_) | Tuning::Adapter(_) | Tuning::Cls(_)
+        ) {
+            let Err(error) = found else {
+                panic!("{options}: trained with rust-bert, which has no place for it")
+            };
             assert!(
                 matches!(error.kind(), Kind::EngineCannotTune { method, .. } if *method == tuning(options).name()),
                 "{options}: {error}"
@@ -332,6 +411,7 @@ fn rust_bert_trains_alike() {
         assert_close(&found.0, &wanted.0, 1e-4, &format!("{options}, losses"));
         assert_close(&found.1, &wanted.1, 1e-4, &format!("{options}, probabilities"));
     }
-    let dropped = Setting::on(moody(EngineChoice::RustBert, 0.0), tuning(DROPPED), &[PATTERN], &made_up(1)).try_train();
+    let dropped =
+        Setting::on(moody(EngineChoice::RustBert, 0.0), tuning(DROPPED), &[PATTERN], &made_up(1)).try_train();
     assert!(matches!(dropped.err().unwrap().kind(), Kind::EngineCannotTune { method: "lora", .. }));
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloze::classifier::Base;
 use cloze::error::{Kind, Result};
-use cloze::experiment::{Experiment, Metrics, Progress};
-use cloze::prompt_model::EngineChoice;
-use cloze::rows::RowSet;
-use cloze::run::{DataFile, DataFiles, Manifest, ModelFiles, RunFolder, SeedEvent, Select, StoredFile};
-use cloze::train::{Event, Flow, Plan};
-use cloze::tuning::Tuning;
+use cloze::learn::dataset::RowSet;
+use cloze::learn::run::{
+    DataFile, DataFiles, Manifest, ModelFiles, RunFolder, SeedEvent, Select, StoredFile,
+};
+use cloze::learn::train::{Event, Flow, Plan};
+use cloze::model::folder::EngineChoice;
+use cloze::predict::classifier::Base;
+use cloze::study::experiment::{Experiment, Metrics, Progress};
+use cloze::tune::Tuning;
 use serde_json::Value;
 
 use super::{MOOD, PATTERN, made_up, moody, patterns, plan, read, tuning};
@@ -30,11 +32,23 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         verbalizer: file("mood.json", MOOD),
         classes: ["down", "up", "between"].map(str::to_owned).to_vec(),
         columns: vec!["text".to_owned()],
-        data: DataFiles { train: data("train.csv"), dev: None, test: Some(data("test.csv")), format: None, label_column: None },
+        data: DataFiles {
+            train: data("train.csv"),
+            dev: None,
+            test: Some(data("test.csv")),
+            format: None,
+            label_column: None,
+        },
         model: ModelFiles { path: "tiny".into(), sha256: String::new() },
         engine: "cloze".to_owned(),
         max_length: 64,
-        plan: Plan { warm_up: 0.1, batch_tokens: 60, evaluate_every: 3, patience: 2, ..plan(tuning.defaults(2).learning_rate, 12, 2) },
+        plan: Plan {
+            warm_up: 0.1,
+            batch_tokens: 60,
+            evaluate_every: 3,
+            patience: 2,
+            ..plan(tuning.defaults(2).learning_rate, 12, 2)
+        },
         tuning,
         shots: Some(4),
         seeds: vec![0, 3],
@@ -80,7 +94,8 @@ impl Runs {
         let experiment = Experiment {
             manifest: &self.manifest,
             base: &self.base,
-            // Some steps have no row in the pattern with soft tokens: a leaf without a gradient must not tell whether it ever had one.
+            // Some steps have no row in the pattern with soft tokens: a leaf without a gradient must not tell
+            // whether it ever had one.
             patterns: of(&self.manifest.tuning, &["{text} {soft:2} {mask}.", PATTERN]),
             written: Some(of(&Tuning::Full, &[PATTERN])),
             columns: of(&tuning("\"cls\""), &[PATTERN]),
@@ -146,7 +161,8 @@ fn assert_same_run(found: &Path, wanted: &Path, what: &str) {
     assert!(!found.join("checkpoints").exists(), "{what}: checkpoints are left");
 }
 
-/// As a kill leaves a folder: everything that was written, and the beginning of a line that was being written.
+/// As a kill leaves a folder: everything that was written, and the beginning of a line that was being
+/// written.
 fn copy_of_killed(run: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(run).unwrap() {
@@ -197,7 +213,11 @@ fn resume_equals_uninterrupted() {
                 assert!(stops < 200, "{options}, {select:?}: never done");
             }
             assert!(stops >= 24 / (every + 1) - 2, "{options}, {select:?}: stopped only {stops} times");
-            assert_same_run(&stopped, &wanted, &format!("{options}, {select:?}, stopped every {every} events"));
+            assert_same_run(
+                &stopped,
+                &wanted,
+                &format!("{options}, {select:?}, stopped every {every} events"),
+            );
         }
     }
 }
@@ -208,7 +228,8 @@ fn going_on_after_a_kill_equals_uninterrupted() {
         let runs = Runs::new(options, select);
         let temporary = tempfile::tempdir().unwrap();
         let wanted = temporary.path().join("uninterrupted");
-        // Copies of the folder while the run goes on: with and without a checkpoint, in the first and in the second seed.
+        // Copies of the folder while the run goes on: with and without a checkpoint, in the first and in the
+        // second seed.
         let count = Cell::new(0);
         let copies: [u32; 5] = [1, 7, 8, 15, 23];
         let copy = |at: u32| temporary.path().join(format!("killed-{at}"));
@@ -245,7 +266,8 @@ fn a_stopped_run_with_its_baseline_goes_on() {
     while runs
         .run(&stopped, &mut |part, event| {
             let Event::Step { step, .. } = event else { return Flow::On };
-            let stop = (part == "cls" && *step == 40 && stops.len() < 2) || (part == "run" && *step == 7 && stops.len() == 1);
+            let stop = (part == "cls" && *step == 40 && stops.len() < 2)
+                || (part == "run" && *step == 7 && stops.len() == 1);
             if stop {
                 stops.push(part.to_owned());
             }
@@ -295,10 +317,19 @@ fn patience_ends_a_training_and_the_best_look_is_kept() {
     let metrics = runs.uninterrupted(temporary.path());
     for seed in &metrics.seeds {
         let looks = &seed.history.looks;
-        let best = looks.iter().max_by(|left, right| left.accuracy.total_cmp(&right.accuracy).then(right.loss.total_cmp(&left.loss)));
+        let best = looks.iter().max_by(|left, right| {
+            left.accuracy.total_cmp(&right.accuracy).then(right.loss.total_cmp(&left.loss))
+        });
         assert_eq!(seed.history.kept, best.unwrap().step);
-        assert_eq!(looks.iter().map(|look| look.step).collect::<Vec<_>>(), (1..=looks.len()).map(|look| 3 * look).collect::<Vec<_>>());
-        assert!(seed.history.steps < 30 && seed.history.steps == seed.history.kept + 2 * 3, "{:?}", seed.history);
+        assert_eq!(
+            looks.iter().map(|look| look.step).collect::<Vec<_>>(),
+            (1..=looks.len()).map(|look| 3 * look).collect::<Vec<_>>()
+        );
+        assert!(
+            seed.history.steps < 30 && seed.history.steps == seed.history.kept + 2 * 3,
+            "{:?}",
+            seed.history
+        );
         // What was kept scores as the best look did: dev rows are scored as test rows are.
         let (folder, _) = RunFolder::open(temporary.path()).unwrap();
         let (learned, history) = folder.load_learned(seed.seed).unwrap();
@@ -322,6 +353,9 @@ fn an_engine_that_cannot_do_the_method_or_its_baseline_is_refused_before_anythin
         runs.base = moody(EngineChoice::RustBert, 0.1);
         runs.manifest.cls_baseline = cls_baseline;
         let error = runs.try_run(temporary.path(), &mut |part, _| panic!("{part} is trained")).err().unwrap();
-        assert!(matches!(error.kind(), Kind::EngineCannotTune { method, .. } if *method == refused), "{error}");
+        assert!(
+            matches!(error.kind(), Kind::EngineCannotTune { method, .. } if *method == refused),
+            "{error}"
+        );
     }
 }

@@ -1,14 +1,16 @@
-//! Soft and prototype verbalizers: PyTorch's numbers (tests/fixtures/training/warp.py and prototype.py), and what must hold.
+//! Soft and prototype verbalizers: PyTorch's numbers (tests/fixtures/training/warp.py and prototype.py), and
+//! what must hold.
 
 use std::path::PathBuf;
 
-use cloze::encode::{Features, encode};
-use cloze::encoder::Mode;
-use cloze::prompt_model::EngineChoice;
-use cloze::template::Template;
-use cloze::train::{Target, contrastive_losses, losses};
-use cloze::tuning::{Beginning, CLASS_VECTORS, Form, Learned, Learner, PROTOTYPES, Tuning};
-use cloze::verbalizer::Verbalizer;
+use cloze::learn::train::{Target, contrastive_losses, losses};
+use cloze::model::encoder::Mode;
+use cloze::model::features::Features;
+use cloze::model::folder::EngineChoice;
+use cloze::predict::encode::encode;
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::{Beginning, CLASS_VECTORS, Form, Learned, Learner, PROTOTYPES, Tuning};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
@@ -17,10 +19,11 @@ use crate::support::{assert_close, lone_generator, numbers, read_json, values};
 
 fn verbalizer(golden: &Value, kind: &str) -> Verbalizer {
     let word = |word: &Value| json!({ "word": word[0], "weight": word[1] });
-    let class =
-        |(label, words): (&str, &Value)| json!({ "label": label, "words": words.as_array().unwrap().iter().map(word).collect::<Vec<_>>() });
-    let classes: Vec<Value> = ["up", "down"].into_iter().zip(golden["words"].as_array().unwrap()).map(class).collect();
-    Verbalizer::parse("v", "v.json", &json!({ "version": 1, "kind": kind, "classes": classes }).to_string()).unwrap()
+    let class = |(label, words): (&str, &Value)| json!({ "label": label, "words": words.as_array().unwrap().iter().map(word).collect::<Vec<_>>() });
+    let classes: Vec<Value> =
+        ["up", "down"].into_iter().zip(golden["words"].as_array().unwrap()).map(class).collect();
+    Verbalizer::parse("v", "v.json", &json!({ "version": 1, "kind": kind, "classes": classes }).to_string())
+        .unwrap()
 }
 
 #[test]
@@ -46,12 +49,20 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
     classifier.adapt(&base, &tuning, &learner.learned(), Form::Beside);
     let template = Template::from_pattern("{text} It was {mask}.").unwrap();
     let rows = golden["rows"].as_array().unwrap();
-    let inputs: Vec<Features> =
-        rows.iter().map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap()).collect();
+    let inputs: Vec<Features> = rows
+        .iter()
+        .map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
+        .collect();
     let inputs: Vec<&Features> = inputs.iter().collect();
-    let targets: Vec<Target> = rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
+    let targets: Vec<Target> =
+        rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
     let scores = classifier.class_scores(&inputs, Mode::Train);
-    assert_close(&values(&scores), &golden["scores"].as_array().unwrap().iter().flat_map(numbers).collect::<Vec<_>>(), 1e-5, "scores");
+    assert_close(
+        &values(&scores),
+        &golden["scores"].as_array().unwrap().iter().flat_map(numbers).collect::<Vec<_>>(),
+        1e-5,
+        "scores",
+    );
     // What words of the plain kind give.
     let words = tiny(EngineChoice::Cloze, 0.0, &verbalizer(&golden, "words"));
     let plain = tch::no_grad(|| words.zero_shot(None).unwrap().class_scores(&inputs, Mode::Score));
@@ -75,14 +86,23 @@ fn prototypes_have_pytorchs_scores_losses_and_gradients() {
         Tensor::from_slice(&values).view([rows, -1]).set_requires_grad(true)
     };
     let leaves = [leaf("projection", size), leaf("prototypes", 3)];
-    let learned: Learned = PROTOTYPES.map(str::to_owned).into_iter().zip(leaves.iter().map(Tensor::shallow_clone)).collect();
+    let learned: Learned =
+        PROTOTYPES.map(str::to_owned).into_iter().zip(leaves.iter().map(Tensor::shallow_clone)).collect();
     let mut classifier = base.zero_shot(None).unwrap();
-    classifier.adapt(&base, &Tuning::parse("tuning.json", r#"{ "prompt-tuning": { "length": 1 } }"#).unwrap(), &learned, Form::Beside);
+    classifier.adapt(
+        &base,
+        &Tuning::parse("tuning.json", r#"{ "prompt-tuning": { "length": 1 } }"#).unwrap(),
+        &learned,
+        Form::Beside,
+    );
     let template = Template::from_pattern("{text} It was {mask}.").unwrap();
     let rows = golden["rows"].as_array().unwrap();
-    let inputs: Vec<Features> =
-        rows.iter().map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap()).collect();
-    let targets: Vec<Target> = rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
+    let inputs: Vec<Features> = rows
+        .iter()
+        .map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
+        .collect();
+    let targets: Vec<Target> =
+        rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();
     let targets: Vec<&Target> = targets.iter().collect();
     let (scores, vectors) = classifier.scores_and_vectors(&inputs.iter().collect::<Vec<_>>(), Mode::Train);
     assert_close(&values(&scores), &numbers(&golden["scores"]), 1e-4, "scores");

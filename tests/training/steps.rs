@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use cloze::adamw::{AdamW, clip_gradients};
-use cloze::encode::{Features, encode};
-use cloze::encoder::Mode;
 use cloze::error::{Kind, Place};
-use cloze::parameters::WORD_EMBEDDINGS;
-use cloze::prompt_model::EngineChoice;
-use cloze::train::{Event, Flow};
-use cloze::tuning::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning, decays};
+use cloze::learn::adamw::{AdamW, clip_gradients};
+use cloze::learn::train::{Event, Flow};
+use cloze::model::encoder::Mode;
+use cloze::model::features::Features;
+use cloze::model::folder::EngineChoice;
+use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::predict::encode::encode;
+use cloze::tune::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning, decays};
 use tch::Tensor;
 
 use super::{METHODS, PATTERN, SOFT_PATTERN, Setting, largest, learned, made_up, moody, tuning, with_soft};
@@ -22,7 +23,8 @@ fn first_gradients(setting: &mut Setting) -> Learned {
     state.optimizer.moments.into_iter().map(|(name, [first, _])| (name, first * 10.0)).collect()
 }
 
-/// As shares of the largest number of all, so that tensors without a gradient of their own have one to compare with.
+/// As shares of the largest number of all, so that tensors without a gradient of their own have one to
+/// compare with.
 fn assert_same_gradients(found: &Learned, wanted: &Learned, what: &str) {
     assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{what}");
     let scale = wanted.values().map(largest).fold(0.0, f64::max);
@@ -37,7 +39,8 @@ fn micro_batches_equal_one_batch() {
         let at_once = |batch_tokens, batch_size, accumulation| {
             let mut setting = with_soft(options);
             setting.plan.clip_norm = 1e9;
-            (setting.plan.batch_tokens, setting.plan.batch_size, setting.plan.accumulation) = (batch_tokens, batch_size, accumulation);
+            (setting.plan.batch_tokens, setting.plan.batch_size, setting.plan.accumulation) =
+                (batch_tokens, batch_size, accumulation);
             first_gradients(&mut setting)
         };
         let whole = at_once(100_000, 8, 1);
@@ -54,14 +57,21 @@ fn a_step_of_the_loop_is_the_step_that_was_compared_with_pytorch() {
     let mut classifier = setting.base.zero_shot(None).unwrap();
     classifier.adapt(&setting.base, &setting.tuning, &learner.learned(), Form::Beside);
     let task = &setting.patterns.tasks[0];
-    let inputs: Vec<Features> =
-        setting.examples.iter().map(|example| encode(&task.wrap(example), setting.base.tokenizer(), 64).unwrap()).collect();
-    let labels = Tensor::from_slice(&setting.targets.iter().map(|target| target.class() as i64).collect::<Vec<_>>());
-    let loss = classifier.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train).cross_entropy_for_logits(&labels);
+    let inputs: Vec<Features> = setting
+        .examples
+        .iter()
+        .map(|example| encode(&task.wrap(example), setting.base.tokenizer(), 64).unwrap())
+        .collect();
+    let labels =
+        Tensor::from_slice(&setting.targets.iter().map(|target| target.class() as i64).collect::<Vec<_>>());
+    let loss = classifier
+        .class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train)
+        .cross_entropy_for_logits(&labels);
     loss.backward();
     let norm = clip_gradients(learner.leaves(), 0.5);
     assert!(norm > 0.5);
-    let gradients: Learned = learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
+    let gradients: Learned =
+        learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
     let mut optimizer = AdamW::new(learner.leaves());
     optimizer.step(learner.leaves(), |name| (1e-3, if decays(name) { 0.02 } else { 0.0 }));
 
@@ -88,7 +98,10 @@ fn bf16_goes_the_way_of_single_precision() {
         assert_ne!(wide, narrow, "{options} was trained in single precision");
         // Eight bits of a number are kept: a loss of 1 is off by thousandths, and a step's direction hardly.
         assert_close(&narrow, &wide, 0.02, options);
-        assert!(state.learner.finished().values().all(|tensor| tensor.kind() == tch::Kind::Float), "{options}");
+        assert!(
+            state.learner.finished().values().all(|tensor| tensor.kind() == tch::Kind::Float),
+            "{options}"
+        );
     }
 }
 
@@ -111,7 +124,8 @@ fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
             let a = before.keys().find(|name| name.ends_with("lora_B.weight")).unwrap();
             match rates.len() {
                 1 => assert!(moved(a) == 0.0 && moved(SOFT_TOKENS) == 0.0),
-                // Adam's second moment knows two gradients by now, and no step is longer than √2 times the rate.
+                // Adam's second moment knows two gradients by now, and no step is longer than √2 times the
+                // rate.
                 2 => {
                     assert!((0.4e-3..0.8e-3).contains(&moved(a)), "{}", moved(a));
                     assert!((0.04..0.08).contains(&moved(SOFT_TOKENS)), "{}", moved(SOFT_TOKENS));
@@ -122,7 +136,12 @@ fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
             Ok(Flow::On)
         })
         .unwrap();
-    assert_close(&rates, &[0.0, 5e-4, 1e-3, 5.0 / 6e3, 4.0 / 6e3, 3.0 / 6e3, 2.0 / 6e3, 1.0 / 6e3], 1e-12, "rates");
+    assert_close(
+        &rates,
+        &[0.0, 5e-4, 1e-3, 5.0 / 6e3, 4.0 / 6e3, 3.0 / 6e3, 2.0 / 6e3, 1.0 / 6e3],
+        1e-12,
+        "rates",
+    );
 }
 
 #[test]
@@ -170,11 +189,21 @@ fn a_loss_that_is_not_finite_stops_and_names_the_rows() {
     let _ = words.get(id).fill_(f64::NAN);
     setting.base.parameters = setting.base.parameters.with([(WORD_EMBEDDINGS.to_owned(), words)]);
     let error = setting.try_train().err().unwrap();
-    let with_word = setting.examples.iter().filter(|example| example.fields[0].contains("love")).map(|example| example.record);
+    let with_word = setting
+        .examples
+        .iter()
+        .filter(|example| example.fields[0].contains("love"))
+        .map(|example| example.record);
     let with_word: Vec<u64> = with_word.collect();
     assert_eq!(with_word.len(), 1);
-    assert!(matches!(error.kind(), Kind::LossNotFinite { step: 1, records } if *records == with_word), "{error:?}");
-    assert!(matches!(error.place(), Place::Row { file, record, .. } if file == "made-up" && *record == with_word[0]), "{error}");
+    assert!(
+        matches!(error.kind(), Kind::LossNotFinite { step: 1, records } if *records == with_word),
+        "{error:?}"
+    );
+    assert!(
+        matches!(error.place(), Place::Row { file, record, .. } if file == "made-up" && *record == with_word[0]),
+        "{error}"
+    );
 }
 
 #[test]
@@ -189,14 +218,21 @@ fn inputs_may_be_as_long_as_soft_tokens_and_prefixes_leave_room() {
         let mut setting = Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[PATTERN], &long);
         setting.tuning.check(&setting.base.folder.config).unwrap();
         setting.plan.steps = 2;
-        let encoded = encode(&setting.patterns.tasks[0].wrap(&setting.examples[0]), setting.base.tokenizer(), setting.max_length).unwrap();
+        let encoded = encode(
+            &setting.patterns.tasks[0].wrap(&setting.examples[0]),
+            setting.base.tokenizer(),
+            setting.max_length,
+        )
+        .unwrap();
         let prefix = 64 - setting.max_length;
         assert_eq!((encoded.ids.len() + prefix, encoded.removed > 0), (64, true), "{options}");
         let (state, losses) = setting.train();
         let probabilities = learned(&setting, &state.kept());
         assert!(losses.iter().chain(&probabilities).all(|number| number.is_finite()), "{options}");
         // One token more has no position.
-        let too_long = Tuning::parse("tuning.json", &options.replace("50", "62")).unwrap().check(&setting.base.folder.config);
+        let too_long = Tuning::parse("tuning.json", &options.replace("50", "62"))
+            .unwrap()
+            .check(&setting.base.folder.config);
         assert!(too_long.is_err(), "{options}");
     }
 }
@@ -206,10 +242,13 @@ fn every_method_lowers_the_training_loss() {
     for (name, tuning) in Tuning::all() {
         let mut setting = Setting::on(moody(EngineChoice::Cloze, 0.0), tuning, &[PATTERN], &made_up(4));
         setting.plan.steps = 40;
-        // Where little moves, or begins near 0, a model of 32 hidden units needs more than the defaults, which are for models of 384.
+        // Where little moves, or begins near 0, a model of 32 hidden units needs more than the defaults,
+        // which are for models of 384.
         match setting.tuning {
             Tuning::Cls(_) => setting.plan.learning_rate = 3e-3,
-            Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_) => setting.plan.learning_rate = 5e-3,
+            Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_) => {
+                setting.plan.learning_rate = 5e-3
+            }
             _ => {}
         }
         let (_, losses) = setting.train();

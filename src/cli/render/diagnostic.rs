@@ -1,4 +1,5 @@
-//! Errors as a person reads them: one line that says what is wrong, the place with a caret under it, what was allowed, a way out.
+//! Errors as a person reads them: one line that says what is wrong, the place with a caret under it, what was
+//! allowed, a way out.
 
 use std::io::Write;
 
@@ -40,7 +41,9 @@ fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
     }
     match errors.len() {
         0 | 1 => Ok(()),
-        all if all > MOST_SHOWN => writeln!(out, "\n{all} problems, of which the first {MOST_SHOWN} are shown"),
+        all if all > MOST_SHOWN => {
+            writeln!(out, "\n{all} problems, of which the first {MOST_SHOWN} are shown")
+        }
         all => writeln!(out, "\n{all} problems"),
     }
 }
@@ -50,7 +53,8 @@ fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
     match error.place() {
         Place::Nowhere => {}
         Place::Row { file, line, record, column } => {
-            let column = column.as_ref().map(|column| format!(", column {}", message(column))).unwrap_or_default();
+            let column =
+                column.as_ref().map(|column| format!(", column {}", message(column))).unwrap_or_default();
             // Record 0 is the header.
             let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
             writeln!(out, "  {BLUE}┌─{BLUE:#} {file}:{line}  {record}{column}")?;

@@ -4,9 +4,9 @@ use cloze::numbers::{count, counted, interval, p_value, percent};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cloze::compare::PairedBootstrap;
-use cloze::ensemble::report::{Accuracies, EnsembleReport, Stage};
-use cloze::ensemble::summary::{BetweenRuns, Comparison};
+use cloze::study::compare::PairedBootstrap;
+use cloze::study::ensemble::report::{Accuracies, EnsembleReport, Stage};
+use cloze::study::ensemble::summary::{BetweenRuns, Comparison};
 
 use super::table::{Align, table};
 use super::text::{printable, start_of, without_middle};
@@ -22,9 +22,23 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write!(text, "\n{}: {}", run.display(), counted(report.patterns.len() as u64, "pattern"));
-    let _ = write!(text, " {}, ", setting.method.as_ref().map_or_else(|| "without training".to_owned(), |method| format!("with {method}")));
+    let _ = write!(
+        text,
+        " {}, ",
+        setting
+            .method
+            .as_ref()
+            .map_or_else(|| "without training".to_owned(), |method| format!("with {method}"))
+    );
     let _ = write!(text, "{}, ", counted(setting.seeds.len() as u64, "seed"));
-    let _ = writeln!(text, "{}", setting.student.as_ref().map_or_else(|| "no student".to_owned(), |student| format!("student {student}")));
+    let _ = writeln!(
+        text,
+        "{}",
+        setting
+            .student
+            .as_ref()
+            .map_or_else(|| "no student".to_owned(), |student| format!("student {student}"))
+    );
     for failure in &report.failures {
         let of = printable(&failure.name);
         let at = format!("seed {}, generation {}", failure.seed, failure.generation);
@@ -40,16 +54,23 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
     } else if setting.test_rows == 0 {
         text.push_str("nothing to evaluate on: --test names labelled rows\n");
     }
-    if let Some((stage, agreement)) = report.stages.iter().rev().find_map(|stage| Some((stage, stage.agreement.as_ref()?))) {
+    if let Some((stage, agreement)) =
+        report.stages.iter().rev().find_map(|stage| Some((stage, stage.agreement.as_ref()?)))
+    {
         let rows = if setting.test_rows > 0 { "test rows" } else { "unlabelled rows" };
         let members = stage.generation.map_or_else(|| stage.name(), |_| format!("of {}", stage.name()));
-        let _ = writeln!(text, "\n  the members {members} agree on the {rows} with Fleiss' kappa {:.3}", agreement.fleiss_kappa);
+        let _ = writeln!(
+            text,
+            "\n  the members {members} agree on the {rows} with Fleiss' kappa {:.3}",
+            agreement.fleiss_kappa
+        );
     }
     text
 }
 
 fn results(text: &mut String, report: &EnsembleReport) {
-    let mut rows = vec![["", "accuracy", "95 % rows", "95 % seeds", "macro-F1", "ECE", ""].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["", "accuracy", "95 % rows", "95 % seeds", "macro-F1", "ECE", ""].map(str::to_owned).to_vec()];
     for group in report.groups() {
         rows.push(vec![group.name]);
         for row in group.rows {
@@ -65,19 +86,29 @@ fn results(text: &mut String, report: &EnsembleReport) {
         }
     }
     let several = report.setting.seeds.len() > 1;
-    let mut columns = vec![Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+    let mut columns =
+        vec![Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
     if !several {
         columns.remove(3);
         rows.iter_mut().filter(|row| row.len() > 3).for_each(|row| drop(row.remove(3)));
     }
     let _ = write!(text, "\n{}", table(&columns, &rows));
     let seeds = if several { ", over the seeds (Student's t)" } else { "" };
-    let _ = writeln!(text, "  {}; intervals: over the rows (bootstrap){seeds}", counted(report.setting.test_rows as u64, "test row"));
+    let _ = writeln!(
+        text,
+        "  {}; intervals: over the rows (bootstrap){seeds}",
+        counted(report.setting.test_rows as u64, "test row")
+    );
 }
 
 fn patterns(text: &mut String, report: &EnsembleReport) {
-    let stages: Vec<&Stage> = report.stages.iter().filter(|stage| stage.patterns.iter().any(Option::is_some)).collect();
-    let header = ["", "pattern"].map(str::to_owned).into_iter().chain(stages.iter().map(|stage| stage.name())).chain([String::new()]);
+    let stages: Vec<&Stage> =
+        report.stages.iter().filter(|stage| stage.patterns.iter().any(Option::is_some)).collect();
+    let header = ["", "pattern"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(stages.iter().map(|stage| stage.name()))
+        .chain([String::new()]);
     let mut rows = vec![header.collect::<Vec<_>>()];
     for (index, pattern) in report.patterns.iter().enumerate() {
         let of_stages = stages.iter().map(|stage| match &stage.patterns.get(index) {
@@ -85,7 +116,9 @@ fn patterns(text: &mut String, report: &EnsembleReport) {
             _ => "–".to_owned(),
         });
         let names = [(index + 1).to_string(), name(report, index)];
-        rows.push(names.into_iter().chain(of_stages).chain([start_of(&pattern.pattern, MOST_PATTERN)]).collect());
+        rows.push(
+            names.into_iter().chain(of_stages).chain([start_of(&pattern.pattern, MOST_PATTERN)]).collect(),
+        );
     }
     let mut columns = vec![Align::Right; rows[0].len()];
     (columns[1], columns[rows[0].len() - 1]) = (Align::Left, Align::Left);
@@ -101,7 +134,9 @@ pub fn between_runs(found: &[BetweenRuns]) -> String {
     });
     tests(&mut text, "between the runs", &compared.collect::<Vec<_>>());
     let apart = found.iter().filter_map(|pair| match pair {
-        BetweenRuns::Apart { first, second, not_compared } => Some(format!("\n  {first} and {second}: {not_compared}")),
+        BetweenRuns::Apart { first, second, not_compared } => {
+            Some(format!("\n  {first} and {second}: {not_compared}"))
+        }
         BetweenRuns::Compared(_) => None,
     });
     let apart = apart.collect::<String>();
@@ -116,8 +151,15 @@ fn tests(text: &mut String, title: &str, comparisons: &[Comparison]) {
         return;
     }
     let mut rows = vec![[title, "difference", "95 %", "p"].map(str::to_owned).to_vec()];
-    for Comparison { first, second, found: PairedBootstrap { difference, difference_95, p_value: p, .. } } in comparisons {
-        rows.push(vec![format!("{first} less {second}"), signed(*difference), between(*difference_95), p_value(*p)]);
+    for Comparison { first, second, found: PairedBootstrap { difference, difference_95, p_value: p, .. } } in
+        comparisons
+    {
+        rows.push(vec![
+            format!("{first} less {second}"),
+            signed(*difference),
+            between(*difference_95),
+            p_value(*p),
+        ]);
     }
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right], &rows));
@@ -131,5 +173,7 @@ fn name(report: &EnsembleReport, pattern: usize) -> String {
 
 fn mean_and_deviation(accuracies: &Accuracies) -> String {
     let mean = percent(accuracies.mean);
-    accuracies.standard_deviation.map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {:>4}", percent(deviation)))
+    accuracies
+        .standard_deviation
+        .map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {:>4}", percent(deviation)))
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use cloze::ensemble::{Generation, Progress};
-use cloze::train::Event;
+use cloze::learn::train::Event;
+use cloze::study::ensemble::{Generation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Long enough not to fill a log.
@@ -29,12 +29,21 @@ impl EnsembleProgress {
     /// Starts now.
     pub fn start(quiet: bool) -> EnsembleProgress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{bar:12}  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{bar:12}  {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(1);
             bar.set_style(style.progress_chars("━━─"));
             bar
         });
-        EnsembleProgress { quiet, bar, name: String::new(), done: 0, all: 0, began: None, last_line: Instant::now() }
+        EnsembleProgress {
+            quiet,
+            bar,
+            name: String::new(),
+            done: 0,
+            all: 0,
+            began: None,
+            last_line: Instant::now(),
+        }
     }
 
     /// Shows what happened.
@@ -50,10 +59,15 @@ impl EnsembleProgress {
             Progress::Resumed { steps } => self.line(&format!("{}: going on after step {steps}", self.name)),
             Progress::Training { steps, event: Event::Step { step, loss, mlm_loss, .. } } => {
                 let of_language = mlm_loss.map(|loss| format!("  MLM loss {loss:.2}")).unwrap_or_default();
-                self.at(&format!("step {step}/{steps}  loss {loss:.3}{of_language}"), 0.8 * *step as f64 / steps as f64);
+                self.at(
+                    &format!("step {step}/{steps}  loss {loss:.3}{of_language}"),
+                    0.8 * *step as f64 / steps as f64,
+                );
             }
             Progress::Training { .. } => {}
-            Progress::Scoring { share } => self.at(&format!("scoring {:.0} %", share * 100.0), 0.8 + 0.2 * share),
+            Progress::Scoring { share } => {
+                self.at(&format!("scoring {:.0} %", share * 100.0), 0.8 + 0.2 * share)
+            }
             Progress::Failed { reason } => self.line(&format!("{}: left out, {reason}", self.name)),
         }
     }

@@ -1,4 +1,5 @@
-//! What people see on the terminal. Colours appear only where a terminal shows them and `NO_COLOR` is not set.
+//! What people see on the terminal. Colours appear only where a terminal shows them and `NO_COLOR` is not
+//! set.
 
 mod diagnostic;
 mod ensemble;
@@ -29,7 +30,9 @@ pub use training::{TrainProgress, metrics};
 
 /// Prints to standard output.
 pub fn print(text: &str) -> Result<(), Error> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::writing(Path::new("standard output"), &error))
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Error::writing(Path::new("standard output"), &error))
 }
 
 /// Tells what may be a mistake.

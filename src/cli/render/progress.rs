@@ -90,7 +90,8 @@ pub struct Working(ProgressBar);
 impl Working {
     /// Says what goes on.
     pub fn on(what: impl Into<String>) -> Working {
-        let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let spinner =
+            if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         spinner.set_message(what.into());
         spinner.enable_steady_tick(Duration::from_millis(120));
         Working(spinner)

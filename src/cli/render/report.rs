@@ -3,10 +3,10 @@
 use cloze::numbers::{count, counted, interval, percent};
 use std::fmt::Write as _;
 
-use cloze::auto::BOUND;
-use cloze::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
-use cloze::dtype::Dtype;
-use cloze::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};
+use cloze::model::dtype::Dtype;
+use cloze::predict::auto::BOUND;
+use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
+use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};
 
 use super::table::{Align, table};
 
@@ -39,7 +39,11 @@ pub fn report(report: &Report) -> String {
     }
     if report.crowded_rows > 0 {
         let rows = counted(report.crowded_rows, "row");
-        let _ = writeln!(text, "note: beside {rows} not all demonstrations had room in {} tokens", run.max_length);
+        let _ = writeln!(
+            text,
+            "note: beside {rows} not all demonstrations had room in {} tokens",
+            run.max_length
+        );
     }
     if let Some(calibration) = &report.calibration {
         let fitted = match calibration.fitted_on.as_str() {
@@ -61,12 +65,20 @@ pub fn report(report: &Report) -> String {
         if report.rows > 0 {
             let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
             let header = vec!["predicted".to_owned(), "rows".to_owned()];
-            let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>()));
+            let _ = write!(
+                text,
+                "\n{}",
+                table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>())
+            );
         }
         return text;
     }
     if report.labelled < report.rows {
-        let _ = writeln!(text, "without a label, and not evaluated: {}", counted(report.rows - report.labelled, "row"));
+        let _ = writeln!(
+            text,
+            "without a label, and not evaluated: {}",
+            counted(report.rows - report.labelled, "row")
+        );
     }
     patterns(&mut text, report);
     if let Some(evaluation) = &report.evaluation {
@@ -82,10 +94,19 @@ pub fn report(report: &Report) -> String {
 fn chosen(run: &Run) -> String {
     let trials = run.dtypes_tried.iter().map(|trial| match trial.dtype {
         Dtype::F32 => format!("f32 {:.0} ms", trial.milliseconds),
-        dtype => format!("{} {:.0} ms, at most {:.3} from its probabilities", dtype.name(), trial.milliseconds, trial.largest_difference),
+        dtype => format!(
+            "{} {:.0} ms, at most {:.3} from its probabilities",
+            dtype.name(),
+            trial.milliseconds,
+            trial.largest_difference
+        ),
     });
     let trials: Vec<String> = trials.collect();
-    format!("note: --dtype auto took {}: on a sample {} ({BOUND} is allowed)", run.dtype.name(), trials.join("; "))
+    format!(
+        "note: --dtype auto took {}: on a sample {} ({BOUND} is allowed)",
+        run.dtype.name(),
+        trials.join("; ")
+    )
 }
 
 fn patterns(text: &mut String, report: &Report) {
@@ -117,20 +138,39 @@ fn patterns(text: &mut String, report: &Report) {
 }
 
 fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
-    let what = if report.patterns.len() > 1 { "average of all patterns" } else { report.patterns[0].template.as_str() };
+    let what = if report.patterns.len() > 1 {
+        "average of all patterns"
+    } else {
+        report.patterns[0].template.as_str()
+    };
     let mut rows = vec![
         vec![what.to_owned(), "%".to_owned()],
-        vec!["accuracy".to_owned(), percent(evaluation.accuracy), format!("95 % interval {}", interval(evaluation.accuracy_95))],
+        vec![
+            "accuracy".to_owned(),
+            percent(evaluation.accuracy),
+            format!("95 % interval {}", interval(evaluation.accuracy_95)),
+        ],
         vec!["macro-F1".to_owned(), percent(evaluation.macro_f1)],
         vec!["calibration error".to_owned(), percent(evaluation.expected_calibration_error)],
     ];
     if let Some(majority) = &report.majority {
-        rows.push(vec!["majority class".to_owned(), percent(majority.accuracy), format!("always {}", majority.label)]);
+        rows.push(vec![
+            "majority class".to_owned(),
+            percent(majority.accuracy),
+            format!("always {}", majority.label),
+        ]);
     }
     let mut columns = vec![Align::Left, Align::Right, Align::Left];
-    if let Some(before) = report.calibration.as_ref().and_then(|calibration| calibration.before.evaluation.as_ref()) {
-        let before = ["before", &percent(before.accuracy), &percent(before.macro_f1), &percent(before.expected_calibration_error)]
-            .map(str::to_owned);
+    if let Some(before) =
+        report.calibration.as_ref().and_then(|calibration| calibration.before.evaluation.as_ref())
+    {
+        let before = [
+            "before",
+            &percent(before.accuracy),
+            &percent(before.macro_f1),
+            &percent(before.expected_calibration_error),
+        ]
+        .map(str::to_owned);
         rows.iter_mut().zip(before).for_each(|(row, before)| row.insert(2, before));
         rows.iter_mut().skip(4).for_each(|row| row.insert(2, String::new()));
         columns.insert(2, Align::Right);
@@ -155,10 +195,19 @@ fn certainty(text: &mut String, report: &Report) {
     let _ = writeln!(text, "\n  {}", sizes(sets));
     let row = |name: &str, coverage: &Option<SetCoverage>| {
         let coverage = coverage.as_ref()?;
-        Some(vec![name.to_owned(), percent(coverage.share), interval(coverage.interval_95), count(coverage.rows)])
+        Some(vec![
+            name.to_owned(),
+            percent(coverage.share),
+            interval(coverage.interval_95),
+            count(coverage.rows),
+        ])
     };
-    let header =
-        vec![format!("sets hold the truth, {} % asked", percent(1.0 - sets.alpha)), "%".to_owned(), "95 %".to_owned(), "rows".to_owned()];
+    let header = vec![
+        format!("sets hold the truth, {} % asked", percent(1.0 - sets.alpha)),
+        "%".to_owned(),
+        "95 %".to_owned(),
+        "rows".to_owned(),
+    ];
     let mut rows = vec![header];
     rows.extend(row("all", &sets.coverage));
     rows.extend(sets.classes.iter().filter_map(|(label, coverage)| row(label, coverage)));
@@ -168,19 +217,33 @@ fn certainty(text: &mut String, report: &Report) {
 fn abstained(report: &Report, abstention: &Abstention) -> String {
     let left = report.rows - abstention.answered;
     let share = percent(left as f64 / report.rows.max(1) as f64);
-    format!("without an answer, no class at {} or more: {} ({share} %)", abstention.below, counted(left, "row"))
+    format!(
+        "without an answer, no class at {} or more: {} ({share} %)",
+        abstention.below,
+        counted(left, "row")
+    )
 }
 
 fn sizes(sets: &SetsReport) -> String {
     let each = if sets.by_class { ", each class with its own threshold" } else { "" };
     let fitted = counted(sets.fitted_rows, "labelled row");
-    format!("sets of {:.2} classes on average, {} % without any, by {fitted}{each}", sets.mean_size, percent(sets.empty))
+    format!(
+        "sets of {:.2} classes on average, {} % without any, by {fitted}{each}",
+        sets.mean_size,
+        percent(sets.empty)
+    )
 }
 
 fn classes(text: &mut String, evaluation: &Evaluation) {
     let mut rows = vec![["class", "precision", "recall", "F1", "rows"].map(str::to_owned).to_vec()];
     for class in &evaluation.classes {
-        rows.push(vec![class.label.clone(), percent(class.precision), percent(class.recall), percent(class.f1), count(class.support)]);
+        rows.push(vec![
+            class.label.clone(),
+            percent(class.precision),
+            percent(class.recall),
+            percent(class.f1),
+            count(class.support),
+        ]);
     }
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right], &rows));
@@ -189,10 +252,9 @@ fn classes(text: &mut String, evaluation: &Evaluation) {
 fn confusion(text: &mut String, evaluation: &Evaluation) {
     let labels = &evaluation.confusion.labels;
     let header = std::iter::once("true ↓  predicted →".to_owned()).chain(labels.iter().cloned()).collect();
-    let rows = labels
-        .iter()
-        .zip(&evaluation.confusion.counts)
-        .map(|(label, counts)| std::iter::once(label.clone()).chain(counts.iter().map(|rows| count(*rows))).collect());
+    let rows = labels.iter().zip(&evaluation.confusion.counts).map(|(label, counts)| {
+        std::iter::once(label.clone()).chain(counts.iter().map(|rows| count(*rows))).collect()
+    });
     let mut columns = vec![Align::Right; labels.len() + 1];
     columns[0] = Align::Left;
     let _ = write!(text, "\n{}", table(&columns, &std::iter::once(header).chain(rows).collect::<Vec<_>>()));

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use cloze::compare::PairedBootstrap;
 use cloze::numbers::{counted, percent};
-use cloze::robustness::{RobustnessReport, Target};
+use cloze::study::compare::PairedBootstrap;
+use cloze::study::robustness::{RobustnessReport, Target};
 
 use super::table::{Align, table};
 use super::training::{between, signed};
@@ -16,8 +16,15 @@ const MOST_ROWS: usize = 10;
 pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], records: &[u64]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{data}: {}, {}\n", counted(report.rows as u64, "row"), counted(report.changes.len() as u64, "change"));
-    let mut rows = vec![["change", "accuracy", "difference", "95 %", "flips, %", "change of p"].map(str::to_owned).to_vec()];
+    let _ = writeln!(
+        text,
+        "{data}: {}, {}\n",
+        counted(report.rows as u64, "row"),
+        counted(report.changes.len() as u64, "change")
+    );
+    let mut rows = vec![
+        ["change", "accuracy", "difference", "95 %", "flips, %", "change of p"].map(str::to_owned).to_vec(),
+    ];
     rows.push(vec!["none".to_owned(), report.accuracy.map(percent).unwrap_or_default()]);
     let mut target = None;
     for change in &report.changes {
@@ -26,7 +33,9 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], record
             rows.push(vec![heading(change.target).to_owned()]);
         }
         let (difference, interval) = match &change.difference {
-            Some(PairedBootstrap { difference, difference_95, .. }) => (signed(*difference), between(*difference_95)),
+            Some(PairedBootstrap { difference, difference_95, .. }) => {
+                (signed(*difference), between(*difference_95))
+            }
             None => (String::new(), String::new()),
         };
         let accuracy = change.accuracy.map(percent).unwrap_or_default();
@@ -39,7 +48,10 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], record
             format!("{:.3}", change.probability_change),
         ]);
     }
-    text.push_str(&table(&[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right], &rows));
+    text.push_str(&table(
+        &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right],
+        &rows,
+    ));
     text.push('\n');
     if let Some(spread) = &report.spread {
         let _ = writeln!(
@@ -75,9 +87,19 @@ fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[&str], r
     let mut rows = vec![["row", "predicted", "flips", "to"].map(str::to_owned).to_vec()];
     for &row in order.iter().take(MOST_ROWS) {
         let found = &report.by_row[row];
-        let to = found.flips.iter().zip(labels).filter(|(count, _)| **count > 0).map(|(count, label)| format!("{label} {count}"));
+        let to = found
+            .flips
+            .iter()
+            .zip(labels)
+            .filter(|(count, _)| **count > 0)
+            .map(|(count, label)| format!("{label} {count}"));
         let to = to.collect::<Vec<_>>().join(", ");
-        rows.push(vec![records[row].to_string(), labels[found.class].to_owned(), found.flipped().to_string(), to]);
+        rows.push(vec![
+            records[row].to_string(),
+            labels[found.class].to_owned(),
+            found.flipped().to_string(),
+            to,
+        ]);
     }
     let _ = write!(text, "\n{}", table(&[Align::Right, Align::Left, Align::Right, Align::Left], &rows));
     if order.len() > MOST_ROWS {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use cloze::compare::PairedBootstrap;
 use cloze::numbers::{counted, interval, p_value, percent};
-use cloze::search::{Candidate, Certainty};
+use cloze::study::compare::PairedBootstrap;
+use cloze::study::search::{Candidate, Certainty};
 
 use super::table::{Align, table};
 use super::text::start_of;
@@ -67,17 +67,29 @@ pub fn search(
         let less = |what: &str, found: &Option<PairedBootstrap>| {
             found.as_ref().map(|found| {
                 let PairedBootstrap { difference, difference_95, p_value: p, .. } = found;
-                format!("  less {what}: {} points, 95 % {}, p {}\n", signed(*difference), between(*difference_95), p_value(*p))
+                format!(
+                    "  less {what}: {} points, 95 % {}, p {}\n",
+                    signed(*difference),
+                    between(*difference_95),
+                    p_value(*p)
+                )
             })
         };
         text.extend(less("the next", &certainty.over_second));
         if let Some(choosing) = choosing {
-            let _ =
-                writeln!(text, "  chosen by the other folds each time: {} % of {} right", percent(choosing), counted(rows as u64, "row"));
+            let _ = writeln!(
+                text,
+                "  chosen by the other folds each time: {} % of {} right",
+                percent(choosing),
+                counted(rows as u64, "row")
+            );
         }
         text.extend(less("the given words, by what the other folds choose", &certainty.over_given));
         if candidates.iter().any(|candidate| candidate.name.starts_with(WRITTEN)) {
-            let _ = writeln!(text, "  note: patterns that the model wrote for these rows do better on them than on others");
+            let _ = writeln!(
+                text,
+                "  note: patterns that the model wrote for these rows do better on them than on others"
+            );
         }
         if !certainty.is_separated() && candidates.len() > 2 - usize::from(scored) {
             let _ = writeln!(
@@ -89,13 +101,16 @@ pub fn search(
         if certainty.over_given.as_ref().is_some_and(|found| found.difference < 0.0) {
             let _ = writeln!(text, "  warning: the given words did better on these rows");
         }
-        if certainty.p_chance >= cloze::search::SEPARATED {
+        if certainty.p_chance >= cloze::study::search::SEPARATED {
             let _ = writeln!(text, "  warning: it is no better than chance on these rows");
         }
     } else {
         let next = order.get(1).and_then(|&next| candidates[next].first_less_95);
         if next.is_some_and(|[low, _]| low <= 0.0) {
-            let _ = writeln!(text, "  warning: these rows do not tell it from the next; take several together, or more rows");
+            let _ = writeln!(
+                text,
+                "  warning: these rows do not tell it from the next; take several together, or more rows"
+            );
         }
         let _ = writeln!(text, "  warning: no row has a label here: how right it is was not looked at");
     }

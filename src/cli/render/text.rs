@@ -1,6 +1,7 @@
 //! Users' texts on a terminal.
 
-/// A user's text must not steer the terminal, nor turn the direction of what follows: such characters are shown, not sent.
+/// A user's text must not steer the terminal, nor turn the direction of what follows: such characters are
+/// shown, not sent.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| match letter {

@@ -6,9 +6,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cloze::experiment::{BaselineMetrics, CLS, FOLDS, Metrics, Progress, SeedMetrics};
-use cloze::run::{Manifest, Select};
-use cloze::train::Event;
+use cloze::learn::run::{Manifest, Select};
+use cloze::learn::train::Event;
+use cloze::study::experiment::{BaselineMetrics, CLS, FOLDS, Metrics, Progress, SeedMetrics};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Align, table};
@@ -21,7 +21,8 @@ pub struct TrainProgress {
     quiet: bool,
     bar: Option<ProgressBar>,
     seeds: usize,
-    /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the baseline.
+    /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the
+    /// baseline.
     plan: [usize; 3],
     /// Which of the seeds is at hand, from 1.
     number: usize,
@@ -44,7 +45,8 @@ impl TrainProgress {
     /// Starts now.
     pub fn start(quiet: bool, manifest: &Manifest) -> TrainProgress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{prefix}  {bar:8}  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{prefix}  {bar:8}  {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(1);
             bar.set_style(style.progress_chars("━━─"));
             bar
@@ -52,7 +54,16 @@ impl TrainProgress {
         let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
         let baseline = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
         let plan = [folds, manifest.plan.steps, baseline];
-        TrainProgress { quiet, bar, seeds: manifest.seeds.len(), plan, number: 0, seed: 0, training: None, last_line: Instant::now() }
+        TrainProgress {
+            quiet,
+            bar,
+            seeds: manifest.seeds.len(),
+            plan,
+            number: 0,
+            seed: 0,
+            training: None,
+            last_line: Instant::now(),
+        }
     }
 
     /// Shows what happened.
@@ -67,7 +78,9 @@ impl TrainProgress {
                     bar.set_prefix(format!("seed {seed} ({}/{})", self.number, self.seeds));
                 }
             }
-            Progress::Resumed { part, steps } => self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part))),
+            Progress::Resumed { part, steps } => {
+                self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part)))
+            }
             Progress::Training { part, steps, event } => self.training(part, steps, event),
             Progress::Scoring { share } => {
                 if let Some(bar) = &self.bar {
@@ -90,9 +103,11 @@ impl TrainProgress {
 
     fn training(&mut self, part: &str, steps: usize, event: &Event) {
         let &Event::Step { step, loss, learning_rate, rows, seconds, .. } = event else { return };
-        let same = self.training.take().filter(|training| training.seed == self.seed && training.part == part);
+        let same =
+            self.training.take().filter(|training| training.seed == self.seed && training.part == part);
         let mut training = same.unwrap_or_else(|| {
-            let began = Instant::now().checked_sub(Duration::from_secs_f64(seconds)).unwrap_or_else(Instant::now);
+            let began =
+                Instant::now().checked_sub(Duration::from_secs_f64(seconds)).unwrap_or_else(Instant::now);
             Training { seed: self.seed, part: part.to_owned(), began, steps: 0, rows: 0, loss }
         });
         training.steps += 1;
@@ -103,17 +118,29 @@ impl TrainProgress {
         let rate = training.rows as f64 / elapsed;
         let left = steps.saturating_sub(step) + self.steps_behind(part);
         let left = Duration::from_secs_f64(elapsed / training.steps as f64 * left as f64);
-        let text =
-            format!("step {step}/{steps}  loss {:.3}  lr {learning_rate:.1e}  {rate:.0} rows/s  {} left", training.loss, brief(left));
+        let text = format!(
+            "step {step}/{steps}  loss {:.3}  lr {learning_rate:.1e}  {rate:.0} rows/s  {} left",
+            training.loss,
+            brief(left)
+        );
         match &self.bar {
             Some(bar) => {
                 bar.set_length(steps as u64);
                 bar.set_position(step as u64);
-                bar.set_message(format!("{}{text}", if part == "run" { String::new() } else { format!("{part}, ") }));
+                bar.set_message(format!(
+                    "{}{text}",
+                    if part == "run" { String::new() } else { format!("{part}, ") }
+                ));
             }
             None if self.last_line.elapsed() >= BETWEEN_LINES => {
                 self.last_line = Instant::now();
-                self.line(&format!("seed {} ({}/{}){}: {text}", self.seed, self.number, self.seeds, of_part(part)));
+                self.line(&format!(
+                    "seed {} ({}/{}){}: {text}",
+                    self.seed,
+                    self.number,
+                    self.seeds,
+                    of_part(part)
+                ));
             }
             None => {}
         }
@@ -161,10 +188,21 @@ fn seed_line(metrics: &SeedMetrics) -> String {
 /// The table of results.
 pub fn metrics(metrics: &Metrics, out: &Path) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "\n{}: {} trained, {}", metrics.method, counted(metrics.trained_parameters as u64, "parameter"), out.display());
-    let evaluated: Vec<(&SeedMetrics, _)> = metrics.seeds.iter().filter_map(|seed| Some((seed, seed.evaluation.as_ref()?))).collect();
+    let _ = writeln!(
+        text,
+        "\n{}: {} trained, {}",
+        metrics.method,
+        counted(metrics.trained_parameters as u64, "parameter"),
+        out.display()
+    );
+    let evaluated: Vec<(&SeedMetrics, _)> =
+        metrics.seeds.iter().filter_map(|seed| Some((seed, seed.evaluation.as_ref()?))).collect();
     if evaluated.is_empty() {
-        let _ = writeln!(text, "nothing to evaluate on: --test names labelled rows; cloze score --run {} scores any", out.display());
+        let _ = writeln!(
+            text,
+            "nothing to evaluate on: --test names labelled rows; cloze score --run {} scores any",
+            out.display()
+        );
         return text;
     }
     let mut rows = vec![["seed", "accuracy", "95 %", "macro-F1", "ECE"].map(str::to_owned).to_vec()];
@@ -178,19 +216,34 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         ]);
     }
     if let (Some(accuracy), Some(f1)) = (&metrics.accuracy, &metrics.macro_f1) {
-        rows.push(vec!["mean".into(), percent(accuracy.spread.mean), interval(accuracy.mean_95), percent(f1.spread.mean)]);
-        rows.push(vec!["± sd".into(), percent(accuracy.spread.standard_deviation), String::new(), percent(f1.spread.standard_deviation)]);
+        rows.push(vec![
+            "mean".into(),
+            percent(accuracy.spread.mean),
+            interval(accuracy.mean_95),
+            percent(f1.spread.mean),
+        ]);
+        rows.push(vec![
+            "± sd".into(),
+            percent(accuracy.spread.standard_deviation),
+            String::new(),
+            percent(f1.spread.standard_deviation),
+        ]);
     }
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[right; 5], &rows));
     let mean = if metrics.accuracy.is_some() { ", the mean's over the seeds (Student's t)" } else { "" };
-    let _ = writeln!(text, "  {}; a seed's interval is over the rows (bootstrap){mean}", counted(metrics.test_rows as u64, "test row"));
+    let _ = writeln!(
+        text,
+        "  {}; a seed's interval is over the rows (bootstrap){mean}",
+        counted(metrics.test_rows as u64, "test row")
+    );
     text.push_str(&baselines(metrics));
     text
 }
 
 fn baselines(metrics: &Metrics) -> String {
-    let mut rows = vec![["on the same rows", "accuracy", "difference", "95 %", "p"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["on the same rows", "accuracy", "difference", "95 %", "p"].map(str::to_owned).to_vec()];
     for BaselineMetrics { name, mean, difference, .. } in &metrics.baselines {
         let mut row = vec![name.clone(), percent(*mean)];
         if let Some(difference) = difference {
@@ -202,7 +255,11 @@ fn baselines(metrics: &Metrics) -> String {
     }
     let right = Align::Right;
     let mut text = format!("\n{}", table(&[Align::Left, right, right, right, right], &rows));
-    let _ = writeln!(text, "  difference: {} less the baseline, in points; paired bootstrap over the rows", metrics.method);
+    let _ = writeln!(
+        text,
+        "  difference: {} less the baseline, in points; paired bootstrap over the rows",
+        metrics.method
+    );
     text
 }
 

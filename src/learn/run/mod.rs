@@ -1,0 +1,334 @@
+//! A run's folder: what was asked for, what was learned, and what came of it. Every file in it is whole or
+//! absent.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `manifest.json` | all that is needed to run it again: [`Manifest`] |
+//! | `sampled/seed-S.csv` | the rows that seed S was trained on, and `selection` rows where there are any |
+//! | `learned/seed-S.safetensors` | only what was learned |
+//! | `predictions/seed-S.csv` | the test rows, as `score` writes them |
+//! | `events.jsonl` | every step and every look at held-out rows |
+//! | `metrics.json` | the table of results; there when all is done |
+//! | `checkpoints/seed-S.safetensors` | where training stands, until seed S is done |
+
+mod checkpoint;
+mod manifest;
+mod patterns;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::learn::train::{Event, State};
+use crate::model::tensor_file;
+use crate::text::whole_file::WholeFile;
+use crate::tune::Learned;
+
+pub use manifest::{
+    DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile, VERSION, hash_of, hash_of_weights,
+};
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Held by whoever writes: no other process may then. It is given back when the process ends, however it
+    /// ends.
+    held: Option<Arc<fs::File>>,
+}
+
+/// A line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedEvent {
+    /// Which seed's training.
+    pub seed: u64,
+    /// Which training: `run`, or `fold-N` of a cross-validation, or the `cls` baseline.
+    pub part: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl RunFolder {
+    /// Refuses a path where no new run can be, because something is there.
+    pub fn check_free(path: &Path) -> Result<()> {
+        if path.is_file() {
+            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+        }
+        // A kill while the folder was made leaves it with half a manifest, which is nothing.
+        let holds = |entry: &std::io::Result<fs::DirEntry>| {
+            entry.as_ref().is_ok_and(|entry| !is_partial(&entry.path()))
+        };
+        if path.is_dir()
+            && fs::read_dir(path).map_err(|error| Error::writing(path, &error))?.any(|entry| holds(&entry))
+        {
+            let run = path.join(MANIFEST).exists();
+            return Err(Kind::RunFolderTaken { path: path.to_owned(), run }.into());
+        }
+        Ok(())
+    }
+
+    /// A new folder with its manifest. One that holds anything is refused.
+    pub fn create(path: &Path, manifest: &impl Serialize) -> Result<RunFolder> {
+        RunFolder::check_free(path)?;
+        fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))?;
+        let mut folder = RunFolder { path: path.to_owned(), held: None };
+        // First of all: what has a manifest can be gone on with.
+        folder.write_json(&folder.path.join(MANIFEST), manifest)?;
+        folder.hold()?;
+        Ok(folder)
+    }
+
+    /// Takes the folder for writing, with what it needs; refused while another process has it. What a kill
+    /// left half written goes.
+    pub fn hold(&mut self) -> Result<()> {
+        let manifest = self.path.join(MANIFEST);
+        let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
+        // Where a file system knows no locks, two runs in one folder cannot be told.
+        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            return Err(Kind::RunInUse { path: self.path.clone() }.into());
+        }
+        self.held = Some(Arc::new(file));
+        remove_partial(&self.path);
+        for folder in ["sampled", "predictions"] {
+            let folder = self.path.join(folder);
+            fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))?;
+        }
+        Ok(())
+    }
+
+    /// An existing folder and its manifest.
+    pub fn open(path: &Path) -> Result<(RunFolder, Manifest)> {
+        let folder = RunFolder::existing(path)?;
+        let manifest = Manifest::read(&path.join(MANIFEST))?;
+        Ok((folder, manifest))
+    }
+
+    /// A folder that has a manifest, of whatever kind.
+    pub fn existing(path: &Path) -> Result<RunFolder> {
+        if path.is_file() {
+            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+        }
+        if !path.is_dir() {
+            return Err(Kind::RunMissing { path: path.to_owned() }.into());
+        }
+        if !path.join(MANIFEST).exists() {
+            return Err(Kind::RunFileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
+        }
+        Ok(RunFolder { path: path.to_owned(), held: None })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether everything is done and still there.
+    pub fn is_finished(&self, manifest: &Manifest) -> bool {
+        self.path.join(METRICS).exists() && manifest.seeds.iter().all(|&seed| self.learned(seed).exists())
+    }
+
+    /// Where a seed's sampled rows are.
+    pub fn sampled(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("sampled/seed-{seed}.csv"))
+    }
+
+    /// Where a seed's predictions are.
+    pub fn predictions(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("predictions/seed-{seed}.csv"))
+    }
+
+    /// Where what a seed learned is.
+    pub fn learned(&self, seed: u64) -> PathBuf {
+        self.path.join(format!("learned/seed-{seed}.safetensors"))
+    }
+
+    /// Writes what a seed learned and the looks that were taken.
+    pub fn save_learned(&self, seed: u64, learned: &Learned, history: &History) -> Result<()> {
+        let path = self.learned(seed);
+        let folder = path.parent().unwrap_or(&path);
+        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        tensor_file::write(&path, learned, HashMap::from([("history".to_owned(), json_text(history))]))
+    }
+
+    /// Reads what a seed learned.
+    pub fn load_learned(&self, seed: u64) -> Result<(Learned, History)> {
+        let path = self.learned(seed);
+        if !path.exists() {
+            let wanted = format!("learned/seed-{seed}.safetensors");
+            return Err(Kind::RunFileMissing { path: self.path.clone(), wanted }.into());
+        }
+        let (learned, texts) = tensor_file::read(&path)?;
+        let history = texts.get("history").and_then(|text| serde_json::from_str(text).ok());
+        Ok((
+            learned,
+            history.ok_or_else(|| {
+                tensor_file::unreadable(&path, "it has no history of its training".to_owned())
+            })?,
+        ))
+    }
+
+    /// Writes where the training of a seed's part stands.
+    pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
+        let path = self.checkpoint(seed, part);
+        // A run that was finished once has none any more.
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        checkpoint::save(&path, state)
+    }
+
+    /// Goes on from where the training of a seed's part stood, if it stood anywhere.
+    pub fn resume(&self, seed: u64, part: &str, state: &mut State) -> Result<()> {
+        let path = self.checkpoint(seed, part);
+        if path.exists() { checkpoint::load(&path, state) } else { Ok(()) }
+    }
+
+    /// Takes a seed's checkpoints away.
+    pub fn drop_checkpoints(&self, seed: u64) {
+        let begins = format!("seed-{seed}-");
+        let Ok(files) = fs::read_dir(self.path.join("checkpoints")) else { return };
+        for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&begins)) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+
+    /// Takes the folder of checkpoints away, and writes the table of results.
+    pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
+        self.drop_all_checkpoints();
+        self.write_json(&self.path.join(METRICS), metrics)
+    }
+
+    /// Takes the checkpoint of one training away.
+    pub fn drop_checkpoint(&self, seed: u64, part: &str) {
+        // One that stays does no harm.
+        let _ = fs::remove_file(self.checkpoint(seed, part));
+    }
+
+    /// Takes the folder of checkpoints away.
+    pub fn drop_all_checkpoints(&self) {
+        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
+    }
+
+    /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are
+    /// dropped: they come again.
+    pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
+        let path = self.path.join("events.jsonl");
+        let (mut kept, mut dropped) = (Vec::new(), !path.exists());
+        if let Ok(file) = fs::File::open(&path) {
+            for line in BufReader::new(file).lines() {
+                let line = line.map_err(|error| Error::reading(&path, &error))?;
+                // A line cut short by a kill is one of those that come again.
+                if serde_json::from_str::<SeedEvent>(&line).is_ok_and(|event| still_true(&event)) {
+                    kept.extend_from_slice(line.as_bytes());
+                    kept.push(b'\n');
+                } else {
+                    dropped = true;
+                }
+            }
+        }
+        if dropped {
+            let mut file = WholeFile::create(&path)?;
+            file.write_all(&kept).map_err(|error| Error::writing(&path, &error))?;
+            file.commit()?;
+        }
+        let file =
+            fs::File::options().append(true).open(&path).map_err(|error| Error::writing(&path, &error))?;
+        Ok(Events { file, path })
+    }
+
+    /// Gives each event that was written.
+    pub fn each_event(&self, take: &mut dyn FnMut(SeedEvent)) -> Result<()> {
+        let path = self.path.join("events.jsonl");
+        let Ok(file) = fs::File::open(&path) else { return Ok(()) };
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(|error| Error::reading(&path, &error))?;
+            serde_json::from_str(&line).into_iter().for_each(&mut *take);
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self, seed: u64, part: &str) -> PathBuf {
+        self.path.join(format!("checkpoints/seed-{seed}-{part}.safetensors"))
+    }
+
+    /// Writes a file of the folder.
+    pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let mut file = WholeFile::create(path)?;
+        let written = serde_json::to_writer_pretty(&mut file, value)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(file));
+        written.map_err(|error| Error::writing(path, &error))?;
+        file.commit()
+    }
+}
+
+/// The manifest in a run's folder.
+pub const MANIFEST: &str = "manifest.json";
+const METRICS: &str = "metrics.json";
+
+/// How a training went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Steps taken.
+    pub steps: usize,
+    /// The step that was kept.
+    pub kept: usize,
+    /// Looks at held-out rows.
+    pub looks: Vec<crate::learn::train::Look>,
+    /// Numbers that moved.
+    pub trained_parameters: usize,
+}
+
+impl History {
+    /// Of a training that is done.
+    pub fn of(state: &State) -> History {
+        History {
+            steps: state.step,
+            kept: state.best_look().map_or(state.step, |best| best.step),
+            looks: state.looks.clone(),
+            trained_parameters: state.learner.size(),
+        }
+    }
+}
+
+/// The open list of events.
+pub struct Events {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl Events {
+    /// Adds a line.
+    pub fn add(&mut self, event: &SeedEvent) -> Result<()> {
+        writeln!(self.file, "{}", json_text(event)).map_err(|error| Error::writing(&self.path, &error))
+    }
+}
+
+/// Whether it is the beginning of a file that is written whole.
+fn is_partial(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".partial-"))
+}
+
+/// Takes such beginnings away, in all folders below.
+fn remove_partial(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            remove_partial(&path);
+        } else if is_partial(&path) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Our own types have no keys but strings and no numbers that JSON lacks, so this cannot fail.
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! The masked-language-model head: from a state at the mask to logits of vocabulary entries.
+
+use tch::Tensor;
+
+use crate::model::config::{Activation, Config};
+use crate::model::encoder::{ClassVectors, LayerNorm, Linear, LowRank, Mode};
+use crate::model::parameters::{DECODER_BIAS, Parameters};
+use crate::model::shared::Shared;
+
+/// What cosines are divided by: between -1 and 1 they could not say that a class is sure. Cui et al. (2022)
+/// have none.
+pub const TEMPERATURE: f64 = 0.1;
+
+fn of_length_1(rows: &Tensor) -> Tensor {
+    rows / rows.square().sum_dim_intlist([-1].as_slice(), true, tch::Kind::Float).sqrt().clamp_min(1e-12)
+}
+
+/// Dense, activation, layer norm, then the decoder: one row of the word embeddings for each entry.
+#[derive(Clone)]
+pub struct MlmHead {
+    dense: Linear,
+    activation: Activation,
+    norm: LayerNorm,
+    decoder: Shared,
+    bias: Shared,
+}
+
+impl MlmHead {
+    /// The head over these parameters.
+    pub fn new(config: &Config, parameters: &Parameters) -> MlmHead {
+        MlmHead {
+            dense: Linear::of(parameters, "cls.predictions.transform.dense"),
+            activation: config.hidden_act,
+            norm: LayerNorm::of(parameters, "cls.predictions.transform.LayerNorm", config.layer_norm_eps),
+            decoder: parameters.decoder().shallow_clone().into(),
+            bias: parameters.get(DECODER_BIAS).shallow_clone().into(),
+        }
+    }
+
+    /// The logits of K vocabulary entries. `added` stands beside the dense layer.
+    ///
+    /// # Shapes
+    /// states `[B,H]`, ids `[K]` → `[B,K]`
+    pub fn logits_of(&self, states: &Tensor, ids: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        self.transform(states, added, mode)
+            .linear(&self.decoder.index_select(0, ids), Some(&self.bias.index_select(0, ids)))
+    }
+
+    /// The scores of classes that have vectors of their own, and with prototypes what these are compared
+    /// with: the projected states, of length 1.
+    ///
+    /// # Shapes
+    /// states `[B,H]`, C classes → `[B,C]`, `[B,P]`
+    pub fn class_scores(
+        &self,
+        states: &Tensor,
+        classes: &ClassVectors,
+        added: Option<&LowRank>,
+        mode: Mode,
+    ) -> (Tensor, Option<Tensor>) {
+        let states = self.transform(states, added, mode);
+        match classes {
+            ClassVectors::Soft { weight, bias } => (states.linear(weight, Some(&**bias)), None),
+            ClassVectors::Prototypes { projection, prototypes } => {
+                let vectors = of_length_1(&states.linear(projection, None::<Tensor>));
+                (vectors.matmul(&of_length_1(prototypes).transpose(0, 1)) / TEMPERATURE, Some(vectors))
+            }
+        }
+    }
+
+    /// The logits of the whole vocabulary.
+    ///
+    /// # Shapes
+    /// states `[…,H]` → `[…,V]`
+    pub fn logits(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        self.transform(states, added, mode).linear(&self.decoder, Some(&*self.bias))
+    }
+
+    fn transform(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
+        let dense = LowRank::add(added, self.dense.forward(states), states, mode);
+        self.norm.forward(&self.activation.forward(&dense))
+    }
+}

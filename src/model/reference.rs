@@ -1,0 +1,98 @@
+//! rust-bert's own `BertForMaskedLM` over the same tensors: a second engine, and the measure of the first.
+
+use rust_bert::bert::{BertConfig, BertForMaskedLM};
+use tch::{Device, Tensor, nn};
+
+use crate::error::{Kind, Result};
+use crate::model::batch::Batch;
+use crate::model::config::{Activation, Config};
+use crate::model::encoder::Mode;
+use crate::model::parameters::{DECODER, Parameters, WORD_EMBEDDINGS};
+
+/// rust-bert's masked language model. It computes all layers for all tokens, and the whole vocabulary at
+/// every position.
+pub struct Reference {
+    model: BertForMaskedLM,
+    store: nn::VarStore,
+}
+
+impl Reference {
+    /// rust-bert's model of these sizes, with these parameters copied in by name. What rust-bert would
+    /// silently do otherwise is refused.
+    pub fn new(config: &Config, parameters: &Parameters, device: Device) -> Result<Reference> {
+        let cannot = |reason: &str| Kind::ReferenceCannot { reason: reason.to_owned() };
+        // It has this constant in its code, whatever config.json says.
+        if config.layer_norm_eps != 1e-12 {
+            return Err(cannot("its layer_norm_eps is not 1e-12").into());
+        }
+        let hidden_act = match config.hidden_act {
+            Activation::Gelu => rust_bert::Activation::gelu,
+            Activation::GeluNew => rust_bert::Activation::gelu_new,
+            Activation::Relu => rust_bert::Activation::relu,
+            Activation::Silu => rust_bert::Activation::swish,
+        };
+        let config = BertConfig {
+            hidden_act,
+            attention_probs_dropout_prob: config.attention_probs_dropout_prob,
+            hidden_dropout_prob: config.hidden_dropout_prob,
+            hidden_size: config.hidden_size,
+            initializer_range: 0.02,
+            intermediate_size: config.intermediate_size,
+            max_position_embeddings: config.max_position_embeddings,
+            num_attention_heads: config.num_attention_heads,
+            num_hidden_layers: config.num_hidden_layers,
+            type_vocab_size: config.type_vocab_size,
+            vocab_size: config.vocab_size,
+            output_attentions: None,
+            output_hidden_states: None,
+            is_decoder: None,
+            id2label: None,
+            label2id: None,
+        };
+        let store = nn::VarStore::new(device);
+        let model = BertForMaskedLM::new(store.root(), &config);
+        let mut reference = Reference { model, store };
+        for (_, variable) in reference.store.variables() {
+            let _ = variable.set_requires_grad(false);
+        }
+        tch::no_grad(|| reference.take(parameters));
+        Ok(reference)
+    }
+
+    /// Gives the model these parameters. Where they are part of a graph, its own tensors become part of it
+    /// too, and gradients reach the parameters.
+    pub fn take(&mut self, parameters: &Parameters) {
+        for (name, mut variable) in self.store.variables() {
+            // Its own variables keep the graph of the step before; a copy into a detached one begins a new
+            // graph.
+            let _ = variable.detach_();
+            variable.copy_(if name == DECODER { parameters.decoder() } else { parameters.get(&name) });
+        }
+    }
+
+    /// The logits of the whole vocabulary everywhere; `soft` `[S,H]` are the vectors of soft tokens.
+    ///
+    /// # Shapes
+    /// batch of B inputs, L tokens → `[B,L,V]`
+    pub fn logits(&self, batch: &Batch, soft: Option<&Tensor>, mode: Mode) -> Tensor {
+        let embedded = batch.soft.as_ref().zip(soft).map(|(places, vectors)| {
+            let words =
+                Tensor::embedding(&self.store.variables()[WORD_EMBEDDINGS], &batch.ids, -1, false, false);
+            places.fill(&words, vectors)
+        });
+        let ids = embedded.is_none().then_some(&batch.ids);
+        // Its attention mask must be of integers.
+        self.model
+            .forward_t(
+                ids,
+                Some(&batch.attention),
+                Some(&batch.types),
+                None,
+                embedded.as_ref(),
+                None,
+                None,
+                mode == Mode::Train,
+            )
+            .prediction_scores
+    }
+}

@@ -1,0 +1,71 @@
+//! Numbers as people read them, on the terminal and on pages: shares in percent with one decimal, counts in
+//! groups of three digits.
+
+pub mod lbfgs;
+
+use std::time::Duration;
+
+/// A share in percent.
+///
+/// ```
+/// assert_eq!(cloze::numbers::percent(0.7214), "72.1");
+/// ```
+pub fn percent(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+/// The ends of an interval of shares, kept between 0 and 1: Student's t knows nothing of those.
+///
+/// ```
+/// assert_eq!(cloze::numbers::interval([0.6, 1.02]), "60.0–100.0");
+/// ```
+pub fn interval(ends: [f64; 2]) -> String {
+    let [low, high] = ends.map(|end| percent(end.clamp(0.0, 1.0)));
+    format!("{low}–{high}")
+}
+
+/// A p-value, no more exact than what it comes from.
+///
+/// ```
+/// assert_eq!(cloze::numbers::p_value(0.0004), "< 0.001");
+/// ```
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// A count with its groups apart.
+///
+/// ```
+/// assert_eq!(cloze::numbers::count(1_234_567), "1,234,567");
+/// ```
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+/// A count and what is counted.
+///
+/// ```
+/// assert_eq!(cloze::numbers::counted(1, "row"), "1 row");
+/// assert_eq!(cloze::numbers::counted(1234, "row"), "1,234 rows");
+/// ```
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A time to wait, in whole seconds or larger.
+///
+/// ```
+/// # use std::time::Duration;
+/// assert_eq!(cloze::numbers::brief(Duration::from_secs(200)), "3 min 20 s");
+/// ```
+pub fn brief(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}

@@ -1,0 +1,157 @@
+//! The fastest type of numbers whose scores are near those of single precision: measured here and for this
+//! model, and remembered.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tch::Device;
+
+use crate::error::Result;
+use crate::model::dtype::{Dtype, Trial};
+use crate::model::features::Features;
+use crate::predict::classifier::{Classifier, compute_on_one_thread};
+use crate::text::whole_file::WholeFile;
+
+/// A type is not taken if any probability of the sample differs by more from that in single precision. The
+/// default model's bf16 comes to .004 there and its int8 to .02 or .03, by the label words; int8 moved no
+/// accuracy on four test sets by more than .23 points.
+pub const BOUND: f64 = 0.03;
+
+/// Timed passes over the sample; the fastest counts, for others may use the processor meanwhile.
+const PASSES: usize = 4;
+
+/// So many inputs of the sample tell models apart.
+const KNOWN_BY: usize = 2;
+
+/// The types that were tried, remembered as a file.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    version: u64,
+    trials: Vec<Trial>,
+}
+
+/// The fastest type for these classifiers, as they were before [`Classifier::prepared`], of those within
+/// [`BOUND`] for all of them, and what was measured. It is looked up in the `memory` folder and written
+/// there; a folder that cannot be written to costs a measurement each time.
+///
+/// rust-bert's model has one type, which is not measured.
+pub fn fastest(classifiers: &[Classifier], memory: Option<&Path>) -> (Dtype, Vec<Trial>) {
+    let Some(own) = classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>() else {
+        return (Dtype::F32, Vec::new());
+    };
+    // A thread of its own, as scoring has them: one that has computed with several threads keeps them.
+    let threads = tch::get_num_threads();
+    let trials = std::thread::scope(|scope| {
+        let trials = scope.spawn(move || remembered_or_tried(&own, memory)).join();
+        trials.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    tch::set_num_threads(threads);
+    (best(&trials), trials)
+}
+
+fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec<Trial> {
+    let Some(first) = classifiers.first() else { return Vec::new() };
+    compute_on_one_thread(classifiers);
+    let inputs = first.sample_inputs();
+    let known: Vec<f64> =
+        classifiers.iter().flat_map(|classifier| probabilities(classifier, &inputs[..KNOWN_BY])).collect();
+    let file = memory.map(|folder| folder.join(format!("{}.json", name_of(&known, first.device()))));
+    if let Some(trials) = file.as_ref().and_then(|file| remembered(file)) {
+        return trials;
+    }
+    let wide: Vec<Vec<f64>> =
+        classifiers.iter().map(|classifier| probabilities(classifier, &inputs)).collect();
+    // What this libtorch cannot compute in here is no candidate, nor is what gives no numbers.
+    let mut candidates = Vec::new();
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8] {
+        let prepared = |classifier: &Classifier| {
+            classifier.share().and_then(|classifier| classifier.prepared(dtype).ok())
+        };
+        let Some(ready) = prepared(first) else { continue };
+        let others = classifiers[1..]
+            .iter()
+            .filter_map(prepared)
+            .map(|classifier| probabilities(&classifier, &inputs));
+        let found = std::iter::once(probabilities(&ready, &inputs)).chain(others);
+        let differences = found
+            .zip(&wide)
+            .flat_map(|(found, wide)| found.into_iter().zip(wide).map(|(found, wide)| (found - wide).abs()));
+        let differences: Vec<f64> = differences.collect();
+        if differences.iter().all(|difference| difference.is_finite()) {
+            let largest_difference = differences.into_iter().fold(0.0, f64::max);
+            candidates.push((ready, Trial { dtype, milliseconds: f64::INFINITY, largest_difference }));
+        }
+    }
+    // In turn, so that whatever else the machine does for a moment slows all of them.
+    for _ in 0..PASSES {
+        for (ready, trial) in &mut candidates {
+            let start = Instant::now();
+            let _ = probabilities(ready, &inputs);
+            trial.milliseconds = trial.milliseconds.min(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    let trials = candidates.into_iter().map(|(_, trial)| trial).collect::<Vec<_>>();
+    if let Some(file) = file {
+        // Only a convenience: where it cannot be written, the next run measures anew.
+        let _ = remember(&file, &trials);
+    }
+    trials
+}
+
+fn probabilities(classifier: &Classifier, inputs: &[Features]) -> Vec<f64> {
+    classifier.probabilities(&inputs.iter().collect::<Vec<_>>())
+}
+
+fn best(trials: &[Trial]) -> Dtype {
+    let near = trials.iter().filter(|trial| trial.largest_difference <= BOUND);
+    near.min_by(|one, other| one.milliseconds.total_cmp(&other.milliseconds))
+        .map_or(Dtype::F32, |trial| trial.dtype)
+}
+
+/// A name for a model on a machine: it is the model that says these probabilities, and the machine that has
+/// this processor.
+fn name_of(known: &[f64], device: Device) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(format!(
+        "{} {device:?} {} {}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        processor()
+    ));
+    known.iter().for_each(|probability| hasher.update(probability.to_le_bytes()));
+    format!("{:x}", hasher.finalize())
+}
+
+/// The processor's name and abilities, where the system tells them in a file.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| {
+            ["model name", "flags", "CPU part", "Features"].iter().any(|about| line.starts_with(about))
+        })
+        .collect()
+}
+
+fn remembered(file: &Path) -> Option<Vec<Trial>> {
+    let remembered: Remembered = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    (remembered.version == 1).then_some(remembered.trials)
+}
+
+fn remember(file: &Path, trials: &[Trial]) -> Result<()> {
+    let _ = file.parent().map(std::fs::create_dir_all);
+    let mut whole = WholeFile::create(file)?;
+    let writing = |error: serde_json::Error| crate::error::Error::writing(file, &error.into());
+    serde_json::to_writer_pretty(&mut whole, &Remembered { version: 1, trials: trials.to_vec() })
+        .map_err(writing)?;
+    whole.commit()
+}
+
+/// The folder that measurements are remembered in: of the user's cache.
+pub fn memory() -> Option<PathBuf> {
+    dirs::cache_dir().map(|folder| folder.join("cloze").join("dtypes"))
+}

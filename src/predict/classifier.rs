@@ -1,0 +1,289 @@
+//! A whole model with what was learned: rows' inputs in, class scores out.
+
+use std::sync::Arc;
+
+use tch::{Device, Kind as Type, Tensor, no_grad};
+
+use crate::error::{Kind, Result, TensorProblem};
+use crate::model::batch::sample_inputs;
+use crate::model::dtype::Dtype;
+use crate::model::encoder::{Additions, Mode};
+use crate::model::features::Features;
+use crate::model::folder::{EngineChoice, ModelFolder};
+use crate::model::parameters::{DECODER_BIAS, Parameters};
+use crate::model::tokenizer::Tokenizer;
+use crate::predict::label_words::LabelWords;
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::sequence_classifier::SequenceClassifier;
+use crate::text::verbalizer::VerbalizerKind;
+use crate::tune::{Adapted, Beginning, ClassStart, Form, Learned, Learner, Tuning, adapt};
+
+/// One of the two kinds of model that rows are classified with.
+pub enum Classifier {
+    /// Label words at the mask.
+    Prompt(PromptModel, LabelWords),
+    /// A linear layer at `[CLS]`.
+    Sequence(Box<SequenceClassifier>),
+}
+
+/// Everything that classifiers of one base model share.
+pub struct Base {
+    /// The folder.
+    pub folder: Arc<ModelFolder>,
+    /// Its weights.
+    pub parameters: Parameters,
+    /// The label words.
+    pub words: LabelWords,
+    /// What runs the forward pass.
+    pub engine: EngineChoice,
+    /// Where.
+    pub device: Device,
+}
+
+impl Base {
+    /// Loads a folder's weights.
+    pub fn load(
+        folder: ModelFolder,
+        words: LabelWords,
+        engine: EngineChoice,
+        device: Device,
+    ) -> Result<Base> {
+        let parameters = Parameters::load(folder.path(), &folder.config, device)?;
+        Ok(Base { folder: Arc::new(folder), parameters, words, engine, device })
+    }
+
+    /// The same model with other label words; the weights are shared.
+    #[must_use]
+    pub fn with_words(&self, words: LabelWords) -> Base {
+        Base {
+            folder: self.folder.clone(),
+            parameters: self.parameters.with([]),
+            words,
+            engine: self.engine,
+            device: self.device,
+        }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.folder.tokenizer
+    }
+
+    /// The base model as it is, with the vectors `[S,H]` of soft tokens where patterns have any.
+    pub fn zero_shot(&self, soft: Option<Tensor>) -> Result<Classifier> {
+        let mut model = PromptModel::new(self.folder.clone(), &self.parameters, self.engine, self.device)?;
+        let additions = Additions { soft: soft.map(Into::into), ..Additions::default() };
+        model.adapt(&self.parameters, Adapted { parameters: None, additions });
+        Ok(Classifier::Prompt(model, self.words.clone()))
+    }
+
+    /// The base model with what was learned.
+    pub fn learned(&self, tuning: &Tuning, learned: &Learned) -> Result<Classifier> {
+        let mut classifier = match tuning {
+            Tuning::Cls(_) => return Ok(self.sequence(tuning, learned)),
+            _ => self.zero_shot(None)?,
+        };
+        classifier.adapt(self, tuning, learned, Form::Merged);
+        Ok(classifier)
+    }
+
+    /// What the vectors of a soft or a prototype verbalizer start from: the mean of its words' rows of the
+    /// decoder, and of their biases.
+    ///
+    /// # Shapes
+    /// `[C,H]`, `[C]`
+    pub fn class_start(&self) -> Option<ClassStart> {
+        let kind = self.words.kind();
+        matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype).then(|| {
+            let [weight, bias] = no_grad(|| {
+                let rows = [self.parameters.decoder(), self.parameters.get(DECODER_BIAS)]
+                    .map(|all| all.index_select(0, self.words.ids()));
+                [self.words.mean_of_words(&rows[0]), self.words.mean_of_words(&rows[1]).flatten(0, -1)]
+            });
+            ClassStart { weight, bias, prototypes: kind == VerbalizerKind::Prototype }
+        })
+    }
+
+    /// Refuses tensors that are not what such a tuning of this model learns, with so many soft tokens and
+    /// classes.
+    pub fn check_learned(
+        &self,
+        tuning: &Tuning,
+        learned: &Learned,
+        soft: usize,
+        classes: usize,
+    ) -> Result<()> {
+        let prefix = match tuning {
+            Tuning::Prefix(options) | Tuning::PTuningV2(options) => vec![0; options.length],
+            _ => Vec::new(),
+        };
+        let config = &self.folder.config;
+        let class_start = self.class_start();
+        let beginning = Beginning {
+            config,
+            base: &self.parameters,
+            soft: vec![0; soft],
+            prefix,
+            classes,
+            class_start,
+            seed: 0,
+        };
+        let wanted = Learner::new(tuning, &beginning).finished();
+        let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
+            name: name.clone(),
+            wanted: tensor.size(),
+            found: learned.get(name).map(Tensor::size),
+        };
+        let problems: Vec<TensorProblem> = wanted
+            .iter()
+            .map(problem)
+            .filter(|problem| problem.found.as_ref() != Some(&problem.wanted))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Kind::LearnedMisfit { method: tuning.name(), tensors: problems }.into())
+        }
+    }
+
+    /// Refuses what rust-bert's model has no place for; `bf16` is whether products are to be in bfloat16.
+    pub fn check_engine(&self, tuning: &Tuning, bf16: bool) -> Result<()> {
+        let reason = match tuning {
+            _ if self.engine == EngineChoice::Cloze => return Ok(()),
+            _ if bf16 => "it computes in f32, not in bf16",
+            _ if matches!(self.words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
+                "it has no place for the vectors of a soft or a prototype verbalizer"
+            }
+            Tuning::Prefix(_) | Tuning::PTuningV2(_) => "it has no place for keys and values of its own",
+            Tuning::Adapter(_) => "it has no place for adapters",
+            Tuning::Cls(_) => "it has a masked-language-model head only",
+            Tuning::Lora(lora) if lora.dropout > 0.0 => {
+                "it takes updates within its weights only, where lora.dropout has no place"
+            }
+            _ => return Ok(()),
+        };
+        Err(Kind::EngineCannotTune { method: tuning.name(), reason }.into())
+    }
+
+    fn sequence(&self, tuning: &Tuning, learned: &Learned) -> Classifier {
+        let adapted = adapt(tuning, &self.folder.config, &self.parameters, learned, Form::Merged);
+        let parameters = adapted.parameters.as_ref().unwrap_or(&self.parameters);
+        Classifier::Sequence(Box::new(SequenceClassifier::new(
+            self.folder.clone(),
+            parameters,
+            learned,
+            self.device,
+        )))
+    }
+}
+
+impl Classifier {
+    /// Takes what was learned, in place of what it had.
+    pub fn adapt(&mut self, base: &Base, tuning: &Tuning, learned: &Learned, form: Form) {
+        match self {
+            Classifier::Prompt(model, _) => {
+                // rust-bert's weights have nothing beside them.
+                let form = if base.engine == EngineChoice::RustBert { Form::Merged } else { form };
+                model.adapt(
+                    &base.parameters,
+                    adapt(tuning, &base.folder.config, &base.parameters, learned, form),
+                );
+            }
+            Classifier::Sequence(_) => *self = base.sequence(tuning, learned),
+        }
+    }
+
+    /// Computes in bfloat16, with gradients, until other weights come.
+    ///
+    /// # Panics
+    /// If it is rust-bert's model.
+    pub fn narrow(&mut self) {
+        match self {
+            Classifier::Prompt(model, _) => model.narrow(),
+            Classifier::Sequence(model) => model.narrow(),
+        }
+    }
+
+    /// The same, ready to score in a type, fast and without gradients, until it is adapted anew.
+    ///
+    /// # Panics
+    /// If it was made ready before, for these weights.
+    pub fn prepared(mut self, dtype: Dtype) -> Result<Classifier> {
+        match &mut self {
+            Classifier::Prompt(model, _) => model.prepare(dtype)?,
+            Classifier::Sequence(model) => model.prepare(dtype)?,
+        }
+        Ok(self)
+    }
+
+    /// Inputs as it reads them, of words drawn from the vocabulary: see [`sample_inputs`].
+    pub fn sample_inputs(&self) -> Vec<Features> {
+        match self {
+            Classifier::Prompt(model, _) => sample_inputs(model.tokenizer(), model.room()),
+            Classifier::Sequence(model) => {
+                let mut inputs = sample_inputs(model.tokenizer(), model.room());
+                inputs.iter_mut().for_each(|input| input.mask = 0);
+                inputs
+            }
+        }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        match self {
+            Classifier::Prompt(model, _) => model.device(),
+            Classifier::Sequence(model) => model.device(),
+        }
+    }
+
+    /// The same classifier for another thread, over the same numbers; none where one thread must have it to
+    /// itself.
+    pub fn share(&self) -> Option<Classifier> {
+        Some(match self {
+            Classifier::Prompt(model, words) => Classifier::Prompt(model.share()?, words.clone()),
+            Classifier::Sequence(model) => Classifier::Sequence(model.clone()),
+        })
+    }
+
+    /// # Shapes
+    /// B inputs → `[B,C]`
+    pub fn class_scores(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        self.scores_and_vectors(inputs, mode).0
+    }
+
+    /// The same, and with prototypes the vectors of the inputs that are compared with them.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,P]`
+    pub fn scores_and_vectors(&self, inputs: &[&Features], mode: Mode) -> (Tensor, Option<Tensor>) {
+        match self {
+            Classifier::Prompt(model, words) => model.scores_and_vectors(inputs, words, mode),
+            Classifier::Sequence(model) => (model.class_scores(inputs, mode), None),
+        }
+    }
+
+    /// The class probabilities, input after input, without gradients.
+    ///
+    /// # Shapes
+    /// B inputs → B·C numbers
+    pub fn probabilities(&self, inputs: &[&Features]) -> Vec<f64> {
+        let probabilities = no_grad(|| self.class_scores(inputs, Mode::Score).softmax(-1, Type::Double));
+        // Of doubles by construction.
+        Vec::try_from(probabilities.flatten(0, -1)).unwrap_or_default()
+    }
+}
+
+/// Whether all of them compute on a processor.
+pub(crate) fn on_processor(classifiers: &[Classifier]) -> bool {
+    classifiers.iter().all(|classifier| classifier.device() == Device::Cpu)
+}
+
+/// Keeps what a processor computes for these on the calling thread.
+pub(crate) fn compute_on_one_thread(classifiers: &[Classifier]) {
+    if on_processor(classifiers) {
+        // A thread takes libtorch's number of threads when it first asks for it, and would not know of this
+        // one.
+        let _ = tch::get_num_threads();
+        tch::set_num_threads(1);
+    }
+}

@@ -1,0 +1,289 @@
+//! A prompt as ids: tokenised, cut to length, with the mask's position carried along.
+
+use std::ops::Range;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::features::{Features, SoftSlot};
+use crate::model::tokenizer::{Token, Tokenizer};
+use crate::text::demonstrations::Shown;
+use crate::text::template::{Fill, Part, Prompt, Template};
+
+/// A field's tokens that truncation took out, for showing them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Which of the pattern's fields.
+    pub field: usize,
+    /// The ids, in order.
+    pub ids: Vec<i64>,
+}
+
+/// A token before truncation, and what may lose it.
+struct Slot {
+    id: i64,
+    owner: Option<Owner>,
+    soft: Option<usize>,
+}
+
+/// What may lose tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A field of the row.
+    Field(usize),
+    /// A field of a demonstration, these counted one behind another.
+    Shown(usize),
+}
+
+/// A demonstration's field is not cut to fewer tokens: with less of it there is little to learn from.
+const LEAST_SHOWN: usize = 8;
+
+impl Slot {
+    fn fixed(id: i64) -> Slot {
+        Slot { id, owner: None, soft: None }
+    }
+}
+
+/// Turns a prompt into at most `max_length` ids.
+///
+/// Each run of text between masks and borders is tokenised as one text, so words do not change where a piece
+/// of the pattern meets a field. A prompt that is too long loses tokens one at a time, from the end of that
+/// field which has most tokens left, the later one on a tie; only fields that may be shortened lose any, and
+/// words that reach from a field into the pattern's text are the pattern's own. Demonstrations give way
+/// before the row does: their longest field loses tokens first, and where all are short the last
+/// demonstration is left out.
+///
+/// # Panics
+/// If the pattern has soft tokens and [`crate::tune::soft::SoftTokens::check`] has not given them their
+/// vectors.
+pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
+    encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
+}
+
+/// Refuses a pattern that is too long by itself, whatever a row has, and steps whose words are no tokens of
+/// the model.
+pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
+    for step in template.steps() {
+        check_length(step.template(), tokenizer, max_length)?;
+        let Fill::OneOf(words) = step.fill() else { continue };
+        for word in words {
+            match tokenizer.tokenize(&word.value).iter().map(|token| token.id).collect::<Vec<_>>()[..] {
+                [id] if id != tokenizer.special().unk => {}
+                _ => return Err(word.whole_error(Kind::StepWord { word: word.value.clone() })),
+            }
+        }
+    }
+    match encode(&template.wrap(|_| ""), tokenizer, max_length) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.kind() {
+            &Kind::PromptTooLong { fixed, limit, .. } => {
+                template.error(Kind::PatternTooLong { fixed, limit })
+            }
+            _ => error,
+        }),
+    }
+}
+
+/// As [`encode`], and what truncation took out.
+pub fn encode_with_cuts(
+    prompt: &Prompt<'_>,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+) -> Result<(Features, Vec<Cut>)> {
+    let room = max_length.saturating_sub(prompt.kept_free);
+    let most_shown = prompt
+        .segments
+        .iter()
+        .flatten()
+        .map(|part| if let Part::Demonstrations(all) = part { all.len() } else { 0 })
+        .sum();
+    for shown in (1..=most_shown).rev() {
+        let slots = Slots::new(prompt, shown, tokenizer);
+        if let Some(quotas) = slots.quotas_of_demonstrations(room) {
+            return Ok(slots.cut(&quotas, most_shown - shown));
+        }
+    }
+    let slots = Slots::new(prompt, 0, tokenizer);
+    let quotas = slots.quotas(prompt.pattern, room)?;
+    Ok(slots.cut(&quotas, most_shown))
+}
+
+/// A prompt's tokens before truncation.
+struct Slots {
+    slots: Vec<Slot>,
+    mask: usize,
+    segment_ends: Vec<usize>,
+}
+
+/// How many tokens each owner may keep.
+struct Quotas {
+    fields: Vec<usize>,
+    shown: Vec<usize>,
+}
+
+impl Slots {
+    /// With so many of its demonstrations.
+    fn new(prompt: &Prompt<'_>, shown: usize, tokenizer: &Tokenizer) -> Slots {
+        let special = tokenizer.special();
+        let soft = |vector| Slot { id: special.mask, owner: None, soft: Some(vector) };
+        let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
+        let mut mask_slot = slots.len();
+        slots.push(Slot::fixed(special.cls));
+        let mut segment_ends = Vec::with_capacity(2);
+        for segment in &prompt.segments {
+            for run in
+                segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. }))
+            {
+                append_run(run, shown, tokenizer, &mut slots);
+                match run.last() {
+                    Some(Part::Mask) => {
+                        mask_slot = slots.len();
+                        slots.push(Slot::fixed(special.mask));
+                    }
+                    Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
+                    Some(Part::Soft { vectors }) => {
+                        assert!(
+                            !vectors.is_empty(),
+                            "soft tokens of pattern {} have no vectors: SoftTokens::check gives them",
+                            prompt.pattern
+                        );
+                        slots.extend(vectors.clone().map(soft));
+                    }
+                    _ => {}
+                }
+            }
+            slots.push(Slot::fixed(special.sep));
+            segment_ends.push(slots.len());
+        }
+        Slots { slots, mask: mask_slot, segment_ends }
+    }
+
+    /// The tokens that stay, and what was cut from the row.
+    fn cut(&self, quotas: &Quotas, left_out: usize) -> (Features, Vec<Cut>) {
+        let ids = Vec::with_capacity(self.slots.len());
+        let mut features =
+            Features { ids, second_segment: 0, mask: 0, masks: 1, removed: 0, left_out, soft: Vec::new() };
+        let mut cuts: Vec<Cut> =
+            (0..quotas.fields.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
+        let (mut left, mut shown_left) = (quotas.fields.clone(), quotas.shown.clone());
+        let take = |left: &mut usize| {
+            let some = *left > 0;
+            *left = left.saturating_sub(1);
+            some
+        };
+        for (index, slot) in self.slots.iter().enumerate() {
+            if index == self.segment_ends[0] {
+                features.second_segment = features.ids.len();
+            }
+            match slot.owner {
+                Some(Owner::Field(field)) if !take(&mut left[field]) => {
+                    cuts[field].ids.push(slot.id);
+                    continue;
+                }
+                Some(Owner::Shown(shown)) if !take(&mut shown_left[shown]) => continue,
+                _ => {}
+            }
+            if index == self.mask {
+                features.mask = features.ids.len();
+            }
+            features.soft.extend(slot.soft.map(|vector| SoftSlot { at: features.ids.len(), vector }));
+            features.ids.push(slot.id);
+        }
+        if self.segment_ends.len() == 1 {
+            features.second_segment = features.ids.len();
+        }
+        cuts.retain(|cut| !cut.ids.is_empty());
+        features.removed = cuts.iter().map(|cut| cut.ids.len()).sum();
+        (features, cuts)
+    }
+
+    /// The tokens of each owner.
+    fn lengths(&self) -> Quotas {
+        let mut lengths = Quotas { fields: Vec::new(), shown: Vec::new() };
+        for owner in self.slots.iter().filter_map(|slot| slot.owner) {
+            let (of, index) = match owner {
+                Owner::Field(field) => (&mut lengths.fields, field),
+                Owner::Shown(shown) => (&mut lengths.shown, shown),
+            };
+            of.resize(of.len().max(index + 1), 0);
+            of[index] += 1;
+        }
+        lengths
+    }
+
+    /// What demonstrations keep beside the whole row; none where even their least has no room.
+    fn quotas_of_demonstrations(&self, room: usize) -> Option<Quotas> {
+        let mut quotas = self.lengths();
+        let left = cut_longest(&mut quotas.shown, self.slots.len().saturating_sub(room), LEAST_SHOWN);
+        (left == 0).then_some(quotas)
+    }
+
+    /// What the row's fields keep.
+    fn quotas(&self, pattern: &str, room: usize) -> Result<Quotas> {
+        let mut quotas = self.lengths();
+        let fixed = self.slots.len() - quotas.fields.iter().sum::<usize>();
+        if fixed > room {
+            return Err(Error::new(Kind::PromptTooLong { pattern: pattern.to_owned(), fixed, limit: room }));
+        }
+        cut_longest(&mut quotas.fields, self.slots.len().saturating_sub(room), 0);
+        Ok(quotas)
+    }
+}
+
+/// Takes tokens one by one from the longest, the later one on a tie, as long as it has more than `least`; how
+/// many could not be taken.
+fn cut_longest(lengths: &mut [usize], mut excess: usize, least: usize) -> usize {
+    while excess > 0 {
+        // `max` takes the last of equals.
+        let Some(longest) = lengths.iter_mut().max().filter(|longest| **longest > least) else { break };
+        *longest -= 1;
+        excess -= 1;
+    }
+    excess
+}
+
+/// Tokenises the text of a run as one and gives each token its owner.
+fn append_run(run: &[Part<'_>], shown: usize, tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
+    let mut text = String::new();
+    let mut fields = Vec::new();
+    let mut add = |text: &mut String, words: &str, owner| {
+        fields.push((text.len()..text.len() + words.len(), owner));
+        text.push_str(words);
+    };
+    let mut shown_fields = 0;
+    for part in run {
+        match part {
+            Part::Text(words) => text.push_str(words),
+            Part::Field { index, text: words, shorten: true } => add(&mut text, words, Owner::Field(*index)),
+            Part::Field { text: words, shorten: false, .. } => text.push_str(words),
+            Part::Demonstrations(all) => {
+                for demonstration in all.iter().take(shown) {
+                    for part in *demonstration {
+                        match part {
+                            Shown::Text(words) => text.push_str(words),
+                            Shown::Field(words) => {
+                                add(&mut text, words, Owner::Shown(shown_fields));
+                                shown_fields += 1;
+                            }
+                        }
+                    }
+                    text.push(' ');
+                }
+            }
+            Part::Mask | Part::Masked | Part::Soft { .. } => {}
+        }
+    }
+    // A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field
+    // that keeps its end.
+    let owner = |token: &Token| {
+        let shared = |range: &Range<usize>| {
+            range.end.min(token.word.end).saturating_sub(range.start.max(token.word.start))
+        };
+        let covered: usize = fields.iter().map(|(range, _)| shared(range)).sum();
+        let last = fields.iter().rev().find(|(range, _)| shared(range) > 0)?;
+        (covered == token.word.len()).then_some(last.1)
+    };
+    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot {
+        id: token.id,
+        owner: owner(&token),
+        soft: None,
+    }));
+}

@@ -1,0 +1,308 @@
+//! Label words as ids of one model, and the way from their logits to class scores.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tch::{Device, Kind as Type, Tensor};
+
+use crate::error::{Error, Kind};
+use crate::model::shared::Shared;
+use crate::model::tokenizer::Tokenizer;
+use crate::text::template::Template;
+use crate::text::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+
+/// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
+#[derive(Clone)]
+pub struct LabelWords {
+    aggregate: Aggregate,
+    /// The ids of all classes' words, `[C·W]`; a class with fewer words than W repeats its first.
+    ids: Shared,
+    /// `[C,W]`, 0 where a class has fewer words.
+    weights: Shared,
+    /// Where words may have several tokens and all of them count.
+    several: Option<Several>,
+    /// What they are.
+    kind: VerbalizerKind,
+    /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
+    log_priors: Option<Shared>,
+    /// Words of a list that are not among them.
+    left_out: Vec<String>,
+}
+
+/// Label words of several tokens.
+#[derive(Clone)]
+pub struct Several {
+    /// How they are scored.
+    pub multi_token: MultiToken,
+    /// Each word's tokens, once; the ids of these label words are indices into them.
+    pub words: Vec<Vec<i64>>,
+}
+
+impl Several {
+    /// The words by their number of tokens.
+    pub fn by_length(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        self.words
+            .iter()
+            .enumerate()
+            .for_each(|(index, word)| by_length.entry(word.len()).or_default().push(index));
+        by_length
+    }
+
+    /// Forward passes for a row in a pattern.
+    pub fn forwards(&self) -> usize {
+        let by_length = self.by_length();
+        let beyond_first: usize = self.words.iter().map(|word| word.len() - 1).sum();
+        match self.multi_token.scoring {
+            Scoring::First => 1,
+            Scoring::MeanLogit | Scoring::Joint => by_length.len(),
+            Scoring::Pll => {
+                let longer = self.words.iter().map(Vec::len).filter(|&length| length > 1).sum::<usize>();
+                longer + usize::from(by_length.contains_key(&1))
+            }
+            Scoring::Greedy => by_length.len() + beyond_first,
+        }
+    }
+}
+
+impl LabelWords {
+    /// Looks every word up: each must be one token of the vocabulary, unless the verbalizer lets words have
+    /// several, and no two classes' words the same. All problems at once.
+    pub fn check(
+        verbalizer: &Verbalizer,
+        tokenizer: &Tokenizer,
+        device: Device,
+    ) -> Result<LabelWords, Vec<Error>> {
+        let mut problems = Vec::new();
+        let mut known: Vec<(Vec<i64>, &str, &str)> = Vec::new();
+        let mut left_out = Vec::new();
+        let is_list = verbalizer.kind() == VerbalizerKind::Knowledge;
+        let shared = if is_list { shared_tokens(verbalizer, tokenizer) } else { BTreeSet::new() };
+        let mut log_priors: Vec<f64> = Vec::new();
+        let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
+        let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
+        let mut ids = Vec::new();
+        let mut weights = Vec::new();
+        for class in verbalizer.classes() {
+            let mut class_ids = Vec::with_capacity(widest);
+            let left_before = left_out.len();
+            for word in &class.words {
+                let tokens = match tokens_of(word, verbalizer.multi_token(), tokenizer) {
+                    Ok(tokens)
+                        if shared.contains(&tokens)
+                            || (is_list && known.iter().any(|(known, ..)| *known == tokens)) =>
+                    {
+                        left_out.push(word.word().to_owned());
+                        continue;
+                    }
+                    Ok(tokens) => tokens,
+                    Err(_) if is_list => {
+                        left_out.push(word.word().to_owned());
+                        continue;
+                    }
+                    Err(problem) => {
+                        problems.push(problem);
+                        continue;
+                    }
+                };
+                if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == tokens) {
+                    problems.push(word.error(Kind::WordsSameToken {
+                        first_word: (*first_word).to_owned(),
+                        first: (*first).to_owned(),
+                        second_word: word.word().to_owned(),
+                        second: class.label.clone(),
+                        token: pieces(&tokens, tokenizer).join(" "),
+                    }));
+                }
+                #[allow(clippy::cast_possible_wrap)] // Words are few.
+                class_ids.push(if all_count.is_some() { known.len() as i64 } else { tokens[0] });
+                known.push((tokens, word.word(), &class.label));
+                weights.push(word.weight());
+                log_priors.push(word.prior().map_or(0.0, f64::ln));
+            }
+            if is_list && class_ids.is_empty() {
+                let left_out =
+                    left_out[left_before..].iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+                problems.push(Kind::VerbalizerNothingLeft { label: class.label.clone(), left_out }.into());
+            }
+            let first = class_ids.first().copied().unwrap_or_default();
+            weights.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
+            log_priors.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
+            class_ids.resize(widest, first);
+            ids.extend(class_ids);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let several = all_count.map(|multi_token| Several {
+            multi_token,
+            words: known.into_iter().map(|(tokens, ..)| tokens).collect(),
+        });
+        let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
+        Ok(LabelWords {
+            aggregate: verbalizer.aggregate(),
+            ids: Tensor::from_slice(&ids).to_device(device).into(),
+            weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
+            several,
+            kind: verbalizer.kind(),
+            log_priors: log_priors
+                .iter()
+                .any(|prior| *prior != 0.0)
+                .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+            left_out,
+        })
+    }
+
+    /// A sentence about words of a list that were left out, if there are any.
+    pub fn left_out(&self) -> Option<String> {
+        let count = self.left_out.len();
+        let named = self.left_out.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = if count > MOST_NAMED { ", …" } else { "" };
+        let words = if count == 1 { "word is" } else { "words are" };
+        (count > 0).then(|| {
+            format!("{count} label {words} left out, unknown to this model, of several tokens or of several classes: {named}{more}")
+        })
+    }
+
+    /// Each class's words, as ids.
+    pub fn of_classes(&self) -> Vec<Vec<i64>> {
+        let size = self.weights.size();
+        // Of int64 and of numbers by construction.
+        let ids = Vec::<i64>::try_from(&*self.ids).unwrap_or_default();
+        let weights =
+            Vec::<f64>::try_from(self.weights.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default();
+        let width = usize::try_from(size[1]).unwrap_or(1);
+        let of_class = |(ids, weights): (&[i64], &[f64])| {
+            ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect()
+        };
+        ids.chunks(width).zip(weights.chunks(width)).map(of_class).collect()
+    }
+
+    /// What they are.
+    pub fn kind(&self) -> VerbalizerKind {
+        self.kind
+    }
+
+    /// The weighted mean of what belongs to each class's words.
+    ///
+    /// # Shapes
+    /// rows `[C·W,…]` in the order of [`LabelWords::ids`] → `[C,…]`
+    pub fn mean_of_words(&self, rows: &Tensor) -> Tensor {
+        let size = self.weights.size();
+        let rows = rows.view([size[0], size[1], -1]);
+        let shares = &*self.weights / self.weights.sum_dim_intlist([1].as_slice(), true, Type::Float);
+        (rows * shares.unsqueeze(2)).sum_dim_intlist([1].as_slice(), false, Type::Float)
+    }
+
+    /// The vocabulary ids to compute logits of, `[C·W]`; with words of several tokens their indices in
+    /// [`Several::words`].
+    pub fn ids(&self) -> &Tensor {
+        &self.ids
+    }
+
+    /// The words of several tokens, where all of these count.
+    pub fn several(&self) -> Option<&Several> {
+        self.several.as_ref()
+    }
+
+    /// The tokens of the longest word.
+    fn most_masks(&self) -> usize {
+        self.several.as_ref().and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
+    }
+
+    /// Forward passes for a row in a pattern.
+    pub fn forwards(&self) -> usize {
+        self.several.as_ref().map_or(1, Several::forwards)
+    }
+
+    /// Templates with room for the longest word.
+    pub fn room_in(&self, templates: Vec<Template>) -> Vec<Template> {
+        templates.into_iter().map(|template| template.with_most_masks(self.most_masks())).collect()
+    }
+
+    /// Every token of the label words once, in the classes' order.
+    pub fn distinct_ids(&self) -> Vec<i64> {
+        let mut ids = match &self.several {
+            // Of int64 by construction.
+            None => Vec::<i64>::try_from(&*self.ids).unwrap_or_default(),
+            Some(several) => several.words.concat(),
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        ids.retain(|id| seen.insert(*id));
+        ids
+    }
+
+    /// Class scores by the verbalizer's [`Aggregate`]; their softmax over the classes are the class
+    /// probabilities.
+    ///
+    /// # Shapes
+    /// logits `[B,C·W]` in the order of [`LabelWords::ids`] → `[B,C]`
+    pub fn class_scores(&self, logits: &Tensor) -> Tensor {
+        let size = self.weights.size();
+        let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
+        let logits = without_prior.as_ref().unwrap_or(logits).view([-1, size[0], size[1]]);
+        let present = self.weights.gt(0.0);
+        let absent = present.logical_not();
+        match self.aggregate {
+            Aggregate::MeanLogit => self.weighted_mean(&logits),
+            Aggregate::MeanLogProb => {
+                let normaliser =
+                    logits.masked_fill(&absent, f64::NEG_INFINITY).flatten(1, 2).logsumexp([1], true);
+                self.weighted_mean(&(logits - normaliser.unsqueeze(2)))
+            }
+            Aggregate::LogSumExp => (logits + self.weights.log()).logsumexp([2], false),
+            Aggregate::Max => logits.masked_fill(&absent, f64::NEG_INFINITY).amax([2], false),
+        }
+    }
+
+    /// `[B,C,W] → [B,C]`
+    fn weighted_mean(&self, values: &Tensor) -> Tensor {
+        (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
+            / self.weights.sum_dim_intlist([1].as_slice(), false, Type::Float)
+    }
+}
+
+/// So many words are named.
+const MOST_NAMED: usize = 8;
+
+/// The tokens of words that stand for several classes.
+fn shared_tokens(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> BTreeSet<Vec<i64>> {
+    let mut class_of: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for (class, words) in verbalizer.classes().iter().enumerate() {
+        for tokens in
+            words.words.iter().filter_map(|word| tokens_of(word, verbalizer.multi_token(), tokenizer).ok())
+        {
+            if *class_of.entry(tokens.clone()).or_insert(class) != class {
+                shared.insert(tokens);
+            }
+        }
+    }
+    shared
+}
+
+/// The tokens of a word that count: one, or as many as the verbalizer lets it have.
+fn tokens_of(
+    word: &LabelWord,
+    multi_token: Option<MultiToken>,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<i64>, Error> {
+    let mut tokens: Vec<i64> = tokenizer.tokenize(word.word()).iter().map(|token| token.id).collect();
+    if tokens.is_empty()
+        || (tokens.contains(&tokenizer.special().unk) && (tokens.len() == 1 || multi_token.is_some()))
+    {
+        return Err(word.error(Kind::WordUnknown { word: word.word().to_owned() }));
+    }
+    match multi_token {
+        None if tokens.len() > 1 => {
+            let pieces = pieces(&tokens, tokenizer).into_iter().map(str::to_owned).collect();
+            return Err(word.error(Kind::WordSplits { word: word.word().to_owned(), pieces }));
+        }
+        Some(MultiToken { scoring: Scoring::First, .. }) => tokens.truncate(1),
+        _ => {}
+    }
+    Ok(tokens)
+}
+
+fn pieces<'a>(tokens: &[i64], tokenizer: &'a Tokenizer) -> Vec<&'a str> {
+    tokens.iter().map(|id| tokenizer.token(*id)).collect()
+}

@@ -1,0 +1,259 @@
+//! A masked language model with its tokenizer: prompts in, logits at the mask out.
+
+mod multi_token;
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::error::{Kind, Result};
+use crate::model::batch::Batch;
+use crate::model::dtype::Dtype;
+use crate::model::encoder::{Additions, Encoder, Mode};
+use crate::model::features::Features;
+use crate::model::folder::{EngineChoice, ModelFolder};
+use crate::model::head::MlmHead;
+use crate::model::parameters::Parameters;
+use crate::model::reference::Reference;
+use crate::model::tokenizer::Tokenizer;
+use crate::predict::label_words::LabelWords;
+use crate::tune::Adapted;
+
+/// A masked language model that reads label words at the mask.
+pub struct PromptModel {
+    folder: Arc<ModelFolder>,
+    engine: Engine,
+    /// Whether the engine has other weights than those it was made with.
+    changed: bool,
+    additions: Box<Additions>,
+    device: Device,
+}
+
+enum Engine {
+    Cloze(Box<Encoder>, Box<MlmHead>),
+    RustBert(Box<Reference>),
+}
+
+impl PromptModel {
+    /// Loads a folder's weights.
+    pub fn load(folder: ModelFolder, engine: EngineChoice, device: Device) -> Result<PromptModel> {
+        let parameters = Parameters::load(folder.path(), &folder.config, device)?;
+        PromptModel::new(Arc::new(folder), &parameters, engine, device)
+    }
+
+    /// The model of a folder over weights that are loaded already.
+    pub fn new(
+        folder: Arc<ModelFolder>,
+        parameters: &Parameters,
+        engine: EngineChoice,
+        device: Device,
+    ) -> Result<PromptModel> {
+        let engine = match engine {
+            EngineChoice::Cloze => Engine::Cloze(
+                Box::new(Encoder::new(&folder.config, parameters)),
+                Box::new(MlmHead::new(&folder.config, parameters)),
+            ),
+            EngineChoice::RustBert => {
+                Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?))
+            }
+        };
+        Ok(PromptModel { folder, engine, changed: false, additions: Box::default(), device })
+    }
+
+    /// Takes what was learned, in place of what it had; `base` are the weights that the model was made with.
+    pub fn adapt(&mut self, base: &Parameters, adapted: Adapted) {
+        // The model's own weights are put back only where others are in their place: that costs a copy of
+        // them.
+        let back = self.changed.then_some(base);
+        if let Some(parameters) = adapted.parameters.as_ref().or(back) {
+            match &mut self.engine {
+                Engine::Cloze(encoder, head) => {
+                    **encoder = Encoder::new(&self.folder.config, parameters);
+                    **head = MlmHead::new(&self.folder.config, parameters);
+                }
+                Engine::RustBert(reference) => reference.take(parameters),
+            }
+        }
+        self.changed = adapted.parameters.is_some();
+        *self.additions = adapted.additions;
+    }
+
+    /// Computes in bfloat16, with gradients, until other weights come.
+    pub fn narrow(&mut self) {
+        match &mut self.engine {
+            Engine::Cloze(encoder, _) => encoder.narrow(),
+            Engine::RustBert(_) => unreachable!("bfloat16 is refused where rust-bert's model is asked for"),
+        }
+    }
+
+    /// Makes ready to score in a type, fast and without gradients, until it is adapted anew. rust-bert's
+    /// model has one type.
+    ///
+    /// # Panics
+    /// If it was made ready before, for these weights.
+    pub fn prepare(&mut self, dtype: Dtype) -> Result<()> {
+        match &mut self.engine {
+            Engine::Cloze(encoder, _) => {
+                self.changed = true;
+                encoder.prepare(dtype, &self.folder.tokenizer, &self.additions)
+            }
+            Engine::RustBert(_) if dtype == Dtype::F32 => Ok(()),
+            Engine::RustBert(_) => {
+                Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }
+                    .into())
+            }
+        }
+    }
+
+    /// The same model for another thread, over the same numbers; none of rust-bert's, which one thread must
+    /// have to itself.
+    pub fn share(&self) -> Option<PromptModel> {
+        let Engine::Cloze(encoder, head) = &self.engine else { return None };
+        Some(PromptModel {
+            folder: self.folder.clone(),
+            engine: Engine::Cloze(encoder.clone(), head.clone()),
+            changed: self.changed,
+            additions: self.additions.clone(),
+            device: self.device,
+        })
+    }
+
+    /// The longest input that there are positions for.
+    pub fn room(&self) -> i64 {
+        self.folder.config.max_position_embeddings - self.additions.first_position
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.folder.tokenizer
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The folder that the model came from.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// The class scores at the masks.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`
+    pub fn class_scores(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> Tensor {
+        self.scores_and_vectors(inputs, words, mode).0
+    }
+
+    /// The same, and with prototypes the vectors of the inputs that are compared with them.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,P]`
+    pub fn scores_and_vectors(
+        &self,
+        inputs: &[&Features],
+        words: &LabelWords,
+        mode: Mode,
+    ) -> (Tensor, Option<Tensor>) {
+        if let Some(several) = words.several() {
+            return (
+                words.class_scores(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),
+                None,
+            );
+        }
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        let logits = match &self.engine {
+            Engine::Cloze(encoder, head) => {
+                let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
+                if let Some(classes) = &self.additions.verbalizer {
+                    return head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+                }
+                head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
+            }
+            Engine::RustBert(reference) => batch
+                .at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode))
+                .squeeze_dim(1)
+                .index_select(1, words.ids()),
+        };
+        (words.class_scores(&logits), None)
+    }
+
+    /// The logits of the whole vocabulary at the mask of inputs with one.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,V]`
+    pub fn vocabulary_logits(&self, inputs: &[&Features]) -> Tensor {
+        self.logits_at_masks(inputs, Mode::Score).squeeze_dim(1)
+    }
+
+    /// The logits of the whole vocabulary at the masks, as many in each input.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,M,V]`
+    pub fn logits_at_masks(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        match &self.engine {
+            Engine::Cloze(encoder, head) => {
+                let states = encoder.states_at_masks(&batch, &self.additions, mode);
+                head.logits(&states, self.additions.transform.as_ref(), mode)
+            }
+            Engine::RustBert(reference) => {
+                batch.at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode))
+            }
+        }
+    }
+
+    /// The mean of the last states of each input's tokens, as vectors of length 1.
+    ///
+    /// # Shapes
+    /// B inputs → B · `[H]`
+    pub fn mean_states(&self, inputs: &[&Features]) -> Result<Vec<Vec<f32>>> {
+        let Engine::Cloze(encoder, _) = &self.engine else {
+            return Err(Kind::ReferenceCannot {
+                reason: "it gives no states, by which rows are compared".to_owned(),
+            }
+            .into());
+        };
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        let sums = tch::no_grad(|| {
+            let states = encoder.forward(&batch, &self.additions, Mode::Score);
+            let sums = (states * batch.attention.unsqueeze(2)).sum_dim_intlist(
+                [1].as_slice(),
+                false,
+                tch::Kind::Float,
+            );
+            &sums
+                / sums
+                    .square()
+                    .sum_dim_intlist([1].as_slice(), true, tch::Kind::Float)
+                    .sqrt()
+                    .clamp_min(1e-12)
+        });
+        // Of numbers by construction.
+        Ok(Vec::try_from(sums).unwrap_or_default())
+    }
+
+    /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on
+    /// those rows alone.
+    ///
+    /// # Shapes
+    /// B inputs → `[M,V]`
+    pub fn vocabulary_logits_at(
+        &self,
+        inputs: &[&Features],
+        places: &[(usize, usize)],
+        mode: Mode,
+    ) -> Tensor {
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        match &self.engine {
+            Engine::Cloze(encoder, head) => {
+                let states = Batch::at_places(&encoder.forward(&batch, &self.additions, mode), places);
+                head.logits(&states, self.additions.transform.as_ref(), mode)
+            }
+            Engine::RustBert(reference) => {
+                Batch::at_places(&reference.logits(&batch, self.additions.soft.as_deref(), mode), places)
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Counts that grow with each row, and the measures made of them: memory does not grow with the rows.
+
+use ndarray::{Array2, Axis};
+use rand::distributions::Distribution;
+use rand_distr::Binomial;
+use serde::Serialize;
+
+use super::{LabelCount, Majority, Prediction};
+use crate::seed;
+
+/// Bins of equal width for the calibration error.
+const BINS: usize = 10;
+/// Resamples for the interval; its ends move by less than 0.1 points with ten times as many.
+const RESAMPLES: usize = 10_000;
+
+/// How often which true class was predicted as which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confusion {
+    /// The axes by name: what rows and columns of `counts` are.
+    pub axes: [&'static str; 2],
+    /// The labels along both axes.
+    pub labels: Vec<String>,
+    /// `[true, predicted]`
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// One class's measures (axes and zero division as in scikit-learn's `precision_recall_fscore_support` with
+/// `zero_division=0`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassMetrics {
+    /// The class.
+    pub label: String,
+    /// Of the rows predicted so, the share that is.
+    pub precision: f64,
+    /// Of the rows that are so, the share predicted.
+    pub recall: f64,
+    /// The harmonic mean of the two.
+    pub f1: f64,
+    /// Rows that are so.
+    pub support: u64,
+}
+
+/// The measures over labelled rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The share of rows predicted right.
+    pub accuracy: f64,
+    /// The 95 % percentile interval of the accuracy by bootstrap (Efron 1979), 10,000 resamples.
+    pub accuracy_95: [f64; 2],
+    /// The mean F1 over the classes that are true or predicted in some row, as scikit-learn's
+    /// `f1_score(average="macro")`.
+    pub macro_f1: f64,
+    /// Expected calibration error (Guo et al. 2017) of the predicted class's probability, in 10 bins of equal
+    /// width.
+    pub expected_calibration_error: f64,
+    /// Class by class.
+    pub classes: Vec<ClassMetrics>,
+    /// Which class was taken for which.
+    pub confusion: Confusion,
+}
+
+/// What has been counted so far.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    labels: Vec<String>,
+    /// `[true, predicted]`
+    counts: Array2<u64>,
+    predicted: Vec<u64>,
+    bins: [Bin; BINS],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bin {
+    rows: u64,
+    right: u64,
+    confidence: f64,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new(labels: impl IntoIterator<Item = String>) -> Tally {
+        let labels: Vec<String> = labels.into_iter().collect();
+        let classes = labels.len();
+        Tally {
+            labels,
+            counts: Array2::zeros((classes, classes)),
+            predicted: vec![0; classes],
+            bins: [Bin::default(); BINS],
+        }
+    }
+
+    /// Counts a row; `truth` is its true class, if known.
+    pub fn add(&mut self, prediction: &Prediction, truth: Option<usize>) {
+        let class = prediction.class();
+        self.predicted[class] += 1;
+        let Some(truth) = truth else { return };
+        self.counts[[truth, class]] += 1;
+        let confidence = prediction.confidence();
+        // Bins are closed below and open above, [0, 0.1) to [0.9, 1]; 1 itself belongs to the last.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 10 by construction.
+        let bin = &mut self.bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
+        bin.rows += 1;
+        bin.right += u64::from(truth == class);
+        bin.confidence += confidence;
+    }
+
+    /// How often each class was predicted, unlabelled rows included.
+    pub fn predicted(&self) -> Vec<LabelCount> {
+        self.labels
+            .iter()
+            .zip(&self.predicted)
+            .map(|(label, rows)| LabelCount { label: label.clone(), rows: *rows })
+            .collect()
+    }
+
+    /// Labelled rows counted.
+    pub fn labelled(&self) -> u64 {
+        self.counts.sum()
+    }
+
+    /// The most frequent true label; none without labelled rows.
+    pub fn majority(&self) -> Option<Majority> {
+        let support = self.counts.sum_axis(Axis(1));
+        let best = (0..support.len())
+            .reduce(|best, next| if support[next] > support[best] { next } else { best })?;
+        (support[best] > 0).then(|| Majority {
+            label: self.labels[best].clone(),
+            accuracy: ratio(support[best], self.labelled()),
+        })
+    }
+
+    /// The bins of the calibration error that are not empty: from, to, rows, mean probability of the
+    /// predicted class, share that is right.
+    pub fn reliability(&self) -> Vec<(f64, f64, u64, f64, f64)> {
+        let edge = |index: usize| index as f64 / BINS as f64;
+        let bins = self.bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0);
+        bins.map(|(index, bin)| {
+            (
+                edge(index),
+                edge(index + 1),
+                bin.rows,
+                bin.confidence / bin.rows as f64,
+                ratio(bin.right, bin.rows),
+            )
+        })
+        .collect()
+    }
+
+    /// The measures; none without labelled rows.
+    pub fn evaluate(&self) -> Option<Evaluation> {
+        let rows = self.labelled();
+        if rows == 0 {
+            return None;
+        }
+        let support = self.counts.sum_axis(Axis(1));
+        let predicted = self.counts.sum_axis(Axis(0));
+        let right = self.counts.diag().sum();
+        let classes: Vec<ClassMetrics> = (0..self.labels.len())
+            .map(|class| {
+                let hits = self.counts[[class, class]];
+                ClassMetrics {
+                    label: self.labels[class].clone(),
+                    precision: ratio(hits, predicted[class]),
+                    recall: ratio(hits, support[class]),
+                    f1: ratio(2 * hits, predicted[class] + support[class]),
+                    support: support[class],
+                }
+            })
+            .collect();
+        let seen = (0..classes.len()).filter(|&class| support[class] + predicted[class] > 0);
+        let (sum, count) =
+            seen.fold((0.0, 0_u64), |(sum, count), class| (sum + classes[class].f1, count + 1));
+        let error = |bin: &Bin| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
+        Some(Evaluation {
+            accuracy: ratio(right, rows),
+            accuracy_95: interval(right, rows),
+            macro_f1: sum / count as f64,
+            expected_calibration_error: self.bins.iter().map(error).sum::<f64>() / rows as f64,
+            classes,
+            confusion: Confusion {
+                axes: ["true", "predicted"],
+                labels: self.labels.clone(),
+                counts: self.counts.outer_iter().map(|row| row.to_vec()).collect(),
+            },
+        })
+    }
+}
+
+/// A share; 0 of 0 is 0.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The bootstrap's percentile interval of a share. Drawing n rows with replacement from rows of which k are
+/// right gives a binomial count of right ones, so it is drawn at once instead of row by row.
+fn interval(right: u64, rows: u64) -> [f64; 2] {
+    let Ok(resampled) = Binomial::new(rows, ratio(right, rows)) else { return [0.0, 1.0] };
+    let mut generator = seed::generator(0, "accuracy bootstrap");
+    let mut shares: Vec<f64> =
+        (0..RESAMPLES).map(|_| ratio(resampled.sample(&mut generator), rows)).collect();
+    shares.sort_by(f64::total_cmp);
+    let at = |share: f64| shares[((RESAMPLES - 1) as f64 * share).round() as usize];
+    [at(0.025), at(0.975)]
+}

@@ -1,0 +1,543 @@
+//! Rows to class probabilities: wrapped, encoded, sorted by length, batched by a budget of tokens, and given
+//! back in their order.
+//!
+//! Batches are scored side by side, each on a thread of its own: small operations gain nothing from several
+//! threads, and threads that wait for each other after each of them lose where a processor is busy elsewhere.
+//! Meanwhile the next rows are read and encoded.
+
+mod chains;
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tch::Device;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::features::Features;
+use crate::model::tokenizer::Tokenizer;
+use crate::predict::classifier::{Classifier, compute_on_one_thread, on_processor};
+use crate::predict::encode::encode;
+use crate::predict::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
+use crate::predict::task::Task;
+use crate::text::data::{Columns, Example};
+use crate::text::template::Prompt;
+
+pub use chains::Chain;
+
+/// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
+pub fn batch_tokens(device: Device) -> usize {
+    if device == Device::Cpu { 1024 } else { 16384 }
+}
+
+/// Where rows are few, batches are made smaller than the budget, so that every thread has one; but not
+/// smaller than this.
+const LEAST_BATCH_TOKENS: usize = 128;
+
+/// Chunks whose batches wait for threads or are being scored: one to score, and one that is ready when the
+/// first ends.
+const CHUNKS_AHEAD: usize = 2;
+
+/// Models and patterns, ready to score rows.
+pub struct Scorer<'a> {
+    /// The models; with several, their probabilities are averaged.
+    pub classifiers: &'a [Classifier],
+    /// The tokenizer of all of them.
+    pub tokenizer: &'a Tokenizer,
+    /// The patterns; with several, their probabilities are averaged.
+    pub tasks: &'a [Task],
+    /// The longest input, in tokens.
+    pub max_length: usize,
+    /// The most tokens in a batch, padding counted; one input is always taken.
+    pub batch_tokens: usize,
+}
+
+/// What was found for one row.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// Each pattern's prediction.
+    pub by_pattern: Vec<Prediction>,
+    /// Their average.
+    pub average: Prediction,
+    /// Which patterns had to cut the row.
+    pub truncated: Vec<bool>,
+    /// In which patterns some demonstrations had no room beside it.
+    pub crowded: Vec<bool>,
+}
+
+/// Inputs for one model, to be scored together.
+struct Batch {
+    chunk: usize,
+    task: usize,
+    classifier: usize,
+    features: Arc<Vec<Features>>,
+    /// Which of the features.
+    chosen: Vec<usize>,
+}
+
+/// A batch with its predictions, or its inputs whose scores are no numbers.
+struct Done {
+    batch: Batch,
+    outcome: Result<Vec<Prediction>, Vec<usize>>,
+}
+
+/// A chunk of rows on its way.
+struct Chunk<R> {
+    number: usize,
+    rows: R,
+    by_task: Vec<TaskRows>,
+    /// Batches that are not done.
+    left: usize,
+    /// The first row whose scores are no numbers.
+    failed: Option<usize>,
+}
+
+/// A chunk's rows in one pattern.
+struct TaskRows {
+    features: Arc<Vec<Features>>,
+    /// Which of the features a row has, and what each counts: one for each chain of steps and draw of
+    /// demonstrations. Inputs that are the same to the model are scored once.
+    of_row: Vec<Vec<(usize, f64)>>,
+    truncated: Vec<bool>,
+    crowded: Vec<bool>,
+    /// Classifier by classifier, the predictions for the features.
+    predictions: Vec<Vec<Prediction>>,
+}
+
+impl Scorer<'_> {
+    /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after
+    /// each batch, which share of the work is done, from 0 to 1.
+    pub fn score(
+        &self,
+        columns: &Columns,
+        examples: &[Example],
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Scored>> {
+        let mut chunks = [examples].into_iter();
+        let mut all = Vec::new();
+        let mut collect = |_, scored| {
+            all = scored;
+            Ok(())
+        };
+        self.score_chunks(columns, &mut || Ok(chunks.next()), &mut collect, &mut |rows| {
+            progress(rows / examples.len() as f64)
+        })?;
+        Ok(all)
+    }
+
+    /// Scores chunk after chunk, while the next is made: `next` gives one, and `each` takes it with the rows'
+    /// results, in the same order. An error names its row, and all chunks before it have been given to
+    /// `each`. `progress` is told, after each batch, how many rows are done. On a processor libtorch's number
+    /// of threads for new threads is 1 meanwhile.
+    pub fn score_chunks<R: AsRef<[Example]>>(
+        &self,
+        columns: &Columns,
+        next: &mut dyn FnMut() -> Result<Option<R>>,
+        each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        let threads = self.threads();
+        let shares =
+            (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());
+        // An accelerator computes while the next rows are encoded; a processor with one thread has none for
+        // that.
+        let shares = if threads > 1 || !on_processor(self.classifiers) {
+            shares.collect::<Option<Vec<_>>>()
+        } else {
+            None
+        };
+        let Some(shares) = shares else {
+            let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
+            return self.flow(pool, 1, columns, next, each, progress);
+        };
+        let stopped = AtomicBool::new(false);
+        let (batches, to_score) = mpsc::channel();
+        let (tell, done) = mpsc::channel();
+        let to_score = Mutex::new(to_score);
+        let flowed = thread::scope(|scope| {
+            for classifiers in shares {
+                let (tell, to_score, stopped) = (tell.clone(), &to_score, &stopped);
+                scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
+            }
+            drop(tell);
+            let flowed = self.flow(Pool::Threads { batches, done }, threads, columns, next, each, progress);
+            // After an error no one wants what is still waiting.
+            stopped.store(true, Ordering::Relaxed);
+            flowed
+        });
+        if on_processor(self.classifiers) {
+            // What a thread sets for itself, libtorch takes for what later threads should begin with.
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+        }
+        flowed
+    }
+
+    /// Batches that may be scored side by side.
+    fn threads(&self) -> usize {
+        // On an accelerator one batch has the whole of it.
+        if on_processor(self.classifiers) { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
+    }
+
+    /// Chunks through a pool, which scores so many batches side by side.
+    fn flow<R: AsRef<[Example]>>(
+        &self,
+        mut pool: Pool<'_>,
+        threads: usize,
+        columns: &Columns,
+        next: &mut dyn FnMut() -> Result<Option<R>>,
+        each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
+        let mut chunks: VecDeque<Chunk<R>> = VecDeque::new();
+        let (mut begun, mut rows_done) = (0, 0.0);
+        // What ends the rows: their end, or an error, which is told when the rows before it have been given
+        // away.
+        let mut end = None;
+        let ahead = if matches!(pool, Pool::Here { .. }) { 1 } else { CHUNKS_AHEAD };
+        loop {
+            while end.is_none() && chunks.len() < ahead {
+                let chunk = next().and_then(|next| match next {
+                    Some(rows) => self.begin(begun, threads, columns, rows).map(Some),
+                    None => Ok(None),
+                });
+                match chunk {
+                    Ok(Some((chunk, batches))) => {
+                        begun += 1;
+                        batches.into_iter().for_each(|batch| pool.put(batch));
+                        chunks.push_back(chunk);
+                    }
+                    Ok(None) => end = Some(Ok(())),
+                    Err(error) => end = Some(Err(error)),
+                }
+            }
+            while chunks.front().is_some_and(|chunk| chunk.left > 0) {
+                let done = pool.take();
+                let first = chunks[0].number;
+                let chunk = &mut chunks[done.batch.chunk - first];
+                rows_done += chunk.take(done) / (self.tasks.len() * self.classifiers.len()) as f64;
+                progress(rows_done);
+            }
+            let Some(chunk) = chunks.pop_front() else { return end.unwrap_or(Ok(())) };
+            if let Some(row) = chunk.failed {
+                return Err(
+                    Error::new(Kind::ScoreNotFinite).at(columns.place(&chunk.rows.as_ref()[row], None))
+                );
+            }
+            let scored = chunk.scored();
+            each(chunk.rows, scored)?;
+        }
+    }
+
+    /// A chunk's rows encoded, and the batches to score.
+    fn begin<R: AsRef<[Example]>>(
+        &self,
+        number: usize,
+        threads: usize,
+        columns: &Columns,
+        rows: R,
+    ) -> Result<(Chunk<R>, Vec<Batch>)> {
+        let by_task: Vec<TaskRows> = self
+            .tasks
+            .iter()
+            .map(|task| Ok(TaskRows::new(self.encode(task, columns, rows.as_ref())?, self.classifiers.len())))
+            .collect::<Result<_>>()?;
+        let tokens: usize =
+            by_task.iter().flat_map(|rows| rows.features.iter()).map(|features| features.ids.len()).sum();
+        let share = (tokens * self.classifiers.len()).div_ceil(threads);
+        let budget = self.batch_tokens.min(share.max(LEAST_BATCH_TOKENS));
+        let mut batches = Vec::new();
+        for (task, rows) in by_task.iter().enumerate() {
+            let mut order: Vec<usize> = (0..rows.features.len()).collect();
+            order.sort_by_key(|&input| rows.features[input].ids.len());
+            let mut rest = order.as_slice();
+            while !rest.is_empty() {
+                let (chosen, later) = rest.split_at(batch_size(&rows.features, rest, budget));
+                rest = later;
+                batches.extend((0..self.classifiers.len()).map(|classifier| Batch {
+                    chunk: number,
+                    task,
+                    classifier,
+                    features: rows.features.clone(),
+                    chosen: chosen.to_vec(),
+                }));
+            }
+        }
+        Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
+    }
+
+    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps and
+    /// draw of demonstrations, their weights' sum 1. An error names its row.
+    pub fn encode(
+        &self,
+        task: &Task,
+        columns: &Columns,
+        examples: &[Example],
+    ) -> Result<Vec<Vec<(Features, f64)>>> {
+        self.encode_changed(task, columns, examples, |prompt| prompt)
+    }
+
+    /// The same, each prompt changed before.
+    pub(crate) fn encode_changed(
+        &self,
+        task: &Task,
+        columns: &Columns,
+        examples: &[Example],
+        change: impl Fn(Prompt<'_>) -> Prompt<'_>,
+    ) -> Result<Vec<Vec<(Features, f64)>>> {
+        let of_rows = |examples: &[Example]| -> Result<Vec<Vec<(Features, f64)>>> {
+            let encode = |prompts: Vec<Prompt<'_>>| -> Result<Vec<(Features, f64)>> {
+                let weight = 1.0 / prompts.len() as f64;
+                let encoded = prompts
+                    .into_iter()
+                    .map(|prompt| encode(&change(prompt), self.tokenizer, self.max_length));
+                encoded.map(|features| Ok((features?, weight))).collect()
+            };
+            let rows = task.prompts(examples)?.into_iter().zip(examples);
+            rows.map(|(prompts, example)| {
+                encode(prompts).map_err(|error| error.at(columns.place(example, None)))
+            })
+            .collect()
+        };
+        if task.template().steps().is_empty() {
+            return of_rows(examples);
+        }
+        let of_chains = |chains: Vec<Chain>| -> Result<Vec<(Features, f64)>> {
+            let (examples, shares): (Vec<Example>, Vec<f64>) = chains.into_iter().unzip();
+            let weighted = |(inputs, share): (Vec<(Features, f64)>, f64)| {
+                inputs.into_iter().map(move |(features, weight)| (features, weight * share))
+            };
+            Ok(of_rows(&examples)?.into_iter().zip(shares).flat_map(weighted).collect())
+        };
+        self.chains(task, columns, examples)?.into_iter().map(of_chains).collect()
+    }
+}
+
+/// How many of the shortest remaining inputs fit the budget, at least one.
+fn batch_size(features: &[Features], rest: &[usize], budget: usize) -> usize {
+    let fitting = rest
+        .iter()
+        .enumerate()
+        .take_while(|(index, input)| (index + 1) * features[**input].ids.len() <= budget);
+    fitting.count().max(1)
+}
+
+/// Who scores batches.
+enum Pool<'a> {
+    /// The thread that asks.
+    Here { classifiers: &'a [Classifier], waiting: VecDeque<Batch> },
+    /// Threads that take batches as they come.
+    Threads { batches: mpsc::Sender<Batch>, done: mpsc::Receiver<thread::Result<Done>> },
+}
+
+impl Pool<'_> {
+    fn put(&mut self, batch: Batch) {
+        match self {
+            Pool::Here { waiting, .. } => waiting.push_back(batch),
+            // Fails only where the threads have ended, which `take` finds out.
+            Pool::Threads { batches, .. } => drop(batches.send(batch)),
+        }
+    }
+
+    /// One of the batches that were put and not taken.
+    fn take(&mut self) -> Done {
+        match self {
+            Pool::Here { classifiers, waiting } => match waiting.pop_front() {
+                Some(batch) => predict(&classifiers[batch.classifier], batch),
+                None => unreachable!("no batch is waiting"),
+            },
+            Pool::Threads { done, .. } => match done.recv() {
+                Ok(Ok(done)) => done,
+                Ok(Err(panic)) => resume_unwind(panic),
+                Err(_) => unreachable!("the threads wait for batches as long as there may be some"),
+            },
+        }
+    }
+}
+
+/// Scores batches until there are no more, or no one wants them.
+fn work(
+    classifiers: &[Classifier],
+    to_score: &Mutex<mpsc::Receiver<Batch>>,
+    tell: &mpsc::Sender<thread::Result<Done>>,
+    stopped: &AtomicBool,
+) {
+    compute_on_one_thread(classifiers);
+    loop {
+        let batch = to_score.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(batch) = batch else { return };
+        if stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        // A panic is handed on: whoever waits for the batch would wait for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], batch)));
+        let panicked = done.is_err();
+        if tell.send(done).is_err() || panicked {
+            return;
+        }
+    }
+}
+
+/// The predictions for a batch's inputs.
+fn predict(classifier: &Classifier, batch: Batch) -> Done {
+    let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
+    let values = classifier.probabilities(&inputs);
+    let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
+    let failed: Vec<usize> = of_input()
+        .filter(|(_, values)| values.iter().any(|value| !value.is_finite()))
+        .map(|(&input, _)| input)
+        .collect();
+    let outcome = match failed.is_empty() {
+        true => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+        false => Err(failed),
+    };
+    Done { batch, outcome }
+}
+
+impl TaskRows {
+    fn new(features: Vec<Vec<(Features, f64)>>, classifiers: usize) -> TaskRows {
+        let any = |of: &dyn Fn(&Features) -> bool| {
+            features.iter().map(|row| row.iter().any(|(input, _)| of(input))).collect()
+        };
+        let (truncated, crowded) =
+            (any(&|features| features.removed > 0), any(&|features| features.left_out > 0));
+        let mut known: HashMap<Features, usize> = HashMap::with_capacity(features.len());
+        let mut distinct = Vec::with_capacity(features.len());
+        let mut place = |features: Features| {
+            *known.entry(features).or_insert_with_key(|features| {
+                distinct.push(features.clone());
+                distinct.len() - 1
+            })
+        };
+        let of_row = features
+            .into_iter()
+            .map(|row| row.into_iter().map(|(input, weight)| (place(input), weight)).collect())
+            .collect();
+        let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
+        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, predictions }
+    }
+}
+
+impl<R: AsRef<[Example]>> Chunk<R> {
+    /// Takes a batch's predictions. Returns how many rows they are for.
+    fn take(&mut self, done: Done) -> f64 {
+        let Done { batch, outcome } = done;
+        let rows = &mut self.by_task[batch.task];
+        self.left -= 1;
+        match outcome {
+            Ok(predictions) => {
+                for (&input, prediction) in batch.chosen.iter().zip(predictions) {
+                    rows.predictions[batch.classifier][input] = prediction;
+                }
+            }
+            Err(inputs) => {
+                let first = rows
+                    .of_row
+                    .iter()
+                    .position(|of_row| of_row.iter().any(|(input, _)| inputs.contains(input)));
+                self.failed = self.failed.into_iter().chain(first).min();
+            }
+        }
+        // Rows that share an input are taken to be spread evenly.
+        (batch.chosen.len() * rows.of_row.len()) as f64 / rows.features.len() as f64
+    }
+
+    fn scored(&self) -> Vec<Scored> {
+        let row = |row: usize| {
+            let of_task = |rows: &TaskRows| {
+                let of_member = |member: &Vec<Prediction>| match rows.of_row[row][..] {
+                    [(input, _)] => member[input].clone(),
+                    ref inputs => {
+                        Prediction::weighted(inputs.iter().map(|&(input, weight)| (&member[input], weight)))
+                    }
+                };
+                let members: Vec<Prediction> = rows.predictions.iter().map(of_member).collect();
+                if members.len() == 1 {
+                    members.into_iter().next().unwrap_or_default()
+                } else {
+                    Prediction::average(&members)
+                }
+            };
+            let by_pattern: Vec<Prediction> = self.by_task.iter().map(of_task).collect();
+            Scored {
+                average: Prediction::average(&by_pattern),
+                by_pattern,
+                truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
+                crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
+            }
+        };
+        (0..self.rows.as_ref().len()).map(row).collect()
+    }
+}
+
+/// What a report is made of, counted row by row: memory does not grow with the rows.
+pub struct Counts {
+    average: Tally,
+    patterns: Vec<(Tally, u64)>,
+    rows: u64,
+    truncated: u64,
+    crowded: u64,
+}
+
+impl Counts {
+    /// Nothing counted yet, for classes of these labels and so many patterns.
+    pub fn new(labels: &[String], patterns: usize) -> Counts {
+        let tally = Tally::new(labels.iter().cloned());
+        Counts {
+            patterns: vec![(tally.clone(), 0); patterns],
+            average: tally,
+            rows: 0,
+            truncated: 0,
+            crowded: 0,
+        }
+    }
+
+    /// Counts a row; `truth` is its true class, if known.
+    pub fn add(&mut self, scored: &Scored, truth: Option<usize>) {
+        self.rows += 1;
+        self.truncated += u64::from(scored.truncated.contains(&true));
+        self.crowded += u64::from(scored.crowded.contains(&true));
+        self.average.add(&scored.average, truth);
+        for ((tally, truncated), (prediction, cut)) in
+            self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated))
+        {
+            tally.add(prediction, truth);
+            *truncated += u64::from(*cut);
+        }
+    }
+
+    /// The report.
+    pub fn report(self, run: Run, tasks: &[Task], seconds: f64) -> Report {
+        let patterns: Vec<PatternReport> = tasks
+            .iter()
+            .zip(&self.patterns)
+            .map(|(task, (tally, truncated_rows))| PatternReport {
+                template: task.template().name().to_owned(),
+                pattern: task.template().pattern().to_owned(),
+                truncated_rows: *truncated_rows,
+                evaluation: tally.evaluate(),
+            })
+            .collect();
+        let accuracies: Vec<f64> =
+            patterns.iter().filter_map(|pattern| Some(pattern.evaluation.as_ref()?.accuracy)).collect();
+        Report {
+            version: 1,
+            run,
+            rows: self.rows,
+            labelled: self.average.labelled(),
+            truncated_rows: self.truncated,
+            crowded_rows: self.crowded,
+            seconds,
+            rows_per_second: self.rows as f64 / seconds.max(1e-9),
+            predicted: self.average.predicted(),
+            majority: self.average.majority(),
+            evaluation: self.average.evaluate(),
+            patterns,
+            spread: Spread::of(&accuracies),
+            calibration: None,
+            abstention: None,
+            sets: None,
+        }
+    }
+}

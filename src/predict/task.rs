@@ -1,0 +1,192 @@
+//! A pattern checked against a data set's columns, ready to wrap rows.
+
+use crate::error::{Error, Kind, Result};
+use crate::text::data::{Columns, Example};
+use crate::text::demonstrations::{Demonstration, Drawing, Likeness, Strategy, Support};
+use crate::text::template::{Prompt, Template};
+use crate::text::verbalizer::Verbalizer;
+
+/// A template whose fields are known to be columns of the data.
+#[derive(Debug, Clone)]
+pub struct Task {
+    template: Template,
+    /// For each field of the pattern, the column's index; those of the steps' words come behind the data's
+    /// columns.
+    column_of: Vec<usize>,
+    /// The same of each step.
+    column_of_step: Vec<Vec<usize>>,
+    /// The number of the data's columns.
+    columns: usize,
+    /// The rows that are shown, where the pattern shows any.
+    support: Option<Support>,
+}
+
+impl Task {
+    /// Finds each field's column. All problems at once.
+    pub fn check(template: Template, columns: &Columns) -> Result<Task, Vec<Error>> {
+        let mut problems = Vec::new();
+        let mut names = columns.names().to_vec();
+        let mut column_of_step = Vec::with_capacity(template.steps().len());
+        for step in template.steps() {
+            column_of_step.push(columns_of(step.template(), &names, columns, &mut problems));
+            if names.iter().any(|name| name == step.name()) {
+                problems.push(step.name_error(Kind::StepNameIsColumn {
+                    name: step.name().to_owned(),
+                    data: columns.data().to_owned(),
+                }));
+            }
+            names.push(step.name().to_owned());
+        }
+        let column_of = columns_of(&template, &names, columns, &mut problems);
+        let columns = columns.names().len();
+        if problems.is_empty() {
+            Ok(Task { template, column_of, column_of_step, columns, support: None })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The same task with labelled rows to show, where its pattern shows any; `words` has what stands in the
+    /// blank for each class. Their fields are in the order of the data's columns.
+    #[must_use]
+    pub fn with_support(mut self, rows: &[(Example, usize)], words: &[String], drawing: Drawing) -> Task {
+        if self.template.demonstrations().is_some() {
+            let show = |(example, class): &(Example, usize)| {
+                let parts = self
+                    .template
+                    .demonstrate(|field| field_of(example, self.column_of[field]), &words[*class]);
+                Demonstration { example: example.clone(), text: self.text(example), class: *class, parts }
+            };
+            self.support = Some(Support::new(drawing, words.len(), rows.iter().map(show).collect()));
+        }
+        self
+    }
+
+    /// The same with what rows are like, where its demonstrations are chosen by that.
+    pub fn with_likeness(mut self, likeness: &Likeness) -> Result<Task> {
+        self.support = match self.support.take() {
+            Some(support) if support.drawing().strategy == Strategy::Similar => {
+                Some(support.with_likeness(likeness.clone())?)
+            }
+            support => support,
+        };
+        Ok(self)
+    }
+
+    /// How its demonstrations are drawn, if it has any.
+    pub fn drawing(&self) -> Option<Drawing> {
+        self.support.as_ref().map(Support::drawing)
+    }
+
+    /// The pattern, and the rows that it shows: what a row's answer depends on besides the model.
+    pub fn identity(&self) -> String {
+        let steps = self
+            .template
+            .steps()
+            .iter()
+            .map(|step| format!("{} {:?} ", step.template().pattern(), step.fill().words()));
+        let pattern = steps.chain([self.template.pattern().to_owned()]).collect::<String>();
+        self.support
+            .as_ref()
+            .map_or_else(|| pattern.clone(), |support| format!("{pattern} {}", support.identity()))
+    }
+
+    /// The columns that the pattern reads, each once.
+    pub fn columns(&self) -> Vec<String> {
+        let mut read: Vec<String> = Vec::new();
+        self.template.columns().for_each(|column| {
+            if !read.iter().any(|known| known == column) {
+                read.push(column.to_owned())
+            }
+        });
+        read
+    }
+
+    /// The row's words that the pattern reads.
+    fn text(&self, example: &Example) -> String {
+        let of_data = self.column_of.iter().filter(|column| **column < self.columns);
+        of_data.map(|&column| example.fields[column].as_str()).collect::<Vec<_>>().join("\u{1f}")
+    }
+
+    /// The template.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Rows in the pattern, each once for each draw of its demonstrations.
+    ///
+    /// # Panics
+    /// If the pattern shows demonstrations and has no rows to show.
+    pub fn prompts<'a>(&'a self, examples: &'a [Example]) -> Result<Vec<Vec<Prompt<'a>>>> {
+        let Some(count) = self.template.demonstrations() else {
+            return Ok(examples.iter().map(|example| vec![self.wrap(example)]).collect());
+        };
+        let Some(support) = &self.support else {
+            unreachable!("pattern {} has no rows to show", self.template.name())
+        };
+        let vectors = support.vectors_of(examples)?;
+        let prompts = |(row, example): (usize, &'a Example)| {
+            let vector = vectors.as_ref().map(|vectors| vectors[row].as_slice());
+            let draws = support.draw(self.template.name(), count, &self.text(example), vector);
+            draws.into_iter().map(|shown| self.wrap(example).with_demonstrations(shown)).collect()
+        };
+        Ok(examples.iter().enumerate().map(prompts).collect())
+    }
+
+    /// The row in the pattern, without demonstrations. The steps' words stand behind its fields; without them
+    /// they are empty.
+    pub fn wrap<'a>(&'a self, example: &'a Example) -> Prompt<'a> {
+        self.template.wrap(|field| field_of(example, self.column_of[field]))
+    }
+
+    /// The row in the pattern of a step, the earlier steps' words behind its fields.
+    pub fn wrap_step<'a>(&'a self, step: usize, example: &'a Example) -> Prompt<'a> {
+        self.template.steps()[step]
+            .template()
+            .wrap(|field| field_of(example, self.column_of_step[step][field]))
+    }
+}
+
+fn field_of(example: &Example, column: usize) -> &str {
+    example.fields.get(column).map_or("", String::as_str)
+}
+
+/// The index of each field of a pattern among some names, which begin with the data's columns.
+fn columns_of(
+    template: &Template,
+    names: &[String],
+    columns: &Columns,
+    problems: &mut Vec<Error>,
+) -> Vec<usize> {
+    let mut column_of = Vec::new();
+    for field in template.fields() {
+        if columns.label() == Some(&field.column) {
+            problems
+                .push(template.field_error(field, Kind::PatternUsesLabel { column: field.column.clone() }));
+        }
+        match names.iter().position(|name| *name == field.column) {
+            Some(index) => column_of.push(index),
+            None => {
+                let (column, data) = (field.column.clone(), columns.data().to_owned());
+                problems.push(template.field_error(
+                    field,
+                    Kind::PatternUnknownColumn { column, data, columns: names.to_vec() },
+                ));
+            }
+        }
+    }
+    column_of
+}
+
+/// The row's true class, if it has a label.
+pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>, Error> {
+    let Some(label) = &example.label else { return Ok(None) };
+    verbalizer.class_of(label).map(Some).ok_or_else(|| {
+        let kind = Kind::DataUnknownLabel {
+            label: label.clone(),
+            verbalizer: verbalizer.file().to_owned(),
+            classes: verbalizer.labels().map(str::to_owned).collect(),
+        };
+        Error::new(kind).at(columns.place(example, columns.label()))
+    })
+}

@@ -1,0 +1,494 @@
+//! An ensemble experiment as a file: what a user writes, and with what it was run with beside it the run's
+//! manifest.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::merge::{Calibration, Merge, Weights};
+use crate::error::source::Source;
+use crate::error::{Error, Kind, Place, Result};
+use crate::learn::run::{ModelFiles, StoredFile};
+use crate::learn::train::Plan;
+use crate::model::config::Config;
+use crate::model::folder::EngineChoice;
+use crate::model::tokenizer::Tokenizer;
+use crate::predict::label_words::LabelWords;
+use crate::text::data::Format;
+use crate::text::json::{self, Node};
+use crate::text::template::Template;
+use crate::text::verbalizer::Verbalizer;
+use crate::tune::Tuning;
+
+/// The version of experiments that this cloze reads and writes.
+pub const VERSION: u64 = 1;
+
+/// PET's share of the other members that label rows for the next generation (its λ).
+pub const ANNOTATORS: f64 = 0.25;
+/// PET's factor from one generation's rows to the next's (its d).
+pub const GROWTH: f64 = 5.0;
+/// PET's temperature of soft labels.
+pub const TEMPERATURE: f64 = 2.0;
+/// Beyond these, losses are no numbers of single precision.
+const MIN_TEMPERATURE: f64 = 0.01;
+const MAX_TEMPERATURE: f64 = 1000.0;
+/// More than any data allows that grows by what is worth a generation.
+const MOST_GENERATIONS: usize = 100;
+/// The student's steps if nothing else is said.
+pub const STUDENT_STEPS: usize = 250;
+
+/// An experiment. Everything has a default but templates, verbalizers, and rows to learn from or to evaluate
+/// on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    /// The version of this format.
+    pub version: u64,
+    /// What kind of run it is.
+    pub experiment: Experiment,
+    /// The template files; `*` and `?` stand for any letters and for one.
+    pub templates: Vec<String>,
+    /// The verbalizer files, with the same classes in the same order.
+    pub verbalizers: Vec<String>,
+    /// Labelled rows to draw from; without them the members are the base model as it is.
+    pub train: Option<PathBuf>,
+    /// Rows for the members to label; labels in it are not looked at.
+    pub unlabeled: Option<PathBuf>,
+    /// At most so many of the unlabelled rows, from the first.
+    pub unlabeled_rows: Option<usize>,
+    /// Rows to evaluate on.
+    pub test: Option<PathBuf>,
+    /// The data's format, where the names do not tell.
+    pub format: Option<Format>,
+    /// The column of labels, if not `label`.
+    pub label_column: Option<String>,
+    /// The base model.
+    pub model: Option<String>,
+    /// What runs the forward pass.
+    pub engine: EngineChoice,
+    /// Where it runs.
+    pub device: Device,
+    /// CPU threads; the machine's own number by default.
+    pub threads: Option<usize>,
+    /// The longest input, in tokens.
+    pub max_length: Option<usize>,
+    /// Rows of each class; all by default.
+    pub shots: Option<usize>,
+    /// The seeds: each draws its own rows and has its own members, ensemble and student.
+    pub seeds: Vec<u64>,
+    /// How members are trained.
+    #[serde(deserialize_with = "tuning")]
+    pub tuning: Tuning,
+    /// How long and how fast.
+    pub plan: PlanOptions,
+    /// The share of PET's auxiliary masked-language-model loss on the unlabelled rows.
+    pub mlm_weight: Option<f64>,
+    /// How members' scores are merged.
+    pub merge: Merge,
+    /// What each counts.
+    pub weights: Weights,
+    /// How each is corrected before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<Calibration>,
+    /// Of the soft labels that the student learns.
+    pub temperature: f64,
+    /// What learns them; `null` for nothing: the members themselves are the classifier.
+    pub student: Option<Student>,
+    /// Generations after the first (iPET).
+    pub generations: usize,
+    /// By how much a generation's train rows grow.
+    pub growth: f64,
+    /// The share of the other members that label rows for a member.
+    pub annotators: f64,
+    /// Whether the members' weights stay in the run's folder; without a student those of the last generation
+    /// do.
+    pub keep_members: bool,
+    /// What it was run with, which makes it a run's manifest.
+    pub run: Option<RunWith>,
+}
+
+/// The kind of run, so that its manifest can be told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Experiment {
+    /// An ensemble of patterns.
+    #[default]
+    Ensemble,
+}
+
+/// Where models run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On the first GPU.
+    Cuda,
+}
+
+/// The classifier that learns the ensemble's soft labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Student {
+    /// `cls`, or a way of tuning a prompt model.
+    #[serde(deserialize_with = "tuning")]
+    pub tuning: Tuning,
+    /// A prompt model's template, by its name; the first by default.
+    pub template: Option<String>,
+    /// Its base model, if not the members'.
+    pub model: Option<String>,
+    /// How long and how fast.
+    pub plan: PlanOptions,
+    /// Whether it learns the labelled rows besides.
+    pub labelled: bool,
+}
+
+/// A plan of which only a part may be given.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // As in [`Plan`].
+pub struct PlanOptions {
+    pub steps: Option<usize>,
+    pub learning_rate: Option<f64>,
+    pub soft_learning_rate: Option<f64>,
+    pub warm_up: Option<f64>,
+    pub batch_size: Option<usize>,
+    pub accumulation: Option<usize>,
+    pub batch_tokens: Option<usize>,
+    pub weight_decay: Option<f64>,
+    pub clip_norm: Option<f64>,
+    pub dropout: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bf16: bool,
+}
+
+/// What a run was run with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunWith {
+    /// The version of cloze.
+    pub cloze: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The template files.
+    pub templates: Vec<StoredFile>,
+    /// The verbalizer files.
+    pub verbalizers: Vec<StoredFile>,
+    /// The labels in class order.
+    pub classes: Vec<String>,
+    /// The columns that are read.
+    pub columns: Vec<String>,
+    /// The data files' hashes, hexadecimal SHA-256: train, unlabelled, test.
+    pub data: [Option<String>; 3],
+    /// The base model.
+    pub model: ModelFiles,
+    /// The student's, if it is another.
+    pub student_model: Option<ModelFiles>,
+}
+
+impl Default for Manifest {
+    fn default() -> Manifest {
+        Manifest {
+            version: VERSION,
+            experiment: Experiment::Ensemble,
+            templates: Vec::new(),
+            verbalizers: Vec::new(),
+            train: None,
+            unlabeled: None,
+            unlabeled_rows: None,
+            test: None,
+            format: None,
+            label_column: None,
+            model: None,
+            engine: EngineChoice::default(),
+            device: Device::default(),
+            threads: None,
+            max_length: None,
+            shots: None,
+            seeds: vec![13, 21, 42],
+            tuning: Tuning::Full,
+            plan: PlanOptions::default(),
+            mlm_weight: None,
+            merge: Merge::default(),
+            weights: Weights::default(),
+            calibrate: None,
+            temperature: TEMPERATURE,
+            student: Some(Student::default()),
+            generations: 0,
+            growth: GROWTH,
+            annotators: ANNOTATORS,
+            keep_members: false,
+            run: None,
+        }
+    }
+}
+
+impl Default for Student {
+    fn default() -> Student {
+        Student {
+            tuning: Tuning::Cls(crate::tune::Cls::default()),
+            template: None,
+            model: None,
+            plan: PlanOptions::default(),
+            labelled: false,
+        }
+    }
+}
+
+/// A method's name, or an object with its options.
+fn tuning<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tuning, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Tuning::parse("tuning", text.get()).map_err(|error| serde::de::Error::custom(error.kind()))
+}
+
+impl PlanOptions {
+    /// The plan, with a method's defaults where nothing is said. Nothing is held out, so it goes to its last
+    /// step.
+    pub fn plan(&self, tuning: &Tuning, classes: usize) -> Plan {
+        let defaults = tuning.defaults(classes);
+        let usual = Plan::usual(
+            self.steps.unwrap_or(defaults.steps),
+            self.learning_rate.unwrap_or(defaults.learning_rate),
+        );
+        Plan {
+            soft_learning_rate: self.soft_learning_rate.unwrap_or(usual.soft_learning_rate),
+            warm_up: self.warm_up.unwrap_or(usual.warm_up),
+            batch_size: self.batch_size.unwrap_or(usual.batch_size),
+            accumulation: self.accumulation.unwrap_or(usual.accumulation),
+            batch_tokens: self.batch_tokens.unwrap_or(usual.batch_tokens),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
+            dropout: self.dropout,
+            bf16: self.bf16,
+            ..usual
+        }
+    }
+
+    /// A plan with everything said: a later version of cloze may have other defaults.
+    pub fn of(plan: &Plan) -> PlanOptions {
+        PlanOptions {
+            steps: Some(plan.steps),
+            learning_rate: Some(plan.learning_rate),
+            soft_learning_rate: Some(plan.soft_learning_rate),
+            warm_up: Some(plan.warm_up),
+            batch_size: Some(plan.batch_size),
+            accumulation: Some(plan.accumulation),
+            batch_tokens: Some(plan.batch_tokens),
+            weight_decay: Some(plan.weight_decay),
+            clip_norm: Some(plan.clip_norm),
+            dropout: plan.dropout,
+            bf16: plan.bf16,
+        }
+    }
+}
+
+impl Student {
+    /// How long and how fast it learns.
+    pub fn plan(&self) -> Plan {
+        let steps = Some(self.plan.steps.unwrap_or(STUDENT_STEPS));
+        // The steps are given, and nothing else depends on the classes.
+        PlanOptions { steps, ..self.plan.clone() }.plan(&self.tuning, 0)
+    }
+}
+
+impl Manifest {
+    /// Reads an experiment, or a run's manifest.
+    pub fn read(path: &Path) -> Result<Manifest> {
+        let source = Source::new(path.display().to_string(), json::read_text(path)?);
+        let root = Node::root(&source);
+        root.check_version(VERSION)?;
+        let manifest: Manifest = root.read_object()?;
+        manifest.check().map_err(|error| place(error, &root))?;
+        Ok(manifest)
+    }
+
+    /// Whether a text is that of an ensemble's manifest, and not of another kind of run.
+    pub fn is_one(text: &str) -> bool {
+        let kind = |value: &serde_json::Value| {
+            value.get("experiment").and_then(|kind| kind.as_str().map(str::to_owned))
+        };
+        serde_json::from_str(text).ok().as_ref().and_then(kind).is_some_and(|kind| kind == "ensemble")
+    }
+
+    /// Refuses what no experiment can be, as far as it can be told without the files.
+    pub fn check(&self) -> Result<()> {
+        let range = |name: &str, found: f64, allowed: &str| {
+            Err(Error::from(Kind::OptionOutOfRange {
+                name: format!("--{name}"),
+                found,
+                allowed: allowed.to_owned(),
+            }))
+        };
+        let needs = |flag: &'static str, because: &'static str| {
+            Err(Error::from(Kind::EnsembleNeeds { flag, because }))
+        };
+        if self.templates.is_empty() {
+            return needs("--template", "the members are one model for each pattern");
+        }
+        if self.verbalizers.is_empty() {
+            return needs("--verbalizer", "the members score its label words");
+        }
+        if self.unlabeled.is_none() && self.student.is_some() {
+            return needs(
+                "--unlabeled",
+                "a student learns from rows that the members label; --no-distill goes without one",
+            );
+        }
+        if self.unlabeled.is_none() && self.generations > 0 {
+            return needs("--unlabeled", "generations learn from rows that the members before them label");
+        }
+        if self.unlabeled.is_none() && self.mlm_weight.is_some() {
+            return needs("--unlabeled", "the masked-language-model loss is one on its rows");
+        }
+        if self.train.is_none() && self.weights == Weights::Accuracy {
+            return needs("--train", "accuracy weights are accuracies on its rows");
+        }
+        if self.train.is_none() && self.student.as_ref().is_some_and(|student| student.labelled) {
+            return needs("--train", "the labelled rows that the student learns besides are its rows");
+        }
+        if let Tuning::Cls(_) = self.tuning {
+            return Err(Kind::ClsAsMember.into());
+        }
+        if self.seeds.is_empty() {
+            return needs("--seeds", "each seed has its own members, ensemble and student");
+        }
+        if let Some(seed) = self
+            .seeds
+            .iter()
+            .enumerate()
+            .find_map(|(index, seed)| self.seeds[..index].contains(seed).then_some(*seed))
+        {
+            return Err(Kind::SameSeed { seed }.into());
+        }
+        if let Some(tuning) =
+            self.student.as_ref().filter(|student| student.template.is_some()).map(|student| &student.tuning)
+            && matches!(tuning, Tuning::Cls(_))
+        {
+            return needs(
+                "--student",
+                "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
+            );
+        }
+        if self.train.is_none() && self.generations == 0 {
+            let nothing = "without labelled rows and without --generations no member is trained";
+            let given = [
+                ("--shots", self.shots.is_some()),
+                ("--mlm-weight", self.mlm_weight.is_some()),
+                ("--method", self.tuning != Tuning::Full),
+            ];
+            if given.iter().any(|(_, given)| *given) {
+                return needs("--train", nothing);
+            }
+        }
+        for (name, found, most) in [
+            ("shots", self.shots, 1 << 20),
+            ("threads", self.threads, 256),
+            ("unlabeled-rows", self.unlabeled_rows, 1 << 32),
+        ] {
+            if let Some(found) = found.filter(|found| !(1..=most).contains(found)) {
+                return range(name, found as f64, &format!("1 to {most}"));
+            }
+        }
+        if !(MIN_TEMPERATURE..=MAX_TEMPERATURE).contains(&self.temperature) {
+            return range("temperature", self.temperature, "0.01 to 1000");
+        }
+        if self.generations > MOST_GENERATIONS {
+            return range("generations", self.generations as f64, "0 to 100");
+        }
+        if !(self.growth.is_finite() && self.growth > 1.0 && self.growth <= 1000.0) {
+            return range("growth", self.growth, "above 1, at most 1000");
+        }
+        if !(self.annotators > 0.0 && self.annotators <= 1.0) {
+            return range("annotators", self.annotators, "above 0, at most 1");
+        }
+        if let Some(weight) = self.mlm_weight.filter(|weight| !(0.0..1.0).contains(weight)) {
+            return range("mlm-weight", weight, "from 0 to below 1");
+        }
+        let first = |mut errors: Vec<Error>| errors.swap_remove(0);
+        self.plan.plan(&self.tuning, 0).check().map_err(first)?;
+        let of_student = |errors: Vec<Error>| match first(errors).kind() {
+            Kind::OptionOutOfRange { name, found, allowed } => {
+                let name = format!("--student-{}", name.trim_start_matches('-'));
+                Error::from(Kind::OptionOutOfRange { name, found: *found, allowed: allowed.clone() })
+            }
+            kind => kind.clone().into(),
+        };
+        self.student.as_ref().map_or(Ok(()), |student| student.plan().check().map_err(of_student))
+    }
+
+    /// The longest input of a student, in tokens: its own base model may take less than the members'.
+    pub fn student_length(&self, config: &Config) -> usize {
+        let most = usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX);
+        self.max_length.unwrap_or(most).min(most)
+    }
+
+    /// The verbalizers. All problems at once.
+    pub fn read_verbalizers(run: &RunWith) -> Result<Vec<Verbalizer>, Vec<Error>> {
+        let mut problems = Vec::new();
+        let mut verbalizers = Vec::new();
+        for stored in &run.verbalizers {
+            match Verbalizer::parse(&stored.name(), &stored.file, &stored.text) {
+                Ok(verbalizer) => verbalizers.push(verbalizer),
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        if let Some((first, others)) = verbalizers.split_first() {
+            let other = others.iter().find(|other| !other.labels().eq(first.labels()));
+            problems.extend(other.map(|other| {
+                Error::from(Kind::VerbalizersOfOtherClasses {
+                    first: first.file().to_owned(),
+                    classes: first.labels().map(str::to_owned).collect(),
+                    second: other.file().to_owned(),
+                    others: other.labels().map(str::to_owned).collect(),
+                })
+            }));
+        }
+        if problems.is_empty() { Ok(verbalizers) } else { Err(problems) }
+    }
+
+    /// The templates as they are written. All problems at once.
+    pub fn read_templates(run: &RunWith) -> Result<Vec<Template>, Vec<Error>> {
+        let (mut templates, mut problems) = (Vec::new(), Vec::new());
+        for stored in &run.templates {
+            match Template::parse(&stored.name(), &stored.file, &stored.text) {
+                Ok(template) => templates.push(template),
+                Err(error) => problems.push(error),
+            }
+        }
+        if problems.is_empty() { Ok(templates) } else { Err(problems) }
+    }
+}
+
+/// A template as a method has it, with the vectors of all soft tokens.
+pub(super) fn pattern(
+    template: &Template,
+    tuning: &Tuning,
+    words: &LabelWords,
+    tokenizer: &Tokenizer,
+) -> Result<(Vec<Template>, crate::tune::soft::SoftTokens)> {
+    let templates = vec![template.clone()];
+    let front = tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
+    crate::tune::soft::SoftTokens::check(words.room_in(templates), front, tokenizer)
+}
+
+/// The place of an error about a value in an experiment's text.
+fn place(error: Error, root: &Node<'_>) -> Error {
+    if !matches!(error.place(), Place::Nowhere) {
+        return error;
+    }
+    let key = match error.kind() {
+        Kind::OptionOutOfRange { name, .. } => name.trim_start_matches('-').replace('-', "_"),
+        Kind::EnsembleNeeds { flag, .. } if *flag == "--seeds" => "seeds".to_owned(),
+        Kind::SameSeed { .. } => "seeds".to_owned(),
+        Kind::ClsAsMember => "tuning".to_owned(),
+        _ => return error,
+    };
+    let of_student = key.strip_prefix("student_").map(|key| format!("student.plan.{key}"));
+    let node = root.at(&key).or_else(|| root.at(&of_student.unwrap_or_else(|| format!("plan.{key}"))));
+    match node {
+        Some(node) => error.at(node.place_of_all()),
+        None => error,
+    }
+}

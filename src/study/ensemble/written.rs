@@ -1,0 +1,62 @@
+//! What an experiment leaves for people to look at: rows with what was made of them.
+
+use std::path::Path;
+
+use super::{Ensemble, EnsembleFolder, STUDENT};
+use crate::error::{Error, Result};
+use crate::learn::dataset::RowSet;
+use crate::predict::output::PredictionWriter;
+use crate::predict::report::Prediction;
+use crate::text::data::Example;
+use crate::text::whole_file::{WholeFile, write_table};
+
+impl Ensemble<'_> {
+    /// The labelled rows of a seed.
+    pub(super) fn write_sample(&self, folder: &EnsembleFolder, seed: u64) -> Result<()> {
+        let Some(rows) = self.drawn.get(&seed) else { return Ok(()) };
+        let header = [vec!["record".to_owned()], rows.columns.names().to_vec()].concat();
+        let record = |example: &Example| [vec![example.record.to_string()], example.fields.clone()].concat();
+        write_table(&folder.run.sampled(seed), &header, &rows.examples.iter().map(record).collect::<Vec<_>>())
+    }
+
+    /// What the last student learns.
+    pub(super) fn write_soft_labels(
+        &self,
+        folder: &EnsembleFolder,
+        seed: u64,
+        unlabeled: &RowSet,
+        soft: &[Prediction],
+    ) -> Result<()> {
+        let path = folder.path().join(format!("soft-labels/seed-{seed}.csv"));
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))
+            .map_err(|error| Error::writing(&path, &error))?;
+        self.write(&path, unlabeled, soft)
+    }
+
+    /// The test rows as the last ensemble and the last student label them.
+    pub(super) fn write_predictions(&self, folder: &EnsembleFolder, seed: u64) -> Result<()> {
+        let Some(test) = &self.test else { return Ok(()) };
+        let stage = self.last_stage();
+        let alive = self.alive(folder, stage, seed);
+        if !alive.is_empty() {
+            let merged = self.merged(folder, stage, seed, &alive, 1.0, |scores| &scores.test)?;
+            self.write(&folder.path().join(format!("predictions/ensemble-seed-{seed}.csv")), test, &merged)?;
+        }
+        let student = folder.scores(Some(stage.unwrap_or_default()), seed, STUDENT);
+        if student.exists() {
+            let said = self.load_scores(folder, &student)?.test;
+            self.write(&folder.path().join(format!("predictions/{STUDENT}-seed-{seed}.csv")), test, &said)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, rows: &RowSet, predictions: &[Prediction]) -> Result<()> {
+        let file = WholeFile::create(path)?;
+        let mut output =
+            PredictionWriter::create(file, path, self.run.classes.clone(), None, &rows.columns, false)?;
+        for (example, prediction) in rows.examples.iter().zip(predictions) {
+            output.write(example, &prediction.clone().into())?;
+        }
+        output.finish()?.commit()
+    }
+}

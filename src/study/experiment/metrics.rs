@@ -1,0 +1,127 @@
+//! The table of results of one way of tuning.
+
+use serde::Serialize;
+
+use crate::learn::dataset::RowSet;
+use crate::learn::run::{History, Manifest};
+use crate::predict::report::{Evaluation, Prediction};
+use crate::study::compare::{OverSeeds, PairedBootstrap};
+
+/// The table of results.
+#[derive(Debug, Clone, Serialize)]
+pub struct Metrics {
+    /// The version of this format.
+    pub version: u64,
+    /// The method.
+    pub method: String,
+    /// Numbers that moved.
+    pub trained_parameters: usize,
+    /// Test rows with a label.
+    pub test_rows: usize,
+    /// Each seed by itself.
+    pub seeds: Vec<SeedMetrics>,
+    /// The accuracy over the seeds, of two and more.
+    pub accuracy: Option<OverSeeds>,
+    /// Macro-F1 over the seeds, of two and more.
+    pub macro_f1: Option<OverSeeds>,
+    /// What it must beat, on the same rows.
+    pub baselines: Vec<BaselineMetrics>,
+    /// What a reader of the numbers should know.
+    pub warnings: Vec<String>,
+}
+
+/// One seed's part of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedMetrics {
+    /// The seed.
+    pub seed: u64,
+    /// Rows that it was trained on.
+    pub train_rows: usize,
+    /// How the training went.
+    #[serde(flatten)]
+    pub history: History,
+    /// Seconds of training; none if a stopped run was gone on with.
+    pub seconds: Option<f64>,
+    /// On the test rows.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// A baseline's part of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct BaselineMetrics {
+    /// Which.
+    pub name: String,
+    /// Its accuracy for each seed; one for all where it knows no seed.
+    pub accuracies: Vec<f64>,
+    /// Their mean.
+    pub mean: f64,
+    /// The method less this baseline.
+    pub difference: Option<PairedBootstrap>,
+}
+
+/// Predictions as they come, a list for each seed.
+#[derive(Default)]
+pub(super) struct Found {
+    pub seeds: Vec<SeedMetrics>,
+    pub method: Vec<Vec<Prediction>>,
+    pub naive_bayes: Vec<Vec<Prediction>>,
+    pub logistic_regression: Vec<Vec<Prediction>>,
+    pub cls: Vec<Vec<Prediction>>,
+    pub zero_shot: Option<Vec<Prediction>>,
+}
+
+impl Found {
+    /// The table.
+    pub(super) fn metrics(
+        self,
+        manifest: &Manifest,
+        test: Option<&RowSet>,
+        warnings: Vec<String>,
+    ) -> Metrics {
+        let right = |predictions: &Vec<Prediction>| {
+            test.map_or_else(Vec::new, |test| test.right(|row| predictions[row].class()))
+        };
+        let truths: Vec<usize> =
+            test.iter().flat_map(|test| test.labelled().map(|(_, truth)| truth)).collect();
+        let method: Vec<Vec<bool>> = self.method.iter().map(right).collect();
+        let mut baselines = Vec::new();
+        let mut add = |name: &str, correct: Vec<Vec<bool>>| {
+            if correct.is_empty() || truths.is_empty() {
+                return;
+            }
+            let share =
+                |list: &Vec<bool>| list.iter().filter(|right| **right).count() as f64 / list.len() as f64;
+            let accuracies: Vec<f64> = correct.iter().map(share).collect();
+            baselines.push(BaselineMetrics {
+                name: name.to_owned(),
+                mean: accuracies.iter().sum::<f64>() / accuracies.len() as f64,
+                accuracies,
+                difference: PairedBootstrap::of(&method, &correct),
+            });
+        };
+        // The first of equals.
+        let count = |class: usize| truths.iter().filter(|truth| **truth == class).count();
+        let majority = (0..manifest.classes.len())
+            .reduce(|best, next| if count(next) > count(best) { next } else { best })
+            .unwrap_or(0);
+        add("majority class", vec![truths.iter().map(|truth| *truth == majority).collect()]);
+        add("TF-IDF + naive Bayes", self.naive_bayes.iter().map(right).collect());
+        add("TF-IDF + logistic regression", self.logistic_regression.iter().map(right).collect());
+        add("zero-shot", self.zero_shot.iter().map(right).collect());
+        add("cls", self.cls.iter().map(right).collect());
+        let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
+            self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
+        };
+        Metrics {
+            version: 1,
+            method: manifest.tuning.name().to_owned(),
+            trained_parameters: self.seeds.first().map_or(0, |seed| seed.history.trained_parameters),
+            test_rows: truths.len(),
+            accuracy: OverSeeds::of(&of(|evaluation| evaluation.accuracy)),
+            macro_f1: OverSeeds::of(&of(|evaluation| evaluation.macro_f1)),
+            seeds: self.seeds,
+            baselines,
+            warnings,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Experiments: over seeds, several tasks, ensembles, searches, and what methods must beat.
+
+// what a method must beat
+pub mod baseline;
+pub mod compare;
+
+// rows under changes, and what to ask them with
+pub mod robustness;
+pub mod search;
+
+// long lists of words
+pub mod knowledge;
+
+// trainings over seeds
+pub mod experiment;
+
+// one model for several tasks
+pub mod multi_task;
+
+// ensembles of patterns
+pub mod ensemble;

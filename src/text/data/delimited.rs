@@ -1,0 +1,123 @@
+//! CSV and TSV.
+
+use std::io::{self, Read};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::{Columns, Example, stream_error};
+use crate::error::{Error, Kind, Place, Result};
+
+/// A record put behind every input. Where it does not come back as a record of its own, a quote before it was
+/// never closed, and what stands between the two would be one field.
+const END: &[u8] = b"cloze: end of the input\x1f";
+
+pub(super) struct Reader {
+    records: csv::Reader<Box<dyn Read + Send>>,
+    // One buffer for all records: its fields are copied out into the example.
+    record: ByteRecord,
+    count: u64,
+}
+
+impl Reader {
+    pub(super) fn open(
+        input: Box<dyn Read + Send>,
+        name: &str,
+        delimiter: u8,
+        label_column: Option<&str>,
+    ) -> Result<(Reader, Columns)> {
+        // Without headers and flexible: the header and the field counts are checked here, because the crate's
+        // own errors name no column.
+        let mut records = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(with_end(input));
+        let mut record = ByteRecord::new();
+        records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
+        if is_end(&record) {
+            return Err(Kind::DataEmpty { data: name.to_owned() }.into());
+        }
+        if matches!(record.get(0), Some([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) {
+            return Err(Kind::DataUtf16 { data: name.to_owned() }.into());
+        }
+        let at_header =
+            |column: Option<String>| Place::Row { file: name.to_owned(), line: 1, record: 0, column };
+        if holds_end(&record) {
+            return Err(Error::new(Kind::DataUnclosedQuote).at(at_header(None)));
+        }
+        let names = record
+            .iter()
+            .enumerate()
+            .map(|(index, field)| match std::str::from_utf8(field) {
+                Ok(name) => Ok(name.trim().to_owned()),
+                Err(_) => {
+                    Err(Error::new(Kind::DataNotUtf8 { what: format!("the name of column {}", index + 1) })
+                        .at(at_header(None)))
+                }
+            })
+            .collect::<Result<Vec<String>>>()?;
+        let columns = Columns::check(name, names, label_column).map_err(|error| error.at(at_header(None)))?;
+        Ok((Reader { records, record, count: 0 }, columns))
+    }
+
+    pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
+        match self.records.read_byte_record(&mut self.record) {
+            Ok(false) => None,
+            Ok(true) if is_end(&self.record) => None,
+            Ok(true) => {
+                self.count += 1;
+                Some(self.example(columns))
+            }
+            Err(error) => Some(Err(crate_error(columns.data(), error))),
+        }
+    }
+
+    fn example(&self, columns: &Columns) -> Result<Example> {
+        let line = self.record.position().map_or(0, csv::Position::line);
+        let at = |column: Option<&str>| Place::Row {
+            file: columns.data().to_owned(),
+            line,
+            record: self.count,
+            column: column.map(str::to_owned),
+        };
+        if holds_end(&self.record) {
+            return Err(Error::new(Kind::DataUnclosedQuote).at(at(None)));
+        }
+        let (found, wanted) = (self.record.len(), columns.names().len());
+        if found != wanted {
+            return Err(Error::new(Kind::DataRagged { found, wanted }).at(at(None)));
+        }
+        let fields =
+            self.record
+                .iter()
+                .zip(columns.names())
+                .map(|(field, column)| match std::str::from_utf8(field) {
+                    Ok(text) => Ok(text.to_owned()),
+                    Err(_) => Err(Error::new(Kind::DataNotUtf8 { what: format!("column {column:?}") })
+                        .at(at(Some(column)))),
+                })
+                .collect::<Result<Vec<String>>>()?;
+        Ok(columns.example(self.count, line, fields))
+    }
+}
+
+fn with_end(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+    // The line ends close the input's last record and this one.
+    Box::new(input.chain(&b"\n"[..]).chain(END).chain(&b"\n"[..]))
+}
+
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && &record[0] == END
+}
+
+fn holds_end(record: &ByteRecord) -> bool {
+    record.iter().next_back().is_some_and(|last| last.trim_ascii_end().ends_with(END))
+}
+
+/// With byte records and flexible lengths, input and output is all that the crate can find wrong.
+fn crate_error(name: &str, error: csv::Error) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => stream_error(name, &error),
+        other => stream_error(name, &io::Error::other(format!("{other:?}"))),
+    }
+}

@@ -1,0 +1,157 @@
+//! JSON Lines: one object a line, its keys the columns.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{Columns, Example, stream_error};
+use crate::error::{Error, Kind, Place, Result};
+use crate::text::json::plain_message;
+
+/// Keys and values of a line, in its order.
+type Object = Vec<(String, Box<RawValue>)>;
+
+pub(super) struct Reader {
+    lines: BufReader<Box<dyn Read + Send>>,
+    line: u64,
+    count: u64,
+    /// The first row, which was read for its keys.
+    first: Option<Object>,
+}
+
+impl Reader {
+    pub(super) fn open(
+        input: Box<dyn Read + Send>,
+        name: &str,
+        label_column: Option<&str>,
+    ) -> Result<(Reader, Columns)> {
+        let mut reader = Reader { lines: BufReader::new(input), line: 0, count: 0, first: None };
+        let first = match reader.object(name) {
+            None => return Err(Kind::DataEmpty { data: name.to_owned() }.into()),
+            Some(object) => object?,
+        };
+        let columns = Columns::check(name, first.iter().map(|(key, _)| key.clone()).collect(), label_column)?;
+        reader.first = Some(first);
+        Ok((reader, columns))
+    }
+
+    pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
+        let object = match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.object(columns.data())?,
+        };
+        Some(object.and_then(|object| self.example(columns, object)))
+    }
+
+    /// The next line that is not blank, as an object.
+    fn object(&mut self, name: &str) -> Option<Result<Object>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            match self.lines.read_until(b'\n', &mut bytes) {
+                Err(error) => return Some(Err(stream_error(name, &error))),
+                Ok(0) => return None,
+                Ok(_) => self.line += 1,
+            }
+            if self.line == 1 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])) {
+                return Some(Err(Kind::DataUtf16 { data: name.to_owned() }.into()));
+            }
+            let text =
+                if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            self.count += 1;
+            return Some(object(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
+        }
+    }
+
+    fn example(&self, columns: &Columns, mut object: Object) -> Result<Example> {
+        let at = |column: &str| self.place(columns.data(), Some(column));
+        let fields = columns
+            .names()
+            .iter()
+            .map(|column| match object.iter().position(|(key, _)| key == column) {
+                Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
+                    Error::new(Kind::DataNotObject {
+                        message: format!("the value of {column:?} is a list or an object"),
+                    })
+                    .at(at(column))
+                }),
+                None => Err(Error::new(Kind::DataKeyMissing { key: column.clone() }).at(at(column))),
+            })
+            .collect::<Result<Vec<String>>>()?;
+        match object.first() {
+            None => Ok(columns.example(self.count, self.line, fields)),
+            Some((key, _)) => {
+                Err(Error::new(Kind::DataKeyUnknown { key: key.clone(), columns: columns.names().to_vec() })
+                    .at(at(key)))
+            }
+        }
+    }
+
+    fn place(&self, name: &str, column: Option<&str>) -> Place {
+        Place::Row {
+            file: name.to_owned(),
+            line: self.line,
+            record: self.count,
+            column: column.map(str::to_owned),
+        }
+    }
+}
+
+/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null; none
+/// for lists and objects.
+fn plain(value: &RawValue) -> Option<String> {
+    match value.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(value.get()).ok(),
+        b'[' | b'{' => None,
+        b'n' => Some(String::new()),
+        _ => Some(value.get().to_owned()),
+    }
+}
+
+/// A line as an object.
+fn object(line: &[u8]) -> Result<Object, Kind> {
+    let text = std::str::from_utf8(line).map_err(|_| Kind::DataNotUtf8 { what: "this line".to_owned() })?;
+    match serde_json::from_str(text.trim_end()) {
+        Ok(Row(object)) => Ok(object),
+        Err(error) if error.is_data() => Err(Kind::DataNotObject { message: plain_message(&error) }),
+        Err(error) => Err(Kind::DataNotObject {
+            message: format!("{}, column {}", plain_message(&error), error.column()),
+        }),
+    }
+}
+
+/// An object in which no key stands twice: serde_json's own would keep the last.
+struct Row(Object);
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        deserializer.deserialize_map(RowVisitor)
+    }
+}
+
+struct RowVisitor;
+
+impl<'de> Visitor<'de> for RowVisitor {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Row, A::Error> {
+        let mut object = Object::new();
+        while let Some((key, value)) = entries.next_entry::<String, Box<RawValue>>()? {
+            if object.iter().any(|(known, _)| *known == key) {
+                return Err(A::Error::custom(format!("key {key:?} stands twice")));
+            }
+            object.push((key, value));
+        }
+        Ok(Row(object))
+    }
+}

@@ -1,0 +1,15 @@
+//! What users write and read: patterns, label words, rows, files.
+
+// doors for JSON and for files that are written whole
+pub mod json;
+pub mod whole_file;
+
+// rows as they are read
+pub mod data;
+
+// rows that are shown
+pub mod demonstrations;
+
+// patterns and label words
+pub mod template;
+pub mod verbalizer;

@@ -1,0 +1,439 @@
+//! Verbalizers: which words at the mask speak for which class, and how their logits become one score a class.
+//!
+//! A verbalizer file is JSON; classes are a list, and their order is the order of all output:
+//!
+//! ```json
+//! { "version": 1, "aggregate": "mean_logit",
+//!   "classes": [ { "label": "World", "words": ["world", { "word": "politics", "weight": 0.5 }] },
+//!                { "label": "Sports", "words": ["sports"] } ] }
+//! ```
+//!
+//! `"kind"` says what the words are: `"words"`, or nothing, for the above; `"one2one"` for exactly one word a
+//! class; `"soft"` for a vector a class that training moves, which starts from its words; `"knowledge"` for
+//! long lists, of which words that the model does not have whole are left out ([`VerbalizerKind`]). A word's
+//! `"prior"`, its probability without a row, is taken out of its score.
+//!
+//! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or
+//! with more to say `{ "score": "joint", "normalise": false }` ([`Scoring`]).
+
+mod aggregate;
+mod multi_token;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use aggregate::Aggregate;
+pub use multi_token::{MultiToken, Scoring};
+
+use crate::error::source::Source;
+use crate::error::{Error, Kind, Result};
+use crate::text::json::{self, Node, Text};
+
+/// The version of verbalizer files that this cloze reads.
+pub const VERSION: u64 = 1;
+
+/// Classes, the words that speak for each, and how their scores are put together.
+///
+/// ```
+/// use cloze::text::verbalizer::{Aggregate, Verbalizer};
+/// let verbalizer = Verbalizer::parse("mood", "mood.json", r#"{ "version": 1, "classes": [
+///     { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["good"] } ] }"#).unwrap();
+/// assert_eq!(verbalizer.labels().collect::<Vec<_>>(), ["down", "up"]);
+/// assert_eq!(verbalizer.aggregate(), Aggregate::MeanLogit);
+/// assert_eq!(verbalizer.class_of("up"), Some(1));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Verbalizer {
+    name: String,
+    file: String,
+    about: Option<String>,
+    classes: Vec<Class>,
+    aggregate: Aggregate,
+    multi_token: Option<MultiToken>,
+    kind: VerbalizerKind,
+}
+
+/// What a verbalizer's words are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerbalizerKind {
+    /// What stands in the blank for the class; as many as one likes.
+    #[default]
+    Words,
+    /// The same, exactly one a class.
+    OneToOne,
+    /// Long lists (KPT: Hu et al. 2022): words that the model does not have whole, and words of several
+    /// classes, are left out and told.
+    Knowledge,
+    /// What a vector of the class starts from, which training moves (WARP: Hambardzumyan et al. 2021): the
+    /// class's score is the state at the mask times the vector, and a bias. Without training it is the
+    /// weighted mean of the words' logits.
+    Soft,
+    /// What a prototype of the class starts from, which training moves (ProtoVerb: Cui et al. 2022): states
+    /// at the mask are projected, and the class's score is the cosine with its prototype, over a temperature.
+    /// Without training it is a verbalizer of words.
+    Prototype,
+}
+
+impl VerbalizerKind {
+    /// All of them.
+    pub const ALL: [VerbalizerKind; 5] = [
+        VerbalizerKind::Words,
+        VerbalizerKind::OneToOne,
+        VerbalizerKind::Knowledge,
+        VerbalizerKind::Soft,
+        VerbalizerKind::Prototype,
+    ];
+
+    /// The name in verbalizer files.
+    pub fn name(self) -> &'static str {
+        match self {
+            VerbalizerKind::Words => "words",
+            VerbalizerKind::OneToOne => "one2one",
+            VerbalizerKind::Knowledge => "knowledge",
+            VerbalizerKind::Soft => "soft",
+            VerbalizerKind::Prototype => "prototype",
+        }
+    }
+}
+
+/// A class: its label as the data has it, and the words that speak for it.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// The label, as in the data's label column.
+    pub label: String,
+    /// At least one word.
+    pub words: Vec<LabelWord>,
+}
+
+/// A word at the mask that speaks for a class.
+#[derive(Debug, Clone)]
+pub struct LabelWord {
+    text: Text,
+    weight: f64,
+    prior: Option<f64>,
+}
+
+impl LabelWord {
+    /// The word.
+    pub fn word(&self) -> &str {
+        &self.text.value
+    }
+
+    /// How much it counts beside the class's other words; 1 unless the file says otherwise.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Its probability without a row, which is taken out of its score: `ln prior` off its logit (Hu et al.
+    /// 2022).
+    pub fn prior(&self) -> Option<f64> {
+        self.prior
+    }
+
+    /// An error about this word.
+    pub fn error(&self, kind: Kind) -> Error {
+        self.text.whole_error(kind)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVerbalizer<'a> {
+    #[serde(borrow, rename = "version")]
+    _version: &'a RawValue,
+    #[serde(borrow)]
+    about: Option<&'a RawValue>,
+    #[serde(borrow)]
+    aggregate: Option<&'a RawValue>,
+    #[serde(borrow)]
+    multi_token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    classes: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClass<'a> {
+    #[serde(borrow)]
+    label: &'a RawValue,
+    #[serde(borrow)]
+    words: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWord<'a> {
+    #[serde(borrow)]
+    word: &'a RawValue,
+    #[serde(borrow)]
+    weight: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prior: Option<&'a RawValue>,
+}
+
+impl Verbalizer {
+    /// Reads a verbalizer file; its name is the file's without `.json`. All problems at once.
+    pub fn read(path: &Path) -> Result<Verbalizer, Vec<Error>> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Verbalizer::parse(
+            &name,
+            &path.display().to_string(),
+            &json::read_text(path).map_err(|error| vec![error])?,
+        )
+    }
+
+    /// A verbalizer from the text of its file, which messages call `file`. All problems at once.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer, Vec<Error>> {
+        let source = Source::new(file, text);
+        let root = Node::root(&source);
+        let raw: RawVerbalizer =
+            root.check_version(VERSION).and_then(|()| root.read_object()).map_err(|error| vec![error])?;
+        let mut problems = Vec::new();
+        let about = raw.about.and_then(|about| keep(root.key("about", about).read(), &mut problems));
+        let aggregate = raw
+            .aggregate
+            .and_then(|value| keep(read_aggregate(&root.key("aggregate", value)), &mut problems));
+        let multi_token = raw
+            .multi_token
+            .and_then(|value| keep(MultiToken::read(&root.key("multi_token", value)), &mut problems));
+        let kind = raw.kind.map(|value| root.key("kind", value));
+        let found = kind.as_ref().and_then(|node| keep(read_kind(node), &mut problems)).unwrap_or_default();
+        let classes = read_classes(
+            &root.key("classes", raw.classes),
+            found == VerbalizerKind::Knowledge,
+            &mut problems,
+        );
+        if let Some(node) = kind {
+            problems.extend(
+                problem_of_kind(found, &classes, aggregate, multi_token).map(|kind| node.error(kind)),
+            );
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let aggregate = aggregate.unwrap_or_default();
+        Ok(Verbalizer {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            about,
+            classes,
+            aggregate,
+            multi_token,
+            kind: found,
+        })
+    }
+
+    /// The verbalizer's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its author says of it.
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// The file it came from, as messages name it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The classes, in their order.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// The classes' labels, in their order.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.classes.iter().map(|class| class.label.as_str())
+    }
+
+    /// The same classes with other words, each with its weight.
+    #[must_use]
+    pub fn with_words(&self, words: Vec<Vec<(String, f64)>>) -> Verbalizer {
+        let word = |(word, weight): (String, f64)| LabelWord {
+            text: Text::unwritten("label word", &word),
+            weight,
+            prior: None,
+        };
+        let class = |(class, words): (&Class, Vec<(String, f64)>)| Class {
+            label: class.label.clone(),
+            words: words.into_iter().map(word).collect(),
+        };
+        Verbalizer { classes: self.classes.iter().zip(words).map(class).collect(), ..self.clone() }
+    }
+
+    /// Each class's first word: what stands in the blank where the class is shown.
+    pub fn first_words(&self) -> Vec<String> {
+        self.classes.iter().map(|class| class.words[0].word().to_owned()).collect()
+    }
+
+    /// How the words' logits become class scores.
+    pub fn aggregate(&self) -> Aggregate {
+        self.aggregate
+    }
+
+    /// What the words are.
+    pub fn kind(&self) -> VerbalizerKind {
+        self.kind
+    }
+
+    /// How words of several tokens are scored; none where every word is one token.
+    pub fn multi_token(&self) -> Option<MultiToken> {
+        self.multi_token
+    }
+
+    /// How scores come about, in words: `mean_logit`, or `mean_logit of joint`.
+    pub fn scoring(&self) -> String {
+        let aggregate = self.aggregate.name();
+        match self.multi_token {
+            None => aggregate.to_owned(),
+            Some(MultiToken { scoring, normalised: true }) => format!("{aggregate} of {}", scoring.name()),
+            Some(MultiToken { scoring, normalised: false }) => {
+                format!("{aggregate} of {}, not normalised", scoring.name())
+            }
+        }
+    }
+
+    /// The index of a label among the classes.
+    pub fn class_of(&self, label: &str) -> Option<usize> {
+        self.classes.iter().position(|class| class.label == label)
+    }
+}
+
+fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {
+    let name: String = node.read()?;
+    Aggregate::from_name(&name).ok_or_else(|| {
+        let allowed = Aggregate::ALL.iter().map(|aggregate| aggregate.name()).collect();
+        node.error(Kind::VerbalizerUnknownAggregate { name, allowed })
+    })
+}
+
+fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
+    let name: String = node.read()?;
+    VerbalizerKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let allowed = VerbalizerKind::ALL.iter().map(|kind| kind.name()).collect();
+        node.error(Kind::VerbalizerUnknownKind { name, allowed })
+    })
+}
+
+/// What a kind does not go with.
+fn problem_of_kind(
+    kind: VerbalizerKind,
+    classes: &[Class],
+    aggregate: Option<Aggregate>,
+    multi_token: Option<MultiToken>,
+) -> Option<Kind> {
+    match kind {
+        VerbalizerKind::Words | VerbalizerKind::Knowledge => None,
+        VerbalizerKind::OneToOne => {
+            let class = classes.iter().find(|class| class.words.len() > 1)?;
+            Some(Kind::VerbalizerNotOneToOne { label: class.label.clone(), found: class.words.len() })
+        }
+        VerbalizerKind::Soft | VerbalizerKind::Prototype => {
+            let has_prior = classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some());
+            let other_mean = aggregate.is_some_and(|aggregate| aggregate != Aggregate::MeanLogit);
+            let wrong =
+                [("multi_token", multi_token.is_some()), ("aggregate", other_mean), ("prior", has_prior)];
+            wrong
+                .into_iter()
+                .find(|(_, is)| *is)
+                .map(|(key, _)| Kind::VerbalizerLearnedWith { kind: kind.name(), key })
+        }
+    }
+}
+
+/// Puts a result's error aside.
+fn keep<T>(result: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
+    result.map_err(|error| problems.push(error)).ok()
+}
+
+/// The classes that can be read; they are whole only if no problem was found.
+fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Vec<Error>) -> Vec<Class> {
+    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
+    if raw.len() < 2 {
+        problems.push(list.error(Kind::VerbalizerTooFewClasses { found: raw.len() }));
+    }
+    let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
+    for (index, value) in raw.into_iter().enumerate() {
+        let node = list.element(index, value);
+        let Some(raw) = keep(node.read_object::<RawClass>(), problems) else { continue };
+        let Some(label) = keep(node.key("label", raw.label).text(), problems) else { continue };
+        if label.value.is_empty() {
+            problems.push(label.whole_error(Kind::VerbalizerEmptyLabel));
+        }
+        if classes.iter().any(|class| class.label == label.value) {
+            problems.push(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
+        }
+        let earlier = if may_share { &[][..] } else { &classes };
+        let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
+        classes.push(Class { label: label.value, words });
+    }
+    classes
+}
+
+fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Vec<Error>) -> Vec<LabelWord> {
+    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
+    if raw.is_empty() {
+        problems.push(list.error(Kind::VerbalizerClassWithoutWords { label: label.to_owned() }));
+    }
+    let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
+    for (index, value) in raw.into_iter().enumerate() {
+        let Some(word) = keep(read_word(&list.element(index, value)), problems) else { continue };
+        if word.word().trim().is_empty() {
+            problems.push(word.error(Kind::VerbalizerEmptyWord));
+        }
+        if words.iter().any(|known| known.word() == word.word()) {
+            problems.push(
+                word.error(Kind::VerbalizerSameWord {
+                    word: word.word().to_owned(),
+                    label: label.to_owned(),
+                }),
+            );
+        } else if let Some(first) =
+            earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word()))
+        {
+            let kind = Kind::VerbalizerSharedWord {
+                word: word.word().to_owned(),
+                first: first.label.clone(),
+                second: label.to_owned(),
+            };
+            problems.push(word.error(kind));
+        }
+        words.push(word);
+    }
+    words
+}
+
+/// A word is a string, or an object with the word and its weight.
+fn read_word(node: &Node<'_>) -> Result<LabelWord> {
+    if !node.is_object() {
+        return Ok(LabelWord { text: node.text()?, weight: 1.0, prior: None });
+    }
+    let raw: RawWord = node.read()?;
+    let weight = raw.weight.map_or(Ok(1.0), |weight| read_weight(&node.key("weight", weight)))?;
+    let prior = raw.prior.map(|prior| read_prior(&node.key("prior", prior))).transpose()?;
+    Ok(LabelWord { text: node.key("word", raw.word).text()?, weight, prior })
+}
+
+fn read_prior(node: &Node<'_>) -> Result<f64> {
+    let prior: f64 = node.read()?;
+    // Its logarithm must be a number in fp32.
+    if prior >= f64::from(f32::MIN_POSITIVE) && prior <= 1.0 {
+        Ok(prior)
+    } else {
+        Err(node.error(Kind::VerbalizerBadPrior { found: prior }))
+    }
+}
+
+fn read_weight(node: &Node<'_>) -> Result<f64> {
+    let weight: f64 = node.read()?;
+    // Scores are fp32: a weight must be a number there too.
+    #[allow(clippy::cast_possible_truncation)]
+    let usable = weight > 0.0 && (weight as f32).is_normal();
+    if usable { Ok(weight) } else { Err(node.error(Kind::VerbalizerBadWeight { found: weight })) }
+}

@@ -1,0 +1,133 @@
+//! Files that are written whole or not at all, and new folders for them.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Kind, Result};
+
+/// A file under a temporary name in its folder, which gets its own name when all is written and synced.
+///
+/// What is no regular file (a device, a named pipe) is written directly; a link is followed. Until then the
+/// file is called `.NAME.partial-…`, and only a run that is killed leaves such a file behind.
+pub struct WholeFile {
+    path: PathBuf,
+    file: Destination,
+}
+
+enum Destination {
+    Temporary(NamedTempFile),
+    Direct(File),
+    Stdout(io::Stdout),
+}
+
+/// So many letters of a file's name stand in its temporary name: names have a longest length.
+const NAME_IN_TEMPORARY: usize = 40;
+
+impl WholeFile {
+    /// Standard output, which is written as it comes.
+    pub fn stdout() -> WholeFile {
+        WholeFile { path: PathBuf::from("standard output"), file: Destination::Stdout(io::stdout()) }
+    }
+
+    /// Opens a file for writing; an existing one stays as it is until [`WholeFile::commit`].
+    pub fn create(path: &Path) -> Result<WholeFile> {
+        let wrap = |error: &io::Error| Error::writing(path, error);
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(Kind::FolderForFile { path: path.to_owned() }.into());
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                let file = File::options().write(true).open(path).map_err(|error| wrap(&error))?;
+                return Ok(WholeFile { path: path.to_owned(), file: Destination::Direct(file) });
+            }
+            _ => {}
+        }
+        // A link's target is written, not the link.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name: String =
+            path.file_name().unwrap_or_default().to_string_lossy().chars().take(NAME_IN_TEMPORARY).collect();
+        let prefix = format!(".{name}.partial-");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
+        let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
+        if let Ok(existing) = std::fs::metadata(&path) {
+            file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
+        }
+        Ok(WholeFile { path, file: Destination::Temporary(file) })
+    }
+
+    /// The name that the file has until it is whole: for those who write by name.
+    pub fn temporary(&self) -> &Path {
+        match &self.file {
+            Destination::Temporary(file) => file.path(),
+            Destination::Direct(_) | Destination::Stdout(_) => &self.path,
+        }
+    }
+
+    /// Syncs the file and gives it its name.
+    pub fn commit(self) -> Result<()> {
+        let WholeFile { path, file } = self;
+        match file {
+            Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
+            Destination::Stdout(mut stdout) => stdout.flush().map_err(|error| Error::writing(&path, &error)),
+            Destination::Temporary(file) => {
+                file.as_file().sync_all().map_err(|error| Error::writing(&path, &error))?;
+                file.persist(&path).map(drop).map_err(|error| Error::writing(&path, &error.error))
+            }
+        }
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Destination::Temporary(file) => file.write(bytes),
+            Destination::Direct(file) => file.write(bytes),
+            Destination::Stdout(stdout) => stdout.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.file {
+            Destination::Temporary(file) => file.flush(),
+            Destination::Direct(file) => file.flush(),
+            Destination::Stdout(stdout) => stdout.flush(),
+        }
+    }
+}
+
+/// Makes a folder for several files, with those above it. One that holds anything is refused.
+pub fn new_folder(path: &Path) -> Result<()> {
+    let writing = |error: io::Error| Error::writing(path, &error);
+    if path.is_file() {
+        return Err(Kind::FileForFolder { path: path.to_owned() }.into());
+    }
+    std::fs::create_dir_all(path).map_err(writing)?;
+    match std::fs::read_dir(path).map_err(writing)?.next() {
+        None => Ok(()),
+        Some(_) => Err(Kind::FolderTaken { path: path.to_owned() }.into()),
+    }
+}
+
+/// Writes a text, whole or not at all.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| Error::writing(path, &error))?;
+    file.commit()
+}
+
+/// Writes a table as CSV, whole or not at all.
+pub fn write_table(path: &Path, header: &[String], records: &[Vec<String>]) -> Result<()> {
+    let mut table = csv::Writer::from_writer(WholeFile::create(path)?);
+    let written = std::iter::once(header)
+        .chain(records.iter().map(Vec::as_slice))
+        .try_for_each(|record| table.write_record(record));
+    written.map_err(|error| Error::writing(path, &io::Error::other(error)))?;
+    table.into_inner().map_err(|error| Error::writing(path, error.error()))?.commit()
+}

@@ -1,0 +1,62 @@
+//! A base model and what was learned as one plain model folder.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::folder::ModelFolder;
+use crate::model::parameters::Parameters;
+use crate::model::tensor_file;
+use crate::text::whole_file;
+use crate::text::whole_file::WholeFile;
+use crate::tune::adapt::{Form, adapt};
+use crate::tune::learner::{Learned, SOFT_TOKENS, is_verbalizer};
+use crate::tune::options::Tuning;
+
+/// The files beside the weights, which stay as they are.
+const COPIED: [&str; 5] =
+    ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+/// Writes a model folder that transformers' `BertForMaskedLM` loads, with what was learned within its
+/// weights. The folder is new or empty.
+pub fn merged(
+    folder: &Path,
+    model: &ModelFolder,
+    base: &Parameters,
+    tuning: &Tuning,
+    learned: &Learned,
+) -> Result<()> {
+    if !tuning.merges() {
+        return Err(Kind::NotMergeable { method: tuning.name() }.into());
+    }
+    if learned.keys().any(|name| is_verbalizer(name)) {
+        return Err(Kind::ExportWithClassVectors.into());
+    }
+    if learned.contains_key(SOFT_TOKENS) {
+        return Err(Kind::MergedWithSoft.into());
+    }
+    whole_file::new_folder(folder)?;
+    let mut copies = Vec::new();
+    for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
+        if from.exists() {
+            let bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+            let mut copy = WholeFile::create(&to)?;
+            copy.write_all(&bytes).map_err(|error| Error::writing(&to, &error))?;
+            copies.push(copy);
+        }
+    }
+    let adapted = tch::no_grad(|| adapt(tuning, &model.config, base, learned, Form::Merged));
+    // A tied decoder is not among the parameters, nor in the file of a model that ties it.
+    let weights = adapted.parameters.as_ref().unwrap_or(base).iter();
+    let weights: BTreeMap<_, _> =
+        weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+    // Without this text transformers takes the file for another program's.
+    tensor_file::write(
+        &folder.join("model.safetensors"),
+        &weights,
+        HashMap::from([("format".to_owned(), "pt".to_owned())]),
+    )?;
+    // Last: without its config.json a folder is no model.
+    copies.into_iter().rev().try_for_each(WholeFile::commit)
+}

@@ -1,0 +1,185 @@
+//! Writing an adapter.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{CONFIG, PROMPT, TENSORS, modules_of, targets};
+use crate::error::{Error, Kind, Result};
+use crate::model::config::Config;
+use crate::model::tensor_file;
+use crate::text::whole_file;
+use crate::text::whole_file::WholeFile;
+use crate::tune::learner::{IA3, Learned, PEFT, PREFIX, SOFT_TOKENS, is_verbalizer};
+use crate::tune::options::{Lora, PromptEncoder, SoftPrompt, Tuning, is_target, target_names};
+
+/// Writes an adapter into a folder that is new or empty. `front` soft tokens stand before `[CLS]`;
+/// `base_name` is the base model's folder or its name on the hub.
+///
+/// PEFT's keys for LoRA and IA3 are those of an adapter on `BertForMaskedLM`. It has no class for soft tokens
+/// or prefixes before one: those are for `PeftModelForFeatureExtraction` on a `BertModel`, which drops token
+/// types: to it all is one segment.
+pub fn write(
+    folder: &Path,
+    tuning: &Tuning,
+    config: &Config,
+    learned: &Learned,
+    front: usize,
+    base_name: &str,
+) -> Result<()> {
+    let (mut fields, tensors) = written(tuning, config, learned, front)?;
+    fields.extend([
+        ("base_model_name_or_path", json!(base_name)),
+        ("inference_mode", json!(true)),
+        ("revision", Value::Null),
+        ("auto_mapping", Value::Null),
+    ]);
+    if matches!(tuning, Tuning::Lora(_) | Tuning::Ia3) {
+        // PEFT writes this in place of a task_type that is null.
+        let class = json!({ "base_model_class": "BertForMaskedLM", "parent_library": "transformers.models.bert.modeling_bert" });
+        fields.extend([
+            ("auto_mapping", class),
+            ("task_type", Value::Null),
+            ("modules_to_save", Value::Null),
+            ("fan_in_fan_out", json!(false)),
+        ]);
+    } else {
+        fields.extend([
+            ("task_type", json!("FEATURE_EXTRACTION")),
+            ("num_attention_heads", json!(config.num_attention_heads)),
+            ("num_layers", json!(config.num_hidden_layers)),
+            ("num_transformer_submodules", json!(1)),
+            ("token_dim", json!(config.hidden_size)),
+        ]);
+    }
+    whole_file::new_folder(folder)?;
+    let path = folder.join(CONFIG);
+    let mut file = WholeFile::create(&path)?;
+    serde_json::to_writer_pretty(&mut file, &fields)
+        .map_err(std::io::Error::from)
+        .and_then(|()| writeln!(file))
+        .map_err(|error| Error::writing(&path, &error))?;
+    tensor_file::write(
+        &folder.join(TENSORS),
+        &tensors,
+        HashMap::from([("format".to_owned(), "pt".to_owned())]),
+    )?;
+    // Last: without it the folder is no adapter.
+    file.commit()
+}
+
+/// The fields of `adapter_config.json` in their order.
+type Written = BTreeMap<&'static str, Value>;
+
+/// The fields that a method's type has of its own, as PEFT 0.13.2 writes them (it refuses a field that it
+/// does not know), and the tensors.
+fn written(tuning: &Tuning, config: &Config, learned: &Learned, front: usize) -> Result<(Written, Learned)> {
+    if learned.keys().any(|name| is_verbalizer(name)) {
+        return Err(Kind::ExportWithClassVectors.into());
+    }
+    let vectors = learned.get(SOFT_TOKENS).map_or(0, |soft| usize::try_from(soft.size()[0]).unwrap_or(0));
+    let soft_method = matches!(tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_));
+    let fields = match tuning {
+        Tuning::Lora(_) | Tuning::Ia3 | Tuning::Prefix(_) | Tuning::PTuningV2(_) if vectors > 0 => {
+            return Err(Kind::PeftSoftBeside { method: tuning.name() }.into());
+        }
+        Tuning::Lora(lora) => lora_fields(lora, config, learned),
+        Tuning::Ia3 => ia3_fields(config, learned),
+        Tuning::PromptTuning(_) | Tuning::PTuning(_) if vectors != front || vectors == 0 => {
+            return Err(Kind::PeftSoftInside.into());
+        }
+        Tuning::PTuning(soft) if soft.encoder != Some(PromptEncoder::None) => {
+            p_tuning_fields(soft, config, vectors)
+        }
+        Tuning::PromptTuning(_) | Tuning::PTuning(_) => Written::from([
+            ("peft_type", json!("PROMPT_TUNING")),
+            ("num_virtual_tokens", json!(vectors)),
+            ("prompt_tuning_init", json!("RANDOM")),
+            ("prompt_tuning_init_text", Value::Null),
+            ("tokenizer_kwargs", Value::Null),
+            ("tokenizer_name_or_path", Value::Null),
+        ]),
+        Tuning::Prefix(options) | Tuning::PTuningV2(options) => {
+            let last = usize::try_from(config.num_hidden_layers).unwrap_or(1) - 1;
+            if let Some([first, end]) = options.layers.filter(|layers| *layers != [0, last]) {
+                return Err(Kind::PeftPrefixLayers { first, end, last }.into());
+            }
+            Written::from([
+                ("peft_type", json!("PREFIX_TUNING")),
+                ("num_virtual_tokens", json!(learned[PREFIX].size()[0])),
+                ("encoder_hidden_size", json!(config.hidden_size)),
+                ("prefix_projection", json!(matches!(tuning, Tuning::Prefix(_)))),
+            ])
+        }
+        Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Adapter(_) | Tuning::Cls(_) => {
+            return Err(Kind::PeftWithout { method: tuning.name(), merges: tuning.merges() }.into());
+        }
+    };
+    let tensors = match (soft_method, learned.get(PREFIX)) {
+        (true, _) => Learned::from([(PROMPT.to_owned(), learned[SOFT_TOKENS].shallow_clone())]),
+        (false, Some(prefix)) => Learned::from([(PROMPT.to_owned(), prefix.shallow_clone())]),
+        (false, None) => {
+            learned.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+        }
+    };
+    Ok((fields, tensors))
+}
+
+fn lora_fields(lora: &Lora, config: &Config, learned: &Learned) -> Written {
+    // PEFT's α is a whole number, and any number works.
+    #[allow(clippy::cast_possible_truncation)] // Only where it is whole.
+    let alpha = if lora.alpha.fract() == 0.0 { json!(lora.alpha as i64) } else { json!(lora.alpha) };
+    Written::from([
+        ("peft_type", json!("LORA")),
+        ("alpha_pattern", json!({})),
+        ("bias", json!("none")),
+        ("init_lora_weights", json!(true)),
+        ("layer_replication", Value::Null),
+        ("layers_pattern", Value::Null),
+        ("layers_to_transform", Value::Null),
+        ("loftq_config", json!({})),
+        ("lora_alpha", alpha),
+        ("lora_dropout", json!(lora.dropout)),
+        ("megatron_config", Value::Null),
+        ("megatron_core", json!("megatron.core")),
+        ("r", json!(lora.rank)),
+        ("rank_pattern", json!({})),
+        ("target_modules", json!(targets(&modules_of(learned.keys(), config), lora.targets.clone(), config))),
+        ("use_dora", json!(false)),
+        ("use_rslora", json!(lora.rank_stabilized)),
+    ])
+}
+
+fn ia3_fields(config: &Config, learned: &Learned) -> Written {
+    let modules = modules_of(learned.keys(), config);
+    let names = targets(&modules, target_names(&modules), config);
+    let of_inputs = |target: &&String| {
+        let mut meant = modules.iter().filter(|(module, _)| is_target(module, target));
+        meant.any(|(module, _)| learned[&format!("{PEFT}{module}{IA3}")].size()[0] == 1)
+    };
+    let feedforward: Vec<&String> = names.iter().filter(of_inputs).collect();
+    Written::from([
+        ("peft_type", json!("IA3")),
+        ("feedforward_modules", json!(feedforward)),
+        ("init_ia3_weights", json!(true)),
+        ("target_modules", json!(names)),
+    ])
+}
+
+fn p_tuning_fields(soft: &SoftPrompt, config: &Config, vectors: usize) -> Written {
+    // The network is not in the file; these matter to nobody but who trains on with a new one.
+    let (network, hidden) = match soft.encoder {
+        Some(PromptEncoder::Mlp) => ("MLP", config.hidden_size),
+        _ => ("LSTM", config.hidden_size / 2),
+    };
+    Written::from([
+        ("peft_type", json!("P_TUNING")),
+        ("num_virtual_tokens", json!(vectors)),
+        ("encoder_dropout", json!(0.0)),
+        ("encoder_hidden_size", json!(hidden)),
+        ("encoder_num_layers", json!(2)),
+        ("encoder_reparameterization_type", json!(network)),
+    ])
+}
