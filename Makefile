@@ -5,7 +5,7 @@ CLOZE := target/release/cloze
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build demo test oracle few-shot ensemble zero-shot search bench lint clean
+.PHONY: help setup build demo test same oracle few-shot ensemble zero-shot search bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -45,6 +45,9 @@ zero-shot: build ## every calibration of every pattern on public sets into bench
 
 search: build ## searches for label words and patterns on public sets into benches/search.md, cell by cell (half an hour): make search [DATA=folder]
 	@$(PYTHON) tools/search.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+same: build ## compare all that two builds write, byte for byte (four minutes): make same OLD=path/to/old/cloze [ONLY=regex]
+	@$(PYTHON) tools/same.py $(if $(OLD),--old $(OLD)) --new $(CLOZE) $(if $(ONLY),--only '$(ONLY)')
 
 bench: build ## time scoring and training against other ways, how cost grows, and the parts by themselves (makes a Python environment once)
 	@$(PYTHON) benches/compare.py --cloze $(CLOZE) $(or $(SET),--set data/reviews/test.csv --max-length 128 --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json)

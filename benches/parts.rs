@@ -12,6 +12,7 @@ use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::predict::encode::encode;
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::pvp::Pvp;
 use cloze::predict::task::Task;
 use cloze::text::data::{Example, Input, Rows};
 use cloze::text::template::Template;
@@ -27,7 +28,8 @@ fn rows() -> Rows {
 }
 
 fn task() -> Task {
-    Task::check(Template::from_pattern("{text|shorten} It was {mask}.").unwrap(), rows().columns()).unwrap()
+    let template = Template::from_pattern("{text|shorten} It was {mask}.").unwrap();
+    Pvp::plain(template).unwrap().on(rows().columns()).unwrap()
 }
 
 fn words(bench: &mut Criterion) {

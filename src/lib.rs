@@ -12,7 +12,7 @@
 //! | act | type → type | shape |
 //! |---|---|---|
 //! | [`text::data::Rows`] | file → [`text::data::Example`]s, streamed | – |
-//! | [`predict::task::Task::wrap`] | `Example` → [`text::template::Prompt`] | – |
+//! | [`predict::task::Task`] | `Example` → [`text::template::Prompt`] | – |
 //! | [`predict::encode::encode`] | `Prompt` → [`model::features::Features`] | ids ≤ L |
 //! | [`model::batch::Batch::collate`] | `Features` → `Batch` | `[B,L]` |
 //! | [`model::encoder::Encoder::states_at_masks`] | `Batch` → states | `[B,M,H]` |
@@ -21,10 +21,12 @@
 //! | [`predict::score::Scorer`] | rows → [`predict::report::Prediction`]s in their order | softmax of `[B,C]` |
 //! | [`predict::calibration::Correction`] | a pattern's prediction → the same without its bias | `[C] → [C]` |
 //! | [`predict::report::Tally`] | predictions → [`predict::report::Evaluation`] | counts |
-//! | [`tune::Learner`] | base model → tensors that move → what is learned | by method |
-//! | [`tune::adapt`] | base model and what was learned → weights and [`model::encoder::Additions`] | by method |
-//! | [`learn::train::Trainer`] | labelled rows → what is learned | cross-entropy of `[B,C]` |
-//! | [`learn::train::Auxiliary`] | unlabelled rows → a second loss beside it | cross-entropy of `[M,V]`, M chosen tokens |
+//! | [`tune::Trainable`] | base model → tensors that move → what is learned | by method |
+//! | [`fn@tune::adapt`] | base model and what was learned → weights and [`model::encoder::Additions`] | by method |
+//! | [`learn::encoded::EncodedRows`] | rows → `Features` in every pattern, once for a training | ids ≤ L |
+//! | [`learn::objective::Classification`] | labelled rows → a loss | cross-entropy of `[B,C]` |
+//! | [`learn::objective::LanguageModelling`] | unlabelled rows → a loss | cross-entropy of `[M,V]`, M chosen tokens |
+//! | [`learn::train::Trainer`] | a mixture of losses → what is learned | – |
 //! | [`study::experiment::Experiment`] | seeds → [`study::experiment::Metrics`] and a [`learn::run::RunFolder`] | – |
 //!
 //! The head runs on mask rows only and the decoder on label-word columns only, and the mask's position is
@@ -61,4 +63,9 @@ pub mod learn;
 // experiments
 pub mod study;
 
-pub use error::{Error, Result};
+pub use error::{Error, Errors, Result};
+pub use model::masked_lm::{MaskedLm, Options};
+pub use predict::prompt_classifier::PromptClassifier;
+pub use study::run::Run;
+pub use text::template::Template;
+pub use text::verbalizer::Verbalizer;

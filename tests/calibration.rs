@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use cloze::model::folder::EngineChoice;
+use cloze::model::threads::Threads;
 use cloze::predict::calibration::{Conformal, Correction, Coverage, Method};
 use cloze::predict::report::Prediction;
 use cloze::predict::score::Scorer;
-use cloze::predict::task::Task;
 use cloze::text::data::Columns;
-use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
-use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
+use crate::support::{TINY, assert_close, base, golden, numbers, task, zero_shot};
 
 fn predictions(value: &Value) -> Vec<Prediction> {
     value.as_array().unwrap().iter().map(|row| Prediction { probabilities: numbers(row) }).collect()
@@ -108,14 +107,14 @@ fn what_is_said_without_content_equals_transformers() {
     let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
     let classifiers = [zero_shot(&base)];
     let columns = Columns::check("d.csv", vec!["text".to_owned()], None).unwrap();
-    let task = Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap();
-    let tasks = [task];
+    let tasks = [task("{text} It was {mask}.", &columns)];
     let scorer = Scorer {
         classifiers: &classifiers,
         tokenizer: base.tokenizer(),
         tasks: &tasks,
         max_length: 64,
         batch_tokens: 1024,
+        threads: Threads::usual(),
     };
     for method in [Method::Contextual, Method::Pmi] {
         let correction =

@@ -176,7 +176,8 @@ fn run(script: &str, folder: &Path) -> [(&'static str, String); 3] {
         .env("RUST_BACKTRACE", "1")
         // Nothing listens there: what wants a network is refused at once.
         .env("HTTPS_PROXY", "http://127.0.0.1:9")
-        .env("RUSTBERT_CACHE", folder.join("cache"))
+        .env("HF_HOME", folder.join("cache"))
+        .env_remove("HF_ENDPOINT")
         .output()
         .unwrap();
     let exit = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use cloze::model::folder::EngineChoice;
+use cloze::model::threads::Threads;
+use cloze::predict::pvp::Pvp;
 use cloze::predict::score::Scorer;
-use cloze::predict::task::Task;
 use cloze::text::data::{Columns, Example};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
@@ -24,7 +25,8 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
         &Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap(),
     );
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
-    let tasks = [Task::check(Template::parse("t", "t.json", TEMPLATE).unwrap(), &columns).unwrap()];
+    let template = Template::parse("t", "t.json", TEMPLATE).unwrap();
+    let tasks = [Pvp::plain(template).unwrap().on(&columns).unwrap()];
     let classifiers = [zero_shot(&base)];
     let scorer = Scorer {
         classifiers: &classifiers,
@@ -32,6 +34,7 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
         tasks: &tasks,
         max_length: 64,
         batch_tokens: 64,
+        threads: Threads::usual(),
     };
     let wanted = golden["rows"].as_array().unwrap();
     let row = |row: &serde_json::Value| Example {

@@ -61,7 +61,7 @@ fn half_precisions_are_widened() {
         Tensor::write_safetensors(&narrow, folder.path().join("model.safetensors")).unwrap();
         let wide = Parts::load(folder.path().to_str().unwrap());
         for (name, tensor) in &narrow {
-            let found = wide.parameters.get(name);
+            let found = wide.parameters.named(name).unwrap();
             assert_eq!(
                 (found.kind(), found),
                 (Kind::Float, &tensor.to_kind(Kind::Float)),
@@ -172,7 +172,7 @@ fn loss_and_gradients_equal_pytorch() {
     loss.backward();
     for (name, wanted) in golden["gradients"]["norms"].as_object().unwrap() {
         let wanted = wanted.as_f64().unwrap();
-        let found = parts.parameters.get(name).grad().norm().double_value(&[]);
+        let found = parts.parameters.named(name).unwrap().grad().norm().double_value(&[]);
         assert!(
             (found - wanted).abs() <= 1e-4 * wanted.max(0.01),
             "{name}: gradient norm {found}, wanted {wanted}"
@@ -192,12 +192,13 @@ fn gradients_equal_finite_differences() {
     // One weight of each kind of tensor; a step large enough for fp32 and a difference taken from both sides.
     let names: Vec<String> = parts.parameters.iter().map(|(name, _)| name.to_owned()).collect();
     for name in names {
-        let gradient = parts.parameters.get(&name).grad().flatten(0, -1);
+        let gradient = parts.parameters.named(&name).unwrap().grad().flatten(0, -1);
         let steepest = gradient.abs().argmax(0, false);
         let wanted = gradient.double_value(&[steepest.int64_value(&[])]);
         let shifted = |step: f64| {
             tch::no_grad(|| {
-                let mut weight = parts.parameters.get(&name).flatten(0, -1).get(steepest.int64_value(&[]));
+                let mut weight =
+                    parts.parameters.named(&name).unwrap().flatten(0, -1).get(steepest.int64_value(&[]));
                 let _ = weight.g_add_scalar_(step);
                 let found = loss(&parts).double_value(&[]);
                 let _ = weight.g_sub_scalar_(step);

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloze::error::Kind;
+use cloze::error::{Kind, ModelError};
 use cloze::model::batch::Batch;
 use cloze::model::dtype::Dtype;
 use cloze::model::encoder::{Additions, Encoder, Mode};
 use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::head::MlmHead;
+use cloze::model::threads::Threads;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::auto;
 use cloze::predict::classifier::Classifier;
@@ -17,6 +18,7 @@ use cloze::predict::encode::{encode, encode_with_cuts};
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::pvp::Pvp;
 use cloze::predict::report::Prediction;
 use cloze::predict::score::{Scored, Scorer};
 use cloze::predict::task::Task;
@@ -28,7 +30,7 @@ use cloze::tune::Adapted;
 use proptest::prelude::*;
 use tch::Device;
 
-use crate::support::{DEFAULT, Parts, TINY, assert_close, base, load, values, zero_shot};
+use crate::support::{DEFAULT, Parts, TINY, assert_close, base, load, pvp, task, values, zero_shot};
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
     { "label": "between", "words": ["maybe"] } ] }"#;
@@ -47,21 +49,21 @@ fn tokenizer(folder: &str) -> Tokenizer {
     ModelFolder::open(Path::new(folder)).unwrap().tokenizer
 }
 
-fn wrap<'a>(template: &'a Template, fields: &'a [&str]) -> Prompt<'a> {
-    template.wrap(|field| fields[field])
+fn wrap<'a>(pvp: &'a Pvp, fields: &'a [&str]) -> Prompt<'a> {
+    pvp.wrap(|field| fields[field])
 }
 
 /// Inputs of mixed lengths, single and paired.
 fn mixed_inputs(tokenizer: &Tokenizer, max_length: usize) -> Vec<Features> {
-    let single = Template::from_pattern("{text} It was {mask}.").unwrap();
-    let paired = Template::from_pattern("{mask}, {text} {sep} {text}").unwrap();
+    let single = pvp("{text} It was {mask}.");
+    let paired = pvp("{mask}, {text} {sep} {text}");
     let long = TEXTS.join(" ").repeat(4);
     TEXTS
         .into_iter()
         .chain([long.as_str()])
         .flat_map(|text| {
             let encoded =
-                |template, fields: &[&str]| encode(&wrap(template, fields), tokenizer, max_length).unwrap();
+                |pattern, fields: &[&str]| encode(&wrap(pattern, fields), tokenizer, max_length).unwrap();
             [encoded(&single, &[text]), encoded(&paired, &[text, "was it?"])]
         })
         .collect()
@@ -89,10 +91,7 @@ impl Setting {
             Rows::read(Box::new(std::io::Cursor::new(csv.to_owned())), "test", Format::Csv, None).unwrap();
         let columns = rows.columns().clone();
         let examples = rows.collect::<Result<_, _>>().unwrap();
-        let tasks = patterns
-            .iter()
-            .map(|pattern| Task::check(Template::from_pattern(pattern).unwrap(), &columns).unwrap())
-            .collect();
+        let tasks = patterns.iter().map(|pattern| task(pattern, &columns)).collect();
         Setting {
             classifiers: [base.zero_shot(None).unwrap()],
             tokenizer: tokenizer(TINY),
@@ -109,6 +108,7 @@ impl Setting {
             tasks: &self.tasks,
             max_length: 64,
             batch_tokens,
+            threads: Threads::usual(),
         }
     }
 }
@@ -255,7 +255,7 @@ fn chunks_threads_and_equal_rows_change_nothing() {
 fn rows_before_an_error_are_given_away() {
     let setting = Setting::new(&["{text|shorten} It was {mask}."], &texts_as_csv(), MOOD);
     let examples = setting.examples.as_slice();
-    let mut next = vec![Err(Kind::NoCuda.into()), Ok(Some(examples)), Ok(Some(examples))];
+    let mut next = vec![Err(ModelError::NoCuda.into()), Ok(Some(examples)), Ok(Some(examples))];
     let mut given = 0;
     let mut each = |_, scored: Vec<Scored>| {
         given += scored.len();
@@ -267,7 +267,7 @@ fn rows_before_an_error_are_given_away() {
         &mut each,
         &mut |_| {},
     );
-    assert!(matches!(outcome.unwrap_err().kind(), Kind::NoCuda));
+    assert!(matches!(outcome.unwrap_err().kind(), Kind::Model(ModelError::NoCuda)));
     assert_eq!(given, 2 * examples.len());
 }
 
@@ -362,9 +362,9 @@ fn rows_come_out_in_their_order() {
 fn mask_text_in_data_is_harmless() {
     let tokenizer = tokenizer(TINY);
     let special = tokenizer.special();
-    let template = Template::from_pattern("{text} It was {mask}. {text}").unwrap();
+    let pattern = pvp("{text} It was {mask}. {text}");
     let text = "[MASK] {mask} [SEP] [CLS] [PAD] [UNK]";
-    let features = encode(&wrap(&template, &[text, text]), &tokenizer, 64).unwrap();
+    let features = encode(&wrap(&pattern, &[text, text]), &tokenizer, 64).unwrap();
     assert_eq!(features.ids.iter().filter(|id| **id == special.mask).count(), 1);
     assert_eq!(features.ids[features.mask], special.mask);
     assert_eq!(
@@ -381,23 +381,20 @@ fn mask_text_in_data_is_harmless() {
 fn a_segment_is_tokenised_as_one_text() {
     let tokenizer = tokenizer(DEFAULT);
     // "un" + "happy" is one word; the mask, as in transformers, ends a word.
-    let glued = Template::from_pattern("un{text} {mask}ly").unwrap();
-    let whole = Template::from_pattern("{text} {mask}ly").unwrap();
-    let ids = |template: &Template, text: &str| encode(&wrap(template, &[text]), &tokenizer, 64).unwrap().ids;
+    let glued = pvp("un{text} {mask}ly");
+    let whole = pvp("{text} {mask}ly");
+    let ids = |pattern: &Pvp, text: &str| encode(&wrap(pattern, &[text]), &tokenizer, 64).unwrap().ids;
     assert_eq!(ids(&glued, "happy"), ids(&whole, "unhappy"));
 }
 
 #[test]
 fn the_longest_field_is_cut_first_and_the_later_on_a_tie() {
     let tokenizer = tokenizer(TINY);
-    let template = Template::from_pattern("{a} {mask} {b}").unwrap();
+    let pattern = pvp("{a} {mask} {b}");
     let cut = |max_length: usize| {
-        let (_, cuts) = encode_with_cuts(
-            &wrap(&template, &["good good good", "bad bad bad bad"]),
-            &tokenizer,
-            max_length,
-        )
-        .unwrap();
+        let (_, cuts) =
+            encode_with_cuts(&wrap(&pattern, &["good good good", "bad bad bad bad"]), &tokenizer, max_length)
+                .unwrap();
         let of = |field: usize| cuts.iter().find(|cut| cut.field == field).map_or(0, |cut| cut.ids.len());
         (of(0), of(1))
     };
@@ -422,14 +419,14 @@ proptest! {
     fn truncation_never_removes_the_mask_or_fixed_text(first in awkward(), second in awkward(), max_length in 14_usize..40) {
         let tokenizer = tokenizer(TINY);
         let special = tokenizer.special();
-        let template = Template::from_pattern("Was it {a|shorten}? {mask} , {sep} yes {b|shorten} no").unwrap();
-        let (features, cuts) = encode_with_cuts(&wrap(&template, &[&first, &second]), &tokenizer, max_length).unwrap();
+        let pattern = pvp("Was it {a|shorten}? {mask} , {sep} yes {b|shorten} no");
+        let (features, cuts) = encode_with_cuts(&wrap(&pattern, &[&first, &second]), &tokenizer, max_length).unwrap();
         prop_assert!(features.ids.len() <= max_length);
         prop_assert_eq!(features.ids[features.mask], special.mask);
         prop_assert_eq!(features.removed, cuts.iter().map(|cut| cut.ids.len()).sum::<usize>());
         prop_assert_eq!(features.ids[features.second_segment - 1], special.sep);
         // What is kept is what is there without a limit, less what was cut.
-        let whole = encode(&wrap(&template, &[&first, &second]), &tokenizer, usize::MAX).unwrap();
+        let whole = encode(&wrap(&pattern, &[&first, &second]), &tokenizer, usize::MAX).unwrap();
         prop_assert_eq!(whole.ids.len(), features.ids.len() + features.removed);
         for word in ["was", "it", "?", ",", "yes", "no"] {
             let id = tokenizer.tokenize(word)[0].id;
@@ -502,11 +499,13 @@ fn demonstrations_are_as_if_written_into_the_row() {
     let shown = [("a great day", 0), ("the worst book", 1), ("new and wonderful", 0)]
         .map(|(text, class)| (row(text), class));
     let drawing = Drawing { draws: 3, ..Drawing::default() };
-    let task =
-        Task::check(Template::from_pattern("{demos:2}{text} It was {mask}.").unwrap(), &columns).unwrap();
-    let task = task.with_support(&shown, &verbalizer.first_words(), drawing);
+    let showing = task("{demos:2}{text} It was {mask}.", &columns).with_support(
+        &shown,
+        &verbalizer.first_words(),
+        drawing,
+    );
     let rows = [row("a good film"), row("a great day")];
-    let written: Vec<Vec<Example>> = task
+    let written: Vec<Vec<Example>> = showing
         .prompts(&rows)
         .unwrap()
         .iter()
@@ -514,14 +513,14 @@ fn demonstrations_are_as_if_written_into_the_row() {
         .collect();
     // What a row says itself is never shown to it.
     assert!(written[1].iter().all(|draw| draw.fields[0].matches("a great day").count() == 1));
-    let plain = [Task::check(Template::from_pattern("{text} It was {mask}.").unwrap(), &columns).unwrap()];
-    let showing = [task];
+    let (plain, showing) = ([task("{text} It was {mask}.", &columns)], [showing]);
     let scorer = |tasks| Scorer {
         classifiers: &classifiers,
         tokenizer: base.tokenizer(),
         tasks,
         max_length: 64,
         batch_tokens: 1024,
+        threads: Threads::usual(),
     };
     let found = scorer(&showing).score(&columns, &rows, &mut |_| {}).unwrap();
     for (found, written) in found.iter().zip(&written) {

@@ -4,16 +4,15 @@
 use std::path::Path;
 
 use cloze::model::folder::EngineChoice;
+use cloze::model::threads::Threads;
 use cloze::predict::encode::encode;
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::score::Scorer;
-use cloze::predict::task::Task;
 use cloze::text::data::{Columns, Example};
-use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::{Value, json};
 
-use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
+use crate::support::{TINY, assert_close, base, golden, numbers, pvp, zero_shot};
 
 fn verbalizer(classes: &Value, multi_token: &Value) -> Verbalizer {
     let classes: Vec<Value> = classes
@@ -41,8 +40,8 @@ fn scored(case: &Value, rows: &[Example], engine: EngineChoice) -> Vec<Vec<f64>>
     let multi_token = json!({ "score": case["score"], "normalise": case["normalise"] });
     let base = base(Path::new(TINY), engine, &verbalizer(&case["classes"], &multi_token));
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
-    let template = Template::from_pattern(case["template"].as_str().unwrap()).unwrap();
-    let tasks = [Task::check(base.words.room_in(vec![template]).remove(0), &columns).unwrap()];
+    let pvp = pvp(case["template"].as_str().unwrap()).with_room(base.words.most_masks() - 1);
+    let tasks = [pvp.on(&columns).unwrap()];
     let classifiers = [zero_shot(&base)];
     let scorer = Scorer {
         classifiers: &classifiers,
@@ -50,6 +49,7 @@ fn scored(case: &Value, rows: &[Example], engine: EngineChoice) -> Vec<Vec<f64>>
         tasks: &tasks,
         max_length: 64,
         batch_tokens: 1024,
+        threads: Threads::usual(),
     };
     let scored = scorer.score(&columns, rows, &mut |_| {}).unwrap();
     scored.into_iter().map(|row| row.average.probabilities).collect()
@@ -83,9 +83,8 @@ fn the_longest_word_always_has_room() {
     let long = "very ".repeat(100);
     let words = json!([["good"], ["unworkable"]]);
     let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer(&words, &json!("pll")));
-    let template =
-        base.words.room_in(vec![Template::from_pattern("{text} It was {mask}.").unwrap()]).remove(0);
-    let features = encode(&template.wrap(|_| &long), base.tokenizer(), 64).unwrap();
+    let pvp = pvp("{text} It was {mask}.").with_room(base.words.most_masks() - 1);
+    let features = encode(&pvp.wrap(|_| &long), base.tokenizer(), 64).unwrap();
     // unworkable is 7 tokens: 6 more masks.
     assert_eq!(features.ids.len() + 6, 64);
     assert_eq!(features.with_blank(&[8; 7]).ids.len(), 64);

@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use cloze::model::folder::EngineChoice;
+use cloze::model::threads::Threads;
 use cloze::predict::encode::encode;
+use cloze::predict::pvp::Pvp;
 use cloze::predict::score::Scorer;
-use cloze::predict::task::Task;
 use cloze::text::data::{Columns, Example, Input, Rows};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
@@ -33,7 +34,7 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
     let verbalizer = Verbalizer::read(&case.join("verbalizer.json")).unwrap();
     let max_length = std::fs::read_to_string(case.join("max_length")).unwrap().trim().parse().unwrap();
     let (columns, examples) = read(&case.join("data.csv"));
-    let tasks = [Task::check(template, &columns).unwrap()];
+    let tasks = [Pvp::plain(template).unwrap().on(&columns).unwrap()];
     let base = base(model_folder, engine, &verbalizer);
     let classifiers = [zero_shot(&base)];
     let scorer = Scorer {
@@ -42,6 +43,7 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
         tasks: &tasks,
         max_length,
         batch_tokens: 1024,
+        threads: Threads::usual(),
     };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloze::Error;
-use cloze::error::Kind;
+use cloze::error::{Error, FileError, Kind, PeftError, TuningError};
 use cloze::model::encoder::Additions;
 use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::{EngineChoice, ModelFolder};
-use cloze::model::parameters::{Parameters, linear_layers};
+use cloze::model::parameters::Parameters;
 use cloze::model::tensor_file;
+use cloze::model::tensor_map::LinearLayer;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::tune::export;
 use cloze::tune::peft::{self, PeftAdapter};
@@ -104,7 +104,7 @@ fn made(tuning: Tuning) -> PeftAdapter {
     let mut front = 0;
     match &tuning {
         Tuning::Lora(lora) => {
-            for (name, [output, input]) in linear_layers(&config) {
+            for LinearLayer { name, size: [output, input], .. } in config.tensors.linear_layers() {
                 if lora.targets.iter().any(|target| name.ends_with(target.as_str())) {
                     put(format!("base_model.model.{name}.lora_A.weight"), &[lora.rank, input], 0.0, 0.2);
                     put(format!("base_model.model.{name}.lora_B.weight"), &[output, lora.rank], 0.0, 0.2);
@@ -440,7 +440,7 @@ fn settings_that_change_scores_are_refused_by_name() {
         change_config(folder.path(), |config| config[key] = value.clone());
         let result = read(folder.path());
         assert!(
-            matches!(result.as_ref().map(drop).unwrap_err().kind(), Kind::PeftNotDone { key: found, .. } if found == key),
+            matches!(result.as_ref().map(drop).unwrap_err().kind(), Kind::Peft(PeftError::NotDone { key: found, .. }) if found == key),
             "{key}"
         );
         assert_refused(
@@ -608,10 +608,16 @@ fn what_peft_has_no_file_for_is_refused_before_anything_is_written() {
     write(&path, &made(Tuning::Prefix(Prefix { layers: Some([0, 1]), ..Prefix::default() }))).unwrap();
     // What is there stays.
     let before = fs::read(path.join("adapter_model.safetensors")).unwrap();
-    assert!(matches!(write(&path, &made(Tuning::Ia3)).unwrap_err().kind(), Kind::FolderTaken { .. }));
+    assert!(matches!(
+        write(&path, &made(Tuning::Ia3)).unwrap_err().kind(),
+        Kind::File(FileError::FolderTaken { .. })
+    ));
     assert_eq!(fs::read(path.join("adapter_model.safetensors")).unwrap(), before);
     let file = path.join("adapter_config.json");
-    assert!(matches!(write(&file, &made(Tuning::Ia3)).unwrap_err().kind(), Kind::FileForFolder { .. }));
+    assert!(matches!(
+        write(&file, &made(Tuning::Ia3)).unwrap_err().kind(),
+        Kind::File(FileError::ForFolder { .. })
+    ));
 }
 
 #[test]
@@ -646,7 +652,7 @@ fn unmerging_restores_the_base_bit_for_bit() {
         assert_ne!(logits(&model, 0), base);
         for (name, tensor) in &before {
             assert!(
-                parts.parameters.get(name).equal(tensor),
+                parts.parameters.named(name).unwrap().equal(tensor),
                 "{name} of the base moved with {}",
                 adapter.tuning.name()
             );
@@ -670,8 +676,10 @@ fn a_merged_folder_is_the_adapted_model() {
         let merged = adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, Form::Merged)
             .parameters
             .unwrap();
-        for (name, tensor) in Parameters::load(folder.path(), &parts.config, Device::Cpu).unwrap().iter() {
-            assert!(tensor.equal(merged.get(name)), "{name} with {}", adapter.tuning.name());
+        for (name, tensor) in
+            Parameters::load(folder.path(), &parts.config.tensors, Device::Cpu).unwrap().iter()
+        {
+            assert!(tensor.equal(merged.named(name).unwrap()), "{name} with {}", adapter.tuning.name());
         }
         assert_close(&logits(&opened, 0), &wanted, LOGITS, adapter.tuning.name());
         assert_close(
@@ -693,7 +701,7 @@ fn a_merged_folder_is_the_adapted_model() {
         assert!(tensors.keys().map(String::as_str).eq(parts.parameters.iter().map(|(name, _)| name)));
         assert!(matches!(
             write_merged(folder.path(), &adapter).unwrap_err().kind(),
-            Kind::FolderTaken { .. }
+            Kind::File(FileError::FolderTaken { .. })
         ));
     }
 }
@@ -713,12 +721,12 @@ fn a_decoder_of_its_own_is_exported_where_the_model_has_one() {
     let tensors = parameters.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     tensor_file::write(&base.path().join("model.safetensors"), &tensors, [].into()).unwrap();
     let model = ModelFolder::open(base.path()).unwrap();
-    let parameters = Parameters::load(base.path(), &model.config, Device::Cpu).unwrap();
+    let parameters = Parameters::load(base.path(), &model.config.tensors, Device::Cpu).unwrap();
     let adapter = made(lora(&["query"]));
     let folder = base.path().join("merged");
     export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned).unwrap();
-    let merged = Parameters::load(&folder, &model.config, Device::Cpu).unwrap();
-    assert!(merged.get(decoder).equal(parameters.get(decoder)));
+    let merged = Parameters::load(&folder, &model.config.tensors, Device::Cpu).unwrap();
+    assert!(merged.named(decoder).unwrap().equal(parameters.named(decoder).unwrap()));
 }
 
 #[test]
@@ -728,47 +736,73 @@ fn what_has_no_place_in_a_model_folder_is_refused_before_anything_is_written() {
     for (name, tuning) in Tuning::all().into_iter().filter(|(_, tuning)| !tuning.merges()) {
         let error =
             write_merged(&path, &PeftAdapter { tuning, learned: Learned::new(), front: 0 }).unwrap_err();
-        assert!(matches!(error.kind(), Kind::NotMergeable { method } if *method == name), "{name}");
+        assert!(
+            matches!(error.kind(), Kind::Tuning(TuningError::NotMergeable { method }) if *method == name),
+            "{name}"
+        );
     }
     let mut adapter = made(lora(&["query"]));
     adapter.learned.insert(SOFT_TOKENS.to_owned(), waves("soft", &[2, 32], 1.0));
-    assert!(matches!(write_merged(&path, &adapter).unwrap_err().kind(), Kind::MergedWithSoft));
+    assert!(matches!(
+        write_merged(&path, &adapter).unwrap_err().kind(),
+        Kind::Tuning(TuningError::MergedWithSoft)
+    ));
     assert!(!path.exists());
 }
 
+/// The logits of the whole vocabulary for the short inputs, as check_export.py takes them.
+fn rows(model: &PromptModel, front: usize) -> Value {
+    let row = |(types, input): &(Vec<i64>, Features)| {
+        let found = tch::no_grad(|| values(&model.vocabulary_logits(&[&with_front(input, front)])));
+        let logits: serde_json::Map<String, Value> =
+            found.iter().enumerate().map(|(id, logit)| (id.to_string(), json!(logit))).collect();
+        json!({ "ids": input.ids, "token_types": types, "mask": input.mask, "logits": logits })
+    };
+    json!({ "rows": short_inputs().iter().map(row).collect::<Vec<_>>() })
+}
+
+/// A model gives the logits of such a file, at its inputs.
+fn assert_rows(path: &Path, model: &PromptModel, front: usize) {
+    let written = read_json(path);
+    let written = written["rows"].as_array().unwrap();
+    let inputs = short_inputs();
+    assert_eq!(written.len(), inputs.len());
+    for (row, (_, input)) in written.iter().zip(inputs) {
+        assert_eq!(integers(&row["ids"]), input.ids, "{}", path.display());
+        assert_eq!(row["ids"][input.mask], 8, "{}: tiny's [MASK]", path.display());
+        let found = tch::no_grad(|| values(&model.vocabulary_logits(&[&with_front(&input, front)])));
+        let logits = row["logits"].as_object().unwrap();
+        let wanted: Vec<f64> = (0..found.len()).map(|id| logits[&id.to_string()].as_f64().unwrap()).collect();
+        assert_close(&found, &wanted, LOGITS, &path.display().to_string());
+    }
+}
+
+/// What is written for Python is read back here first: a folder of each kind, and beside it a file with the
+/// logits that Python must find. `EXPORTS=FOLDER` keeps them, for tests/fixtures/training/check_export.py.
 #[test]
-#[ignore = "writes target/exports for tests/fixtures/training/check_export.py"]
-fn exports_for_python() {
+fn exported_folders_give_the_logits_that_are_written_beside_them() {
     let parts = Parts::load(TINY);
-    let root = Path::new("target/exports");
-    let _ = fs::remove_dir_all(root);
-    let rows = |model: &PromptModel, front: usize| {
-        let row = |(types, input): &(Vec<i64>, Features)| {
-            let found = tch::no_grad(|| values(&model.vocabulary_logits(&[&with_front(input, front)])));
-            let logits: serde_json::Map<String, Value> =
-                found.iter().enumerate().map(|(id, logit)| (id.to_string(), json!(logit))).collect();
-            json!({ "ids": input.ids, "token_types": types, "mask": input.mask, "logits": logits })
-        };
-        json!({ "rows": short_inputs().iter().map(row).collect::<Vec<_>>() }).to_string()
+    let temporary = tempfile::tempdir().unwrap();
+    let root = std::env::var_os("EXPORTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let exported = |kind: &str, name: &str, adapter: &PeftAdapter| {
+        let folder = root.join(kind).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let logits = root.join(kind).join(format!("{name}.json"));
+        let model = adapted(&parts, adapter, Form::Merged);
+        fs::write(&logits, rows(&model, adapter.front).to_string()).unwrap();
+        (folder, logits)
     };
     for (name, tuning) in methods() {
         let adapter = made(tuning);
-        let folder = root.join("peft").join(name);
+        let (folder, logits) = exported("peft", name, &adapter);
         write(&folder, &adapter).unwrap();
-        fs::write(
-            root.join(format!("peft/{name}.json")),
-            rows(&adapted(&parts, &adapter, Form::Merged), adapter.front),
-        )
-        .unwrap();
+        let again = read(&folder).unwrap();
+        assert_rows(&logits, &adapted(&parts, &again, Form::Beside), again.front);
     }
     for tuning in [lora(&ALL_LAYERS), Tuning::Ia3, Tuning::Full, Tuning::Head, Tuning::Bias] {
         let adapter = made(tuning);
-        let name = adapter.tuning.name();
-        write_merged(&root.join("merged").join(name), &adapter).unwrap();
-        fs::write(
-            root.join(format!("merged/{name}.json")),
-            rows(&adapted(&parts, &adapter, Form::Merged), 0),
-        )
-        .unwrap();
+        let (folder, logits) = exported("merged", adapter.tuning.name(), &adapter);
+        write_merged(&folder, &adapter).unwrap();
+        assert_rows(&logits, &load(folder.to_str().unwrap(), EngineChoice::Cloze), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cloze::error::Kind;
+use cloze::error::{JsonError, Kind};
 use cloze::study::compare::PairedBootstrap;
 use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::EnsembleReport;
@@ -278,7 +278,7 @@ fn a_report_whose_parts_do_not_fit_is_refused() {
         change(&mut report);
         std::fs::write(folder.path().join("report.json"), serde_json::to_string(&report).unwrap()).unwrap();
         let error = EnsembleReport::of_run(folder.path()).unwrap_err();
-        assert!(matches!(error.kind(), Kind::JsonShape { .. }), "{pointer}: {error}");
+        assert!(matches!(error.kind(), Kind::Json(JsonError::Shape { .. })), "{pointer}: {error}");
         assert!(
             matches!(error.place(), cloze::error::Place::Text { pointer: found, .. } if found == pointer),
             "{pointer}: {error:?}"

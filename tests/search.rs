@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use cloze::model::folder::EngineChoice;
-use cloze::predict::classifier::{Base, Classifier};
+use cloze::model::threads::Threads;
+use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::report::Prediction;
 use cloze::predict::score::Scorer;
 use cloze::predict::task::Task;
 use cloze::study::search::pattern::{cross_validated, intervals, mutual_information, of_chosen};
 use cloze::study::search::words::{Said, assignments, by_likelihood_ratio, likelihood_ratios, ranked};
 use cloze::text::data::{Columns, Example};
-use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
-use crate::support::{TINY, assert_close, base, golden, numbers, zero_shot};
+use crate::support::{TINY, assert_close, base, golden, numbers, task, zero_shot};
 
 struct Setting {
-    base: Base,
+    base: VerbalizedLm,
     classifiers: [Classifier; 1],
     columns: Columns,
     tasks: Vec<Task>,
@@ -33,9 +33,7 @@ fn setting(golden: &Value) -> Setting {
     );
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
     let patterns = golden["patterns"].as_array().unwrap().iter();
-    let tasks = patterns.map(|pattern| {
-        Task::check(Template::from_pattern(pattern.as_str().unwrap()).unwrap(), &columns).unwrap()
-    });
+    let tasks = patterns.map(|pattern| task(pattern.as_str().unwrap(), &columns));
     let rows = golden["rows"].as_array().unwrap();
     let example = |row: &Value| Example {
         record: 1,
@@ -56,7 +54,14 @@ fn setting(golden: &Value) -> Setting {
 impl Setting {
     fn scorer(&self) -> Scorer<'_> {
         let (tokenizer, tasks) = (self.base.tokenizer(), self.tasks.as_slice());
-        Scorer { classifiers: &self.classifiers, tokenizer, tasks, max_length: 64, batch_tokens: 1024 }
+        Scorer {
+            classifiers: &self.classifiers,
+            tokenizer,
+            tasks,
+            max_length: 64,
+            batch_tokens: 1024,
+            threads: Threads::usual(),
+        }
     }
 
     fn said(&self) -> Said {
@@ -69,7 +74,8 @@ impl Setting {
                 .map(|(row, _)| row)
         };
         let by_pattern: Vec<Vec<_>> = self.tasks.iter().map(|task| of_task(task).collect()).collect();
-        Said::of(&self.classifiers[0], self.base.tokenizer(), &[], &by_pattern)
+        let Classifier::Prompt(model, _) = &self.classifiers[0] else { panic!("a model of label words") };
+        Said::of(model, self.base.tokenizer(), &[], &by_pattern)
     }
 }
 

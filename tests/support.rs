@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cloze::model::arch::Config;
 use cloze::model::batch::Batch;
-use cloze::model::config::Config;
 use cloze::model::encoder::{Additions, Encoder, Mode};
 use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::head::MlmHead;
+use cloze::model::masked_lm::{MaskedLm, Options};
 use cloze::model::parameters::Parameters;
-use cloze::predict::classifier::{Base, Classifier};
+use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::prompt_model::PromptModel;
+use cloze::predict::pvp::Pvp;
+use cloze::predict::task::Task;
+use cloze::text::data::Columns;
+use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
@@ -46,15 +51,30 @@ pub fn load(folder: &str, engine: EngineChoice) -> PromptModel {
 }
 
 /// A loaded model with a verbalizer's words.
-pub fn base(folder: &Path, engine: EngineChoice, verbalizer: &Verbalizer) -> Base {
-    let folder = ModelFolder::open(folder).unwrap();
+pub fn base(folder: &Path, engine: EngineChoice, verbalizer: &Verbalizer) -> VerbalizedLm {
+    base_of(ModelFolder::open(folder).unwrap(), engine, verbalizer)
+}
+
+/// The same, of a folder that a test has changed or made.
+pub fn base_of(folder: ModelFolder, engine: EngineChoice, verbalizer: &Verbalizer) -> VerbalizedLm {
     let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
-    Base::load(folder, words, engine, Device::Cpu).unwrap()
+    let options = Options { engine, device: Device::Cpu };
+    VerbalizedLm::new(MaskedLm::of(folder, options).unwrap(), words)
+}
+
+/// A pattern without soft tokens.
+pub fn pvp(pattern: &str) -> Pvp {
+    Pvp::plain(Template::from_pattern(pattern).unwrap()).unwrap()
+}
+
+/// A pattern without soft tokens on the columns of rows.
+pub fn task(pattern: &str, columns: &Columns) -> Task {
+    pvp(pattern).on(columns).unwrap()
 }
 
 /// The base model as it is.
-pub fn zero_shot(base: &Base) -> Classifier {
-    let _alone = (base.engine == EngineChoice::RustBert).then(lone_generator);
+pub fn zero_shot(base: &VerbalizedLm) -> Classifier {
+    let _alone = (base.model.engine == EngineChoice::RustBert).then(lone_generator);
     base.zero_shot(None).unwrap()
 }
 
@@ -68,7 +88,7 @@ impl Parts {
     pub fn load(folder: &str) -> Parts {
         let folder = Path::new(folder);
         let config = Config::load(folder).unwrap();
-        let parameters = Parameters::load(folder, &config, Device::Cpu).unwrap();
+        let parameters = Parameters::load(folder, &config.tensors, Device::Cpu).unwrap();
         Parts { config, parameters }
     }
 

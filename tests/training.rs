@@ -1,25 +1,28 @@
 //! Training on the tiny model: against PyTorch and PEFT, what must always hold, the loop, and stopping and
 //! going on.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use cloze::error::Result;
-use cloze::learn::train::{Event, Flow, Labelled, Plan, State, Target, Trainer};
-use cloze::model::config::Config;
+use cloze::learn::dataset::LabelledDataset;
+use cloze::learn::objective::{CombinedLoss, Mixture};
+use cloze::learn::target::Target;
+use cloze::learn::train::{Event, Plan, State, Trainer};
+use cloze::model::arch::Config;
 use cloze::model::folder::{EngineChoice, ModelFolder};
-use cloze::predict::classifier::{Base, Classifier};
-use cloze::predict::label_words::LabelWords;
-use cloze::predict::task::{Task, truth};
-use cloze::study::experiment::Patterns;
+use cloze::predict::classifier::{Classifier, VerbalizedLm};
+use cloze::predict::pvp::{Patterns, SoftVectors};
+use cloze::predict::task::TaskSet;
 use cloze::text::data::{Columns, Example, Format, Rows};
+use cloze::text::dataset::truth;
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
-use cloze::tune::soft::SoftTokens;
 use cloze::tune::{Learned, SOFT_RATE, Tuning};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use crate::support::{TINY, lone_generator};
+use crate::support::{TINY, base_of, lone_generator};
 
 mod auxiliary;
 mod golden;
@@ -98,33 +101,29 @@ fn read(csv: &str) -> (Arc<Columns>, Vec<Example>, Vec<usize>) {
 }
 
 /// The tiny model with a verbalizer's words and another probability of dropout.
-fn tiny(engine: EngineChoice, dropout: f64, verbalizer: &Verbalizer) -> Base {
+fn tiny(engine: EngineChoice, dropout: f64, verbalizer: &Verbalizer) -> VerbalizedLm {
     // Its tensors are too small for several threads: they only wait for each other, on a busy machine for
     // minutes.
     tch::set_num_threads(1);
     let mut folder = ModelFolder::open(Path::new(TINY)).unwrap();
     let Config { hidden_dropout_prob, attention_probs_dropout_prob, .. } = &mut folder.config;
     (*hidden_dropout_prob, *attention_probs_dropout_prob) = (dropout, dropout);
-    let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
-    Base::load(folder, words, engine, Device::Cpu).unwrap()
+    base_of(folder, engine, verbalizer)
 }
 
-fn moody(engine: EngineChoice, dropout: f64) -> Base {
+fn moody(engine: EngineChoice, dropout: f64) -> VerbalizedLm {
     tiny(engine, dropout, &Verbalizer::parse("mood", "mood.json", MOOD).unwrap())
 }
 
 /// Patterns as a method has them.
-fn patterns(base: &Base, tuning: &Tuning, patterns: &[&str], columns: &Columns) -> Patterns {
+fn patterns(base: &VerbalizedLm, tuning: &Tuning, patterns: &[&str], columns: &Columns) -> TaskSet {
     let templates = match tuning {
-        Tuning::Cls(_) => vec![Template::of_columns(&["text".to_owned()])],
+        Tuning::Cls(_) => Vec::new(),
         _ => patterns.iter().map(|pattern| Template::from_pattern(pattern).unwrap()).collect(),
     };
-    let front = tuning.front(&templates, &base.words.distinct_ids(), base.tokenizer()).unwrap();
-    let (templates, soft) = SoftTokens::check(templates, front, base.tokenizer()).unwrap();
-    Patterns {
-        tasks: templates.into_iter().map(|template| Task::check(template, columns).unwrap()).collect(),
-        soft,
-    }
+    let vectors = SoftVectors::Learned { tuning, columns: &["text".to_owned()] };
+    let bound = Patterns::bind(templates, &base.words, &base.model.folder, vectors, 64);
+    bound.unwrap().on(columns).unwrap()
 }
 
 fn tuning(options: &str) -> Tuning {
@@ -133,10 +132,10 @@ fn tuning(options: &str) -> Tuning {
 
 /// Everything that a training needs, with numbers that a test may change.
 struct Setting {
-    base: Base,
+    base: VerbalizedLm,
     tuning: Tuning,
     plan: Plan,
-    patterns: Patterns,
+    patterns: TaskSet,
     columns: Arc<Columns>,
     examples: Vec<Example>,
     targets: Vec<Target>,
@@ -150,7 +149,7 @@ impl Setting {
         Setting::on(moody(EngineChoice::Cloze, 0.0), tuning, written, &made_up(4))
     }
 
-    fn on(base: Base, tuning: Tuning, written: &[&str], csv: &str) -> Setting {
+    fn on(base: VerbalizedLm, tuning: Tuning, written: &[&str], csv: &str) -> Setting {
         let (columns, examples, truths) = read(csv);
         let patterns = patterns(&base, &tuning, written, &columns);
         let max_length = match &tuning {
@@ -181,12 +180,17 @@ impl Setting {
             max_length: self.max_length,
             classes: 3,
             seed: self.seed,
-            auxiliary: None,
         }
     }
 
-    fn rows(&self) -> Labelled<'_> {
-        Labelled { columns: &self.columns, examples: &self.examples, targets: &self.targets }
+    fn rows(&self) -> LabelledDataset {
+        let (columns, examples, targets) =
+            (self.columns.clone(), self.examples.clone(), self.targets.clone());
+        LabelledDataset { columns, examples, targets }
+    }
+
+    fn mixture(&self) -> Result<Mixture> {
+        Ok(CombinedLoss::from(self.trainer().classification(&self.rows())?).into())
     }
 
     /// Trains to the plan's end; gives the losses too.
@@ -195,11 +199,11 @@ impl Setting {
         let trainer = self.trainer();
         let mut state = trainer.begin()?;
         let mut losses = Vec::new();
-        trainer.train(&mut state, self.rows(), None, &mut |event, _| {
-            if let Event::Step { loss, .. } = event {
-                losses.push(*loss);
+        trainer.train(&mut state, &mut self.mixture()?, None, &mut |event, _| {
+            if let Event::Step { losses: found, .. } = event {
+                losses.push(found.classification.unwrap());
             }
-            Ok(Flow::On)
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok((state, losses))
     }
@@ -226,7 +230,7 @@ fn learned(setting: &Setting, learned: &Learned) -> Vec<f64> {
     setting.probabilities(setting.base.learned(&setting.tuning, learned).unwrap())
 }
 
-/// No warm-up, no parts and no looks.
+/// No warm-up, no parts and no evaluations.
 fn plan(learning_rate: f64, steps: usize, batch_size: usize) -> Plan {
     Plan {
         steps,

@@ -2,41 +2,170 @@
 //! out.
 
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use cloze::error::{Error, Kind};
-use cloze::learn::dataset::RowSet;
-use cloze::learn::run::{ModelFiles, RunFolder, StoredFile, hash_of, hash_of_weights};
-use cloze::learn::train::Flow;
-use cloze::model::folder::ModelFolder;
-use cloze::predict::classifier::Base;
-use cloze::predict::label_words::LabelWords;
+use cloze::error::{EnsembleError, Error, Errors, FileError, ModelError, RunError};
+use cloze::learn::run::{ModelFiles, RunFolder, StoredFile};
+use cloze::model::hash::hash_of;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
-use cloze::study::ensemble::{
-    Ensemble, EnsembleFolder, Manifest, Member, PlanOptions, RunWith, Student, StudentModel, patterns_of,
-};
-use cloze::text::template::Template;
-use cloze::text::verbalizer::Verbalizer;
+use cloze::study::ensemble::{self, EnsembleFolder, Manifest, PlanOptions, RunWith, Student};
+use cloze::study::run::check_base;
+use cloze::text::data;
+use cloze::text::dataset::read_columns;
 use cloze::tune::Tuning;
-use cloze::tune::soft::SoftTokens;
-use tch::Device;
 
-use super::args;
-use super::args::{Limits, MemberCalibrationName, MergeName, Reading, WeightsName};
-use super::reading::{self, Labels};
+use super::args::{Limits, Model, PlanArgs, Reading, TuningArgs, said_by_file};
 use super::render::{self, EnsembleProgress};
-use super::setup::{self, Problems};
+use super::setup;
+
+/// Train a model for each pattern, let them label rows together, and teach a student their labels (PET,
+/// iPET)
+#[derive(Debug, clap::Args)]
+#[command(
+    allow_negative_numbers = true,
+    // The method of `Command`: the bare word is one of the derive's own.
+    r#defer = said_by_file,
+    after_help = "\
+Examples:
+  cloze ensemble --template 'templates/tickets/*.json' --verbalizer verbalizers/tickets.json \\
+      --train data/tickets/train.csv --unlabeled data/tickets/train.csv --test data/tickets/test.csv \\
+      --shots 8 --seeds 13,21,42 --out runs/pet
+  cloze ensemble --experiment pet.json --out runs/pet
+  cloze score --run runs/pet --data mine.csv --out labelled.csv
+  cloze ensemble --resume --out runs/pet
+
+Without --train the members are the base model as it is, one for each pattern: a zero-shot ensemble, which a student may learn from.
+The experiment's file has the flags' names as keys; a run's manifest.json is one, and runs it again."
+)]
+#[allow(clippy::struct_excessive_bools)] // Flags.
+pub struct Ensemble {
+    /// Template files (JSON), or patterns of names with * and ?, in quotes
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    template: Vec<String>,
+    /// Verbalizer files (JSON); with several, every pattern has a member with each
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    verbalizer: Vec<String>,
+    /// Labelled rows to draw from: .csv, .tsv or .jsonl [default: none, the members stay as they are]
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
+    /// Rows for the members to label; labels in it are not looked at
+    #[arg(long, value_name = "FILE")]
+    unlabeled: Option<PathBuf>,
+    /// At most so many of them, from the first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    unlabeled_rows: Option<u32>,
+    /// Rows to evaluate on; no choice ever looks at them
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    model: Model,
+    /// Rows of each class to learn from [default: all]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    shots: Option<u32>,
+    /// Seeds: each draws its own rows and has its own members, ensemble and student
+    #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42")]
+    seeds: Vec<u64>,
+    /// The experiment as a file (JSON), in place of flags
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    experiment: Option<PathBuf>,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN")]
+    out: PathBuf,
+    /// Go on with the run in --out, which was stopped
+    #[arg(long)]
+    resume: bool,
+    /// A base model whose weights are not those of the manifest
+    #[arg(long)]
+    allow_other_base: bool,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_every: u32,
+    /// No progress and no table on the terminal
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    options: EnsembleArgs,
+    #[command(flatten)]
+    student: StudentArgs,
+    #[command(flatten)]
+    tuning: TuningArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Ensemble")]
+struct EnsembleArgs {
+    /// What is averaged: the members' class scores (PET), or their probabilities
+    #[arg(long, value_enum, default_value_t = Merge::Logits)]
+    merge: Merge,
+    /// What each member counts: the same, or its pattern's accuracy on the train rows without training
+    #[arg(long, value_enum, default_value_t = Weights::Uniform)]
+    weights: Weights,
+    /// Take each member's bias towards some label words out of what it says; what is said of rows is that of
+    /// the unlabelled ones, or without any of the test rows
+    #[arg(long, value_enum, value_name = "METHOD")]
+    calibrate: Option<Calibration>,
+    /// What the scores are divided by before they become soft labels
+    #[arg(long, value_name = "T", default_value_t = ensemble::TEMPERATURE)]
+    temperature: f64,
+    /// Train members with PET's masked-language-model loss on the unlabelled rows besides, which counts this
+    /// much [without a number: 1e-4]
+    #[arg(long, value_name = "X", num_args = 0..=1, default_missing_value = "1e-4")]
+    mlm_weight: Option<f64>,
+    /// Generations after the first, each trained on rows that the others labelled before (iPET)
+    #[arg(long, value_name = "G", default_value_t = 0)]
+    generations: usize,
+    /// By how much the train rows grow from one generation to the next
+    #[arg(long, value_name = "X", default_value_t = ensemble::GROWTH)]
+    growth: f64,
+    /// The share of the other members that label rows for a member; two at least
+    #[arg(long, value_name = "X", default_value_t = ensemble::ANNOTATORS)]
+    annotators: f64,
+    /// Keep the weights of all members in the run's folder: cloze score --members needs them. Without it one
+    /// model for each seed stays there in the end, and no more than one besides at any time
+    #[arg(long)]
+    keep_members: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Student")]
+struct StudentArgs {
+    /// What learns the soft labels: cls, or a way of tuning a prompt model [default: cls]
+    #[arg(long, value_name = "METHOD", value_parser = clap::builder::PossibleValuesParser::new(cloze::tune::Tuning::all().map(|(name, _)| name)))]
+    student: Option<String>,
+    /// A prompt model's template, by its name [default: the first]
+    #[arg(long, value_name = "NAME")]
+    student_template: Option<String>,
+    /// Its base model [default: the members']
+    #[arg(long, value_name = "FOLDER")]
+    student_model: Option<String>,
+    /// Its optimiser steps
+    #[arg(long, value_name = "N", default_value_t = ensemble::STUDENT_STEPS)]
+    student_steps: usize,
+    /// Its highest learning rate [default: the method's]
+    #[arg(long, value_name = "X")]
+    student_learning_rate: Option<f64>,
+    /// It learns the labelled rows besides
+    #[arg(long)]
+    student_labelled: bool,
+    /// No student: the members themselves are the classifier
+    #[arg(long, conflicts_with_all = ["student", "student_template", "student_model", "student_steps", "student_learning_rate", "student_labelled"])]
+    no_distill: bool,
+}
 
 /// Runs the command.
-pub fn run(args: &args::Ensemble) -> Result<()> {
+pub fn run(args: &Ensemble) -> Result<()> {
     let (manifest, existing) = match (&args.experiment, args.resume) {
         (None, true) => {
             let (mut folder, manifest) = EnsembleFolder::open(&args.out)?;
             if folder.is_finished() {
-                return Err(Error::from(Kind::RunFinished { path: args.out.clone() }).into());
+                return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
             }
             folder.run.hold()?;
             (unchanged(manifest, args)?, Some(folder))
@@ -53,10 +182,9 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
             )
         }
     };
-    let device = setup::device(manifest.device.into())?;
-    tch::set_num_threads(i32::try_from(manifest.threads.unwrap_or(1)).unwrap_or(1));
     let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
-    let (ensemble, mut warnings) = prepare(&manifest, &run, device, args.checkpoint_every as usize)?;
+    let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, args.checkpoint_every as usize)?;
+    let (ensemble, mut warnings) = prepared;
     warnings.extend(ensemble.check()?);
     if !args.quiet {
         render::warnings(&warnings)?;
@@ -67,11 +195,11 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
     let mut progress = EnsembleProgress::start(args.quiet);
     let report = ensemble.run(&folder, warnings, &mut |event| {
         progress.show(event);
-        if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::On }
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     progress.finish();
     let Some(report) = report? else {
-        return Err(Error::from(Kind::Interrupted { path: args.out.clone() }).into());
+        return Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into());
     };
     if !args.quiet {
         let text = format!(
@@ -82,7 +210,7 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
         anstream::stderr().write_all(text.as_bytes())?;
     }
     if !report.failures.is_empty() {
-        return Err(Error::from(Kind::ModelsFailed {
+        return Err(Error::from(EnsembleError::ModelsFailed {
             failed: report.failures.len(),
             path: args.out.clone(),
         })
@@ -92,7 +220,7 @@ pub fn run(args: &args::Ensemble) -> Result<()> {
 }
 
 /// The experiment that the flags ask for.
-fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
+fn asked_for(args: &Ensemble) -> Result<Manifest> {
     let (options, student) = (&args.options, &args.student);
     let manifest = Manifest {
         templates: args.template.clone(),
@@ -101,10 +229,10 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         unlabeled: args.unlabeled.clone(),
         unlabeled_rows: args.unlabeled_rows.map(|rows| rows as usize),
         test: args.test.clone(),
-        format: args.reading.format.map(Into::into),
+        format: args.reading.format,
         label_column: args.reading.label_column.clone(),
-        engine: args.model.engine.into(),
-        device: args.model.device.into(),
+        engine: args.model.engine,
+        device: args.model.device,
         max_length: args.model.limits.max_length,
         model: args.model.limits.model.clone(),
         shots: args.shots.map(|shots| shots as usize),
@@ -112,21 +240,9 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
         tuning: setup::tuning(&args.tuning)?,
         plan: setup::plan_options(&args.plan),
         mlm_weight: options.mlm_weight,
-        merge: match options.merge {
-            MergeName::Logits => Merge::Logits,
-            MergeName::Probabilities => Merge::Probabilities,
-        },
-        weights: match options.weights {
-            WeightsName::Uniform => Weights::Uniform,
-            WeightsName::Accuracy => Weights::Accuracy,
-        },
-        calibrate: options.calibrate.map(|calibration| match calibration {
-            MemberCalibrationName::Batch => Calibration::Batch,
-            MemberCalibrationName::Prior => Calibration::Prior,
-            MemberCalibrationName::Contextual => Calibration::Contextual,
-            MemberCalibrationName::Domain => Calibration::Domain,
-            MemberCalibrationName::Pmi => Calibration::Pmi,
-        }),
+        merge: options.merge,
+        weights: options.weights,
+        calibrate: options.calibrate,
         temperature: options.temperature,
         student: (!student.no_distill)
             .then(|| -> Result<Student> {
@@ -158,8 +274,8 @@ fn asked_for(args: &args::Ensemble) -> Result<Manifest> {
 }
 
 /// An experiment with all that it is run with: a run's manifest.
-fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
-    let mut problems = Problems(Vec::new());
+fn resolved(mut manifest: Manifest, args: &Ensemble) -> Result<Manifest> {
+    let mut problems = Errors::new();
     manifest.templates = problems.keep(files(&manifest.templates)).unwrap_or_default();
     manifest.verbalizers = problems.keep(files(&manifest.verbalizers)).unwrap_or_default();
     let mut stored = |files: &[String]| -> Vec<StoredFile> {
@@ -170,8 +286,8 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
         let twice = stored.iter().enumerate().find_map(|(index, file)| {
             Some((stored[..index].iter().find(|other| other.name() == file.name())?, file))
         });
-        problems.0.extend(twice.map(|(first, second)| {
-            Error::from(Kind::SameName {
+        problems.extend(twice.map(|(first, second)| {
+            Error::from(EnsembleError::SameName {
                 name: first.name(),
                 files: [first.file.clone(), second.file.clone()],
             })
@@ -197,7 +313,7 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
     if let Some(student) = &mut manifest.student {
         student.plan = PlanOptions::of(&student.plan());
         if let Some(model) = &student.model {
-            student_model = Some(model_files(&setup::open_model(&Limits {
+            student_model = Some(ModelFiles::of(&setup::open_model(&Limits {
                 model: Some(model.clone()),
                 max_length: None,
             })?)?);
@@ -211,224 +327,60 @@ fn resolved(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
         classes: Vec::new(),
         columns: Vec::new(),
         data,
-        model: model_files(&folder)?,
+        model: ModelFiles::of(&folder)?,
         student_model,
     };
     manifest.model = Some(run.model.path.display().to_string());
-    run.classes =
-        Manifest::read_verbalizers(&run).map_err(Problems)?[0].labels().map(str::to_owned).collect();
+    run.classes = Manifest::read_verbalizers(&run)?[0].labels().map(str::to_owned).collect();
     manifest.plan = PlanOptions::of(&manifest.plan.plan(&manifest.tuning, run.classes.len()));
-    let parsed = Manifest::read_templates(&run).map_err(Problems)?;
+    let parsed = Manifest::read_templates(&run)?;
     let first = [&manifest.train, &manifest.unlabeled, &manifest.test].into_iter().flatten().next();
     let Some(first) = first else {
-        return Err(Error::from(Kind::EnsembleNeeds {
-            flag: "--test",
+        return Err(Error::from(EnsembleError::Needs {
+            what: "test",
             because: "there are no rows: name some to learn from, to label or to evaluate on",
         })
         .into());
     };
-    run.columns = reading::read_columns(
+    run.columns = read_columns(
         &parsed,
-        setup::open_rows(first, &Reading { label_column: None, ..reading_of(&manifest) })?.columns(),
+        data::Reading { format: manifest.format, label_column: None }.open(first)?.columns(),
     );
     manifest.run = Some(run);
     Ok(manifest)
 }
 
 /// A run's manifest, if its files are what they were.
-fn unchanged(mut manifest: Manifest, args: &args::Ensemble) -> Result<Manifest> {
+fn unchanged(mut manifest: Manifest, args: &Ensemble) -> Result<Manifest> {
     let Some(mut run) = manifest.run.take() else { return Ok(manifest) };
     for (path, sha256) in [&manifest.train, &manifest.unlabeled, &manifest.test].into_iter().zip(&run.data) {
         if let (Some(path), Some(sha256)) = (path, sha256)
             && hash_of(path)? != *sha256
         {
-            return Err(Error::from(Kind::DataChanged { path: path.clone() }).into());
+            return Err(Error::from(RunError::DataChanged { path: path.clone() }).into());
         }
     }
     if let Some(model) = &args.model.limits.model {
         run.model.path =
             setup::open_model(&Limits { model: Some(model.clone()), max_length: None })?.path().to_owned();
     } else if !run.model.path.is_dir() {
-        return Err(Error::from(Kind::ModelMissing { path: run.model.path.clone() }).into());
+        return Err(Error::from(ModelError::Missing { path: run.model.path.clone() }).into());
     }
     for model in std::iter::once(&run.model).chain(&run.student_model) {
-        setup::check_base(model, &model.path, args.allow_other_base)?;
+        check_base(model, &model.path, args.allow_other_base)?;
     }
     if let Some(threads) = args.model.threads {
         manifest.threads = Some(usize::from(threads));
     }
+    run.cloze = env!("CARGO_PKG_VERSION").to_owned();
     run.command = setup::command();
     manifest.run = Some(run);
     Ok(manifest)
 }
 
-/// Reads and checks all that a manifest names, and loads the base model.
-pub fn prepare<'a>(
-    manifest: &'a Manifest,
-    run: &'a RunWith,
-    device: Device,
-    checkpoint_every: usize,
-) -> Result<(Ensemble<'a>, Vec<String>)> {
-    let folder = ModelFolder::open(&run.model.path)?;
-    let max_length = folder.max_length(manifest.max_length)?;
-    let mut warnings = manifest.tuning.check(&folder.config)?;
-    let verbalizers = Manifest::read_verbalizers(run).map_err(Problems)?;
-    let templates = Manifest::read_templates(run).map_err(Problems)?;
-    let mut problems = Problems(Vec::new());
-    let showing = templates.iter().filter(|template| template.demonstrations().is_some());
-    problems.0.extend(
-        showing.map(|template| template.error(Kind::PatternWithDemonstrations { command: "cloze ensemble" })),
-    );
-    let words: Vec<LabelWords> = verbalizers
-        .iter()
-        .filter_map(|verbalizer| problems.keep(LabelWords::check(verbalizer, &folder.tokenizer, device)))
-        .collect();
-    warnings.extend(words.iter().filter_map(LabelWords::left_out));
-    let (train, unlabeled, test) = rows(manifest, run, &verbalizers[0], &mut problems, &mut warnings)?;
-    let columns = [&train, &unlabeled, &test].into_iter().flatten().next().map(|set| set.columns.clone());
-    let Some(columns) = columns.filter(|_| problems.0.is_empty()) else { return Err(problems.into()) };
-    let mut members = Vec::new();
-    let left = manifest.tuning.length_left(max_length, &folder.config);
-    for template in &templates {
-        for (verbalizer, words) in words.iter().enumerate() {
-            let patterns = problems.keep(
-                patterns_of(template, &manifest.tuning, words, &folder)
-                    .map_err(Problems::from)
-                    .and_then(|patterns| setup::checked(patterns, &folder, left, &columns)),
-            );
-            let written = problems.keep(
-                SoftTokens::check(words.room_in(vec![template.clone()]), Vec::new(), &folder.tokenizer)
-                    .map_err(Problems::from)
-                    .and_then(|written| setup::checked(written, &folder, max_length, &columns)),
-            );
-            if let (Some(trained), Some(written)) = (patterns, written) {
-                let name = Member::name_of(template.name(), &run.verbalizers[verbalizer].name());
-                members.push(Member { name, template: template.clone(), verbalizer, trained, written });
-            }
-        }
-    }
-    problems.none()?;
-    let mut words = words.into_iter();
-    let first = words.next().unwrap_or_else(|| unreachable!("there is a verbalizer"));
-    let first = Base::load(folder, first, manifest.engine, device)?;
-    let mut bases = vec![first];
-    for words in words {
-        let base = bases[0].with_words(words);
-        bases.push(base);
-    }
-    let (drawn, short) = train
-        .as_ref()
-        .map_or_else(|| Ok(Default::default()), |train| Ensemble::draw(manifest, run, train))?;
-    warnings.extend(short);
-    let student = manifest
-        .student
-        .as_ref()
-        .map(|student| {
-            student_model(student, manifest, run, &templates, &verbalizers[0], &bases[0], &columns)
-        })
-        .transpose()?;
-    let (student, student_length) = match student {
-        Some((student, length)) => (Some(student), length),
-        None => (None, max_length),
-    };
-    Ok((
-        Ensemble {
-            manifest,
-            run,
-            bases,
-            members,
-            student,
-            first_trained: train.is_some(),
-            train,
-            drawn,
-            unlabeled,
-            test,
-            max_length,
-            student_length,
-            batch_tokens: cloze::predict::score::batch_tokens(device),
-            checkpoint_every,
-        },
-        warnings,
-    ))
-}
-
-/// The student's base model, if it is another, and what it reads.
-fn student_model(
-    student: &Student,
-    manifest: &Manifest,
-    run: &RunWith,
-    templates: &[Template],
-    verbalizer: &Verbalizer,
-    base: &Base,
-    columns: &cloze::text::data::Columns,
-) -> Result<(StudentModel, usize)> {
-    let own = match &run.student_model {
-        None => None,
-        Some(model) => {
-            let folder = ModelFolder::open(&model.path)?;
-            let words = LabelWords::check(verbalizer, &folder.tokenizer, base.device).map_err(Problems)?;
-            Some(Base::load(folder, words, base.engine, base.device)?)
-        }
-    };
-    let base = own.as_ref().unwrap_or(base);
-    student.tuning.check(&base.folder.config)?;
-    let length = manifest.student_length(&base.folder.config);
-    let patterns = setup::student_patterns(student, run, templates, &base.words, &base.folder)?;
-    let left = student.tuning.length_left(length, &base.folder.config);
-    let patterns = setup::checked(patterns, &base.folder, left, columns)?;
-    Ok((StudentModel { base: own, patterns }, length))
-}
-
-/// Labelled, unlabelled and test rows, their columns in the order of the first file.
-#[allow(clippy::type_complexity)] // Three of a kind.
-fn rows(
-    manifest: &Manifest,
-    run: &RunWith,
-    verbalizer: &Verbalizer,
-    problems: &mut Problems,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<RowSet>, Option<RowSet>, Option<RowSet>)> {
-    let given = reading_of(manifest);
-    let mut wanted: Option<Arc<cloze::text::data::Columns>> = None;
-    let mut read = |path: &Option<PathBuf>, labels: Labels| -> Result<Option<RowSet>> {
-        let Some(path) = path else { return Ok(None) };
-        let set = problems.keep(reading::read_rows(
-            path,
-            &given,
-            &run.columns,
-            verbalizer,
-            wanted.as_deref(),
-            labels,
-        ));
-        if let Some(set) = &set
-            && wanted.is_none()
-        {
-            wanted = Some(set.columns.clone());
-        }
-        Ok(set)
-    };
-    let train = read(&manifest.train, Labels::Needed)?;
-    let unlabeled = read(&manifest.unlabeled, Labels::Ignored)?;
-    let test = read(&manifest.test, Labels::Known)?;
-    let unlabeled = unlabeled.map(|mut set| {
-        if set.columns.label().is_some() && set.examples.iter().any(|example| example.label.is_some()) {
-            warnings.push(format!("{} has labels: they are not looked at", set.columns.data()));
-        }
-        let most = manifest.unlabeled_rows.unwrap_or(usize::MAX);
-        set.examples.truncate(most);
-        set.truths.truncate(most);
-        set
-    });
-    Ok((train, unlabeled, test))
-}
-
-fn reading_of(manifest: &Manifest) -> Reading {
-    Reading { format: manifest.format.map(Into::into), label_column: manifest.label_column.clone() }
-}
-
 /// The files that names with `*` and `?` stand for, each pattern's in the order of their names.
-fn files(patterns: &[String]) -> Result<Vec<String>, Problems> {
-    let mut problems = Problems(Vec::new());
+fn files(patterns: &[String]) -> Result<Vec<String>, Errors> {
+    let mut problems = Errors::new();
     let mut files: Vec<String> = Vec::new();
     for pattern in patterns {
         // A name with such letters in it is that file, if it is there.
@@ -440,7 +392,7 @@ fn files(patterns: &[String]) -> Result<Vec<String>, Problems> {
                 .unwrap_or_default()
         };
         if found.is_empty() {
-            problems.0.push(Kind::NothingMatches { pattern: pattern.clone() }.into());
+            problems.push(FileError::NothingMatches { pattern: pattern.clone() });
         }
         for file in found {
             if !files.contains(&file) {
@@ -449,12 +401,4 @@ fn files(patterns: &[String]) -> Result<Vec<String>, Problems> {
         }
     }
     problems.none().map(|()| files)
-}
-
-fn model_files(folder: &ModelFolder) -> Result<ModelFiles, Error> {
-    // Absolute, so that the run can be used from any folder.
-    Ok(ModelFiles {
-        path: std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned()),
-        sha256: hash_of_weights(folder.path())?,
-    })
 }

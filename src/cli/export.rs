@@ -1,74 +1,65 @@
 //! `cloze export`: what a run learned, for other programs.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use cloze::error::{Error, Kind};
-use cloze::learn::run::RunFolder;
-use cloze::model::folder::ModelFolder;
-use cloze::model::parameters::Parameters;
-use cloze::predict::label_words::LabelWords;
-use cloze::tune::export;
-use cloze::tune::peft;
-use tch::Device;
+use cloze::study::export::ExportForm;
+use cloze::study::run::{Run, Wanted};
 
-use super::args::{Export, Limits};
+use super::args::Limits;
 use super::render;
 use super::setup;
 
+/// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze export --run runs/tickets --seed 13 --merged models/tickets
+  cloze export --run runs/lora --seed 13 --peft adapters/tickets")]
+pub struct Export {
+    /// The folder of a run of cloze train
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// Which of the run's seeds [default: the only one]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias,
+    /// lora, ia3
+    #[arg(long, value_name = "DIR", required_unless_present = "peft", conflicts_with = "peft")]
+    merged: Option<PathBuf>,
+    /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix,
+    /// p-tuning-v2
+    #[arg(long, value_name = "DIR")]
+    peft: Option<PathBuf>,
+    /// The base model's folder [default: the run's]
+    #[arg(long, short, value_name = "FOLDER")]
+    model: Option<String>,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long)]
+    allow_other_base: bool,
+}
+
 /// Runs the command.
 pub fn run(args: &Export) -> Result<()> {
-    let (run, manifest) = RunFolder::open(&args.run)?;
-    let seed = match (args.seed, &manifest.seeds[..]) {
-        (Some(seed), seeds) if seeds.contains(&seed) => seed,
-        (None, [only]) => *only,
-        (Some(seed), seeds) => {
-            return Err(Error::from(Kind::RunWithoutSeed {
-                path: args.run.clone(),
-                seed,
-                seeds: seeds.to_vec(),
-            })
-            .into());
-        }
-        (None, seeds) => {
-            return Err(
-                Error::from(Kind::SeedNeeded { path: args.run.clone(), seeds: seeds.to_vec() }).into()
-            );
-        }
+    let run = Run::open(&args.run)?;
+    let limits = Limits { model: args.model.clone(), max_length: None };
+    let wanted = Wanted {
+        seed: args.seed,
+        model: args.model.as_ref().map(|_| setup::model_path(&limits)).transpose()?,
+        allow_other_base: args.allow_other_base,
+        ..Wanted::default()
     };
-    let folder = match &args.model {
-        Some(_) => setup::open_model(&Limits { model: args.model.clone(), max_length: None })?,
-        None => ModelFolder::open(&manifest.model.path)?,
-    };
-    setup::check_base(&manifest.model, folder.path(), args.allow_other_base)?;
-    let (learned, _) = run.load_learned(seed)?;
-    let written: &Path = match (&args.peft, &args.merged) {
-        (Some(path), _) => {
-            let verbalizer = manifest.verbalizer().map_err(setup::Problems::from)?;
-            let words = LabelWords::check(&verbalizer, &folder.tokenizer, Device::Cpu)
-                .map_err(setup::Problems::from)?;
-            let (_, soft) = manifest.patterns(&words, &folder.tokenizer)?;
-            peft::write(
-                path,
-                &manifest.tuning,
-                &folder.config,
-                &learned,
-                soft.front(),
-                &manifest.model.path.display().to_string(),
-            )?;
-            path
-        }
-        (None, Some(path)) => {
-            let parameters = Parameters::load(folder.path(), &folder.config, Device::Cpu)?;
-            export::merged(path, &folder, &parameters, &manifest.tuning, &learned)?;
-            path
-        }
+    let (form, out) = match (&args.peft, &args.merged) {
+        (Some(out), _) => (ExportForm::Peft, out),
+        (None, Some(out)) => (ExportForm::Merged, out),
         (None, None) => unreachable!("clap asks for one of them"),
     };
+    let exported = run.export(&wanted, form, out)?;
     render::print(&format!(
-        "{}: {}, seed {seed} of {}\n",
-        written.display(),
-        manifest.tuning.name(),
+        "{}: {}, seed {} of {}\n",
+        out.display(),
+        exported.method,
+        exported.seed,
         args.run.display()
     ))?;
     Ok(())

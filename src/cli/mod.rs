@@ -5,19 +5,12 @@ mod args;
 mod render;
 
 // what the commands have in common
+mod outputs;
 mod setup;
-
-// rows
-mod reading;
-
-// what rows are shown, how answers are corrected
-mod calibration;
-mod demonstrations;
-mod strict;
 
 // trainings of several models
 mod ensemble;
-mod joint;
+mod train;
 
 // the other commands
 mod check;
@@ -27,17 +20,45 @@ mod report;
 mod robustness;
 mod score;
 mod search;
-mod train;
 mod verbalizer;
 
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
-use cloze::error::Kind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use cloze::error::{Errors, FileError, Kind, RunError};
 
-use args::{Args, Command};
-use setup::Problems;
+/// Classify text by asking a masked language model to fill a blank.
+#[derive(Debug, Parser)]
+#[command(name = "cloze", version, propagate_version = true, disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Score(Box<score::Score>),
+    Train(Box<train::Train>),
+    Ensemble(Box<ensemble::Ensemble>),
+    Export(export::Export),
+    Report(report::Report),
+    Check(check::Check),
+    Robustness(robustness::Robustness),
+    #[command(subcommand)]
+    Search(search::Search),
+    #[command(subcommand)]
+    Verbalizer(verbalizer::Verbalizer),
+    Preview(preview::Preview),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Example:
+  cloze completions bash > ~/.local/share/bash-completion/completions/cloze")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
 
 /// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's
 /// own); 130: stopped by Ctrl-C.
@@ -49,7 +70,8 @@ pub fn main() -> ExitCode {
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
             render::error(&error);
-            let interrupted = |error: &cloze::Error| matches!(error.kind(), Kind::Interrupted { .. });
+            let interrupted =
+                |error: &cloze::Error| matches!(error.kind(), Kind::Run(RunError::Interrupted { .. }));
             if error.downcast_ref().is_some_and(interrupted) {
                 ExitCode::from(130)
             } else {
@@ -80,8 +102,10 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn reader_left(error: &anyhow::Error) -> bool {
-    let of_ours = |error: &cloze::Error| matches!(error.kind(), Kind::Unwritable { pipe_closed: true, .. });
+    let of_ours = |error: &cloze::Error| {
+        matches!(error.kind(), Kind::File(FileError::Unwritable { pipe_closed: true, .. }))
+    };
     error.downcast_ref::<cloze::Error>().is_some_and(of_ours)
         || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-        || error.downcast_ref::<Problems>().is_some_and(|problems| problems.0.iter().any(of_ours))
+        || error.downcast_ref::<Errors>().is_some_and(|problems| problems.iter().any(of_ours))
 }

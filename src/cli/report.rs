@@ -3,16 +3,42 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::error::{Error, Kind};
+use cloze::error::{Error, RunError};
+use cloze::learn::run::MANIFEST;
 use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison, between_runs};
 use cloze::text::whole_file::write_text;
 use serde::Serialize;
 
-use super::args::Report;
+use super::outputs::{self, Reads, same};
 use super::render;
-use super::setup::whereabouts;
+
+/// The results that are read, and what the run would not be one without.
+const RUN_FILES: [&str; 4] = [cloze::study::ensemble::read::FILE, MANIFEST, "events.jsonl", "seconds.jsonl"];
+
+/// Show the results of ensemble experiments again, one or several side by side
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze report runs/news
+  cloze report runs/news runs/news-lora runs/news-ipet --out compared.html --json compared.json
+
+The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.")]
+pub struct Report {
+    /// Folders of runs of cloze ensemble, each with its report.json
+    #[arg(required = true, value_name = "RUN")]
+    run: Vec<PathBuf>,
+    /// Where to write the page [default: report.html in the run's folder; several runs need a name]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Where to write the paired tests, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No tables on the terminal
+    #[arg(long, short)]
+    quiet: bool,
+}
 
 /// What `--json` writes: what no `report.json` has.
 #[derive(Serialize)]
@@ -39,12 +65,12 @@ pub fn run(args: &Report) -> Result<()> {
         .enumerate()
         .find(|(index, path)| args.run[..*index].iter().any(|other| same(other, path)))
     {
-        return Err(Error::from(Kind::SameRun { path: path.clone() }).into());
+        return Err(Error::from(RunError::SameRun { path: path.clone() }).into());
     }
     let out = match (&args.out, &args.run[..]) {
         (Some(out), _) => out.clone(),
         (None, [run]) => run.join("report.html"),
-        (None, _) => return Err(Error::from(Kind::PageWithoutName).into()),
+        (None, _) => return Err(Error::from(RunError::PageWithoutName).into()),
     };
     check_outputs(args, &out)?;
     let reports = args.run.iter().map(|run| EnsembleReport::of_run(run)).collect::<Result<Vec<_>, _>>()?;
@@ -75,29 +101,9 @@ fn run_tests<'a>(run: &'a str, report: &'a EnsembleReport) -> RunTests<'a> {
     RunTests { run, classifier, accuracy: found.map(|found| &found.accuracy), tests: report.comparisons() }
 }
 
-/// Refuses to write over a report that is read, and to write both files to one.
+/// Refuses to write over what a run is known by, and to write both files to one.
 fn check_outputs(args: &Report, out: &Path) -> Result<(), Error> {
-    let inputs: Vec<PathBuf> =
-        args.run.iter().map(|run| run.join(cloze::study::ensemble::read::FILE)).collect();
-    let outputs = [Some(out), args.json.as_deref()];
-    if let Some(path) =
-        outputs.into_iter().flatten().find(|path| inputs.iter().any(|input| same(path, input)))
-    {
-        return Err(Kind::OutputIsInput { path: path.to_owned() }.into());
-    }
-    match &args.json {
-        Some(json) if same(json, out) && !is_device(json) => {
-            Err(Kind::OutputTwice { path: json.clone(), what: "page and JSON".to_owned() }.into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Devices take whatever comes: both may go to /dev/null.
-fn is_device(path: &Path) -> bool {
-    path.exists() && !path.is_file()
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    whereabouts(one).is_ok_and(|one| whereabouts(other).is_ok_and(|other| one == other))
+    let of_run = |run: &PathBuf| RUN_FILES.map(|name| run.join(name));
+    let reads = Reads::files(args.run.iter().flat_map(of_run));
+    outputs::check(&[("page", Some(out)), ("JSON", args.json.as_deref())], &reads)
 }

@@ -1,216 +1,301 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
 
-use anyhow::Result;
-use cloze::error::{Error, Kind};
-use cloze::learn::train::Flow;
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use cloze::PromptClassifier;
+use cloze::error::Error;
 use cloze::model::dtype::Dtype;
-use cloze::model::encoder::load_kernels;
-use cloze::predict::auto;
+use cloze::predict::calibration::Method;
+use cloze::predict::calibrator::{BETWEEN, CalibrationRequest, Calibrator};
 use cloze::predict::output::PredictionWriter;
-use cloze::predict::report::{Prediction, Report, Run};
-use cloze::predict::score::{Counts, Scored, Scorer, batch_tokens};
-use cloze::predict::similarity::with_likeness;
-use cloze::predict::task;
-use cloze::study::ensemble::report::EnsembleReport;
-use cloze::study::ensemble::{Ensemble, EnsembleFolder, Manifest};
-use cloze::text::data::Example;
+use cloze::predict::prompt_classifier::Compute;
+use cloze::predict::report::Report;
+use cloze::predict::showing::Showing;
+use cloze::study::members::Members;
+use cloze::study::run::Run;
+use cloze::text::data::Input;
 use cloze::text::whole_file::WholeFile;
-use tch::Device;
 
-use super::args::{DtypeName, EngineName, Score};
-use super::calibration::{BETWEEN, Calibrator, Counted};
-use super::demonstrations;
+use super::args::{Data, Demonstrations, Model, Trained};
+use super::outputs::{self, Reads};
 use super::render::{self, Progress};
-use super::setup::{self, Ready, whereabouts};
+use super::setup;
 
-/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
-/// sort well by length, little enough to hold in memory whatever the rows are.
-const CHUNK_ROWS: usize = 2048;
-const CHUNK_BYTES: usize = 8 << 20;
+/// Give each row of a file a label and a probability for each class
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze score --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json --data data/reviews/test.csv
+  cloze score --template templates/sentiment/*.json --verbalizer verbalizers/sentiment.json --data mine.csv --out labelled.csv
+  cloze score --run runs/tickets --data mine.csv --out labelled.csv
+  cat mine.jsonl | cloze score --template t.json --verbalizer v.json --data - --format jsonl --report report.json
 
-/// Rows that are scored together, with their true classes where they are known.
-struct Chunk {
-    examples: Vec<Example>,
-    truths: Vec<Option<usize>>,
+The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
+With several templates the probabilities are averaged, and the report shows each template by itself.")]
+pub struct Score {
+    /// Template files (JSON); with several, probabilities are averaged
+    #[arg(long, short, required_unless_present = "run", num_args = 1.., value_name = "FILE")]
+    template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, required_unless_present = "run", value_name = "FILE")]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    model: Model,
+    #[command(flatten)]
+    demonstrations: Demonstrations,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// The type of numbers to compute in
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeChoice::F32)]
+    dtype: DtypeChoice,
+    /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_tokens: Option<u32>,
+    /// Where to write the rows, as CSV; - for standard output, as without it
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Where to write the report, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write the input's columns too, behind the others
+    #[arg(long)]
+    keep_columns: bool,
+    /// No progress and no report on the terminal
+    #[arg(long, short)]
+    quiet: bool,
 }
 
-impl AsRef<[Example]> for Chunk {
-    fn as_ref(&self) -> &[Example] {
-        &self.examples
+/// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
+const CALIBRATION: &str = "Calibration";
+
+#[derive(Debug, clap::Args)]
+struct Calibration {
+    /// Take the model's bias towards some label words out of each pattern's probabilities
+    #[arg(long, help_heading = CALIBRATION, value_enum, value_name = "METHOD")]
+    calibrate: Option<Method>,
+    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
+    /// labelled ones]
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "calibrate")]
+    calibrate_on: Option<PathBuf>,
+    /// For --calibrate prior: how often each class is [default: all the same]
+    #[arg(long, help_heading = CALIBRATION, value_name = "LABEL=SHARE,…", requires = "calibrate")]
+    prior: Option<String>,
+    /// Sets of classes that hold the true one in at least 1 - ALPHA of the rows, in a column of their own
+    #[arg(long, help_heading = CALIBRATION, value_name = "ALPHA", requires = "conformal_on")]
+    conformal: Option<f64>,
+    /// Labelled rows to find the sets' thresholds on; others than were trained or calibrated on
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "conformal")]
+    conformal_on: Option<PathBuf>,
+    /// A threshold for each class: the sets hold the true one as often in each class
+    #[arg(long, help_heading = CALIBRATION, requires = "conformal")]
+    class_conditional: bool,
+    /// Where to write what was fitted, as JSON
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE")]
+    calibration_out: Option<PathBuf>,
+    /// What was fitted before and written by --calibration-out, for the same model, patterns and verbalizer
+    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", conflicts_with_all = ["calibrate", "conformal", "calibration_out"])]
+    calibration: Option<PathBuf>,
+    /// Leave rows without an answer whose likeliest class is less probable
+    #[arg(long, help_heading = CALIBRATION, value_name = "P")]
+    abstain_below: Option<f64>,
+}
+
+impl Calibration {
+    /// Whether anything is asked.
+    fn any(&self) -> bool {
+        self.calibrate.is_some()
+            || self.conformal.is_some()
+            || self.calibration.is_some()
+            || self.abstain_below.is_some()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DtypeChoice {
+    /// Single precision, as the weights are
+    F32,
+    /// bfloat16: half the memory for states, about three digits
+    Bf16,
+    /// int8 weights, and states quantised on the fly: two digits
+    Int8,
+    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model and its
+    /// label words
+    Auto,
+}
+
+impl DtypeChoice {
+    /// The type; none where it is to be chosen.
+    fn dtype(self) -> Option<Dtype> {
+        match self {
+            DtypeChoice::F32 => Some(Dtype::F32),
+            DtypeChoice::Bf16 => Some(Dtype::Bf16),
+            DtypeChoice::Int8 => Some(Dtype::Int8),
+            DtypeChoice::Auto => None,
+        }
     }
 }
 
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
-    anyhow::ensure!(
+    ensure!(
         args.report.as_deref() != Some(Path::new("-")),
         "--report needs a file: standard output is for the rows"
     );
-    if let Some(run) = args.trained.run.as_ref().filter(|run| setup::is_ensemble(run)) {
-        let (_, manifest) = EnsembleFolder::open(run)?;
-        if args.trained.members || manifest.student.is_none() {
-            return members(args, run, manifest);
-        }
+    let run = args.trained.run.as_ref().map(Run::open).transpose()?;
+    if let Some(run) = run.as_ref().filter(|run| args.trained.members || run.is_its_members()) {
+        return members(args, run);
     }
-    let Ready { verbalizer, tasks, soft, learned, mut rows, folder, words, max_length, device } =
-        match (&args.trained.run, &args.verbalizer) {
-            (Some(run), _) => setup::ready_run(run, &args.trained, &args.data, &args.model)?,
-            (None, Some(verbalizer)) => setup::ready(
-                &args.template,
-                verbalizer,
-                args.trained.peft.as_deref(),
-                &args.data,
-                &args.model,
-            )?,
-            (None, None) => unreachable!("clap asks for one of them"),
-        };
-    let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+    let (blueprint, tasks, rows) = match (&run, &args.verbalizer) {
+        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || {
+            setup::reading(&args.data.reading).open(&args.data.data)
+        })?,
+        (None, Some(verbalizer)) => setup::blueprint(
+            &args.template,
+            verbalizer,
+            args.trained.peft.as_deref(),
+            &args.data,
+            &args.model,
+        )?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     let columns = rows.columns().clone();
-    let (tasks, support) =
-        demonstrations::with_support(tasks, &args.demonstrations, &args.data.reading, &verbalizer, &columns)?;
+    let showing = showing(args, &blueprint.verbalizer, &tasks.tasks, &columns)?;
     if !args.quiet {
-        render::warnings(&words.left_out().into_iter().collect::<Vec<_>>())?;
+        render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
     }
-    let forwards_per_row = demonstrations::forwards(&tasks, words.forwards());
+    check_calibration(args, &blueprint.labels())?;
+    let shown = showing.as_ref().map(|showing| showing.in_tasks(tasks.tasks.clone()));
     let mut calibrator = Calibrator::check(
-        &args.calibration,
-        &args.data.reading,
-        (folder.path(), &learned),
-        &verbalizer,
-        &tasks,
+        &calibration(args),
+        &blueprint,
+        shown.as_deref().unwrap_or(&tasks.tasks),
         &columns,
     )?;
-    // Opened before the work, so that a report that cannot be written costs no one an hour.
-    let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
-    check_outputs(args, out)?;
-    let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let calibration_file = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
-    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
-    let dtype = args.dtype.dtype();
-    let base = thread::scope(|scope| {
-        if matches!(args.model.engine, EngineName::Cloze) {
-            scope.spawn(|| load_kernels(dtype.unwrap_or_default()));
-        }
-        setup::load_base(folder, words, &args.model, device)
-    })?;
-    let classifiers =
-        setup::classifiers(&base, &soft, &learned, args.trained.run.is_some().then_some(labels.len()))?;
-    let folder = base.folder.clone();
-    // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
-    drop((base, learned));
-    let (dtype, tried) = dtype
-        .map_or_else(|| auto::fastest(&classifiers, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
-    let classifiers = classifiers
-        .into_iter()
-        .map(|classifier| classifier.prepared(dtype))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let budget = budget(args, device);
-    let tasks = match &support {
-        None => tasks,
-        Some(support) => {
-            let scorer = Scorer {
-                classifiers: &classifiers,
-                tokenizer: &folder.tokenizer,
-                tasks: &[],
-                max_length,
-                batch_tokens: budget,
-            };
-            let tasks = demonstrations::worked(tasks, &scorer, &args.demonstrations, support)?;
-            with_likeness(tasks, &classifiers[0], &columns, max_length)?
-        }
+    let outputs = Outputs::open(args, blueprint.folder.path())?;
+    let compute = Compute {
+        dtype: args.dtype.dtype(),
+        batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
+        ..setup::compute(&args.model)
     };
-    let name = out.unwrap_or(Path::new("standard output"));
+    let classifier = PromptClassifier::load(blueprint, compute, showing)?;
+    let scoring = classifier.on(tasks.tasks, columns.clone())?;
     let sets = calibrator.gives_sets().then_some(BETWEEN);
+    let labels = classifier.labels().to_vec();
     let mut output =
-        PredictionWriter::create(out_file, name, labels.clone(), sets, &columns, args.keep_columns)?;
-    let scorer = Scorer {
-        classifiers: &classifiers,
-        tokenizer: &folder.tokenizer,
-        tasks: &tasks,
-        max_length,
-        batch_tokens: budget,
-    };
-
-    let holding = calibrator.on_own_rows();
-    if !holding {
-        calibrator.fit(&scorer, &columns)?;
-    }
-    let mut counted = Counted::new(&calibrator, tasks.len());
-    // Rows on the same terminal are progress enough.
-    let rows_shown = out.is_none() && io::stdout().is_terminal();
-    let mut progress = Progress::start(args.quiet || rows_shown, setup::input(&args.data.data).size());
-    let read = Cell::new((0, 0));
-    let mut next = || {
-        let examples = read_chunk(&mut rows)?;
-        read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-        let truths = examples
-            .iter()
-            .map(|example| task::truth(&verbalizer, &columns, example))
-            .collect::<Result<Vec<_>, Error>>()?;
-        Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
-    };
-    let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
-        for ((example, scored), truth) in chunk.examples.iter().zip(scored).zip(chunk.truths) {
-            output.write(example, &counted.answer(calibrator, scored, truth))?;
-        }
-        output.flush()
-    };
-    let mut held = Vec::new();
-    let mut each = |chunk: Chunk, scored: Vec<Scored>| match holding {
-        true => {
-            held.push((chunk, scored));
-            Ok(())
-        }
-        false => answer(&calibrator, chunk, scored),
-    };
-    scorer.score_chunks(&columns, &mut next, &mut each, &mut |done| progress.advance(done, read.get()))?;
-    if holding {
-        let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();
-        let rows: Vec<Scored> = scored.concat();
-        calibrator.fit_corrections(
-            &scorer,
-            &columns,
-            chunks.iter().flat_map(|chunk| &chunk.examples),
-            &[],
-            &rows,
-        )?;
-        for (chunk, scored) in chunks.into_iter().zip(scored) {
-            answer(&calibrator, chunk, scored)?;
-        }
-    }
+        PredictionWriter::create(outputs.rows, &outputs.name, labels, sets, &columns, args.keep_columns)?;
+    let mut progress = Progress::start(args.quiet || outputs.rows_shown, Input::of(&args.data.data).size());
+    let counted = scoring.run(
+        rows,
+        &mut calibrator,
+        &mut |examples, answers| {
+            examples.iter().zip(&answers).try_for_each(|(example, answer)| output.write(example, answer))?;
+            output.flush()
+        },
+        &mut |at| progress.advance(at.done, (at.rows_read, at.bytes_read)),
+    )?;
     output.finish()?.commit()?;
-    if let Some(file) = calibration_file {
+    if let Some(file) = outputs.calibration {
         calibrator.fitted().write(file)?;
     }
-
-    let run = Run {
-        cloze: env!("CARGO_PKG_VERSION").to_owned(),
-        data: columns.data().to_owned(),
-        model: folder.path().display().to_string(),
-        engine: args.model.engine.name().to_owned(),
-        device: args.model.device.name().to_owned(),
-        dtype,
-        dtypes_tried: tried,
-        threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
-        verbalizer: verbalizer.file().to_owned(),
-        aggregate: verbalizer.scoring(),
-        forwards_per_row,
-        labels,
-        max_length,
-        batch_tokens: scorer.batch_tokens,
-    };
-    let report = counted.report(&calibrator, run, &tasks, progress.finish());
-    finish(args, report_file, &report)
+    let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, progress.finish());
+    finish(args, outputs.report, &report)
 }
 
-/// The most tokens in a batch.
-fn budget(args: &Score, device: Device) -> usize {
-    args.batch_tokens.map_or_else(|| batch_tokens(device), |asked| asked as usize)
+/// The rows that patterns show, if there are any.
+fn showing(
+    args: &Score,
+    verbalizer: &cloze::Verbalizer,
+    tasks: &[cloze::predict::task::Task],
+    columns: &cloze::text::data::Columns,
+) -> Result<Option<Showing>> {
+    setup::showing(&args.demonstrations, &args.data.reading, verbalizer, tasks, columns)
+}
+
+/// Refuses flags of calibration that do not go together.
+fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
+    let args = &args.calibration;
+    let method = args.calibrate;
+    let named = method.map_or("", Method::name);
+    ensure!(
+        args.prior.is_none() || method == Some(Method::Prior),
+        "--prior is for --calibrate prior, not for {named}"
+    );
+    for (flag, share) in [("--conformal", args.conformal), ("--abstain-below", args.abstain_below)] {
+        ensure!(
+            share.is_none_or(|share| share > 0.0 && share < 1.0),
+            "{flag} takes a number between 0 and 1"
+        );
+    }
+    ensure!(
+        args.calibration_out.is_none() || method.is_some() || args.conformal.is_some(),
+        "--calibration-out has nothing to write: add --calibrate or --conformal"
+    );
+    ensure!(
+        args.calibrate_on.is_none() || method.is_some_and(Method::needs_rows),
+        "--calibrate {named} looks at no rows: leave --calibrate-on out"
+    );
+    ensure!(
+        !method.is_some_and(Method::needs_labels) || args.calibrate_on.is_some(),
+        "--calibrate {named} learns from labels: give --calibrate-on a labelled file, other rows than are evaluated on"
+    );
+    let between = labels.iter().find(|label| label.contains(BETWEEN) && args.conformal.is_some());
+    if let Some(label) = between {
+        anyhow::bail!(
+            "the label {label:?} has a {BETWEEN:?}, which stands between the labels of a set in the output"
+        );
+    }
+    Ok(())
+}
+
+/// What is asked of a calibration.
+fn calibration(args: &Score) -> CalibrationRequest {
+    let reading = setup::reading(&args.data.reading);
+    let args = &args.calibration;
+    CalibrationRequest {
+        method: args.calibrate,
+        fit_on: args.calibrate_on.clone(),
+        prior: args.prior.clone(),
+        conformal: args.conformal,
+        conformal_on: args.conformal_on.clone(),
+        class_conditional: args.class_conditional,
+        abstain_below: args.abstain_below,
+        fitted: args.calibration.clone(),
+        keeps: args.calibration_out.is_some(),
+        reading,
+    }
+}
+
+/// The files that are written, opened before the work, so that one that cannot be written costs no one an hour.
+struct Outputs {
+    rows: WholeFile,
+    name: PathBuf,
+    /// Rows on the same terminal are progress enough.
+    rows_shown: bool,
+    report: Option<WholeFile>,
+    calibration: Option<WholeFile>,
+}
+
+impl Outputs {
+    fn open(args: &Score, model: &Path) -> Result<Outputs, Error> {
+        let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
+        check_outputs(args, out, model)?;
+        let report = args.report.as_deref().map(WholeFile::create).transpose()?;
+        let calibration = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
+        Ok(Outputs {
+            rows: out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?,
+            name: out.unwrap_or(Path::new("standard output")).to_owned(),
+            rows_shown: out.is_none() && io::stdout().is_terminal(),
+            report,
+            calibration,
+        })
+    }
 }
 
 /// Writes the report where it was asked for, and shows it.
@@ -230,102 +315,36 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
 
 /// Scores with the members of an ensemble. Each comes into memory in its turn, so it is the rows that stay
 /// there.
-fn members(args: &Score, run: &Path, manifest: Manifest) -> Result<()> {
-    anyhow::ensure!(
+fn members(args: &Score, run: &Run) -> Result<()> {
+    ensure!(
         !args.calibration.any(),
         "members of an ensemble are calibrated where they are made: cloze ensemble --calibrate; leave the flags of calibration out"
     );
-    anyhow::ensure!(
+    ensure!(
         args.demonstrations.demos.is_none(),
         "members of an ensemble show no demonstrations: leave --demos out"
     );
-    anyhow::ensure!(
-        args.dtype == DtypeName::F32,
-        "members of an ensemble are scored in f32: leave --dtype out"
-    );
-    let (folder, _) = EnsembleFolder::open(run)?;
-    let seeds = setup::chosen_seeds(run, &manifest.seeds, args.trained.seed)?;
-    let report = EnsembleReport::of_run(run)?;
-    let device = setup::device(args.model.device)?;
-    if let Some(threads) = args.model.threads {
-        tch::set_num_threads(i32::from(threads));
-    }
-    let reading = &args.data.reading;
-    let manifest = Manifest {
-        train: None,
-        unlabeled: None,
-        test: Some(args.data.data.clone()),
-        format: reading.format.map(Into::into),
-        label_column: reading.label_column.clone(),
-        engine: args.model.engine.into(),
-        max_length: args.model.limits.max_length.or(manifest.max_length),
-        student: None,
-        ..manifest
+    ensure!(args.dtype == DtypeChoice::F32, "members of an ensemble are scored in f32: leave --dtype out");
+    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let members = Members::open(run, &wanted, &args.data.data, &setup::reading(&args.data.reading))?;
+    let outputs = Outputs::open(args, members.model())?;
+    let compute = Compute {
+        batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
+        ..setup::compute(&args.model)
     };
-    let Some(mut with) = manifest.run.clone() else {
-        return Err(Error::from(Kind::RunUnfinished { path: run.to_owned() }).into());
-    };
-    if args.model.limits.model.is_some() {
-        with.model.path = setup::open_model(&args.model.limits)?.path().to_owned();
-    }
-    setup::check_base(&with.model, &with.model.path, args.trained.allow_other_base)?;
-    let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
-    check_outputs(args, out)?;
-    let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let (ensemble, _) = super::ensemble::prepare(&manifest, &with, device, 1)?;
-    // Trained members are those of the run, though nothing is trained here.
-    let first_trained = report.stages.iter().any(|stage| stage.generation == Some(0));
-    let ensemble = Ensemble { first_trained, batch_tokens: budget(args, device), ..ensemble };
-    let Some(test) = &ensemble.test else { return Ok(()) };
-    let out_file = out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?;
-    let started = std::time::Instant::now();
     let progress = Progress::start(args.quiet, None);
-    let mut by_seed = Vec::with_capacity(seeds.len());
-    for seed in seeds {
-        let place = manifest.seeds.iter().position(|other| *other == seed).unwrap_or_default();
-        let shares: Vec<f64> = report.patterns.iter().map(|pattern| pattern.weights[place]).collect();
-        by_seed.push(ensemble.members_say(&folder, seed, &shares, &mut |_| Flow::On)?);
-    }
+    let scored = members.score(compute)?;
     progress.finish();
-    let labels = with.classes.clone();
-    let name = out.unwrap_or(Path::new("standard output"));
+    let (columns, labels) = (scored.columns(), scored.report().run.labels.clone());
     let mut output =
-        PredictionWriter::create(out_file, name, labels.clone(), None, &test.columns, args.keep_columns)?;
-    let mut counts = Counts::new(&labels, 0);
-    for (row, (example, truth)) in test.examples.iter().zip(&test.truths).enumerate() {
-        let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
-        let truncated = vec![by_seed.iter().any(|seed| seed[row].1)];
-        let scored = Scored {
-            by_pattern: Vec::new(),
-            average: Prediction::average(&said),
-            truncated,
-            crowded: Vec::new(),
-        };
-        counts.add(&scored, *truth);
-        output.write(example, &scored.average.into())?;
-    }
+        PredictionWriter::create(outputs.rows, &outputs.name, labels, None, columns, args.keep_columns)?;
+    scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
     output.finish()?.commit()?;
-    let run = Run {
-        cloze: env!("CARGO_PKG_VERSION").to_owned(),
-        data: test.columns.data().to_owned(),
-        model: with.model.path.display().to_string(),
-        engine: args.model.engine.name().to_owned(),
-        device: args.model.device.name().to_owned(),
-        dtype: Dtype::F32,
-        dtypes_tried: Vec::new(),
-        threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
-        verbalizer: with.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
-        aggregate: manifest.merge.name().to_owned(),
-        forwards_per_row: ensemble.bases.iter().map(|base| base.words.forwards()).max().unwrap_or(1),
-        labels,
-        max_length: ensemble.max_length,
-        batch_tokens: ensemble.batch_tokens,
-    };
-    finish(args, report_file, &counts.report(run, &[], started.elapsed().as_secs_f64()))
+    finish(args, outputs.report, scored.report())
 }
 
-/// Refuses to write over what is read, and to write rows and report to one file.
-fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
+/// Refuses to write over what is read, and to write two things to one file.
+fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), Error> {
     let calibration = &args.calibration;
     let outputs = [
         ("rows", out),
@@ -334,42 +353,15 @@ fn check_outputs(args: &Score, out: Option<&Path>) -> Result<(), Error> {
     ];
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let inputs = args
+    let files = args
         .template
         .iter()
         .chain(&args.verbalizer)
         .chain([&args.data.data])
         .chain(fitted_on)
         .chain(&args.demonstrations.demos);
-    setup::check_outputs(&outputs, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
-    // Whatever lies in a run's or an adapter's folder is read, or is what they are.
-    let folders = || {
-        [&args.trained.run, &args.trained.peft]
-            .into_iter()
-            .flatten()
-            .filter_map(|folder| whereabouts(folder).ok())
-    };
-    let inside =
-        |path: &&Path| whereabouts(path).is_ok_and(|path| folders().any(|folder| path.starts_with(folder)));
-    match outputs
-        .iter()
-        .filter_map(|(_, path)| *path)
-        .filter(|path| path.is_file() || !path.exists())
-        .find(inside)
-    {
-        Some(path) => Err(Kind::OutputIsInput { path: path.to_owned() }.into()),
-        None => Ok(()),
-    }
-}
-
-/// The next rows, up to a chunk.
-fn read_chunk(rows: &mut impl Iterator<Item = Result<Example, Error>>) -> Result<Vec<Example>, Error> {
-    let mut chunk = Vec::new();
-    let mut bytes = 0;
-    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
-        let Some(example) = rows.next().transpose()? else { break };
-        bytes += example.fields.iter().map(String::len).sum::<usize>();
-        chunk.push(example);
-    }
-    Ok(chunk)
+    let trained = &args.trained;
+    let reads =
+        Reads::files(files).model(model).folder(trained.run.as_deref()).folder(trained.peft.as_deref());
+    outputs::check(&outputs, &reads)
 }

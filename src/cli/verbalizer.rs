@@ -1,249 +1,174 @@
 //! `cloze verbalizer`: long lists of label words, proposed and refined.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use cloze::error::{Error, Kind};
-use cloze::model::dtype::Dtype;
-use cloze::model::features::Features;
-use cloze::model::folder::ModelFolder;
-use cloze::predict::classifier::{Base, Classifier};
-use cloze::predict::label_words::LabelWords;
-use cloze::predict::score::{Scorer, batch_tokens};
-use cloze::predict::task::Task;
-use cloze::study::knowledge::refine::{Fate, refine};
-use cloze::study::knowledge::wordnet::WordNet;
-use cloze::study::knowledge::{Proposal, Source, from_embeddings, from_model, merge};
-use cloze::study::search::words::Said;
-use cloze::text::data::Example;
-use cloze::text::verbalizer::Verbalizer;
-use cloze::text::whole_file::WholeFile;
-use ndarray::Array2;
-use serde_json::{Value, json};
+use clap::Subcommand;
+use cloze::study::knowledge::refine::Fate;
+use cloze::study::knowledge::{
+    self, ExpandOptions, Expanded, RefineOptions, Refined, RefinedWord, Refinement, Source,
+};
 
-use super::args::{Expand, Refine, SourceName, VerbalizerCommand};
+use super::args::{Data, Model};
+use super::outputs::{self, Reads};
 use super::render::{self, Align};
-use super::setup::{self, Problems, Ready};
+use super::setup;
+
+/// So many of the words that are dropped are shown.
+const MOST_DROPPED: usize = 4;
+
+/// Expand and refine lists of label words
+#[derive(Debug, Subcommand)]
+pub enum Verbalizer {
+    /// Propose related words for each class: from the model itself, its embeddings, and WordNet where it is
+    /// installed
+    #[command(after_help = "\
+Example:
+  cloze verbalizer expand --verbalizer verbalizers/topic.json --words 30 --out long.json
+  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json
+
+What is written is a verbalizer of the kind knowledge; a word weighs a third for each source that proposes it.")]
+    Expand(Box<Expand>),
+    /// Drop words that the model hardly says, or says for other classes, and write each word's prior (KPT: Hu
+    /// et al. 2022)
+    #[command(after_help = "\
+Example:
+  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json")]
+    Refine(Box<Refine>),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Expand {
+    /// Verbalizer file (JSON): words to start from
+    #[arg(long, short, value_name = "FILE")]
+    verbalizer: PathBuf,
+    /// Who proposes words [default: all that are there]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE,…")]
+    from: Vec<Source>,
+    /// The folder of WordNet's files, index.noun and the others [default: $WNHOME/dict, /usr/share/wordnet]
+    #[arg(long, value_name = "FOLDER")]
+    wordnet: Option<PathBuf>,
+    /// At most so many new words a class
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    words: u32,
+    #[command(flatten)]
+    model: Model,
+    /// Where to write the verbalizer
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Refine {
+    /// Template files (JSON)
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE")]
+    verbalizer: PathBuf,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    model: Model,
+    /// At most so many rows, from the first; labels are not looked at
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    rows: u32,
+    /// The share of all words that is kept, by how often the model says them
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    keep: f64,
+    /// Keep words that are no more like their own class's first word than like others'
+    #[arg(long)]
+    no_relevance: bool,
+    /// Write no priors
+    #[arg(long)]
+    no_calibration: bool,
+    /// Where to write the verbalizer
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+}
 
 /// Runs the command.
-pub fn run(command: &VerbalizerCommand) -> Result<()> {
+pub fn run(command: &Verbalizer) -> Result<()> {
     match command {
-        VerbalizerCommand::Expand(args) => expand(args),
-        VerbalizerCommand::Refine(args) => refined(args),
+        Verbalizer::Expand(args) => expand(args),
+        Verbalizer::Refine(args) => refine(args),
     }
 }
 
 fn expand(args: &Expand) -> Result<()> {
-    setup::check_outputs(&[("what is proposed", Some(&args.out))], &[&args.verbalizer])?;
-    let mut problems = Problems(Vec::new());
-    let verbalizer = problems.keep(Verbalizer::read(&args.verbalizer));
-    let folder = problems.keep(setup::open_model(&args.model.limits));
-    let (Some(verbalizer), Some(folder)) = (verbalizer, folder) else { return Err(problems.into()) };
-    let (base, given) = load(folder, &verbalizer, &args.model)?;
-    let max_length = base.folder.max_length(args.model.limits.max_length)?;
-    let classifier = base.zero_shot(None)?.prepared(Dtype::F32)?;
-    let asks = |name: SourceName| args.from.is_empty() || args.from.contains(&name);
-    let wordnet = if asks(SourceName::Wordnet) { open_wordnet(args)? } else { None };
-    let count = args.words as usize;
-    let mut proposed = Vec::with_capacity(given.len());
-    for class in verbalizer.classes() {
-        let mut lists = Vec::new();
-        for word in &class.words {
-            let Some(id) = base.tokenizer().tokenize(word.word()).first().map(|token| token.id) else {
-                continue;
-            };
-            if asks(SourceName::Model) {
-                lists.push((Source::Model, from_model(&base, &classifier, word.word(), count, max_length)?));
-            }
-            if asks(SourceName::Embeddings) {
-                lists.push((Source::Embeddings, from_embeddings(&base, id, count)));
-            }
-            if let Some(wordnet) = &wordnet {
-                let token = |word: &String| match base.tokenizer().tokenize(word)[..] {
-                    [ref token] if token.id != base.tokenizer().special().unk => Some(token.id),
-                    _ => None,
-                };
-                lists.push((
-                    Source::WordNet,
-                    wordnet.related(word.word()).iter().filter_map(token).take(count).collect(),
-                ));
-            }
-        }
-        proposed.push(lists);
-    }
-    let found = merge(&proposed, &given, count);
-    render::print(&proposals(&verbalizer, &found, &base))?;
-    let sources = 1.0 / Source::ALL.len() as f64;
-    let class = |(class, proposals): (&cloze::text::verbalizer::Class, &Vec<Proposal>)| {
-        let given = class.words.iter().map(|word| json!({ "word": word.word(), "weight": word.weight() }));
-        // A third for each source that proposes it.
-        let word = |proposal: &Proposal| {
-            let weight = (proposal.sources.len() as f64 * sources * 1000.0).round() / 1000.0;
-            json!({ "word": base.tokenizer().token(proposal.id), "weight": weight })
-        };
-        json!({ "label": class.label, "words": given.chain(proposals.iter().map(word)).collect::<Vec<_>>() })
+    let options = ExpandOptions {
+        sources: args.from.clone(),
+        wordnet: args.wordnet.clone(),
+        words: args.words as usize,
+        max_length: args.model.limits.max_length,
     };
-    let classes: Vec<Value> = verbalizer.classes().iter().zip(&found).map(class).collect();
-    let about = format!("expanded by cloze from {}", verbalizer.name());
-    write(&args.out, &json!({ "version": 1, "kind": "knowledge", "about": about, "classes": classes }))
+    let loading = setup::options(&args.model)?;
+    let expand = knowledge::Expand::prepare(&args.verbalizer, options, loading, || {
+        setup::open_model(&args.model.limits)
+    })?;
+    let reads = Reads::files([&args.verbalizer]).model(expand.model());
+    let reads = reads.folder(expand.wordnet_folder.as_deref());
+    outputs::check(&[("what is proposed", Some(&args.out))], &reads)?;
+    render::warnings(&expand.warnings)?;
+    let expanded = expand.run(args.model.threads.map(usize::from))?;
+    render::print(&proposals(&expanded))?;
+    Ok(expanded.write(&args.out)?)
 }
 
-/// WordNet, if it is there. Asked for by name, it must be.
-fn open_wordnet(args: &Expand) -> Result<Option<WordNet>> {
-    match WordNet::folder(args.wordnet.as_deref()) {
-        Some(folder) => Ok(Some(WordNet::open(&folder)?)),
-        None if args.from.contains(&SourceName::Wordnet) || args.wordnet.is_some() => {
-            Err(Error::from(Kind::WordNetMissing { path: args.wordnet.clone().unwrap_or_default() }).into())
-        }
-        None => {
-            render::warnings(&[
-                "WordNet is not installed: the model and its embeddings propose words alone".to_owned(),
-            ])?;
-            Ok(None)
-        }
-    }
-}
-
-fn proposals(verbalizer: &Verbalizer, found: &[Vec<Proposal>], base: &Base) -> String {
+fn proposals(expanded: &Expanded) -> String {
     let mut rows = vec![["class", "word", "proposed by"].map(str::to_owned).to_vec()];
-    for (label, proposals) in verbalizer.labels().zip(found) {
-        for (place, proposal) in proposals.iter().enumerate() {
-            let sources = proposal.sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ");
+    for (label, words) in expanded.verbalizer.labels().zip(&expanded.proposed) {
+        for (place, found) in words.iter().enumerate() {
+            let sources = found.sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ");
             let label = if place == 0 { label } else { "" };
-            rows.push(vec![label.to_owned(), base.tokenizer().token(proposal.id).to_owned(), sources]);
+            rows.push(vec![label.to_owned(), found.word.clone(), sources]);
         }
     }
     render::table(&[Align::Left, Align::Left, Align::Left], &rows)
 }
 
-fn refined(args: &Refine) -> Result<()> {
-    let inputs = args.template.iter().chain([&args.verbalizer, &args.data.data]);
-    setup::check_outputs(
-        &[("what is kept", Some(&args.out))],
-        &inputs.map(std::path::PathBuf::as_path).collect::<Vec<_>>(),
-    )?;
+fn refine(args: &Refine) -> Result<()> {
     anyhow::ensure!(
         args.keep > 0.0 && args.keep <= 1.0,
         "--keep is a share: above 0 and at most 1, not {}",
         args.keep
     );
-    let Ready { verbalizer, tasks, soft, rows, folder, max_length, .. } =
-        setup::ready(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
-    tasks.iter().try_for_each(|task| setup::check_plain(task.template(), "cloze verbalizer"))?;
-    if verbalizer.multi_token().is_some() {
-        return Err(Error::from(Kind::SearchMultiToken { verbalizer: verbalizer.file().to_owned() }).into());
-    }
-    let columns = rows.columns().clone();
-    let examples = rows.take(args.rows as usize).collect::<Result<Vec<Example>, Error>>()?;
-    if examples.is_empty() {
-        return Err(Error::from(Kind::DataWithoutRows { data: columns.data().to_owned() }).into());
-    }
-    let (base, given) = load(folder, &verbalizer, &args.model)?;
-    let classifier = setup::zero_shot(&base, &soft)?.prepared(Dtype::F32)?;
-    let said = probabilities(&base, &classifier, &tasks, &columns, &examples, max_length, &given)?;
-    let class_of: Vec<usize> =
-        given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
-    let fates = refine(&said, &class_of, args.keep, !args.no_relevance);
-    let words: Vec<(usize, i64)> = class_of.iter().copied().zip(given.iter().flatten().copied()).collect();
-    let mut table = vec![
+    let (blueprint, tasks, rows) =
+        setup::blueprint(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
+    let inputs = args.template.iter().chain([&args.verbalizer, &args.data.data]);
+    let reads = Reads::files(inputs).model(blueprint.folder.path());
+    outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
+    let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();
+    let options = RefineOptions {
+        rows: args.rows as usize,
+        keep: args.keep,
+        relevance: !args.no_relevance,
+        calibration: !args.no_calibration,
+    };
+    let refinement = Refinement::prepare(blueprint, tasks, rows, options)?;
+    render::warnings(&warnings)?;
+    let refined = refinement.run(args.model.threads.map(usize::from))?;
+    render::print(&fates(&refined))?;
+    Ok(refined.write(&args.out)?)
+}
+
+fn fates(refined: &Refined) -> String {
+    let mut rows = vec![
         ["class", "words", "kept", "hardly said", "not relevant", "such as"].map(str::to_owned).to_vec(),
     ];
-    for (class, label) in verbalizer.labels().enumerate() {
-        let own = || words.iter().zip(&fates).filter(|((own, _), _)| *own == class);
-        let count = |is: fn(&Fate) -> bool| own().filter(|(_, fate)| is(fate)).count();
-        let dropped = own()
-            .filter(|(_, fate)| !matches!(fate, Fate::Kept(_)))
-            .map(|((_, id), _)| base.tokenizer().token(*id));
-        table.push(vec![
+    for (label, words) in refined.verbalizer.labels().zip(&refined.classes) {
+        let count = |is: fn(&Fate) -> bool| words.iter().filter(|word| is(&word.fate)).count().to_string();
+        let is_dropped = |word: &&RefinedWord| !matches!(word.fate, Fate::Kept(_));
+        let dropped = words.iter().filter(is_dropped).map(|word| word.word.as_str());
+        rows.push(vec![
             label.to_owned(),
-            own().count().to_string(),
-            count(|fate| matches!(fate, Fate::Kept(_))).to_string(),
-            count(|fate| matches!(fate, Fate::Rare)).to_string(),
-            count(|fate| matches!(fate, Fate::Irrelevant)).to_string(),
-            dropped.take(4).collect::<Vec<_>>().join(", "),
+            words.len().to_string(),
+            count(|fate| matches!(fate, Fate::Kept(_))),
+            count(|fate| matches!(fate, Fate::Rare)),
+            count(|fate| matches!(fate, Fate::Irrelevant)),
+            dropped.take(MOST_DROPPED).collect::<Vec<_>>().join(", "),
         ]);
     }
     let right = Align::Right;
-    render::print(&render::table(&[Align::Left, right, right, right, right, Align::Left], &table))?;
-    let weight_of = |class: usize, id: i64| {
-        let words = &verbalizer.classes()[class].words;
-        let own = words
-            .iter()
-            .find(|word| base.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id));
-        own.map_or(1.0, cloze::text::verbalizer::LabelWord::weight)
-    };
-    let class = |(class, label): (usize, &str)| {
-        let word = |((own, id), fate): (&(usize, i64), &Fate)| match fate {
-            Fate::Kept(prior) if *own == class => {
-                let mut word =
-                    json!({ "word": base.tokenizer().token(*id), "weight": weight_of(class, *id) });
-                if !args.no_calibration {
-                    word["prior"] = json!(prior);
-                }
-                Some(word)
-            }
-            _ => None,
-        };
-        json!({ "label": label, "words": words.iter().zip(&fates).filter_map(word).collect::<Vec<_>>() })
-    };
-    let classes: Vec<Value> = verbalizer.labels().enumerate().map(class).collect();
-    let about = format!("{} refined by cloze on {} rows", verbalizer.name(), examples.len());
-    let aggregate = verbalizer.aggregate().name();
-    write(
-        &args.out,
-        &json!({ "version": 1, "kind": "knowledge", "about": about, "aggregate": aggregate, "classes": classes }),
-    )
-}
-
-/// The words' mean probabilities over the patterns, `[rows, words]`.
-fn probabilities(
-    base: &Base,
-    classifier: &Classifier,
-    tasks: &[Task],
-    columns: &cloze::text::data::Columns,
-    examples: &[Example],
-    max_length: usize,
-    given: &[Vec<i64>],
-) -> Result<Array2<f64>> {
-    let classifiers = std::slice::from_ref(classifier);
-    let scorer = Scorer {
-        classifiers,
-        tokenizer: base.tokenizer(),
-        tasks,
-        max_length,
-        batch_tokens: batch_tokens(base.device),
-    };
-    let of_task = |task: &Task| -> Result<Vec<Features>, Error> {
-        Ok(scorer
-            .encode(task, columns, examples)?
-            .into_iter()
-            .flatten()
-            .map(|(features, _)| features)
-            .collect())
-    };
-    let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>, Error>>()?;
-    let said = Said::of_words(classifier, given.concat(), &by_pattern);
-    let patterns = said.log_probabilities.len() as f64;
-    let sum = said.log_probabilities.iter().map(|said| said.mapv(f64::exp)).reduce(|sum, next| sum + next);
-    Ok(sum.unwrap_or_default() / patterns)
-}
-
-/// The base model, and each class's words that it has.
-fn load(
-    folder: ModelFolder,
-    verbalizer: &Verbalizer,
-    model: &super::args::Model,
-) -> Result<(Base, Vec<Vec<i64>>)> {
-    let device = setup::device(model.device)?;
-    let words = LabelWords::check(verbalizer, &folder.tokenizer, device).map_err(Problems)?;
-    render::warnings(&words.left_out().into_iter().collect::<Vec<_>>())?;
-    let given = words.of_classes();
-    Ok((setup::load_base(folder, words, model, device)?, given))
-}
-
-fn write(path: &Path, value: &Value) -> Result<()> {
-    let mut file = WholeFile::create(path)?;
-    writeln!(file, "{value:#}").map_err(|error| Error::writing(path, &error))?;
-    Ok(file.commit()?)
+    render::table(&[Align::Left, right, right, right, right, Align::Left], &rows)
 }

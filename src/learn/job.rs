@@ -1,10 +1,13 @@
 //! One training in a run's folder: gone on with where it was stopped, its steps written down, checkpoints on
 //! the way.
 
+use std::ops::ControlFlow;
+
 use crate::error::Result;
-use crate::learn::dataset::Rows;
+use crate::learn::dataset::LabelledDataset;
+use crate::learn::objective::Mixture;
 use crate::learn::run::{Events, RunFolder, SeedEvent};
-use crate::learn::train::{Event, Flow, State, Trainer};
+use crate::learn::train::{Event, State, Trainer};
 
 /// A training, by its place in a run.
 pub struct Job<'a> {
@@ -23,56 +26,51 @@ pub struct Job<'a> {
 
 /// What happens in a training, for whoever watches.
 #[derive(Debug, Clone, Copy)]
-pub enum Moment<'a> {
+pub enum JobEvent<'a> {
     /// It goes on, having been stopped after so many steps.
     Resumed(usize),
-    /// A step or a look.
-    Event(&'a Event),
+    /// A step or an evaluation.
+    Training(&'a Event),
 }
 
 impl Job<'_> {
-    /// Trains up to a step. None if `watch` said stop.
+    /// Trains up to a step. None if `watch` said stop; that it goes on stops nothing yet.
     pub fn train(
         &self,
         trainer: &Trainer<'_>,
-        rows: &Rows,
-        held_out: Option<&Rows>,
+        mixture: &mut Mixture,
+        held_out: Option<&LabelledDataset>,
         last: usize,
-        watch: &mut dyn FnMut(Moment<'_>) -> Flow,
+        watch: &mut dyn FnMut(JobEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<State>> {
         let mut state = trainer.begin()?;
         self.folder.resume(self.seed, self.part, &mut state)?;
         if state.step > 0 {
-            watch(Moment::Resumed(state.step));
+            let _ = watch(JobEvent::Resumed(state.step));
         }
         let mut events = self.events(state.step)?;
         let mut stopped = false;
         if state.step < last {
-            trainer.train(
-                &mut state,
-                rows.labelled(),
-                held_out.map(Rows::labelled),
-                &mut |event, state| {
-                    events.add(&SeedEvent {
-                        seed: self.seed,
-                        part: self.part.to_owned(),
-                        event: event.clone(),
-                    })?;
-                    // Once asked to stop, a step's look may follow, and whoever watches need not say it again
-                    // there.
-                    stopped |= watch(Moment::Event(event)) == Flow::Stop;
-                    let look_follows = held_out.is_some()
-                        && matches!(event, Event::Step { .. })
-                        && trainer.looks_after(state.step);
-                    if look_follows {
-                        return Ok(if stopped { Flow::Stop } else { Flow::On });
-                    }
-                    if state.step % self.checkpoint_every == 0 && state.step < last && !stopped {
-                        self.folder.save_checkpoint(self.seed, self.part, state)?;
-                    }
-                    Ok(if stopped || state.step == last { Flow::Stop } else { Flow::On })
-                },
-            )?;
+            trainer.train(&mut state, mixture, held_out, &mut |event, state| {
+                events.add(&SeedEvent {
+                    seed: self.seed,
+                    part: self.part.to_owned(),
+                    event: event.clone(),
+                })?;
+                // Once asked to stop, a step's evaluation may follow, and whoever watches need not say it
+                // again there.
+                stopped |= watch(JobEvent::Training(event)).is_break();
+                let evaluation_follows = held_out.is_some()
+                    && matches!(event, Event::Step { .. })
+                    && trainer.evaluates_after(state.step);
+                if evaluation_follows {
+                    return Ok(stop_if(stopped));
+                }
+                if state.step % self.checkpoint_every == 0 && state.step < last && !stopped {
+                    self.folder.save_checkpoint(self.seed, self.part, state)?;
+                }
+                Ok(stop_if(stopped || state.step == last))
+            })?;
         }
         if stopped && state.step < last {
             self.folder.save_checkpoint(self.seed, self.part, &state)?;
@@ -91,4 +89,8 @@ impl Job<'_> {
             event.seed != self.seed || event.part != self.part || *at <= step
         })
     }
+}
+
+fn stop_if(stop: bool) -> ControlFlow<()> {
+    if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

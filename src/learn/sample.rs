@@ -11,10 +11,7 @@ use rand::RngCore;
 use rand::seq::SliceRandom;
 
 use crate::seed;
-use crate::text::data::{Columns, Example};
-
-/// The column of identities.
-pub const ID: &str = "id";
+use crate::text::data::{Columns, Example, ID};
 
 /// A labelled row that may be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +39,16 @@ pub struct Shortage {
     pub class: usize,
     /// The rows found.
     pub found: usize,
+}
+
+impl Shortage {
+    /// The warning: of the `asked` rows of the class `label`, the file `data` has only these.
+    pub fn told(&self, data: &str, asked: usize, label: &str) -> String {
+        format!(
+            "{data} has {} of the {asked} rows of {label:?} that were asked for: all are taken",
+            self.found
+        )
+    }
 }
 
 /// What a row is known by: its field in the column `id`, or without such a column its record number, which is

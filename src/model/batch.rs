@@ -7,8 +7,17 @@ use tch::{Device, Kind as Type, Tensor};
 
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
-use crate::model::tokenizer::common_words;
 use crate::seed;
+
+/// Inputs of a small batch: enough to keep a processor busy, few enough for its caches.
+const AT_ONCE: usize = 16;
+
+/// Inputs in batches of up to 16, in their order: for questions about a few of them, whose answers do not
+/// depend on a budget. Rows by the thousand are sorted by length and batched by tokens: see
+/// `predict::score::Scorer`.
+pub fn small_batches(inputs: &[Features]) -> impl Iterator<Item = Vec<&Features>> {
+    inputs.chunks(AT_ONCE).map(|inputs| inputs.iter().collect())
+}
 
 /// B inputs padded to the longest, L tokens.
 pub struct Batch {
@@ -128,7 +137,7 @@ fn on_device(values: &[i64], device: Device) -> Tensor {
 pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
     let (inputs, words) =
         (16, usize::try_from(room.min(32) - 3).expect("room for [CLS], the mask and [SEP]"));
-    let known = common_words(tokenizer);
+    let known = tokenizer.common_words();
     let special = tokenizer.special();
     let mut random = seed::generator(0, "sample of inputs");
     let mut input = || {

@@ -4,22 +4,51 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Kind, Result};
-use crate::model::config::Config;
-use crate::model::parameters::Parameters;
+use crate::error::{EncodeError, ModelError, Result, TemplateError};
+use crate::model::arch::Config;
+use crate::model::parameters::{Parameters, weight_files};
 use crate::model::tokenizer::Tokenizer;
 use crate::text::template::{Piece, Template};
 
 /// What runs the forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineChoice {
-    /// cloze's own encoder, which computes what classification needs and no more.
+    /// cloze's own encoder.
+    ///
+    /// It computes what classification needs and no more.
     #[default]
     Cloze,
-    /// rust-bert's `BertForMaskedLM`.
+    /// rust-bert's BertForMaskedLM.
     RustBert,
 }
+
+impl EngineChoice {
+    /// Both.
+    pub const ALL: [EngineChoice; 2] = [EngineChoice::Cloze, EngineChoice::RustBert];
+
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineChoice::Cloze => "cloze",
+            EngineChoice::RustBert => "rust-bert",
+        }
+    }
+}
+
+/// The files by which a model is known, those beside the weights first. Other weights have an index.
+const FILES: [&str; 9] = [
+    "config.json",
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
 
 /// A model folder whose small files were read and found good; its weights are still on disk.
 pub struct ModelFolder {
@@ -31,20 +60,23 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Reads configuration and tokenizer, and checks that they fit each other.
+    /// Reads configuration and tokenizer of a folder.
     pub fn open(path: &Path) -> Result<ModelFolder> {
         if path.is_file() {
-            return Err(Kind::FileForModel { path: path.to_owned() }.into());
+            return Err(ModelError::FileForModel { path: path.to_owned() }.into());
         }
         if !path.is_dir() {
-            return Err(Kind::ModelMissing { path: path.to_owned() }.into());
+            return Err(ModelError::Missing { path: path.to_owned() }.into());
         }
-        let config = Config::load(path)?;
-        let tokenizer = Tokenizer::load(path)?;
+        ModelFolder::new(path, Config::load(path)?, Tokenizer::load(path)?)
+    }
+
+    /// A folder whose configuration and tokenizer were read, if they fit each other.
+    pub fn new(path: &Path, config: Config, tokenizer: Tokenizer) -> Result<ModelFolder> {
         let vocabulary = tokenizer.vocabulary_size();
         // Fewer entries than rows are usual: some models pad their embedding.
         if i64::try_from(vocabulary).unwrap_or(i64::MAX) > config.vocab_size {
-            return Err(Kind::VocabularyMisfit {
+            return Err(ModelError::VocabularyMisfit {
                 path: path.to_owned(),
                 vocabulary,
                 embedding: config.vocab_size,
@@ -52,6 +84,13 @@ impl ModelFolder {
             .into());
         }
         Ok(ModelFolder { path: path.to_owned(), config, tokenizer })
+    }
+
+    /// The files that a model in a folder is read from, or would be if they were there: one more changes
+    /// what the model is.
+    pub fn files(folder: &Path) -> Vec<PathBuf> {
+        let named = FILES.iter().map(|name| folder.join(name));
+        named.chain(weight_files(folder).unwrap_or_default()).collect()
     }
 
     /// The folder.
@@ -62,7 +101,7 @@ impl ModelFolder {
     /// Refuses a pattern with a second segment where the model knows only one.
     pub fn check_segments(&self, template: &Template) -> Result<()> {
         if self.config.type_vocab_size < 2 && template.pieces().contains(&Piece::Separator) {
-            return Err(template.error(Kind::PatternWithoutSecondSegment));
+            return Err(template.error(TemplateError::WithoutSecondSegment));
         }
         Ok(())
     }
@@ -70,7 +109,7 @@ impl ModelFolder {
     /// Refuses weight files that are missing, damaged or of other shapes, as far as their headers tell: no
     /// weight is read.
     pub fn check_weights(&self) -> Result<()> {
-        Parameters::check(&self.path, &self.config)
+        Parameters::check(&self.path, &self.config.tensors)
     }
 
     /// The maximum length to use: what was asked for, if the model can, or its default.
@@ -80,7 +119,7 @@ impl ModelFolder {
             None => Ok(self.config.default_max_length()),
             // [CLS], the mask and [SEP] at least.
             Some(length) if (3..=most).contains(&length) => Ok(length),
-            Some(found) => Err(Kind::MaxLengthOutOfRange { found, most }.into()),
+            Some(found) => Err(EncodeError::MaxLengthOutOfRange { found, most }.into()),
         }
     }
 }

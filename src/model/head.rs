@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
-use crate::model::config::{Activation, Config};
-use crate::model::encoder::{ClassVectors, LayerNorm, Linear, LowRank, Mode};
-use crate::model::parameters::{DECODER_BIAS, Parameters};
+use crate::model::arch::Config;
+use crate::model::layers::{Activation, ClassVectors, LayerNorm, Linear, LowRank, Mode};
+use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
+use crate::model::tensor_map::Module;
 
 /// What cosines are divided by: between -1 and 1 they could not say that a class is sure. Cui et al. (2022)
 /// have none.
@@ -29,11 +30,11 @@ impl MlmHead {
     /// The head over these parameters.
     pub fn new(config: &Config, parameters: &Parameters) -> MlmHead {
         MlmHead {
-            dense: Linear::of(parameters, "cls.predictions.transform.dense"),
+            dense: Linear::of(parameters, Module::Transform),
             activation: config.hidden_act,
-            norm: LayerNorm::of(parameters, "cls.predictions.transform.LayerNorm", config.layer_norm_eps),
+            norm: LayerNorm::of(parameters, Module::TransformNorm, config.layer_norm_eps),
             decoder: parameters.decoder().shallow_clone().into(),
-            bias: parameters.get(DECODER_BIAS).shallow_clone().into(),
+            bias: parameters.decoder_bias().shallow_clone().into(),
         }
     }
 

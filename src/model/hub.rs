@@ -1,12 +1,16 @@
-//! Models by name: `hub:NAME` fetches a Hugging Face folder into a cache, with rust-bert's own downloader.
+//! Models by name: `hub:NAME` fetches a Hugging Face folder into the cache that Python's programs share
+//! (`HF_HOME`; `HF_ENDPOINT` names another hub).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rust_bert::resources::{RemoteResource, ResourceProvider};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ModelError, Result};
 
-/// What a folder needs; of each line the first file that the hub has is enough.
+/// What a folder needs; of each line the first file that the hub has is enough. The weights come last: a
+/// cache that has them has the rest.
 const NEEDED: [&[&str]; 3] =
     [&["config.json"], &["vocab.txt", "tokenizer.json"], &["model.safetensors", "pytorch_model.bin"]];
 /// What a folder may have besides.
@@ -21,58 +25,58 @@ pub fn folder(model: &str) -> Result<PathBuf> {
 }
 
 fn fetch(name: &str) -> Result<PathBuf> {
-    let unreachable = |reason: String| Error::new(Kind::HubUnreachable { name: name.to_owned(), reason });
     let plain = name.split('/').all(|part| {
         !part.is_empty()
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
             && !part.starts_with('.')
     });
     if !plain || name.split('/').count() > 2 {
-        return Err(Kind::HubName { name: name.to_owned() }.into());
+        return Err(ModelError::HubName { name: name.to_owned() }.into());
     }
-    let mut folder = PathBuf::new();
-    let mut take = |file: &str| -> Result<bool> {
-        let Some(cached) = download(name, file).map_err(unreachable)? else { return Ok(false) };
-        // The downloader keeps each file under a name of its own; all files of a model are linked into one
-        // folder.
-        folder = cached.parent().unwrap_or(Path::new(".")).join("folder");
-        place(&cached, &folder.join(file)).map(|()| true)
-    };
+    let unreachable =
+        |reason: String| Error::new(ModelError::HubUnreachable { name: name.to_owned(), reason });
+    let repo = Repo::model(name.to_owned());
+    if let Some(folder) = cached(&Cache::from_env().repo(repo.clone())) {
+        return Ok(folder);
+    }
+    let api = ApiBuilder::from_env().build().map_err(|error| unreachable(reason(&error)))?;
+    download(&api.repo(repo)).map_err(unreachable)
+}
+
+/// The folder of a model that was fetched before, by whatever program.
+fn cached(cache: &CacheRepo) -> Option<PathBuf> {
+    let found = NEEDED.map(|choices| choices.iter().find_map(|file| cache.get(file)));
+    let [Some(_), Some(_), Some(weights)] = found else { return None };
+    weights.parent().map(Path::to_owned)
+}
+
+/// Fetches a model's files into one folder. The hub's own list says which there are: a file that is only not
+/// to be had just now must not count as absent, because the model would be read differently without it.
+fn download(hub: &ApiRepo) -> Result<PathBuf, String> {
+    let listed = hub.info().map_err(|error| reason(&error))?.siblings;
+    let listed: BTreeSet<String> = listed.into_iter().map(|file| file.rfilename).collect();
+    let mut files: Vec<&str> = OPTIONAL.into_iter().filter(|file| listed.contains(*file)).collect();
     for choices in NEEDED {
-        let mut found = false;
-        for file in choices {
-            found = found || take(file)?;
-        }
-        if !found {
-            return Err(unreachable(format!("it has no {}", choices.join(" or "))));
+        let found = choices.iter().find(|file| listed.contains(**file));
+        files.push(found.ok_or_else(|| format!("it has no {}", choices.join(" or ")))?);
+    }
+    let mut folder = None;
+    for file in files {
+        let path = hub.download(file).map_err(|error| reason(&error))?;
+        let own = path.parent().unwrap_or(Path::new(".")).to_owned();
+        // The cache has a folder for each version of a model.
+        if folder.get_or_insert_with(|| own.clone()) != &own {
+            return Err("it was changed while it was fetched; fetch it again".to_owned());
         }
     }
-    for file in OPTIONAL {
-        take(file)?;
-    }
-    Ok(folder)
+    folder.ok_or_else(|| "it has no files".to_owned())
 }
 
-/// One file of a model, or none where the hub has none of that name. Any other failure is one: a file that is
-/// only not to be had just now must not count as absent, because the model would be read differently without
-/// it.
-fn download(name: &str, file: &str) -> Result<Option<PathBuf>, String> {
-    let address = format!("https://huggingface.co/{name}/resolve/main/{file}");
-    match RemoteResource::new(&address, &format!("cloze/{name}")).get_local_path() {
-        Ok(path) => Ok(Some(path)),
-        Err(error) => match error.to_string().trim_start_matches("Endpoint not available error: ") {
-            missing if missing.contains("(404 Not Found)") => Ok(None),
-            reason => Err(reason.to_owned()),
-        },
+/// What failed, without the names of the layers above.
+fn reason(error: &ApiError) -> String {
+    match error {
+        ApiError::RequestError(error) => error.to_string(),
+        ApiError::TooManyRetries(error) => reason(error),
+        error => error.to_string(),
     }
-}
-
-/// Links a cached file into the model's folder, or copies it where links across are not to be had.
-fn place(cached: &Path, wanted: &Path) -> Result<()> {
-    let writing = |error: std::io::Error| Error::writing(wanted, &error);
-    std::fs::create_dir_all(wanted.parent().unwrap_or(Path::new("."))).map_err(writing)?;
-    if wanted.exists() {
-        std::fs::remove_file(wanted).map_err(writing)?;
-    }
-    std::fs::hard_link(cached, wanted).or_else(|_| std::fs::copy(cached, wanted).map(drop)).map_err(writing)
 }

@@ -1,25 +1,36 @@
 //! A masked language model: its files, its tokens, its forward pass.
 
-// tensors of several threads, types of numbers, sizes
-pub mod config;
+// tensors of several threads, types of numbers, names on the hub
 pub mod dtype;
 pub mod hub;
 pub mod shared;
+pub mod threads;
+pub mod values;
 
-// tokens, tensors in files
+// tokens, tensors in files, what tensors are for
+pub mod pickle;
 pub mod tensor_file;
+pub mod tensor_map;
 pub mod tokenizer;
 
 // what goes in, tensors from files
 pub mod features;
 pub mod parameters;
 
-// padded tensors, whole folders
+// padded tensors, pieces of forward passes
 pub mod batch;
+pub mod hash;
+pub mod layers;
+
+// families
+pub mod arch;
+
+// whole folders, forward passes
+pub mod encoder;
 pub mod folder;
 
-// forward passes
-pub mod encoder;
+// whole models, in memory
+pub mod masked_lm;
 
 // from states to words
 pub mod head;

@@ -2,73 +2,88 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::error::{Error, Kind, Result, TensorProblem};
-use crate::model::config::Config;
-use crate::model::tensor_file::{MappedFile, first_line, unreadable};
+use crate::error::{Error, ModelError, Result, TensorProblem};
+use crate::model::pickle::{self, Checkpoint, PickleError};
+use crate::model::tensor_file::{MappedFile, not_floating, unreadable};
+use crate::model::tensor_map::{Module, TensorMap};
 use crate::text::json;
 
-/// Tensors by the names that Hugging Face and rust-bert give them, fp32.
+/// Tensors by the names that their family's checkpoints give them, fp32.
 ///
 /// The decoder's weight is in it only where the checkpoint does not tie it to the word embeddings.
 pub struct Parameters {
+    map: Arc<TensorMap>,
     tensors: BTreeMap<String, Tensor>,
 }
-
-/// The name of the word embeddings, `[V,H]`.
-pub const WORD_EMBEDDINGS: &str = "bert.embeddings.word_embeddings.weight";
-/// The name of the MLM head's decoder, `[V,H]`.
-pub const DECODER: &str = "cls.predictions.decoder.weight";
-/// The name of the MLM head's bias, `[V]`.
-pub const DECODER_BIAS: &str = "cls.predictions.bias";
 
 impl Parameters {
     /// The weights of a model folder: `model.safetensors`, a sharded one with its index, or
     /// `pytorch_model.bin`. Half precisions are widened; what the masked language model does not need is left
     /// out; what it needs and the files lack is one error.
-    pub fn load(folder: &Path, config: &Config, device: Device) -> Result<Parameters> {
-        let tensors =
-            read_files(folder, config, &weight_files(folder)?, |file, name, info| file.read(name, info))?;
+    pub fn load(folder: &Path, map: &Arc<TensorMap>, device: Device) -> Result<Parameters> {
+        let paths = weight_files(folder)?;
+        let mut tensors = BTreeMap::new();
+        for file in open_files(folder, map, &paths)? {
+            file.read(map, &mut tensors)?;
+        }
         let not_finite: Vec<String> =
             tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
         if !not_finite.is_empty() {
-            return Err(Kind::WeightsNotFinite { path: folder.to_owned(), tensors: not_finite }.into());
+            return Err(ModelError::WeightsNotFinite { path: folder.to_owned(), tensors: not_finite }.into());
         }
         Ok(Parameters {
+            map: map.clone(),
             tensors: tensors.into_iter().map(|(name, tensor)| (name, tensor.to_device(device))).collect(),
         })
     }
 
-    /// Looks at the weight files without reading the weights: names and shapes of safetensors, that a `.bin`
-    /// is there.
-    pub fn check(folder: &Path, config: &Config) -> Result<()> {
-        let paths = weight_files(folder)?;
-        if paths.iter().any(|path| is_pickle(path)) {
-            return Ok(());
-        }
-        read_files(folder, config, &paths, |file, name, info| file.tensor(name, info)).map(drop)
+    /// Looks at the weight files without reading the weights: names, shapes and types.
+    pub fn check(folder: &Path, map: &TensorMap) -> Result<()> {
+        open_files(folder, map, &weight_files(folder)?).map(drop)
     }
 
-    /// A tensor by name.
+    /// What each tensor is for.
+    pub fn map(&self) -> &Arc<TensorMap> {
+        &self.map
+    }
+
+    /// A module's weight.
     ///
     /// # Panics
-    /// If there is none: loading has checked that all that a BERT needs are there.
-    pub fn get(&self, name: &str) -> &Tensor {
-        self.tensors.get(name).unwrap_or_else(|| panic!("no parameter {name}"))
+    /// If there is none: loading has checked that all that the family's map lists are there.
+    pub fn weight(&self, module: Module) -> &Tensor {
+        let name = self.map.weight_name(module);
+        name.and_then(|name| self.named(name)).unwrap_or_else(|| panic!("no weight of {module:?}"))
+    }
+
+    /// A module's bias, if it has one.
+    pub fn bias(&self, module: Module) -> Option<&Tensor> {
+        self.named(self.map.bias_name(module)?)
     }
 
     /// The MLM head's decoder `[V,H]`: its own, or the word embeddings that it is tied to.
     pub fn decoder(&self) -> &Tensor {
-        self.tensors.get(DECODER).unwrap_or_else(|| self.get(WORD_EMBEDDINGS))
+        let own = self.map.weight_name(Module::Decoder).and_then(|name| self.named(name));
+        own.unwrap_or_else(|| self.weight(Module::WordEmbeddings))
     }
 
-    /// Whether there is a tensor of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+    /// The MLM head's bias `[V]`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn decoder_bias(&self) -> &Tensor {
+        self.bias(Module::Decoder).unwrap_or_else(|| panic!("no bias of the decoder"))
+    }
+
+    /// A tensor by its name.
+    pub fn named(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
     }
 
     /// The same tensors but for these.
@@ -77,7 +92,7 @@ impl Parameters {
         let mut tensors: BTreeMap<String, Tensor> =
             self.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
         tensors.extend(others);
-        Parameters { tensors }
+        Parameters { map: self.map.clone(), tensors }
     }
 
     /// All tensors with their names, in the names' order.
@@ -91,78 +106,6 @@ impl Parameters {
             *tensor = tensor.set_requires_grad(requires_grad);
         }
     }
-}
-
-/// The linear layers of a BERT masked language model by name, each with its `[out,in]`; the decoder is not
-/// among them.
-pub fn linear_layers(config: &Config) -> Vec<(String, [i64; 2])> {
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let of_layer = |layer: i64| {
-        [
-            ("attention.self.query", [hidden, hidden]),
-            ("attention.self.key", [hidden, hidden]),
-            ("attention.self.value", [hidden, hidden]),
-            ("attention.output.dense", [hidden, hidden]),
-            ("intermediate.dense", [inner, hidden]),
-            ("output.dense", [hidden, inner]),
-        ]
-        .map(|(part, size)| (format!("bert.encoder.layer.{layer}.{part}"), size))
-    };
-    let head = ("cls.predictions.transform.dense".to_owned(), [hidden, hidden]);
-    (0..config.num_hidden_layers).flat_map(of_layer).chain([head]).collect()
-}
-
-/// Every tensor that a BERT masked language model has, with its shape.
-fn shapes(config: &Config) -> BTreeMap<String, Vec<i64>> {
-    let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
-    let mut shapes = BTreeMap::new();
-    for (name, [output, input]) in linear_layers(config) {
-        shapes.insert(format!("{name}.weight"), vec![output, input]);
-        shapes.insert(format!("{name}.bias"), vec![output]);
-    }
-    let layer_names: Vec<String> =
-        (0..config.num_hidden_layers).map(|layer| format!("bert.encoder.layer.{layer}")).collect();
-    let norms = layer_names.iter().flat_map(|layer| {
-        [format!("{layer}.attention.output.LayerNorm"), format!("{layer}.output.LayerNorm")]
-    });
-    for norm in norms
-        .chain(["bert.embeddings.LayerNorm".to_owned(), "cls.predictions.transform.LayerNorm".to_owned()])
-    {
-        shapes.insert(format!("{norm}.weight"), vec![hidden]);
-        shapes.insert(format!("{norm}.bias"), vec![hidden]);
-    }
-    shapes.insert(WORD_EMBEDDINGS.to_owned(), vec![vocabulary, hidden]);
-    shapes.insert(
-        "bert.embeddings.position_embeddings.weight".to_owned(),
-        vec![config.max_position_embeddings, hidden],
-    );
-    shapes.insert(
-        "bert.embeddings.token_type_embeddings.weight".to_owned(),
-        vec![config.type_vocab_size, hidden],
-    );
-    shapes.insert(DECODER_BIAS.to_owned(), vec![vocabulary]);
-    if !config.tie_word_embeddings {
-        shapes.insert(DECODER.to_owned(), vec![vocabulary, hidden]);
-    }
-    shapes
-}
-
-/// The name that a tensor of a checkpoint has here: with `bert.` before the encoder's, `weight` and `bias`
-/// for the `gamma` and `beta` of the first BERTs, one name for the head's bias.
-fn uniform_name(name: &str) -> String {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    let prefixed = if name.starts_with("embeddings.") || name.starts_with("encoder.") {
-        format!("bert.{name}")
-    } else {
-        name.to_owned()
-    };
-    let renamed = match prefixed.strip_suffix(".gamma") {
-        Some(stem) => format!("{stem}.weight"),
-        None => {
-            prefixed.strip_suffix(".beta").map_or_else(|| prefixed.clone(), |stem| format!("{stem}.bias"))
-        }
-    };
-    if renamed == "cls.predictions.decoder.bias" { DECODER_BIAS.to_owned() } else { renamed }
 }
 
 /// The weight files of a folder, the safer format first.
@@ -192,89 +135,163 @@ pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         }
         return Ok(shards.into_iter().map(|shard| folder.join(shard)).collect());
     }
-    Err(Kind::ModelFileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }
+    Err(ModelError::FileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }
         .into())
 }
 
-/// How a tensor of a safetensors file comes into memory.
-type Reading = fn(&MappedFile<'_>, &str, &TensorInfo) -> Result<Tensor>;
+/// All files of a model, once their names, shapes and types are found good: of files that do not fit, no
+/// number is read.
+fn open_files<'a>(folder: &Path, map: &TensorMap, paths: &'a [PathBuf]) -> Result<Vec<WeightFile<'a>>> {
+    let files = paths.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
+    let found = files.iter().flat_map(WeightFile::shapes);
+    check_fit(folder, map, &found.map(|(name, shape)| (map.uniform(name), shape)).collect())?;
+    files.iter().try_for_each(|file| file.check_types(map))?;
+    Ok(files)
+}
 
-/// The wanted tensors of all files; those of PyTorch's own format are widened.
-fn read_files(
-    folder: &Path,
-    config: &Config,
-    paths: &[PathBuf],
-    reading: Reading,
-) -> Result<BTreeMap<String, Tensor>> {
-    let wanted = shapes(config);
-    let mut tensors = BTreeMap::new();
-    for path in paths {
-        read_file(path, &wanted, reading, &mut tensors)?;
+/// A weight file whose names, types and shapes are known. Its numbers are not read yet.
+enum WeightFile<'a> {
+    /// PyTorch's own format.
+    Pickle(&'a Path, Checkpoint),
+    Safetensors(MappedFile<'a>, BTreeMap<String, TensorInfo>),
+}
+
+impl WeightFile<'_> {
+    fn open(path: &Path) -> Result<WeightFile<'_>> {
+        if path.extension().is_some_and(|extension| extension == "bin") {
+            let checkpoint = Checkpoint::open(path).map_err(|error| pickle_error(path, error))?;
+            return Ok(WeightFile::Pickle(path, checkpoint));
+        }
+        let file = MappedFile::open(path)?;
+        let (header, _) = file.header()?;
+        Ok(WeightFile::Safetensors(file, header))
     }
-    check_shapes(folder, &wanted, &tensors)?;
-    Ok(tensors)
-}
 
-/// Whether a file is PyTorch's own format.
-fn is_pickle(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "bin")
-}
-
-fn read_file(
-    path: &Path,
-    wanted: &BTreeMap<String, Vec<i64>>,
-    reading: Reading,
-    tensors: &mut BTreeMap<String, Tensor>,
-) -> Result<()> {
-    if is_pickle(path) {
-        // Opened by name first: libtorch's own message for a missing file is a stack trace.
-        std::fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
-        let named = Tensor::loadz_multi(path).map_err(|error| {
-            let reason = first_line(&error.to_string());
-            unreadable(
-                path,
-                format!(
-                    "{reason} (files of PyTorch before 1.6 are not read; save them anew, as safetensors)"
-                ),
-            )
-        })?;
-        for (name, tensor) in named {
-            let name = uniform_name(&name);
-            if wanted.contains_key(&name) {
-                tensors.insert(name, tensor.to_kind(Type::Float));
+    /// The tensors' names in the file, and their shapes.
+    fn shapes(&self) -> Vec<(&str, Vec<i64>)> {
+        match self {
+            WeightFile::Pickle(_, checkpoint) => {
+                checkpoint.tensors().map(|(name, info)| (name, info.shape.clone())).collect()
+            }
+            WeightFile::Safetensors(_, header) => {
+                let shape = |info: &TensorInfo| info.shape.iter().map(|size| *size as i64).collect();
+                header.iter().map(|(name, info)| (name.as_str(), shape(info))).collect()
             }
         }
-        return Ok(());
     }
-    let file = MappedFile::open(path)?;
-    for (name, info) in file.header()?.0 {
-        let uniform = uniform_name(&name);
-        if wanted.contains_key(&uniform) {
-            tensors.insert(uniform, reading(&file, &name, &info)?);
+
+    /// Refuses tensors of other than floating-point numbers among those that the map lists.
+    fn check_types(&self, map: &TensorMap) -> Result<()> {
+        match self {
+            WeightFile::Pickle(path, checkpoint) => checkpoint
+                .tensors()
+                .filter(|(name, _)| wanted(map, name).is_some())
+                .try_for_each(|(name, info)| pickled_kind(path, name, info).map(drop)),
+            WeightFile::Safetensors(file, header) => header
+                .iter()
+                .filter(|(name, _)| wanted(map, name).is_some())
+                .try_for_each(|(name, info)| file.kind(name, info).map(drop)),
         }
     }
-    Ok(())
+
+    /// Adds the tensors that the map lists, fp32, by the names that they have there.
+    fn read(self, map: &TensorMap, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+        match self {
+            WeightFile::Pickle(path, checkpoint) => {
+                for (name, info) in checkpoint.tensors() {
+                    if let Some(uniform) = wanted(map, name) {
+                        tensors.insert(uniform, read_pickled(path, &checkpoint, name, info)?);
+                    }
+                }
+            }
+            WeightFile::Safetensors(file, header) => {
+                for (name, info) in header {
+                    if let Some(uniform) = wanted(map, &name) {
+                        tensors.insert(uniform, file.read(&name, &info)?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn check_shapes(
-    folder: &Path,
-    wanted: &BTreeMap<String, Vec<i64>>,
-    tensors: &BTreeMap<String, Tensor>,
-) -> Result<()> {
-    let problems: Vec<TensorProblem> = wanted
-        .iter()
-        .map(|(name, shape)| TensorProblem {
-            name: name.clone(),
-            wanted: shape.clone(),
-            found: tensors.get(name).map(Tensor::size),
-        })
+/// The name that a file's tensor has in the map, if it is listed there.
+fn wanted(map: &TensorMap, name: &str) -> Option<String> {
+    Some(map.uniform(name)).filter(|name| map.module_of(name).is_some())
+}
+
+/// A tensor of a file in PyTorch's own format, fp32.
+fn read_pickled(path: &Path, file: &Checkpoint, name: &str, info: &pickle::TensorInfo) -> Result<Tensor> {
+    let kind = pickled_kind(path, name, info)?;
+    let bytes = file.read(name).map_err(|error| pickle_error(path, error))?;
+    // As bytes first: libtorch then compares their number with the shape.
+    let tensor = Tensor::from_slice(&bytes).view_dtype(kind).view(info.shape.as_slice());
+    Ok(tensor.to_kind(Type::Float))
+}
+
+fn pickled_kind(path: &Path, name: &str, info: &pickle::TensorInfo) -> Result<Type> {
+    match info.dtype {
+        pickle::Dtype::F32 => Ok(Type::Float),
+        pickle::Dtype::F16 => Ok(Type::Half),
+        pickle::Dtype::BF16 => Ok(Type::BFloat16),
+        pickle::Dtype::F64 => Ok(Type::Double),
+        other => Err(not_floating(path, name, &other)),
+    }
+}
+
+/// The error of a file in PyTorch's own format.
+fn pickle_error(path: &Path, error: PickleError) -> Error {
+    match &error {
+        PickleError::Io(error) => return Error::reading(path, error),
+        PickleError::NotACheckpoint { reason } | PickleError::Damaged { reason } => {
+            unreadable(path, reason.clone())
+        }
+        PickleError::Unsupported { what } => ModelError::WeightsUnsupported {
+            path: path.to_owned(),
+            what: what.to_string(),
+            remedy: what.remedy(),
+        }
+        .into(),
+        PickleError::NoSuchTensor { .. } => unreadable(path, error.to_string()),
+    }
+    .because(error)
+}
+
+/// Refuses weights of another number of layers or of other shapes than config.json says, and weights with
+/// something in their layers that would be left out without a word. What stands elsewhere and is not needed,
+/// as a pooler, may be there.
+fn check_fit(folder: &Path, map: &TensorMap, found: &BTreeMap<String, Vec<i64>>) -> Result<()> {
+    let wrong = |path: PathBuf, message: String| Err(ModelError::Config { path, message }.into());
+    let layers =
+        found.keys().filter_map(|name| map.layer_of(name)).max().map_or(0, |last| last.saturating_add(1));
+    if layers > map.layers() {
+        let message = format!("num_hidden_layers is {}, the weights have {layers} layers", map.layers());
+        return wrong(folder.join("config.json"), message);
+    }
+    let problem = |(name, shape): (&str, &[i64])| TensorProblem {
+        name: name.to_owned(),
+        wanted: shape.to_owned(),
+        found: found.get(name).cloned(),
+    };
+    let problems: Vec<TensorProblem> = map
+        .shapes()
+        .into_iter()
+        .map(problem)
         .filter(|problem| problem.found.as_ref() != Some(&problem.wanted))
         .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Kind::WeightsMisfit { path: folder.to_owned(), tensors: problems }.into())
+    if !problems.is_empty() {
+        return Err(ModelError::WeightsMisfit { path: folder.to_owned(), tensors: problems }.into());
     }
+    let left_over = found.keys().filter(|name| map.layer_of(name).is_some() && map.module_of(name).is_none());
+    let left_over: Vec<&str> = left_over.map(String::as_str).collect();
+    if let Some((first, others)) = left_over.split_first() {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        let message =
+            format!("the weights' layers have tensors that such a model has no place for: {first}{more}");
+        return wrong(folder.to_owned(), message);
+    }
+    Ok(())
 }
 
 /// A sum is not finite if any of its terms is not; the terms are looked at one by one only then.

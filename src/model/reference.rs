@@ -3,16 +3,19 @@
 use rust_bert::bert::{BertConfig, BertForMaskedLM};
 use tch::{Device, Tensor, nn};
 
-use crate::error::{Kind, Result};
+use crate::error::{ModelError, Result};
+use crate::model::arch::{Arch, Config, bert};
 use crate::model::batch::Batch;
-use crate::model::config::{Activation, Config};
-use crate::model::encoder::Mode;
-use crate::model::parameters::{DECODER, Parameters, WORD_EMBEDDINGS};
+use crate::model::layers::{Activation, Mode};
+use crate::model::parameters::Parameters;
+use crate::model::tensor_map::{Module, TensorMap};
 
 /// rust-bert's masked language model. It computes all layers for all tokens, and the whole vocabulary at
 /// every position.
 pub struct Reference {
     model: BertForMaskedLM,
+    /// What its variables are for: it knows BERT's names alone.
+    map: TensorMap,
     store: nn::VarStore,
 }
 
@@ -20,7 +23,7 @@ impl Reference {
     /// rust-bert's model of these sizes, with these parameters copied in by name. What rust-bert would
     /// silently do otherwise is refused.
     pub fn new(config: &Config, parameters: &Parameters, device: Device) -> Result<Reference> {
-        let cannot = |reason: &str| Kind::ReferenceCannot { reason: reason.to_owned() };
+        let cannot = |reason: &str| ModelError::ReferenceCannot { reason: reason.to_owned() };
         // It has this constant in its code, whatever config.json says.
         if config.layer_norm_eps != 1e-12 {
             return Err(cannot("its layer_norm_eps is not 1e-12").into());
@@ -30,6 +33,9 @@ impl Reference {
             Activation::GeluNew => rust_bert::Activation::gelu_new,
             Activation::Relu => rust_bert::Activation::relu,
             Activation::Silu => rust_bert::Activation::swish,
+        };
+        let map = match config.arch {
+            Arch::Bert => bert::tensors(config, false),
         };
         let config = BertConfig {
             hidden_act,
@@ -51,7 +57,7 @@ impl Reference {
         };
         let store = nn::VarStore::new(device);
         let model = BertForMaskedLM::new(store.root(), &config);
-        let mut reference = Reference { model, store };
+        let mut reference = Reference { model, map, store };
         for (_, variable) in reference.store.variables() {
             let _ = variable.set_requires_grad(false);
         }
@@ -66,7 +72,16 @@ impl Reference {
             // Its own variables keep the graph of the step before; a copy into a detached one begins a new
             // graph.
             let _ = variable.detach_();
-            variable.copy_(if name == DECODER { parameters.decoder() } else { parameters.get(&name) });
+            // Its variables are a BERT's, and BERT's map lists them all.
+            let Some(module) = self.map.module_of(&name) else { unreachable!("rust-bert has {name}") };
+            match (module, self.map.bias_name(module) == Some(&name)) {
+                (Module::Decoder, false) => variable.copy_(parameters.decoder()),
+                (_, false) => variable.copy_(parameters.weight(module)),
+                (_, true) => match parameters.bias(module) {
+                    Some(bias) => variable.copy_(bias),
+                    None => drop(variable.zero_()),
+                },
+            }
         }
     }
 
@@ -76,8 +91,10 @@ impl Reference {
     /// batch of B inputs, L tokens → `[B,L,V]`
     pub fn logits(&self, batch: &Batch, soft: Option<&Tensor>, mode: Mode) -> Tensor {
         let embedded = batch.soft.as_ref().zip(soft).map(|(places, vectors)| {
-            let words =
-                Tensor::embedding(&self.store.variables()[WORD_EMBEDDINGS], &batch.ids, -1, false, false);
+            let Some(name) = self.map.weight_name(Module::WordEmbeddings) else {
+                unreachable!("a BERT has word embeddings")
+            };
+            let words = Tensor::embedding(&self.store.variables()[name], &batch.ids, -1, false, false);
             places.fill(&words, vectors)
         });
         let ids = embedded.is_none().then_some(&batch.ids);

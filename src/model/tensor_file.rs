@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::Read as _;
+use std::marker::PhantomData;
 use std::path::Path;
 
 use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, View};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ModelError, Result};
+use crate::model::values::values;
 use crate::text::whole_file::WholeFile;
 
 /// Writes fp32 tensors with their names, and texts beside them, whole or not at all.
@@ -69,14 +75,16 @@ impl View for Contiguous {
 
     fn data(&self) -> Cow<'_, [u8]> {
         // As bytes in one copy: little-endian in the file, and on every machine that libtorch runs on.
-        let bytes = Vec::<u8>::try_from(self.tensor.flatten(0, -1).view_dtype(Type::Uint8));
-        Cow::Owned(bytes.unwrap_or_default())
+        Cow::Owned(values(&self.tensor.flatten(0, -1).view_dtype(Type::Uint8)))
     }
 
     fn data_len(&self) -> usize {
         self.tensor.numel() * 4
     }
 }
+
+/// The longest header that safetensors itself reads: a longer one is damage, or wants to fill memory.
+const MOST_HEADER: usize = 100_000_000;
 
 /// A safetensors file as one tensor of bytes that libtorch maps into memory.
 pub(crate) struct MappedFile<'a> {
@@ -106,6 +114,9 @@ impl MappedFile<'_> {
             .and_then(|length| length.checked_add(8))
             .filter(|data| *data <= size)
             .ok_or_else(|| cut_short(path))?;
+        if data - 8 > MOST_HEADER {
+            return Err(unreadable(path, format!("its header is longer than {MOST_HEADER} bytes")));
+        }
         // libtorch takes the name as UTF-8 text.
         let name = path.to_str().ok_or_else(|| unreadable(path, "its name is not UTF-8".to_owned()))?;
         let length = i64::try_from(size).map_err(|_| cut_short(path))?;
@@ -114,21 +125,62 @@ impl MappedFile<'_> {
         Ok(MappedFile { path, bytes, data, size })
     }
 
-    /// The tensors' names, types, shapes and places, and the texts beside them.
+    /// The tensors' names, types, shapes and places, and the texts beside them. As the format says, every
+    /// byte behind the header is one tensor's: where tensors overlap, or bytes are left over, the file is
+    /// damaged, and numbers read from it would be wrong without a word.
     pub(crate) fn header(&self) -> Result<(BTreeMap<String, TensorInfo>, HashMap<String, String>)> {
-        let text = Vec::<u8>::try_from(self.bytes.narrow(0, 8, self.data as i64 - 8)).unwrap_or_default();
+        let text: Vec<u8> = values(&self.bytes.narrow(0, 8, self.data as i64 - 8));
+        // The format does not allow a space, or anything else, before it.
+        if text.first() != Some(&b'{') {
+            return Err(unreadable(self.path, "its header is not what safetensors writes".to_owned()));
+        }
         let not_json = |error: serde_json::Error| {
             unreadable(self.path, format!("its header is not what safetensors writes ({error})"))
         };
-        let mut header: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&text).map_err(not_json)?;
-        let texts = header
-            .remove("__metadata__")
-            .map_or(Ok(HashMap::new()), |texts| serde_json::from_value(texts).map_err(not_json))?;
+        let mut header = serde_json::from_slice::<Unique<&RawValue>>(&text).map_err(not_json)?.0;
+        let texts = match header.remove("__metadata__") {
+            None => HashMap::new(),
+            Some(texts) => {
+                serde_json::from_str::<Unique<String>>(texts.get()).map_err(not_json)?.0.into_iter().collect()
+            }
+        };
         let infos = header
             .into_iter()
-            .map(|(name, info)| Ok((name, serde_json::from_value(info).map_err(not_json)?)));
-        Ok((infos.collect::<Result<_>>()?, texts))
+            .map(|(name, info)| Ok((name, serde_json::from_str(info.get()).map_err(not_json)?)))
+            .collect::<Result<_>>()?;
+        self.check_places(&infos)?;
+        Ok((infos, texts))
+    }
+
+    /// Refuses places that are not the tensors' shapes, or that are not side by side from the header to the
+    /// file's end.
+    fn check_places(&self, infos: &BTreeMap<String, TensorInfo>) -> Result<()> {
+        for (name, info) in infos {
+            let (start, end) = info.data_offsets;
+            if bytes_of(info).is_none_or(|bytes| start.checked_add(bytes) != Some(end)) {
+                let reason = format!("the place of {name:?} in it is not as long as its shape says");
+                return Err(unreadable(self.path, reason));
+            }
+        }
+        let mut in_order: Vec<(&String, (usize, usize))> =
+            infos.iter().map(|(name, info)| (name, info.data_offsets)).collect();
+        in_order.sort_by_key(|(_, place)| *place);
+        let mut filled = 0;
+        for (index, (name, (start, end))) in in_order.iter().enumerate() {
+            if *start < filled {
+                let reason = format!("{:?} and {name:?} overlap in it", in_order[index - 1].0);
+                return Err(unreadable(self.path, reason));
+            }
+            if *start > filled {
+                return Err(unreadable(self.path, unclaimed(start - filled)));
+            }
+            filled = *end;
+        }
+        match (self.size - self.data).checked_sub(filled) {
+            None => Err(cut_short(self.path)),
+            Some(0) => Ok(()),
+            Some(left) => Err(unreadable(self.path, unclaimed(left))),
+        }
     }
 
     /// A tensor, fp32, in memory of its own: the file may be replaced while it is in use, and what is done
@@ -141,25 +193,23 @@ impl MappedFile<'_> {
         Ok(own)
     }
 
+    /// What a tensor's numbers are in libtorch: floating-point ones only.
+    pub(crate) fn kind(&self, name: &str, info: &TensorInfo) -> Result<Type> {
+        match info.dtype {
+            Dtype::F32 => Ok(Type::Float),
+            Dtype::F16 => Ok(Type::Half),
+            Dtype::BF16 => Ok(Type::BFloat16),
+            Dtype::F64 => Ok(Type::Double),
+            other => Err(not_floating(self.path, name, &other)),
+        }
+    }
+
     /// A tensor as it stands in the file, mapped: not read before it is used.
-    pub(crate) fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
-        let kind = match info.dtype {
-            Dtype::F32 => Type::Float,
-            Dtype::F16 => Type::Half,
-            Dtype::BF16 => Type::BFloat16,
-            Dtype::F64 => Type::Double,
-            other => {
-                return Err(unreadable(
-                    self.path,
-                    format!("{name} holds {other:?}, not floating-point numbers"),
-                ));
-            }
-        };
+    fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
+        let kind = self.kind(name, info)?;
         let (start, end) = info.data_offsets;
-        let elements = info.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
-        let fits = start <= end
-            && elements.and_then(|elements| elements.checked_mul(info.dtype.size())) == Some(end - start);
-        if !fits || self.data.checked_add(end).is_none_or(|end| end > self.size) {
+        // The header was checked; but the file may have been replaced since.
+        if self.data.checked_add(end).is_none_or(|end| end > self.size) {
             return Err(cut_short(self.path));
         }
         let first = self.data + start;
@@ -171,16 +221,65 @@ impl MappedFile<'_> {
     }
 }
 
+/// How long the numbers of a tensor are; `None` for sizes that no tensor in memory has. Sizes of 0 count as
+/// 1 there: libtorch multiplies the others for its strides.
+fn bytes_of(info: &TensorInfo) -> Option<usize> {
+    let sizes = || info.shape.iter().map(|size| i64::try_from(*size).ok());
+    sizes().try_fold(1_i64, |product, size| product.checked_mul(size?.max(1)))?;
+    let elements: i64 = sizes().flatten().product();
+    usize::try_from(elements).ok()?.checked_mul(info.dtype.size())
+}
+
+/// Keys and values of an object in JSON, no key twice: maps of serde keep the last.
+struct Unique<V>(BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unique<V>, D::Error> {
+        deserializer.deserialize_map(UniqueVisitor(PhantomData))
+    }
+}
+
+struct UniqueVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
+    type Value = Unique<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique<V>, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some((key, value)) = entries.next_entry::<String, V>()? {
+            if values.contains_key(&key) {
+                return Err(serde::de::Error::custom(format_args!("{key:?} stands in it twice")));
+            }
+            values.insert(key, value);
+        }
+        Ok(Unique(values))
+    }
+}
+
+fn unclaimed(bytes: usize) -> String {
+    let belong = if bytes == 1 { "byte of it belongs" } else { "bytes of it belong" };
+    format!("{bytes} {belong} to no tensor")
+}
+
 fn cut_short(path: &Path) -> Error {
     unreadable(path, "its length is not what its first bytes say; it may have been cut short".to_owned())
 }
 
 /// The error of a file of weights that is not what it should be.
 pub(crate) fn unreadable(path: &Path, reason: String) -> Error {
-    Kind::WeightsUnreadable { path: path.to_owned(), reason }.into()
+    ModelError::WeightsUnreadable { path: path.to_owned(), reason }.into()
+}
+
+/// The error of a tensor of integers, or of a type of other programs.
+pub(crate) fn not_floating(path: &Path, name: &str, dtype: &impl fmt::Debug) -> Error {
+    unreadable(path, format!("{name} holds {dtype:?}, not floating-point numbers"))
 }
 
 /// libtorch's messages end in a stack trace.
-pub(crate) fn first_line(message: &str) -> String {
+fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }

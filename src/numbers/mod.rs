@@ -1,7 +1,9 @@
 //! Numbers as people read them, on the terminal and on pages: shares in percent with one decimal, counts in
 //! groups of three digits.
 
+// procedures on plain numbers
 pub mod lbfgs;
+pub mod softmax;
 
 use std::time::Duration;
 

@@ -1,22 +1,23 @@
 //! A whole model with what was learned: rows' inputs in, class scores out.
 
-use std::sync::Arc;
-
 use tch::{Device, Kind as Type, Tensor, no_grad};
 
-use crate::error::{Kind, Result, TensorProblem};
+use crate::error::{Result, TensorProblem, TuningError};
 use crate::model::batch::sample_inputs;
 use crate::model::dtype::Dtype;
 use crate::model::encoder::{Additions, Mode};
 use crate::model::features::Features;
-use crate::model::folder::{EngineChoice, ModelFolder};
-use crate::model::parameters::{DECODER_BIAS, Parameters};
+use crate::model::folder::EngineChoice;
+use crate::model::masked_lm::MaskedLm;
+use crate::model::tensor_map::Module;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::values::values;
 use crate::predict::label_words::LabelWords;
 use crate::predict::prompt_model::PromptModel;
 use crate::predict::sequence_classifier::SequenceClassifier;
 use crate::text::verbalizer::VerbalizerKind;
-use crate::tune::{Adapted, Beginning, ClassStart, Form, Learned, Learner, Tuning, adapt};
+use crate::tune::soft::SoftTokens;
+use crate::tune::{Adapted, Beginning, ClassStart, Form, Learned, Trainable, Tuning, adapt};
 
 /// One of the two kinds of model that rows are classified with.
 pub enum Classifier {
@@ -26,55 +27,54 @@ pub enum Classifier {
     Sequence(Box<SequenceClassifier>),
 }
 
-/// Everything that classifiers of one base model share.
-pub struct Base {
-    /// The folder.
-    pub folder: Arc<ModelFolder>,
-    /// Its weights.
-    pub parameters: Parameters,
+/// A masked language model with label words: what classifiers are made of, as it is or with what was learned.
+#[derive(Clone)]
+pub struct VerbalizedLm {
+    /// The model.
+    pub model: MaskedLm,
     /// The label words.
     pub words: LabelWords,
-    /// What runs the forward pass.
-    pub engine: EngineChoice,
-    /// Where.
-    pub device: Device,
 }
 
-impl Base {
-    /// Loads a folder's weights.
-    pub fn load(
-        folder: ModelFolder,
-        words: LabelWords,
-        engine: EngineChoice,
-        device: Device,
-    ) -> Result<Base> {
-        let parameters = Parameters::load(folder.path(), &folder.config, device)?;
-        Ok(Base { folder: Arc::new(folder), parameters, words, engine, device })
-    }
-
-    /// The same model with other label words; the weights are shared.
-    #[must_use]
-    pub fn with_words(&self, words: LabelWords) -> Base {
-        Base {
-            folder: self.folder.clone(),
-            parameters: self.parameters.with([]),
-            words,
-            engine: self.engine,
-            device: self.device,
-        }
+impl VerbalizedLm {
+    /// A model with these label words.
+    pub fn new(model: MaskedLm, words: LabelWords) -> VerbalizedLm {
+        VerbalizedLm { model, words }
     }
 
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.folder.tokenizer
+        self.model.tokenizer()
+    }
+
+    /// The base model with the vectors of soft tokens before training, those to sample drawn by the seed.
+    pub fn untrained(&self, soft: &SoftTokens, seed: u64) -> Result<Classifier> {
+        Ok(Classifier::Prompt(self.untrained_prompt_model(soft, seed)?, self.words.clone()))
+    }
+
+    /// The same without its label words: a model that says words at the mask.
+    pub fn untrained_prompt_model(&self, soft: &SoftTokens, seed: u64) -> Result<PromptModel> {
+        let words = self.model.parameters.weight(Module::WordEmbeddings);
+        let vectors = (!soft.is_empty()).then(|| soft.vectors(words, &self.tokenizer().common_words(), seed));
+        self.prompt_model(vectors)
     }
 
     /// The base model as it is, with the vectors `[S,H]` of soft tokens where patterns have any.
     pub fn zero_shot(&self, soft: Option<Tensor>) -> Result<Classifier> {
-        let mut model = PromptModel::new(self.folder.clone(), &self.parameters, self.engine, self.device)?;
+        Ok(Classifier::Prompt(self.prompt_model(soft)?, self.words.clone()))
+    }
+
+    /// The same without its label words: a model that says words at the mask.
+    pub fn prompt_model(&self, soft: Option<Tensor>) -> Result<PromptModel> {
+        let mut model = PromptModel::new(
+            self.model.folder.clone(),
+            &self.model.parameters,
+            self.model.engine,
+            self.model.device,
+        )?;
         let additions = Additions { soft: soft.map(Into::into), ..Additions::default() };
-        model.adapt(&self.parameters, Adapted { parameters: None, additions });
-        Ok(Classifier::Prompt(model, self.words.clone()))
+        model.adapt(&self.model.parameters, Adapted { parameters: None, additions });
+        Ok(model)
     }
 
     /// The base model with what was learned.
@@ -96,7 +96,7 @@ impl Base {
         let kind = self.words.kind();
         matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype).then(|| {
             let [weight, bias] = no_grad(|| {
-                let rows = [self.parameters.decoder(), self.parameters.get(DECODER_BIAS)]
+                let rows = [self.model.parameters.decoder(), self.model.parameters.decoder_bias()]
                     .map(|all| all.index_select(0, self.words.ids()));
                 [self.words.mean_of_words(&rows[0]), self.words.mean_of_words(&rows[1]).flatten(0, -1)]
             });
@@ -117,18 +117,18 @@ impl Base {
             Tuning::Prefix(options) | Tuning::PTuningV2(options) => vec![0; options.length],
             _ => Vec::new(),
         };
-        let config = &self.folder.config;
+        let config = &self.model.folder.config;
         let class_start = self.class_start();
         let beginning = Beginning {
             config,
-            base: &self.parameters,
+            base: &self.model.parameters,
             soft: vec![0; soft],
             prefix,
             classes,
             class_start,
             seed: 0,
         };
-        let wanted = Learner::new(tuning, &beginning).finished();
+        let wanted = Trainable::new(tuning, &beginning).finished();
         let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
             name: name.clone(),
             wanted: tensor.size(),
@@ -142,14 +142,14 @@ impl Base {
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(Kind::LearnedMisfit { method: tuning.name(), tensors: problems }.into())
+            Err(TuningError::LearnedMisfit { method: tuning.name(), tensors: problems }.into())
         }
     }
 
     /// Refuses what rust-bert's model has no place for; `bf16` is whether products are to be in bfloat16.
     pub fn check_engine(&self, tuning: &Tuning, bf16: bool) -> Result<()> {
         let reason = match tuning {
-            _ if self.engine == EngineChoice::Cloze => return Ok(()),
+            _ if self.model.engine == EngineChoice::Cloze => return Ok(()),
             _ if bf16 => "it computes in f32, not in bf16",
             _ if matches!(self.words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
                 "it has no place for the vectors of a soft or a prototype verbalizer"
@@ -162,31 +162,31 @@ impl Base {
             }
             _ => return Ok(()),
         };
-        Err(Kind::EngineCannotTune { method: tuning.name(), reason }.into())
+        Err(TuningError::EngineCannotTune { method: tuning.name(), reason }.into())
     }
 
     fn sequence(&self, tuning: &Tuning, learned: &Learned) -> Classifier {
-        let adapted = adapt(tuning, &self.folder.config, &self.parameters, learned, Form::Merged);
-        let parameters = adapted.parameters.as_ref().unwrap_or(&self.parameters);
+        let adapted = adapt(tuning, &self.model.folder.config, &self.model.parameters, learned, Form::Merged);
+        let parameters = adapted.parameters.as_ref().unwrap_or(&self.model.parameters);
         Classifier::Sequence(Box::new(SequenceClassifier::new(
-            self.folder.clone(),
+            self.model.folder.clone(),
             parameters,
             learned,
-            self.device,
+            self.model.device,
         )))
     }
 }
 
 impl Classifier {
     /// Takes what was learned, in place of what it had.
-    pub fn adapt(&mut self, base: &Base, tuning: &Tuning, learned: &Learned, form: Form) {
+    pub fn adapt(&mut self, base: &VerbalizedLm, tuning: &Tuning, learned: &Learned, form: Form) {
         match self {
             Classifier::Prompt(model, _) => {
                 // rust-bert's weights have nothing beside them.
-                let form = if base.engine == EngineChoice::RustBert { Form::Merged } else { form };
+                let form = if base.model.engine == EngineChoice::RustBert { Form::Merged } else { form };
                 model.adapt(
-                    &base.parameters,
-                    adapt(tuning, &base.folder.config, &base.parameters, learned, form),
+                    &base.model.parameters,
+                    adapt(tuning, &base.model.folder.config, &base.model.parameters, learned, form),
                 );
             }
             Classifier::Sequence(_) => *self = base.sequence(tuning, learned),
@@ -268,8 +268,7 @@ impl Classifier {
     /// B inputs → B·C numbers
     pub fn probabilities(&self, inputs: &[&Features]) -> Vec<f64> {
         let probabilities = no_grad(|| self.class_scores(inputs, Mode::Score).softmax(-1, Type::Double));
-        // Of doubles by construction.
-        Vec::try_from(probabilities.flatten(0, -1)).unwrap_or_default()
+        values(&probabilities)
     }
 }
 

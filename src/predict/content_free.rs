@@ -3,7 +3,8 @@
 
 use rand::Rng as _;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{EncodeError, Error, Result};
+use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::predict::calibration::Method;
 use crate::predict::report::Prediction;
@@ -14,9 +15,6 @@ use crate::text::data::{Columns, Example};
 
 /// Texts of random words for [`Method::Domain`], as in Fei et al. (2023).
 const TEXTS: usize = 20;
-
-/// Inputs that are scored at once.
-const AT_ONCE: usize = 16;
 
 impl Scorer<'_> {
     /// What the models say in a pattern to each of the inputs of a method that asks without a row, or with
@@ -52,15 +50,15 @@ impl Scorer<'_> {
     fn say(&self, texts: &[Vec<(Features, f64)>]) -> Result<Vec<Prediction>> {
         let inputs: Vec<Features> = texts.iter().flatten().map(|(features, _)| features.clone()).collect();
         let of_model = |classifier: &crate::predict::classifier::Classifier| -> Vec<Prediction> {
-            let chunk = |chunk: &[Features]| {
-                let values = classifier.probabilities(&chunk.iter().collect::<Vec<_>>());
-                let classes = values.len() / chunk.len();
+            let of_batch = |inputs: Vec<&Features>| {
+                let values = classifier.probabilities(&inputs);
+                let classes = values.len() / inputs.len();
                 values
                     .chunks(classes)
                     .map(|values| Prediction { probabilities: values.to_vec() })
                     .collect::<Vec<_>>()
             };
-            inputs.chunks(AT_ONCE).flat_map(chunk).collect()
+            small_batches(&inputs).flat_map(of_batch).collect()
         };
         let by_model: Vec<Vec<Prediction>> = self.classifiers.iter().map(of_model).collect();
         let average = |input: usize| {
@@ -75,7 +73,7 @@ impl Scorer<'_> {
         let finite = said
             .iter()
             .all(|prediction| prediction.probabilities.iter().all(|probability| probability.is_finite()));
-        if finite { Ok(said) } else { Err(Error::new(Kind::ScoreNotFinite)) }
+        if finite { Ok(said) } else { Err(Error::new(EncodeError::ScoreNotFinite)) }
     }
 }
 

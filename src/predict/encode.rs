@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{EncodeError, Error, Result};
 use crate::model::features::{Features, SoftSlot};
 use crate::model::tokenizer::{Token, Tokenizer};
 use crate::text::demonstrations::Shown;
-use crate::text::template::{Fill, Part, Prompt, Template};
+use crate::text::template::{Part, Prompt};
 
 /// A field's tokens that truncation took out, for showing them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,36 +50,8 @@ impl Slot {
 /// words that reach from a field into the pattern's text are the pattern's own. Demonstrations give way
 /// before the row does: their longest field loses tokens first, and where all are short the last
 /// demonstration is left out.
-///
-/// # Panics
-/// If the pattern has soft tokens and [`crate::tune::soft::SoftTokens::check`] has not given them their
-/// vectors.
 pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
     encode_with_cuts(prompt, tokenizer, max_length).map(|(features, _)| features)
-}
-
-/// Refuses a pattern that is too long by itself, whatever a row has, and steps whose words are no tokens of
-/// the model.
-pub fn check_length(template: &Template, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
-    for step in template.steps() {
-        check_length(step.template(), tokenizer, max_length)?;
-        let Fill::OneOf(words) = step.fill() else { continue };
-        for word in words {
-            match tokenizer.tokenize(&word.value).iter().map(|token| token.id).collect::<Vec<_>>()[..] {
-                [id] if id != tokenizer.special().unk => {}
-                _ => return Err(word.whole_error(Kind::StepWord { word: word.value.clone() })),
-            }
-        }
-    }
-    match encode(&template.wrap(|_| ""), tokenizer, max_length) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(match error.kind() {
-            &Kind::PromptTooLong { fixed, limit, .. } => {
-                template.error(Kind::PatternTooLong { fixed, limit })
-            }
-            _ => error,
-        }),
-    }
 }
 
 /// As [`encode`], and what truncation took out.
@@ -140,11 +112,6 @@ impl Slots {
                     }
                     Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
                     Some(Part::Soft { vectors }) => {
-                        assert!(
-                            !vectors.is_empty(),
-                            "soft tokens of pattern {} have no vectors: SoftTokens::check gives them",
-                            prompt.pattern
-                        );
                         slots.extend(vectors.clone().map(soft));
                     }
                     _ => {}
@@ -221,7 +188,11 @@ impl Slots {
         let mut quotas = self.lengths();
         let fixed = self.slots.len() - quotas.fields.iter().sum::<usize>();
         if fixed > room {
-            return Err(Error::new(Kind::PromptTooLong { pattern: pattern.to_owned(), fixed, limit: room }));
+            return Err(Error::new(EncodeError::PromptTooLong {
+                pattern: pattern.to_owned(),
+                fixed,
+                limit: room,
+            }));
         }
         cut_longest(&mut quotas.fields, self.slots.len().saturating_sub(room), 0);
         Ok(quotas)

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Errors, SearchError, VerbalizerError};
 use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
-use crate::text::template::Template;
+use crate::model::values::values;
 use crate::text::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
@@ -71,8 +71,8 @@ impl LabelWords {
         verbalizer: &Verbalizer,
         tokenizer: &Tokenizer,
         device: Device,
-    ) -> Result<LabelWords, Vec<Error>> {
-        let mut problems = Vec::new();
+    ) -> Result<LabelWords, Errors> {
+        let mut problems = Errors::new();
         let mut known: Vec<(Vec<i64>, &str, &str)> = Vec::new();
         let mut left_out = Vec::new();
         let is_list = verbalizer.kind() == VerbalizerKind::Knowledge;
@@ -105,7 +105,7 @@ impl LabelWords {
                     }
                 };
                 if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == tokens) {
-                    problems.push(word.error(Kind::WordsSameToken {
+                    problems.push(word.error(VerbalizerError::WordsSameToken {
                         first_word: (*first_word).to_owned(),
                         first: (*first).to_owned(),
                         second_word: word.word().to_owned(),
@@ -122,7 +122,7 @@ impl LabelWords {
             if is_list && class_ids.is_empty() {
                 let left_out =
                     left_out[left_before..].iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
-                problems.push(Kind::VerbalizerNothingLeft { label: class.label.clone(), left_out }.into());
+                problems.push(SearchError::NothingLeft { label: class.label.clone(), left_out });
             }
             let first = class_ids.first().copied().unwrap_or_default();
             weights.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
@@ -166,10 +166,8 @@ impl LabelWords {
     /// Each class's words, as ids.
     pub fn of_classes(&self) -> Vec<Vec<i64>> {
         let size = self.weights.size();
-        // Of int64 and of numbers by construction.
-        let ids = Vec::<i64>::try_from(&*self.ids).unwrap_or_default();
-        let weights =
-            Vec::<f64>::try_from(self.weights.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default();
+        let ids: Vec<i64> = values(&self.ids);
+        let weights: Vec<f64> = values(&self.weights);
         let width = usize::try_from(size[1]).unwrap_or(1);
         let of_class = |(ids, weights): (&[i64], &[f64])| {
             ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect()
@@ -205,7 +203,7 @@ impl LabelWords {
     }
 
     /// The tokens of the longest word.
-    fn most_masks(&self) -> usize {
+    pub fn most_masks(&self) -> usize {
         self.several.as_ref().and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
     }
 
@@ -214,16 +212,10 @@ impl LabelWords {
         self.several.as_ref().map_or(1, Several::forwards)
     }
 
-    /// Templates with room for the longest word.
-    pub fn room_in(&self, templates: Vec<Template>) -> Vec<Template> {
-        templates.into_iter().map(|template| template.with_most_masks(self.most_masks())).collect()
-    }
-
     /// Every token of the label words once, in the classes' order.
     pub fn distinct_ids(&self) -> Vec<i64> {
         let mut ids = match &self.several {
-            // Of int64 by construction.
-            None => Vec::<i64>::try_from(&*self.ids).unwrap_or_default(),
+            None => values(&self.ids),
             Some(several) => several.words.concat(),
         };
         let mut seen = std::collections::BTreeSet::new();
@@ -286,16 +278,16 @@ fn tokens_of(
     multi_token: Option<MultiToken>,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<i64>, Error> {
-    let mut tokens: Vec<i64> = tokenizer.tokenize(word.word()).iter().map(|token| token.id).collect();
+    let mut tokens = tokenizer.word_ids(word.word());
     if tokens.is_empty()
         || (tokens.contains(&tokenizer.special().unk) && (tokens.len() == 1 || multi_token.is_some()))
     {
-        return Err(word.error(Kind::WordUnknown { word: word.word().to_owned() }));
+        return Err(word.error(VerbalizerError::WordUnknown { word: word.word().to_owned() }));
     }
     match multi_token {
         None if tokens.len() > 1 => {
             let pieces = pieces(&tokens, tokenizer).into_iter().map(str::to_owned).collect();
-            return Err(word.error(Kind::WordSplits { word: word.word().to_owned(), pieces }));
+            return Err(word.error(VerbalizerError::WordSplits { word: word.word().to_owned(), pieces }));
         }
         Some(MultiToken { scoring: Scoring::First, .. }) => tokens.truncate(1),
         _ => {}

@@ -1,10 +1,18 @@
 //! Rows to predictions: a pattern, label words and a model bound together.
 
-// label words as tokens, patterns on columns, prompts as ids
+// label words as tokens, prompts as ids, results
 pub mod encode;
 pub mod label_words;
 pub mod report;
+
+// patterns and label words bound to a model
+pub mod pvp;
+
+// patterns on columns
 pub mod task;
+
+// what rows are like to patterns
+pub mod census;
 
 // results leave
 pub mod output;
@@ -29,5 +37,19 @@ pub mod score;
 // what is done to what they say
 pub mod calibration;
 
-// what a model says to no row
+// what a model says to no row, and of label words
 pub mod content_free;
+pub mod strict;
+
+// rows that are shown, classifiers before their weights
+pub mod blueprint;
+pub mod showing;
+
+// how rows look to a model
+pub mod preview;
+
+// what is fitted on which rows
+pub mod calibrator;
+
+// the front door
+pub mod prompt_classifier;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, FileError, Result};
 use crate::predict::report::Prediction;
 use crate::text::data::{Columns, Example};
 
@@ -51,7 +51,7 @@ impl<W: Write> PredictionWriter<W> {
         header.extend(between.map(|_| "set".to_owned()));
         if keep_columns {
             if let Some(column) = columns.names().iter().find(|column| header.contains(column)) {
-                return Err(Kind::OutputSameColumn { column: column.clone() }.into());
+                return Err(FileError::SameColumn { column: column.clone() }.into());
             }
             header.extend(columns.names().iter().cloned());
         }

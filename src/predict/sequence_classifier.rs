@@ -12,7 +12,7 @@ use crate::model::features::Features;
 use crate::model::folder::ModelFolder;
 use crate::model::parameters::Parameters;
 use crate::model::tokenizer::Tokenizer;
-use crate::tune::{CLASSIFIER, Learned, POOLER};
+use crate::tune::{CLASSIFIER, Learned, pooler_name};
 
 /// BERT's classifier (Devlin et al. 2019): pooler with tanh, dropout, linear.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl SequenceClassifier {
     ) -> SequenceClassifier {
         SequenceClassifier {
             encoder: Encoder::new(&folder.config, parameters),
-            pooler: linear(learned, POOLER, device),
+            pooler: linear(learned, &pooler_name(&folder.config.tensors), device),
             classifier: linear(learned, CLASSIFIER, device),
             folder,
             device,
@@ -84,5 +84,5 @@ impl SequenceClassifier {
 
 fn linear(learned: &Learned, name: &str, device: Device) -> Linear {
     let part = |part: &str| learned[&format!("{name}.{part}")].to_device(device);
-    Linear::new(part("weight"), part("bias"))
+    Linear::new(part("weight"), Some(part("bias")))
 }

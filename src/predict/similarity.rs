@@ -1,18 +1,17 @@
 //! What rows are like to the model itself, for demonstrations that are chosen by that.
 
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::{Kind, Result};
+use crate::error::{ModelError, Result};
+use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
 use crate::predict::encode::encode;
+use crate::predict::pvp::Pvp;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::demonstrations::{Likeness, Strategy};
 use crate::text::template::Template;
-
-/// Inputs whose states are computed at once.
-const AT_ONCE: usize = 16;
 
 /// Lets tasks whose demonstrations are chosen by what rows are like ask a model for that: the mean of its
 /// last states over the words of the columns that the pattern reads.
@@ -30,23 +29,25 @@ pub fn with_likeness(
 
 fn of_task(task: Task, classifier: &Classifier, columns: &Columns, max_length: usize) -> Result<Task> {
     let Some(Classifier::Prompt(model, _)) = classifier.share() else {
-        return Err(Kind::ReferenceCannot {
+        return Err(ModelError::ReferenceCannot {
             reason: "it gives no states, by which rows are compared".to_owned(),
         }
         .into());
     };
-    let words = Task::check(Template::of_columns(&task.columns()), columns)
-        .map_err(|mut errors| errors.swap_remove(0))?;
+    let words = Pvp::plain(Template::of_columns(&task.columns()))?.on(columns)?;
     let columns = columns.clone();
-    let likeness: Likeness = Rc::new(move |examples: &[Example]| {
+    // A tensor may be looked at by one thread at a time.
+    let model = Mutex::new(model);
+    let likeness: Likeness = Arc::new(move |examples: &[Example]| {
+        let model = model.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = examples.iter().map(|example| {
+            encode(&words.wrap(example), model.tokenizer(), max_length)
+                .map_err(|error| error.at(columns.place(example, None)))
+        });
+        let features: Vec<Features> = encoded.collect::<Result<_>>()?;
         let mut vectors = Vec::with_capacity(examples.len());
-        for examples in examples.chunks(AT_ONCE) {
-            let encoded = examples.iter().map(|example| {
-                encode(&words.wrap(example), model.tokenizer(), max_length)
-                    .map_err(|error| error.at(columns.place(example, None)))
-            });
-            let features: Vec<Features> = encoded.collect::<Result<_>>()?;
-            vectors.extend(model.mean_states(&features.iter().collect::<Vec<_>>())?);
+        for inputs in small_batches(&features) {
+            vectors.extend(model.mean_states(&inputs)?);
         }
         Ok(vectors)
     });

@@ -1,15 +1,27 @@
 //! A pattern checked against a data set's columns, ready to wrap rows.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Errors, Result, TemplateError};
+use crate::predict::pvp::{Patterns, Pvp};
 use crate::text::data::{Columns, Example};
 use crate::text::demonstrations::{Demonstration, Drawing, Likeness, Strategy, Support};
 use crate::text::template::{Prompt, Template};
-use crate::text::verbalizer::Verbalizer;
+use crate::tune::soft::SoftTokens;
 
-/// A template whose fields are known to be columns of the data.
+/// Patterns on the columns of a data set, with their soft tokens.
+#[derive(Debug, Clone)]
+pub struct TaskSet {
+    /// The patterns.
+    pub tasks: Vec<Task>,
+    /// Their soft tokens.
+    pub soft: SoftTokens,
+    /// The longest input, in tokens.
+    pub max_length: usize,
+}
+
+/// A pattern whose fields are known to be columns of the data.
 #[derive(Debug, Clone)]
 pub struct Task {
-    template: Template,
+    pvp: Pvp,
     /// For each field of the pattern, the column's index; those of the steps' words come behind the data's
     /// columns.
     column_of: Vec<usize>,
@@ -21,39 +33,42 @@ pub struct Task {
     support: Option<Support>,
 }
 
+impl Pvp {
+    /// The pattern on a data set's columns. All problems at once.
+    pub fn on(&self, columns: &Columns) -> Result<Task, Errors> {
+        Task::check(self.clone(), columns)
+    }
+}
+
+impl Patterns {
+    /// The patterns on a data set's columns. All problems at once.
+    pub fn on(&self, columns: &Columns) -> Result<TaskSet, Errors> {
+        let mut errors = Errors::new();
+        let tasks = self.on_fitting(columns, &mut errors);
+        errors.none().map(|()| tasks)
+    }
+
+    /// Those of the patterns whose fields are columns; what is wrong with the others is put beside the errors.
+    pub fn on_fitting(&self, columns: &Columns, errors: &mut Errors) -> TaskSet {
+        let tasks = self.pvps.iter().filter_map(|pvp| errors.keep(pvp.on(columns))).collect();
+        TaskSet { tasks, soft: self.soft.clone(), max_length: self.max_length }
+    }
+}
+
 impl Task {
-    /// Finds each field's column. All problems at once.
-    pub fn check(template: Template, columns: &Columns) -> Result<Task, Vec<Error>> {
-        let mut problems = Vec::new();
-        let mut names = columns.names().to_vec();
-        let mut column_of_step = Vec::with_capacity(template.steps().len());
-        for step in template.steps() {
-            column_of_step.push(columns_of(step.template(), &names, columns, &mut problems));
-            if names.iter().any(|name| name == step.name()) {
-                problems.push(step.name_error(Kind::StepNameIsColumn {
-                    name: step.name().to_owned(),
-                    data: columns.data().to_owned(),
-                }));
-            }
-            names.push(step.name().to_owned());
-        }
-        let column_of = columns_of(&template, &names, columns, &mut problems);
-        let columns = columns.names().len();
-        if problems.is_empty() {
-            Ok(Task { template, column_of, column_of_step, columns, support: None })
-        } else {
-            Err(problems)
-        }
+    fn check(pvp: Pvp, columns: &Columns) -> Result<Task, Errors> {
+        let (column_of, column_of_step) = find_columns(pvp.template(), columns)?;
+        Ok(Task { pvp, column_of, column_of_step, columns: columns.names().len(), support: None })
     }
 
     /// The same task with labelled rows to show, where its pattern shows any; `words` has what stands in the
     /// blank for each class. Their fields are in the order of the data's columns.
     #[must_use]
     pub fn with_support(mut self, rows: &[(Example, usize)], words: &[String], drawing: Drawing) -> Task {
-        if self.template.demonstrations().is_some() {
+        if self.template().demonstrations().is_some() {
             let show = |(example, class): &(Example, usize)| {
                 let parts = self
-                    .template
+                    .template()
                     .demonstrate(|field| field_of(example, self.column_of[field]), &words[*class]);
                 Demonstration { example: example.clone(), text: self.text(example), class: *class, parts }
             };
@@ -81,11 +96,11 @@ impl Task {
     /// The pattern, and the rows that it shows: what a row's answer depends on besides the model.
     pub fn identity(&self) -> String {
         let steps = self
-            .template
+            .template()
             .steps()
             .iter()
             .map(|step| format!("{} {:?} ", step.template().pattern(), step.fill().words()));
-        let pattern = steps.chain([self.template.pattern().to_owned()]).collect::<String>();
+        let pattern = steps.chain([self.template().pattern().to_owned()]).collect::<String>();
         self.support
             .as_ref()
             .map_or_else(|| pattern.clone(), |support| format!("{pattern} {}", support.identity()))
@@ -94,7 +109,7 @@ impl Task {
     /// The columns that the pattern reads, each once.
     pub fn columns(&self) -> Vec<String> {
         let mut read: Vec<String> = Vec::new();
-        self.template.columns().for_each(|column| {
+        self.template().columns().for_each(|column| {
             if !read.iter().any(|known| known == column) {
                 read.push(column.to_owned())
             }
@@ -110,7 +125,12 @@ impl Task {
 
     /// The template.
     pub fn template(&self) -> &Template {
-        &self.template
+        self.pvp.template()
+    }
+
+    /// The pattern as the model has it.
+    pub fn pvp(&self) -> &Pvp {
+        &self.pvp
     }
 
     /// Rows in the pattern, each once for each draw of its demonstrations.
@@ -118,16 +138,16 @@ impl Task {
     /// # Panics
     /// If the pattern shows demonstrations and has no rows to show.
     pub fn prompts<'a>(&'a self, examples: &'a [Example]) -> Result<Vec<Vec<Prompt<'a>>>> {
-        let Some(count) = self.template.demonstrations() else {
+        let Some(count) = self.template().demonstrations() else {
             return Ok(examples.iter().map(|example| vec![self.wrap(example)]).collect());
         };
         let Some(support) = &self.support else {
-            unreachable!("pattern {} has no rows to show", self.template.name())
+            unreachable!("pattern {} has no rows to show", self.template().name())
         };
         let vectors = support.vectors_of(examples)?;
         let prompts = |(row, example): (usize, &'a Example)| {
             let vector = vectors.as_ref().map(|vectors| vectors[row].as_slice());
-            let draws = support.draw(self.template.name(), count, &self.text(example), vector);
+            let draws = support.draw(self.template().name(), count, &self.text(example), vector);
             draws.into_iter().map(|shown| self.wrap(example).with_demonstrations(shown)).collect()
         };
         Ok(examples.iter().enumerate().map(prompts).collect())
@@ -136,14 +156,12 @@ impl Task {
     /// The row in the pattern, without demonstrations. The steps' words stand behind its fields; without them
     /// they are empty.
     pub fn wrap<'a>(&'a self, example: &'a Example) -> Prompt<'a> {
-        self.template.wrap(|field| field_of(example, self.column_of[field]))
+        self.pvp.wrap(|field| field_of(example, self.column_of[field]))
     }
 
     /// The row in the pattern of a step, the earlier steps' words behind its fields.
     pub fn wrap_step<'a>(&'a self, step: usize, example: &'a Example) -> Prompt<'a> {
-        self.template.steps()[step]
-            .template()
-            .wrap(|field| field_of(example, self.column_of_step[step][field]))
+        self.pvp.wrap_step(step, |field| field_of(example, self.column_of_step[step][field]))
     }
 }
 
@@ -151,18 +169,35 @@ fn field_of(example: &Example, column: usize) -> &str {
     example.fields.get(column).map_or("", String::as_str)
 }
 
+/// Refuses a template of which a field is no column. All problems at once.
+pub fn check_columns(template: &Template, columns: &Columns) -> Result<(), Errors> {
+    find_columns(template, columns).map(drop)
+}
+
+/// Each field's column, and those of each step's fields; the steps' words come behind the data's columns.
+fn find_columns(template: &Template, columns: &Columns) -> Result<(Vec<usize>, Vec<Vec<usize>>), Errors> {
+    let mut errors = Errors::new();
+    let mut names = columns.names().to_vec();
+    let mut column_of_step = Vec::with_capacity(template.steps().len());
+    for step in template.steps() {
+        column_of_step.push(columns_of(step.template(), &names, columns, &mut errors));
+        if names.iter().any(|name| name == step.name()) {
+            let (name, data) = (step.name().to_owned(), columns.data().to_owned());
+            errors.push(step.name_error(TemplateError::StepNameIsColumn { name, data }));
+        }
+        names.push(step.name().to_owned());
+    }
+    let column_of = columns_of(template, &names, columns, &mut errors);
+    errors.none().map(|()| (column_of, column_of_step))
+}
+
 /// The index of each field of a pattern among some names, which begin with the data's columns.
-fn columns_of(
-    template: &Template,
-    names: &[String],
-    columns: &Columns,
-    problems: &mut Vec<Error>,
-) -> Vec<usize> {
+fn columns_of(template: &Template, names: &[String], columns: &Columns, problems: &mut Errors) -> Vec<usize> {
     let mut column_of = Vec::new();
     for field in template.fields() {
         if columns.label() == Some(&field.column) {
             problems
-                .push(template.field_error(field, Kind::PatternUsesLabel { column: field.column.clone() }));
+                .push(template.field_error(field, TemplateError::UsesLabel { column: field.column.clone() }));
         }
         match names.iter().position(|name| *name == field.column) {
             Some(index) => column_of.push(index),
@@ -170,23 +205,10 @@ fn columns_of(
                 let (column, data) = (field.column.clone(), columns.data().to_owned());
                 problems.push(template.field_error(
                     field,
-                    Kind::PatternUnknownColumn { column, data, columns: names.to_vec() },
+                    TemplateError::UnknownColumn { column, data, columns: names.to_vec() },
                 ));
             }
         }
     }
     column_of
-}
-
-/// The row's true class, if it has a label.
-pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>, Error> {
-    let Some(label) = &example.label else { return Ok(None) };
-    verbalizer.class_of(label).map(Some).ok_or_else(|| {
-        let kind = Kind::DataUnknownLabel {
-            label: label.clone(),
-            verbalizer: verbalizer.file().to_owned(),
-            classes: verbalizer.labels().map(str::to_owned).collect(),
-        };
-        Error::new(kind).at(columns.place(example, columns.label()))
-    })
 }

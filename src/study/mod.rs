@@ -19,3 +19,12 @@ pub mod multi_task;
 
 // ensembles of patterns
 pub mod ensemble;
+
+// what any of them leaves
+pub mod run;
+
+// what runs learned, for other programs
+pub mod export;
+
+// members of ensembles, at work
+pub mod members;

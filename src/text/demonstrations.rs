@@ -1,7 +1,7 @@
 //! Demonstrations: labelled rows that stand in the pattern, their blank filled in, before the model is asked
 //! (Brown et al. 2020; for masked language models LM-BFF, Gao et al. 2021).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rand::Rng as _;
 use rand::seq::SliceRandom as _;
@@ -14,15 +14,19 @@ use crate::text::data::Example;
 
 /// How the rows that are shown are chosen. A row never shows itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// Any of the support rows.
+    /// Any rows.
     Random,
-    /// One row of each class in turn, classes and rows in random order.
+    /// One of each class in turn.
+    ///
+    /// Classes and rows come in random order.
     #[default]
     ClassBalanced,
-    /// The same, from the half of each class that is most similar to the row in question: cosine of the mean
-    /// of the model's last states (as Gao et al. 2021 do with another model's).
+    /// The same, from the half of each class that is most similar to the row by the model's own states.
+    ///
+    /// The similarity is the cosine of the means of the last states, as Gao et al. (2021) do with another model's.
     Similar,
 }
 
@@ -78,7 +82,7 @@ pub struct Demonstration {
 }
 
 /// What rows are like: a vector of length 1 for each.
-pub type Likeness = Rc<dyn Fn(&[Example]) -> Result<Vec<Vec<f32>>>>;
+pub type Likeness = Arc<dyn Fn(&[Example]) -> Result<Vec<Vec<f32>>> + Send + Sync>;
 
 /// Labelled rows in a pattern, to draw from.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::source::{Source, Span};
-use crate::error::{Error, Kind, Place, Result};
+use crate::error::{Error, FileError, JsonError, Kind, Place, Result};
 
 /// Reads a whole text file as UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
@@ -24,7 +24,7 @@ pub fn read_text(path: &Path) -> Result<String> {
         let valid =
             String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let at = Source::new("", valid.as_str()).line_column(valid.len());
-        Kind::TextNotUtf8 { path: path.to_owned(), line: at.line, column: at.column }.into()
+        FileError::TextNotUtf8 { path: path.to_owned(), line: at.line, column: at.column }.into()
     })
 }
 
@@ -121,7 +121,7 @@ impl<'a> Node<'a> {
     }
 
     /// An error about this value.
-    pub fn error(&self, kind: Kind) -> Error {
+    pub fn error(&self, kind: impl Into<Kind>) -> Error {
         Error::new(kind).at(self.place_of_all())
     }
 
@@ -135,12 +135,12 @@ impl<'a> Node<'a> {
         }
         let versioned: Versioned = self.read_object()?;
         let Some(version) = versioned.version else {
-            return Err(self.error(Kind::JsonWithoutVersion { known }));
+            return Err(self.error(JsonError::WithoutVersion { known }));
         };
         let version = self.key("version", version);
         match version.read()? {
             found if found == known => Ok(()),
-            found => Err(version.error(Kind::JsonVersion { found, known })),
+            found => Err(version.error(JsonError::Version { found, known })),
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> Node<'a> {
 
     fn explain(&self, error: &serde_json::Error) -> Error {
         if self.raw.trim().is_empty() {
-            return Kind::JsonEmpty { file: self.source.name().to_owned() }.into();
+            return JsonError::Empty { file: self.source.name().to_owned() }.into();
         }
         // serde_json counts lines and columns within `raw`; the same count on a source of `raw` alone gives
         // the offset.
@@ -171,30 +171,30 @@ impl<'a> Node<'a> {
         };
         let start = self.offset() + within;
         if !error.is_data() {
-            return Error::new(Kind::JsonSyntax { message: plain_message(error) })
+            return Error::new(JsonError::Syntax { message: plain_message(error) })
                 .at(self.place(start..start + 1));
         }
         let whole = error.to_string();
         let mut names = whole.split('`').skip(1).step_by(2).map(str::to_owned);
         let key = names.next().unwrap_or_default();
-        let at_key = |kind: Kind| {
+        let at_key = |kind: JsonError| {
             // The place of such an error is the quote behind the key.
             let quote = self.raw[..within].rfind('"').unwrap_or(within);
             Error::new(kind).at(self.place(self.offset() + quote..start + 1))
         };
         match whole.split(' ').next() {
             Some("unknown") if whole.starts_with("unknown variant") => {
-                at_key(Kind::JsonUnknownValue { value: key, allowed: names.collect() })
+                at_key(JsonError::UnknownValue { value: key, allowed: names.collect() })
             }
-            Some("unknown") => at_key(Kind::JsonUnknownKey { key, allowed: names.collect() }),
-            Some("duplicate") => at_key(Kind::JsonSameKey { key }),
-            Some("missing") => self.error(Kind::JsonMissingKey { key }),
+            Some("unknown") => at_key(JsonError::UnknownKey { key, allowed: names.collect() }),
+            Some("duplicate") => at_key(JsonError::SameKey { key }),
+            Some("missing") => self.error(JsonError::MissingKey { key }),
             // Nothing was read: it is the whole that is of another type.
-            _ if error.column() == 0 => self.error(Kind::JsonShape { message: plain_message(error) }),
+            _ if error.column() == 0 => self.error(JsonError::Shape { message: plain_message(error) }),
             _ => {
                 let Range { start, end } = value_that_ends_at(self.raw, within);
                 let place = self.place(self.offset() + start..self.offset() + end);
-                Error::new(Kind::JsonShape { message: plain_message(error) }).at(place)
+                Error::new(JsonError::Shape { message: plain_message(error) }).at(place)
             }
         }
     }
@@ -267,13 +267,13 @@ fn plain_type(name: &str) -> String {
 
 impl Text {
     /// An error about a part of the string, given in bytes of its value.
-    pub fn error(&self, part: Span, kind: Kind) -> Error {
+    pub fn error(&self, part: Span, kind: impl Into<Kind>) -> Error {
         let span = self.raw_offset(part.start)..self.raw_offset(part.end);
         Error::new(kind).at(Place::Text { source: self.source.clone(), span, pointer: self.pointer.clone() })
     }
 
     /// An error about the whole string.
-    pub fn whole_error(&self, kind: Kind) -> Error {
+    pub fn whole_error(&self, kind: impl Into<Kind>) -> Error {
         Error::new(kind).at(Place::Text {
             source: self.source.clone(),
             span: self.span.clone(),

@@ -13,3 +13,6 @@ pub mod demonstrations;
 // patterns and label words
 pub mod template;
 pub mod verbalizer;
+
+// rows that are wanted whole
+pub mod dataset;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, FileError, Result};
 
 /// A file under a temporary name in its folder, which gets its own name when all is written and synced.
 ///
@@ -37,7 +37,7 @@ impl WholeFile {
         let wrap = |error: &io::Error| Error::writing(path, error);
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
-                return Err(Kind::FolderForFile { path: path.to_owned() }.into());
+                return Err(FileError::FolderForFile { path: path.to_owned() }.into());
             }
             Ok(metadata) if !metadata.is_file() => {
                 let file = File::options().write(true).open(path).map_err(|error| wrap(&error))?;
@@ -106,12 +106,12 @@ impl Write for WholeFile {
 pub fn new_folder(path: &Path) -> Result<()> {
     let writing = |error: io::Error| Error::writing(path, &error);
     if path.is_file() {
-        return Err(Kind::FileForFolder { path: path.to_owned() }.into());
+        return Err(FileError::ForFolder { path: path.to_owned() }.into());
     }
     std::fs::create_dir_all(path).map_err(writing)?;
     match std::fs::read_dir(path).map_err(writing)?.next() {
         None => Ok(()),
-        Some(_) => Err(Kind::FolderTaken { path: path.to_owned() }.into()),
+        Some(_) => Err(FileError::FolderTaken { path: path.to_owned() }.into()),
     }
 }
 

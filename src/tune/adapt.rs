@@ -2,13 +2,15 @@
 
 use tch::Tensor;
 
-use crate::model::config::Config;
+use crate::model::arch::Config;
 use crate::model::encoder::{Adapter, Additions, ClassVectors, LayerAdditions, Linear, LowRank, Prefix};
-use crate::model::parameters::{Parameters, WORD_EMBEDDINGS};
-use crate::tune::learner::{
-    ADAPTER, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, PROTOTYPES, SOFT_TOKENS,
-};
+use crate::model::parameters::Parameters;
+use crate::model::tensor_map::Module;
 use crate::tune::options::{Lora, Tuning};
+use crate::tune::trainable::{
+    ADAPTER_ROLES, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, PROTOTYPES, SOFT_TOKENS,
+    adapter_name,
+};
 
 /// How updates of weights take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,15 @@ pub struct Adapted {
 /// Applies what was learned to a base model, which stays as it is. Gradients reach the learned tensors.
 pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Learned, form: Form) -> Adapted {
     // What was read from a file is on the CPU.
-    let device = base.get(WORD_EMBEDDINGS).device();
+    let device = base.weight(Module::WordEmbeddings).device();
     let learned: &Learned =
         &learned.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))).collect();
-    let mut weights: Vec<(String, Tensor)> = Vec::new();
+    // Weights that were learned whole have the base model's names.
+    let mut weights: Vec<(String, Tensor)> = learned
+        .iter()
+        .filter(|(name, _)| base.named(name).is_some())
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect();
     let layers = usize::try_from(config.num_hidden_layers).unwrap_or(0);
     let mut additions = Additions {
         soft: learned.get(SOFT_TOKENS).map(|vectors| vectors.shallow_clone().into()),
@@ -49,43 +56,32 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         let (projection, prototypes) = (projection.shallow_clone().into(), prototypes.shallow_clone().into());
         additions.verbalizer = Some(ClassVectors::Prototypes { projection, prototypes });
     }
-    let layer_of = |name: &str| {
-        name.strip_prefix("bert.encoder.layer.")
-            .and_then(|rest| rest.split('.').next()?.parse::<usize>().ok())
-    };
-    for (name, tensor) in learned {
-        if let Some(linear) = name.strip_prefix(PEFT).and_then(|name| name.strip_suffix(LORA_A)) {
-            let up = &learned[&format!("{PEFT}{linear}{LORA_B}")];
+    for linear in config.tensors.linear_layers() {
+        let of_peft = |end: &str| learned.get(&format!("{PEFT}{}{end}", linear.name));
+        if let (Some(down), Some(up)) = (of_peft(LORA_A), of_peft(LORA_B)) {
             let (scale, dropout) = match tuning {
-                Tuning::Lora(lora) => (scale(lora, tensor.size()[0]), lora.dropout),
+                Tuning::Lora(lora) => (scale(lora, down.size()[0]), lora.dropout),
                 _ => unreachable!("low-rank updates of another method"),
             };
             if form == Form::Merged {
-                let name = format!("{linear}.weight");
-                let merged = base.get(&name) + up.matmul(tensor) * scale;
-                weights.push((name, merged));
-            } else {
-                let low_rank = LowRank {
-                    down: tensor.shallow_clone().into(),
-                    up: up.shallow_clone().into(),
-                    scale,
-                    dropout,
-                };
-                match layer_of(linear) {
-                    None => additions.transform = Some(low_rank),
-                    Some(layer) => *slot(added(&mut additions, layers, layer), linear) = Some(low_rank),
+                let merged = base.weight(linear.module) + up.matmul(down) * scale;
+                weights.push((format!("{}.weight", linear.name), merged));
+                continue;
+            }
+            let (down, up) = (down.shallow_clone().into(), up.shallow_clone().into());
+            let low_rank = LowRank { down, up, scale, dropout };
+            match linear.module {
+                Module::Linear(layer, role) => {
+                    added(&mut additions, layers, layer).set_low_rank(role, low_rank);
                 }
+                _ => additions.transform = Some(low_rank),
             }
-        } else if let Some(linear) = name.strip_prefix(PEFT).and_then(|name| name.strip_suffix(IA3)) {
-            let name = format!("{linear}.weight");
-            weights.push((name.clone(), base.get(&name) * tensor));
+        } else if let Some(rescaling) = of_peft(IA3) {
+            weights.push((format!("{}.weight", linear.name), base.weight(linear.module) * rescaling));
             // A vector of outputs rescales the bias too; one of inputs comes before it.
-            if tensor.size()[0] > 1 {
-                let name = format!("{linear}.bias");
-                weights.push((name.clone(), base.get(&name) * tensor.flatten(0, -1)));
+            if let Some(bias) = base.bias(linear.module).filter(|_| rescaling.size()[0] > 1) {
+                weights.push((format!("{}.bias", linear.name), bias * rescaling.flatten(0, -1)));
             }
-        } else if base.has(name) {
-            weights.push((name.clone(), tensor.shallow_clone()));
         }
     }
     if let Some(prefix) = learned.get(PREFIX) {
@@ -101,18 +97,16 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         }
     }
     for layer in 0..layers {
-        for place in ["attention.output", "output"] {
-            let name = format!("bert.encoder.layer.{layer}.{place}.{ADAPTER}");
+        for role in ADAPTER_ROLES {
+            let name = adapter_name(&config.tensors, layer, role);
             let part = |part: &str| learned.get(&format!("{name}.{part}")).map(Tensor::shallow_clone);
-            let (Some(down), Some(up)) =
-                (part("down.weight").zip(part("down.bias")), part("up.weight").zip(part("up.bias")))
-            else {
-                continue;
-            };
-            let adapter = Some(Adapter { down: Linear::new(down.0, down.1), up: Linear::new(up.0, up.1) });
-            let layer = added(&mut additions, layers, layer);
-            *(if place == "output" { &mut layer.output_adapter } else { &mut layer.attention_adapter }) =
-                adapter;
+            if let (Some(down), Some(up)) = (part("down.weight"), part("up.weight")) {
+                let adapter = Adapter {
+                    down: Linear::new(down, part("down.bias")),
+                    up: Linear::new(up, part("up.bias")),
+                };
+                added(&mut additions, layers, layer).set_adapter(role, adapter);
+            }
         }
     }
     let parameters = (!weights.is_empty()).then(|| base.with(weights));
@@ -128,18 +122,4 @@ fn scale(lora: &Lora, rank: i64) -> f64 {
 fn added(additions: &mut Additions, layers: usize, layer: usize) -> &mut LayerAdditions {
     additions.layers.resize_with(layers, LayerAdditions::default);
     &mut additions.layers[layer]
-}
-
-/// The place beside a layer's linear map.
-fn slot<'a>(layer: &'a mut LayerAdditions, linear: &str) -> &'a mut Option<LowRank> {
-    let [query, key, value] = &mut layer.query_key_value;
-    match linear.splitn(5, '.').nth(4).unwrap_or_default() {
-        "attention.self.query" => query,
-        "attention.self.key" => key,
-        "attention.self.value" => value,
-        "attention.output.dense" => &mut layer.attention_output,
-        "intermediate.dense" => &mut layer.intermediate,
-        "output.dense" => &mut layer.output,
-        other => unreachable!("a layer has no linear map {other}"),
-    }
 }

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result, TuningError};
 use crate::model::folder::ModelFolder;
 use crate::model::parameters::Parameters;
 use crate::model::tensor_file;
 use crate::text::whole_file;
 use crate::text::whole_file::WholeFile;
 use crate::tune::adapt::{Form, adapt};
-use crate::tune::learner::{Learned, SOFT_TOKENS, is_verbalizer};
 use crate::tune::options::Tuning;
+use crate::tune::trainable::{Learned, SOFT_TOKENS, is_verbalizer};
 
 /// The files beside the weights, which stay as they are.
 const COPIED: [&str; 5] =
@@ -28,13 +28,13 @@ pub fn merged(
     learned: &Learned,
 ) -> Result<()> {
     if !tuning.merges() {
-        return Err(Kind::NotMergeable { method: tuning.name() }.into());
+        return Err(TuningError::NotMergeable { method: tuning.name() }.into());
     }
     if learned.keys().any(|name| is_verbalizer(name)) {
-        return Err(Kind::ExportWithClassVectors.into());
+        return Err(TuningError::ExportWithClassVectors.into());
     }
     if learned.contains_key(SOFT_TOKENS) {
-        return Err(Kind::MergedWithSoft.into());
+        return Err(TuningError::MergedWithSoft.into());
     }
     whole_file::new_folder(folder)?;
     let mut copies = Vec::new();

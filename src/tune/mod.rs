@@ -30,7 +30,7 @@ pub mod soft;
 pub mod options;
 
 // what moves
-pub mod learner;
+pub mod trainable;
 
 // what was learned, in a model
 pub mod adapt;
@@ -40,10 +40,10 @@ pub mod export;
 pub mod peft;
 
 pub use adapt::{Adapted, Form, adapt};
-pub use learner::{
-    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, Learner, POOLER, PREFIX, PROTOTYPES,
-    SOFT_TOKENS, decays, is_verbalizer,
-};
 pub use options::{
     Adapter, Cls, Defaults, Init, Lora, Placement, Prefix, PromptEncoder, SOFT_RATE, SoftPrompt, Tuning,
+};
+pub use trainable::{
+    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, PREFIX, PROTOTYPES, SOFT_TOKENS, Trainable,
+    decays, is_verbalizer, pooler_name,
 };

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::source::Source;
-use crate::error::{Error, Kind, Place, Result};
-use crate::model::config::Config;
-use crate::model::parameters;
+use crate::error::{Error, Kind, Place, Result, TemplateError, TuningError};
+use crate::model::arch::Config;
+use crate::model::tensor_map::LinearLayer;
 use crate::model::tokenizer::Tokenizer;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
@@ -81,7 +81,7 @@ pub struct Lora {
     /// The probability of dropout on the update's input while training.
     pub dropout: f64,
     /// The linear layers: the end of a name, as `query`, `attention.output.dense` or
-    /// `layer.5.intermediate.dense`.
+    /// `layer.5.intermediate.dense` in BERT. `query`, `key` and `value` are these in every family.
     pub targets: Vec<String>,
     /// Whether the update is scaled by α/√R instead of α/R.
     pub rank_stabilized: bool,
@@ -249,13 +249,13 @@ impl Tuning {
         let source = Source::new(file, text);
         let node = Node::root(&source);
         let methods = || Tuning::all().iter().map(|(name, _)| (*name).to_owned()).collect();
-        let one = || node.error(Kind::TuningNotOne { methods: methods() });
+        let one = || node.error(TuningError::NotOne { methods: methods() });
         let known = |name: &str| {
             Tuning::all().into_iter().find(|(known, _)| *known == name).map(|(_, default)| default)
         };
         let unknown = |name: &str| {
             let written = format!("{name:?}");
-            let error = node.error(Kind::TuningUnknown { name: name.to_owned(), methods: methods() });
+            let error = node.error(TuningError::Unknown { name: name.to_owned(), methods: methods() });
             let Some(start) = source.text().find(&written) else { return error };
             error.at(Place::Text {
                 source: source.clone(),
@@ -289,18 +289,22 @@ impl Tuning {
         let method = self.name();
         let node = match error.kind() {
             // The number may be another one than the file's, where a flag stands above it.
-            Kind::OptionOutOfRange { name, found, .. } => options
+            Kind::Tuning(TuningError::OptionOutOfRange { name, found, .. }) => options
                 .at(name)
                 .filter(|node| node.read::<f64>().is_ok_and(|written: f64| written.total_cmp(found).is_eq())),
-            Kind::TuningUnknownLayer { target, .. } => options.at("lora.targets").and_then(|targets| {
-                let written: Vec<String> = targets.read().ok()?;
-                match written.iter().position(|written| written == target) {
-                    Some(index) => options.at(&format!("lora.targets[{index}]")),
-                    None => written.is_empty().then_some(targets),
-                }
-            }),
-            Kind::TuningLayerRange { .. } => options.at(&format!("{method}.layers")),
-            Kind::PatternSoftWithoutWords { .. } => options.at(&format!("{method}.init.words")),
+            Kind::Tuning(TuningError::UnknownLayer { target, .. }) => {
+                options.at("lora.targets").and_then(|targets| {
+                    let written: Vec<String> = targets.read().ok()?;
+                    match written.iter().position(|written| written == target) {
+                        Some(index) => options.at(&format!("lora.targets[{index}]")),
+                        None => written.is_empty().then_some(targets),
+                    }
+                })
+            }
+            Kind::Tuning(TuningError::LayerRange { .. }) => options.at(&format!("{method}.layers")),
+            Kind::Template(TemplateError::SoftWithoutWords { .. }) => {
+                options.at(&format!("{method}.init.words"))
+            }
             _ => None,
         };
         match node {
@@ -366,26 +370,20 @@ impl Tuning {
                     (0.0..1.0).contains(&lora.dropout),
                     "from 0 to below 1",
                 )?;
-                let linear = parameters::linear_layers(config);
-                for target in &lora.targets {
-                    if !linear.iter().any(|(name, _)| is_target(name, target)) {
-                        return Err(Kind::TuningUnknownLayer {
-                            target: target.clone(),
-                            layers: target_names(&linear),
-                        }
-                        .into());
-                    }
+                let map = &config.tensors;
+                let unknown = |target: &str| {
+                    let layers = map.kinds_of(map.linear_layers());
+                    Err(TuningError::UnknownLayer { target: target.to_owned(), layers }.into())
+                };
+                if let Some(target) = lora.targets.iter().find(|target| map.targeted(target).is_empty()) {
+                    return unknown(target);
                 }
                 if lora.targets.is_empty() {
-                    return Err(Kind::TuningUnknownLayer {
-                        target: String::new(),
-                        layers: target_names(&linear),
-                    }
-                    .into());
+                    return unknown("");
                 }
                 let smallest = lora_layers(lora, config)
                     .iter()
-                    .map(|(_, [output, input])| *output.min(input))
+                    .map(|LinearLayer { size: [output, input], .. }| *output.min(input))
                     .min()
                     .unwrap_or(0);
                 if lora.rank > smallest {
@@ -420,7 +418,7 @@ impl Tuning {
                 if let Some([first, end]) = prefix.layers
                     && (first > end || end > last)
                 {
-                    return Err(Kind::TuningLayerRange { first, end, last }.into());
+                    return Err(TuningError::LayerRange { first, end, last }.into());
                 }
             }
             Tuning::Adapter(adapter) => {
@@ -492,36 +490,14 @@ fn in_range(name: &str, found: f64, is: bool, allowed: &str) -> Result<()> {
     if is {
         Ok(())
     } else {
-        Err(Kind::OptionOutOfRange { name: name.to_owned(), found, allowed: allowed.to_owned() }.into())
+        Err(TuningError::OptionOutOfRange { name: name.to_owned(), found, allowed: allowed.to_owned() }
+            .into())
     }
 }
 
-/// Whether a linear layer's name is meant: a target is its last parts, as in PEFT.
-pub(super) fn is_target(name: &str, target: &str) -> bool {
-    name == target || name.strip_suffix(target).is_some_and(|rest| rest.ends_with('.'))
-}
-
-/// The linear layers that get an update, each with `[out,in]`.
-pub(super) fn lora_layers(lora: &Lora, config: &Config) -> Vec<(String, [i64; 2])> {
-    let mut layers = parameters::linear_layers(config);
-    layers.retain(|(name, _)| lora.targets.iter().any(|target| is_target(name, target)));
-    layers
-}
-
-/// The layers' kinds, each once: what is said of them in messages.
-pub(super) fn target_names(layers: &[(String, [i64; 2])]) -> Vec<String> {
-    let mut names = Vec::new();
-    for (layer, _) in layers {
-        let parts: Vec<&str> = layer.split('.').collect();
-        // bert.encoder.layer.3.attention.self.query → query; …attention.output.dense stays so.
-        let kind = match parts.iter().position(|part| part.parse::<usize>().is_ok()) {
-            Some(number) => parts[number + 1..].join("."),
-            None => layer.clone(),
-        };
-        let kind = kind.strip_prefix("attention.self.").unwrap_or(&kind).to_owned();
-        if !names.contains(&kind) {
-            names.push(kind);
-        }
-    }
-    names
+/// The linear layers that get an update.
+pub(super) fn lora_layers<'a>(lora: &Lora, config: &'a Config) -> Vec<LinearLayer<'a>> {
+    let targeted: Vec<LinearLayer<'_>> =
+        lora.targets.iter().flat_map(|target| config.tensors.targeted(target)).collect();
+    config.tensors.linear_layers().filter(|layer| targeted.contains(layer)).collect()
 }

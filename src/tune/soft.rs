@@ -7,10 +7,10 @@ use std::ops::Range;
 use rand::Rng as _;
 use tch::Tensor;
 
-use crate::error::{Kind, Result};
+use crate::error::{Result, TemplateError};
 use crate::model::tokenizer::Tokenizer;
 use crate::seed;
-use crate::text::template::{SoftStart, Template, Vectors};
+use crate::text::template::{Placement, SoftStart, Template};
 
 /// What one soft vector starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,22 +32,22 @@ impl SoftTokens {
     /// Looks up the words that soft tokens start from, and gives every soft token of the patterns its
     /// vectors: first those of `front`, which stand before `[CLS]` in all of them, then the patterns' own in
     /// their order. A name stands for the same vectors in all.
-    pub fn check(
-        templates: Vec<Template>,
+    pub fn place(
+        templates: &[Template],
         front: Vec<Start>,
         tokenizer: &Tokenizer,
-    ) -> Result<(Vec<Template>, SoftTokens)> {
+    ) -> Result<(Vec<Placement>, SoftTokens)> {
         let mut soft = SoftTokens { front: front.len(), starts: front };
         let mut named: BTreeMap<String, (SoftStart, Range<usize>)> = BTreeMap::new();
         // What a name stands for may be said after its first use.
-        for template in &templates {
+        for template in templates {
             for piece in template.soft() {
                 let (Some(name), Some(start)) = (&piece.name, &piece.start) else { continue };
                 match named.get(name) {
                     Some((known, _)) if known == start => {}
                     Some(_) => {
                         return Err(
-                            template.soft_error(piece, Kind::PatternSoftTwoStarts { name: name.clone() })
+                            template.soft_error(piece, TemplateError::SoftTwoStarts { name: name.clone() })
                         );
                     }
                     None => {
@@ -58,26 +58,26 @@ impl SoftTokens {
                 }
             }
         }
-        let mut bound = Vec::with_capacity(templates.len());
+        let mut placed = Vec::with_capacity(templates.len());
         for template in templates {
-            let mut vectors = Vectors { front: soft.front, pieces: Vec::new() };
+            let mut placement = Placement { front: soft.front, ..Placement::default() };
             for piece in template.soft() {
                 let range = match (&piece.name, &piece.start) {
                     (Some(name), _) => named.get(name).map(|(_, range)| range.clone()).ok_or_else(|| {
-                        template.soft_error(piece, Kind::PatternSoftUnknownName { name: name.clone() })
+                        template.soft_error(piece, TemplateError::SoftUnknownName { name: name.clone() })
                     })?,
                     (None, start) => soft
                         .add(start.as_ref().unwrap_or(&SoftStart::Sampled(1)), tokenizer)
                         .map_err(|kind| template.soft_error(piece, kind))?,
                 };
-                vectors.pieces.push(range);
+                placement.soft.push(range);
             }
-            bound.push(template.with_vectors(vectors));
+            placed.push(placement);
         }
-        Ok((bound, soft))
+        Ok((placed, soft))
     }
 
-    fn add(&mut self, start: &SoftStart, tokenizer: &Tokenizer) -> Result<Range<usize>, Kind> {
+    fn add(&mut self, start: &SoftStart, tokenizer: &Tokenizer) -> Result<Range<usize>, TemplateError> {
         let first = self.starts.len();
         match start {
             SoftStart::Sampled(count) => self.starts.extend(std::iter::repeat_n(Start::Sampled, *count)),
@@ -123,10 +123,10 @@ impl SoftTokens {
 }
 
 /// The ids of words' tokens; none of them may be unknown.
-pub fn tokens_of(words: &str, tokenizer: &Tokenizer) -> Result<Vec<i64>, Kind> {
+pub fn tokens_of(words: &str, tokenizer: &Tokenizer) -> Result<Vec<i64>, TemplateError> {
     let ids: Vec<i64> = tokenizer.tokenize(words).iter().map(|token| token.id).collect();
     if ids.is_empty() || ids.contains(&tokenizer.special().unk) {
-        return Err(Kind::PatternSoftWithoutWords { words: words.to_owned() });
+        return Err(TemplateError::SoftWithoutWords { words: words.to_owned() });
     }
     Ok(ids)
 }

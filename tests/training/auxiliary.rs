@@ -1,18 +1,18 @@
 //! PET's auxiliary loss: which tokens are chosen, what the loop makes of it, and what it leaves alone.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cloze::error::{Kind, Place, Result};
-use cloze::learn::dataset;
-use cloze::learn::job::{Job, Moment};
+use cloze::error::{Kind, Place, Result, TrainingError, TuningError};
+use cloze::learn::job::{Job, JobEvent};
+use cloze::learn::objective::{Auxiliary, Losses as StepLosses, Masked, Mixture, token_losses};
 use cloze::learn::run::{RunFolder, Select};
-use cloze::learn::train::auxiliary::{self, Auxiliary, Masked};
-use cloze::learn::train::{Event, Flow, State, Trainer};
+use cloze::learn::train::{Event, State, Trainer};
 use cloze::model::encoder::Mode;
 use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::EngineChoice;
-use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::model::tensor_map::Module;
 use cloze::model::tokenizer::SpecialIds;
 use cloze::predict::classifier::Classifier;
 use cloze::predict::encode::encode;
@@ -65,20 +65,27 @@ impl Both {
     }
 
     fn trainer(&self) -> Trainer<'_> {
+        self.setting.trainer()
+    }
+
+    fn auxiliary(&self) -> Auxiliary<'_> {
         let Both { weight, batch_size, columns, examples, .. } = self;
-        let auxiliary = Some(Auxiliary { weight: *weight, batch_size: *batch_size, columns, examples });
-        Trainer { auxiliary, ..self.setting.trainer() }
+        Auxiliary { weight: *weight, batch_size: *batch_size, columns, examples }
+    }
+
+    fn mixture(&self) -> Result<Mixture> {
+        Ok(self.trainer().with_auxiliary(&self.setting.rows(), &self.auxiliary())?.into())
     }
 
     fn try_train(&self) -> Result<(State, Vec<Losses>)> {
         let _alone = lone_generator();
         let mut state = self.trainer().begin()?;
         let mut losses = Vec::new();
-        self.trainer().train(&mut state, self.setting.rows(), None, &mut |event, _| {
-            if let Event::Step { loss, mlm_loss, .. } = event {
-                losses.push((*loss, *mlm_loss));
+        self.trainer().train(&mut state, &mut self.mixture()?, None, &mut |event, _| {
+            if let Event::Step { losses: found, .. } = event {
+                losses.push((found.classification.unwrap(), found.language_modelling));
             }
-            Ok(Flow::On)
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok((state, losses))
     }
@@ -183,9 +190,9 @@ fn the_loop_adds_what_the_parts_are_together() {
     let mut both = Both::new(Setting::new(Tuning::Full, &[PATTERN]), 0.3);
     (both.columns, both.examples) = unlabelled(&TEXTS[..1]);
     let (setting, tokenizer) = (&both.setting, both.setting.base.tokenizer());
-    let learner = both.trainer().begin().unwrap().learner;
+    let trainable = both.trainer().begin().unwrap().trainable;
     let mut classifier = setting.base.zero_shot(None).unwrap();
-    classifier.adapt(&setting.base, &setting.tuning, &learner.learned(), Form::Beside);
+    classifier.adapt(&setting.base, &setting.tuning, &trainable.learned(), Form::Beside);
     let encoded = |example| encode(&setting.patterns.tasks[0].wrap(example), tokenizer, 64).unwrap();
     let inputs: Vec<Features> = setting.examples.iter().map(encoded).collect();
     let labels = tch::Tensor::from_slice(
@@ -200,12 +207,12 @@ fn the_loop_adds_what_the_parts_are_together() {
         .map(|_| Masked::new(&text, tokenizer.special(), tokenizer.vocabulary_size(), &mut dice))
         .collect();
     let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
-    let losses = auxiliary::losses(model, &masked.iter().collect::<Vec<_>>(), Mode::Train);
+    let losses = token_losses(model, &masked.iter().collect::<Vec<_>>(), Mode::Train);
     assert!(losses.numel() > 10 && masked.iter().any(|input| input.chosen.is_empty()));
     let of_language = losses.mean(tch::Kind::Float);
     (&of_classes * 0.7 + &of_language * 0.3).backward();
     let wanted: Learned =
-        learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
+        trainable.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
     let found = both.train().1[0];
     assert_close(&[found.0], &values(&of_classes.detach()), 1e-6, "loss of classes");
     assert_close(&[found.1.unwrap()], &values(&of_language.detach()), 1e-6, "loss of language");
@@ -238,7 +245,7 @@ fn logits_at_a_place_are_those_at_the_mask_there() {
     for options in methods() {
         let setting = with_soft(options);
         let mut classifier = setting.base.zero_shot(None).unwrap();
-        let begun = setting.train().0.learner;
+        let begun = setting.train().0.trainable;
         classifier.adapt(&setting.base, &setting.tuning, &begun.finished(), Form::Beside);
         let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
         let encoded = |example| {
@@ -288,26 +295,29 @@ fn a_little_weight_changes_a_little() {
 
 #[test]
 fn every_method_learns_from_it_and_what_is_frozen_stays() {
-    let fresh = moody(EngineChoice::Cloze, 0.0).parameters;
+    let fresh = moody(EngineChoice::Cloze, 0.0).model.parameters;
     for options in methods() {
         // Rows in the second pattern teach nothing where soft tokens alone are learned.
         let mut setting = Setting::new(tuning(options), &[SOFT_PATTERN, PATTERN]);
         (setting.plan.batch_size, setting.plan.batch_tokens) = (4, 20);
         let both = Both::new(setting, 0.9);
-        let begun = both.trainer().begin().unwrap().learner.finished();
+        let begun = both.trainer().begin().unwrap().trainable.finished();
         let (state, losses) = both.train();
         assert!(
             losses.iter().all(|(_, of_language)| of_language.unwrap().is_finite()),
             "{options}: {losses:?}"
         );
-        for (name, tensor) in both.setting.base.parameters.iter() {
-            assert!(bits(tensor) == bits(fresh.get(name)), "{options}: {name} of the base model has moved");
+        for (name, tensor) in both.setting.base.model.parameters.iter() {
+            assert!(
+                bits(tensor) == bits(fresh.named(name).unwrap()),
+                "{options}: {name} of the base model has moved"
+            );
             assert!(
                 !tensor.requires_grad() && !tensor.grad().defined(),
                 "{options}: {name} of the base model has a gradient"
             );
         }
-        for (name, tensor) in state.learner.finished() {
+        for (name, tensor) in state.trainable.finished() {
             assert!(bits(&tensor) != bits(&begun[&name]), "{options}: {name} has not moved");
         }
     }
@@ -331,22 +341,18 @@ fn a_stopped_training_with_it_goes_on_bit_by_bit() {
     for options in [r#"{ "lora": { "rank": 4, "dropout": 0.1 } }"#, r#"{ "p-tuning": { "length": 3 } }"#] {
         let mut both = Both::new(random(options), 0.3);
         (both.setting.plan.steps, both.setting.plan.batch_tokens, both.batch_size) = (12, 60, 3);
-        let rows = dataset::Rows {
-            columns: both.setting.columns.clone(),
-            examples: both.setting.examples.clone(),
-            targets: both.setting.targets.clone(),
-        };
         let temporary = tempfile::tempdir().unwrap();
         // Stopped after every so many events, and gone on with from what its folder holds.
         let run = |every: usize| {
             let path = temporary.path().join(every.to_string());
-            let folder = RunFolder::create(&path, &manifest(tuning(options), Select::None)).unwrap();
+            let folder =
+                RunFolder::create(&path, &manifest(tuning(options), Select::None).written()).unwrap();
             let job = Job { folder: &folder, seed: 0, part: "run", checkpoint_every: 5, keep_end: false };
             loop {
                 let mut count = 0;
-                let done = job.train(&both.trainer(), &rows, None, 12, &mut |moment| {
-                    count += usize::from(matches!(moment, Moment::Event(_)));
-                    if count == every { Flow::Stop } else { Flow::On }
+                let done = job.train(&both.trainer(), &mut both.mixture().unwrap(), None, 12, &mut |event| {
+                    count += usize::from(matches!(event, JobEvent::Training(_)));
+                    if count == every { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 });
                 if let Some(state) = done.unwrap() {
                     return (state.kept(), events(&path));
@@ -383,21 +389,24 @@ fn rust_bert_learns_alike() {
 
 #[test]
 fn what_no_training_can_have_is_refused_by_name() {
-    let error = |both: &Both| both.trainer().begin().err().unwrap();
+    let error = |both: &Both| both.mixture().err().unwrap();
     for weight in [-0.1, 1.0, f64::NAN] {
         let error = error(&Both::new(Setting::new(Tuning::Full, &[PATTERN]), weight));
         assert!(
-            matches!(error.kind(), Kind::OptionOutOfRange { name, .. } if name == "--mlm-weight"),
+            matches!(error.kind(), Kind::Tuning(TuningError::OptionOutOfRange { name, .. }) if name == "plan.mlm-weight"),
             "{error}"
         );
     }
     let error = error(&Both::new(Setting::new(tuning("\"cls\""), &[PATTERN]), 1e-4));
-    assert!(matches!(error.kind(), Kind::ClsWithMlm), "{error}");
+    assert!(matches!(error.kind(), Kind::Tuning(TuningError::ClsWithMlm)), "{error}");
     let mut all = Both::new(Setting::new(Tuning::Full, &[PATTERN]), 2.0);
     (all.batch_size, all.examples) = (0, Vec::new());
-    let wrong = all.trainer().auxiliary.unwrap().check(&tuning("\"cls\"")).err().unwrap();
+    let wrong = all.auxiliary().check(&tuning("\"cls\"")).err().unwrap();
     assert_eq!(wrong.len(), 4, "{wrong:?}");
-    assert_eq!(wrong[2].to_string(), "unlabelled has no rows for the masked-language-model loss");
+    assert_eq!(
+        wrong.iter().nth(2).unwrap().to_string(),
+        "unlabelled has no rows for the masked-language-model loss"
+    );
     let defaults = Auxiliary::new(&all.setting.plan, &all.columns, &all.examples);
     assert_eq!((defaults.weight, defaults.batch_size), (1e-4, 36));
 }
@@ -415,17 +424,23 @@ fn a_loss_that_is_not_finite_stops_and_names_the_unlabelled_rows() {
         ),
         1e-4,
     );
-    let parameters = &both.setting.base.parameters;
-    let words = parameters.get(WORD_EMBEDDINGS).copy();
+    let parameters = &both.setting.base.model.parameters;
+    let words = parameters.weight(Module::WordEmbeddings).copy();
     let _ = words.get(both.setting.base.tokenizer().tokenize("love")[0].id).fill_(f64::NAN);
-    both.setting.base.parameters = parameters.with([(WORD_EMBEDDINGS.to_owned(), words)]);
+    both.setting.base.model.parameters =
+        parameters.with([("bert.embeddings.word_embeddings.weight".to_owned(), words)]);
     let error = both.try_train().err().unwrap();
-    let Kind::MlmLossNotFinite { step: 1, data, records } = error.kind() else { panic!("{error}") };
+    let Kind::Training(TrainingError::MlmLossNotFinite { step: 1, data, records }) = error.kind() else {
+        panic!("{error}")
+    };
     assert_eq!((data.as_str(), records.as_slice()), ("unlabelled", &[1, 2, 3, 4, 5][..]));
     assert!(matches!(error.place(), Place::Nowhere), "{error}");
     both.examples.drain(1..);
     let error = both.try_train().err().unwrap();
-    assert!(matches!(error.kind(), Kind::MlmLossNotFinite { records, .. } if records == &[1]), "{error}");
+    assert!(
+        matches!(error.kind(), Kind::Training(TrainingError::MlmLossNotFinite { records, .. }) if records == &[1]),
+        "{error}"
+    );
     assert!(matches!(error.place(), Place::Row { file, record: 1, .. } if file == "unlabelled"), "{error}");
 }
 
@@ -433,8 +448,8 @@ fn a_loss_that_is_not_finite_stops_and_names_the_unlabelled_rows() {
 fn an_event_says_the_loss_only_where_there_is_one() {
     let step = |mlm_loss| Event::Step {
         step: 1,
-        loss: 0.5,
-        mlm_loss,
+        task: None,
+        losses: StepLosses { classification: Some(0.5), language_modelling: mlm_loss },
         learning_rate: 0.0,
         gradient_norm: 1.0,
         rows: 4,

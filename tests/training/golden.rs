@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cloze::learn::adamw::{AdamW, clip_gradients};
+use cloze::learn::objective::{Chosen, Masked, losses, token_losses};
 use cloze::learn::schedule;
-use cloze::learn::train::auxiliary::{self, Chosen, Masked};
-use cloze::learn::train::{Target, losses};
+use cloze::learn::target::Target;
 use cloze::model::encoder::Mode;
 use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::EngineChoice;
 use cloze::model::tensor_file;
-use cloze::predict::classifier::{Base, Classifier};
-use cloze::tune::{Beginning, Form, Learned, Learner, PREFIX, SOFT_TOKENS, Tuning, decays};
+use cloze::predict::classifier::{Classifier, VerbalizedLm};
+use cloze::tune::{Beginning, Form, Learned, PREFIX, SOFT_TOKENS, Trainable, Tuning, decays};
 use serde_json::Value;
 use tch::Tensor;
 
@@ -54,7 +54,7 @@ fn part(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Te
     part
 }
 
-fn base() -> Base {
+fn base() -> VerbalizedLm {
     tiny(EngineChoice::Cloze, 0.0, &verbalizer(&golden(TINY)["verbalizer"], "mean_logit", true))
 }
 
@@ -81,7 +81,7 @@ fn batch(index: usize, front: usize) -> (Vec<Features>, Tensor) {
     (inputs, Tensor::from_slice(&integers(&batch["labels"])))
 }
 
-fn adapted(base: &Base, tuning: &Tuning, learned: &Learned, form: Form) -> Classifier {
+fn adapted(base: &VerbalizedLm, tuning: &Tuning, learned: &Learned, form: Form) -> Classifier {
     let mut classifier = base.zero_shot(None).unwrap();
     classifier.adapt(base, tuning, learned, form);
     classifier
@@ -92,15 +92,15 @@ fn loss(classifier: &Classifier, (inputs, labels): &(Vec<Features>, Tensor)) -> 
     classifier.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train).cross_entropy_for_logits(labels)
 }
 
-fn learner(base: &Base, tuning: &Tuning, vectors: usize) -> Learner {
+fn trainable(base: &VerbalizedLm, tuning: &Tuning, vectors: usize) -> Trainable {
     let tokens = vec![0; vectors];
     let (soft, prefix) =
         if matches!(tuning, Tuning::PTuningV2(_)) { (Vec::new(), tokens) } else { (tokens, Vec::new()) };
-    Learner::new(
+    Trainable::new(
         tuning,
         &Beginning {
-            config: &base.folder.config,
-            base: &base.parameters,
+            config: &base.model.folder.config,
+            base: &base.model.parameters,
             soft,
             prefix,
             classes: 3,
@@ -111,15 +111,18 @@ fn learner(base: &Base, tuning: &Tuning, vectors: usize) -> Learner {
 }
 
 /// Clips as golden.json says; gives the gradients' norm before.
-fn clip(learner: &Learner, constants: &Value) -> f64 {
-    clip_gradients(learner.leaves(), constants["clip_norm"].as_f64().unwrap())
+fn clip(trainable: &Trainable, constants: &Value) -> f64 {
+    clip_gradients(trainable.leaves(), constants["clip_norm"].as_f64().unwrap())
 }
 
 /// One update with golden.json's constants.
-fn update(learner: &Learner, optimizer: &mut AdamW, constants: &Value) {
+fn update(base: &VerbalizedLm, trainable: &Trainable, optimizer: &mut AdamW, constants: &Value) {
     let number = |key: &str| constants[key].as_f64().unwrap();
-    optimizer.step(learner.leaves(), |name| {
-        (number("learning_rate"), if decays(name) { number("weight_decay") } else { 0.0 })
+    optimizer.step(trainable.leaves(), |name| {
+        (
+            number("learning_rate"),
+            if decays(base.model.parameters.map(), name) { number("weight_decay") } else { 0.0 },
+        )
     });
 }
 
@@ -151,21 +154,21 @@ fn is_noise(name: &str) -> bool {
 #[test]
 fn two_steps_of_full_tuning_equal_pytorch() {
     let (expected, base) = (expected(), base());
-    let learner = learner(&base, &Tuning::Full, 0);
-    let mut optimizer = AdamW::new(learner.leaves());
+    let trainable = trainable(&base, &Tuning::Full, 0);
+    let mut optimizer = AdamW::new(trainable.leaves());
     // Each entry's smallest clipped gradient so far.
     let mut smallest = Learned::new();
     let gradients = tensors("full-gradients.safetensors");
     let parameters = tensors("full-parameters.safetensors");
-    assert_eq!(learner.leaves().keys().collect::<Vec<_>>(), gradients.keys().collect::<Vec<_>>());
+    assert_eq!(trainable.leaves().keys().collect::<Vec<_>>(), gradients.keys().collect::<Vec<_>>());
     for (index, step) in expected["full_steps"].as_array().unwrap().iter().enumerate() {
-        let loss = loss(&adapted(&base, &Tuning::Full, &learner.learned(), Form::Beside), &batch(index, 0));
+        let loss = loss(&adapted(&base, &Tuning::Full, &trainable.learned(), Form::Beside), &batch(index, 0));
         assert_close(&values(&loss.detach()), &[step["loss"].as_f64().unwrap()], LOSS, "loss");
         loss.backward();
         let key = format!("step{}", index + 1);
         for row in expected["full_parameters"].as_array().unwrap() {
             let name = row["name"].as_str().unwrap();
-            let norm = learner.leaves()[name].grad().to_kind(tch::Kind::Double).norm().double_value(&[]);
+            let norm = trainable.leaves()[name].grad().to_kind(tch::Kind::Double).norm().double_value(&[]);
             if is_noise(name) {
                 assert!(norm < 1e-6, "{name}: {norm}");
             } else {
@@ -178,20 +181,20 @@ fn two_steps_of_full_tuning_equal_pytorch() {
             }
         }
         if index == 0 {
-            let known = learner.leaves().iter().filter(|(name, _)| !is_noise(name));
+            let known = trainable.leaves().iter().filter(|(name, _)| !is_noise(name));
             assert_gradients(
                 known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())),
                 &gradients,
                 "full",
             );
         }
-        let norm = clip(&learner, &expected["optimiser"]);
-        for (name, leaf) in learner.leaves() {
+        let norm = clip(&trainable, &expected["optimiser"]);
+        for (name, leaf) in trainable.leaves() {
             let size = leaf.grad().abs();
             let known = smallest.remove(name).map_or_else(|| size.copy(), |known| known.minimum(&size));
             smallest.insert(name.clone(), known);
         }
-        update(&learner, &mut optimizer, &expected["optimiser"]);
+        update(&base, &trainable, &mut optimizer, &expected["optimiser"]);
         assert_relative(norm, step["gradient_norm"].as_f64().unwrap(), 1e-5, "norm of all gradients");
         let wanted = part(&parameters, &format!("{key}/"));
         for row in expected["full_parameters"].as_array().unwrap() {
@@ -199,7 +202,7 @@ fn two_steps_of_full_tuning_equal_pytorch() {
             if is_noise(name) {
                 continue;
             }
-            let change = (&learner.leaves()[name] - base.parameters.get(name))
+            let change = (&trainable.leaves()[name] - base.model.parameters.named(name).unwrap())
                 .to_kind(tch::Kind::Double)
                 .norm()
                 .double_value(&[]);
@@ -210,7 +213,7 @@ fn two_steps_of_full_tuning_equal_pytorch() {
                 &format!("{key}, {name}: change"),
             );
             let Some(wanted) = wanted.get(name) else { continue };
-            let differences = (&learner.leaves()[name] - wanted).abs();
+            let differences = (&trainable.leaves()[name] - wanted).abs();
             let far = differences.gt(UPDATED);
             let count = far.sum(tch::Kind::Int64).int64_value(&[]);
             // As many as PyTorch has itself, where the processor rounds as the one that wrote the file;
@@ -248,12 +251,12 @@ fn a_step_with_language_modelling_equals_transformers() {
     let _alone = lone_generator();
     for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {
         let base = tiny(engine, 0.0, &verbalizer(&golden(TINY)["verbalizer"], "mean_logit", true));
-        let learner = learner(&base, &Tuning::Full, 0);
-        let classifier = adapted(&base, &Tuning::Full, &learner.learned(), Form::Beside);
+        let trainable = trainable(&base, &Tuning::Full, 0);
+        let classifier = adapted(&base, &Tuning::Full, &trainable.learned(), Form::Beside);
         let Classifier::Prompt(model, _) = &classifier else { unreachable!() };
         let (of_classes, losses) = (
             loss(&classifier, &batch(0, 0)),
-            auxiliary::losses(model, &inputs.iter().collect::<Vec<_>>(), Mode::Train),
+            token_losses(model, &inputs.iter().collect::<Vec<_>>(), Mode::Train),
         );
         let of_language = losses.mean(tch::Kind::Float);
         for (found, key) in [(&of_classes, "loss"), (&of_language, "mlm_loss")] {
@@ -265,7 +268,7 @@ fn a_step_with_language_modelling_equals_transformers() {
             );
         }
         (of_classes * (1.0 - weight) + of_language * weight).backward();
-        let known = learner.leaves().iter().filter(|(name, _)| !is_noise(name));
+        let known = trainable.leaves().iter().filter(|(name, _)| !is_noise(name));
         assert_gradients(
             known.map(|(name, leaf)| (name.as_str(), leaf.shallow_clone())),
             &gradients,
@@ -334,27 +337,27 @@ fn a_step_of_lora_equals_peft() {
         let (record, stored) = adapter(folder);
         let tuning = tuning(options);
         for form in [Form::Merged, Form::Beside] {
-            let mut learner = learner(&base, &tuning, 0);
+            let mut trainable = trainable(&base, &tuning, 0);
             assert_eq!(
-                learner.leaves().keys().collect::<Vec<_>>(),
+                trainable.leaves().keys().collect::<Vec<_>>(),
                 stored.keys().collect::<Vec<_>>(),
                 "{folder}: where updates are"
             );
-            learner.restore(&stored);
-            let loss = loss(&adapted(&base, &tuning, &learner.learned(), form), &batch(0, 0));
+            trainable.restore(&stored);
+            let loss = loss(&adapted(&base, &tuning, &trainable.learned(), form), &batch(0, 0));
             assert_close(&values(&loss.detach()), &[record["loss"].as_f64().unwrap()], LOSS, folder);
             loss.backward();
-            let leaves = learner.leaves().iter().map(|(name, leaf)| (name.as_str(), leaf.shallow_clone()));
+            let leaves = trainable.leaves().iter().map(|(name, leaf)| (name.as_str(), leaf.shallow_clone()));
             assert_gradients(
                 leaves,
                 &part(&all, &format!("{folder}/gradient/")),
                 &format!("{folder}, {form:?}"),
             );
-            let norm = clip(&learner, &expected["optimiser"]);
-            update(&learner, &mut AdamW::new(learner.leaves()), &expected["optimiser"]);
+            let norm = clip(&trainable, &expected["optimiser"]);
+            update(&base, &trainable, &mut AdamW::new(trainable.leaves()), &expected["optimiser"]);
             assert_relative(norm, record["gradient_norm"].as_f64().unwrap(), 1e-5, folder);
             for (name, wanted) in part(&all, &format!("{folder}/step1/")) {
-                let difference = largest(&(&learner.leaves()[&name] - wanted));
+                let difference = largest(&(&trainable.leaves()[&name] - wanted));
                 assert!(difference <= UPDATED, "{folder}, {name}: differs by {difference} after the update");
             }
         }
@@ -367,7 +370,7 @@ fn gradients_of_ia3_equal_peft() {
     let (record, mut stored) = adapter("ia3");
     // PEFT's "output.dense" is the end of the attention's output too; the paper's vectors, and so ours, are
     // the others.
-    let ours = learner(&base, &Tuning::Ia3, 0);
+    let ours = trainable(&base, &Tuning::Ia3, 0);
     let more = stored.keys().filter(|name| !ours.leaves().contains_key(*name));
     assert_eq!(more.filter(|name| name.ends_with("attention.output.dense.ia3_l")).count(), 2);
     assert!(ours.leaves().iter().all(|(name, leaf)| stored[name].size() == leaf.size()));
@@ -402,18 +405,18 @@ fn gradients_of_soft_tokens_and_prefixes_equal_peft() {
     for (folder, options, name, front) in VECTORS {
         let (record, stored) = vectors(folder, name);
         let tuning = tuning(options);
-        let mut learner = learner(&base, &tuning, 5);
-        assert_eq!(learner.leaves().keys().collect::<Vec<_>>(), [name]);
-        learner.restore(&stored);
-        let loss = loss(&adapted(&base, &tuning, &learner.learned(), Form::Beside), &batch(0, front));
+        let mut trainable = trainable(&base, &tuning, 5);
+        assert_eq!(trainable.leaves().keys().collect::<Vec<_>>(), [name]);
+        trainable.restore(&stored);
+        let loss = loss(&adapted(&base, &tuning, &trainable.learned(), Form::Beside), &batch(0, front));
         assert_close(&values(&loss.detach()), &[record["loss"].as_f64().unwrap()], LOSS, folder);
         loss.backward();
         let wanted = BTreeMap::from([(
             name.to_owned(),
             all[&format!("{folder}/gradient/prompt_embeddings")].shallow_clone(),
         )]);
-        assert_gradients([(name, learner.leaves()[name].shallow_clone())], &wanted, folder);
-        let norm = clip_gradients(learner.leaves(), 1.0);
+        assert_gradients([(name, trainable.leaves()[name].shallow_clone())], &wanted, folder);
+        let norm = clip_gradients(trainable.leaves(), 1.0);
         assert_relative(norm, record["gradient_norm"].as_f64().unwrap(), 1e-5, folder);
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cloze::error::Kind;
+use cloze::error::{Kind, TuningError};
 use cloze::model::folder::EngineChoice;
-use cloze::model::parameters::WORD_EMBEDDINGS;
 use cloze::model::tensor_file;
-use cloze::model::tokenizer::common_words;
-use cloze::tune::learner::PEFT;
+use cloze::model::tensor_map::Module;
+use cloze::tune::trainable::PEFT;
 use cloze::tune::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning};
 use tch::Tensor;
 
@@ -43,9 +42,12 @@ fn shake(learned: &Learned) -> Learned {
 
 /// The probabilities of the base model with soft tokens at their beginnings.
 fn untrained(setting: &Setting) -> Vec<f64> {
-    let common = common_words(setting.base.tokenizer());
-    let vectors =
-        setting.patterns.soft.vectors(setting.base.parameters.get(WORD_EMBEDDINGS), &common, setting.seed);
+    let common = setting.base.tokenizer().common_words();
+    let vectors = setting.patterns.soft.vectors(
+        setting.base.model.parameters.weight(Module::WordEmbeddings),
+        &common,
+        setting.seed,
+    );
     setting.probabilities(setting.base.zero_shot(Some(vectors)).unwrap())
 }
 
@@ -73,7 +75,7 @@ fn a_name_stands_for_the_same_vectors_in_every_pattern() {
     let patterns = [r#"{text} {soft:"it was" as x} {mask}."#, "{soft as x} {mask}: {text}"];
     let setting = Setting::new(tuning(r#"{ "p-tuning": { "encoder": "none" } }"#), &patterns);
     let (state, _) = setting.train();
-    let vectors = &state.learner.leaves()[SOFT_TOKENS];
+    let vectors = &state.trainable.leaves()[SOFT_TOKENS];
     assert_eq!(vectors.size(), [2, 32]);
     // Both patterns read what was learned: changed vectors change both.
     let scores = |learned: &Learned| {
@@ -96,11 +98,11 @@ fn a_name_stands_for_the_same_vectors_in_every_pattern() {
 fn lora_with_zero_b_is_the_base_model() {
     let setting = Setting::new(tuning(EVERYWHERE), &[PATTERN]);
     let state = setting.trainer().begin().unwrap();
-    assert_eq!(state.learner.leaves().len(), 2 * (2 * 6 + 1));
+    assert_eq!(state.trainable.leaves().len(), 2 * (2 * 6 + 1));
     let base = untrained(&setting);
     for form in [Form::Beside, Form::Merged] {
         let mut classifier = setting.base.zero_shot(None).unwrap();
-        classifier.adapt(&setting.base, &setting.tuning, &state.learner.finished(), form);
+        classifier.adapt(&setting.base, &setting.tuning, &state.trainable.finished(), form);
         // Beside the weights, query, key and value are taken apart in another way.
         assert_close(&setting.probabilities(classifier), &base, 1e-6, &format!("{form:?}"));
     }
@@ -116,7 +118,7 @@ fn adapters_change_nothing_at_first() {
             continue;
         }
         let mut classifier = setting.base.zero_shot(None).unwrap();
-        classifier.adapt(&setting.base, &setting.tuning, &state.learner.learned(), Form::Beside);
+        classifier.adapt(&setting.base, &setting.tuning, &state.trainable.learned(), Form::Beside);
         assert_close(
             &tch::no_grad(|| setting.probabilities(classifier)),
             &untrained(&setting),
@@ -139,7 +141,7 @@ fn prompt_encoders_begin_with_the_vectors_they_start_from() {
         ),
         (r#"{ "prefix": { "length": 3 } }"#, r#"{ "p-tuning-v2": { "length": 3 } }"#),
     ] {
-        let begun = |options| Setting::new(tuning(options), &[PATTERN]).trainer().begin().unwrap().learner;
+        let begun = |options| Setting::new(tuning(options), &[PATTERN]).trainer().begin().unwrap().trainable;
         let (with_network, vectors) = (begun(with), begun(without));
         assert!(with_network.size() > vectors.size());
         assert_same_bits(&with_network.finished(), &vectors.finished(), with);
@@ -151,7 +153,7 @@ fn a_model_takes_what_was_learned_in_place_of_what_it_had() {
     for engine in [EngineChoice::Cloze, EngineChoice::RustBert] {
         let setting = |options| Setting::on(moody(engine, 0.0), tuning(options), &[PATTERN], &made_up(2));
         let (first, second) = (setting(EVERYWHERE), setting("\"ia3\""));
-        let shaken = |setting: &Setting| shake(&setting.trainer().begin().unwrap().learner.finished());
+        let shaken = |setting: &Setting| shake(&setting.trainer().begin().unwrap().trainable.finished());
         let _alone = lone_generator();
         let scores = |path: &[(&Setting, bool)]| {
             let mut classifier = first.base.zero_shot(None).unwrap();
@@ -184,7 +186,7 @@ fn merged_equals_unmerged() {
         if !setting.tuning.merges() {
             continue;
         }
-        let begun = setting.trainer().begin().unwrap().learner.finished();
+        let begun = setting.trainer().begin().unwrap().trainable.finished();
         let shaken = shake(&begun);
         let scores = |form| {
             let mut classifier = setting.base.zero_shot(None).unwrap();
@@ -203,23 +205,26 @@ fn merged_equals_unmerged() {
 
 #[test]
 fn frozen_weights_are_bit_identical_after_training() {
-    let fresh = moody(EngineChoice::Cloze, 0.0).parameters;
+    let fresh = moody(EngineChoice::Cloze, 0.0).model.parameters;
     for options in METHODS {
         let setting = with_soft(options);
-        let begun = setting.trainer().begin().unwrap().learner.finished();
+        let begun = setting.trainer().begin().unwrap().trainable.finished();
         let (state, _) = setting.train();
-        for (name, tensor) in setting.base.parameters.iter() {
-            assert!(bits(tensor) == bits(fresh.get(name)), "{options}: {name} of the base model has moved");
+        for (name, tensor) in setting.base.model.parameters.iter() {
+            assert!(
+                bits(tensor) == bits(fresh.named(name).unwrap()),
+                "{options}: {name} of the base model has moved"
+            );
             assert!(
                 !tensor.requires_grad() && !tensor.grad().defined(),
                 "{options}: {name} of the base model has a gradient"
             );
         }
         // And all that may move has moved.
-        for (name, tensor) in state.learner.finished() {
+        for (name, tensor) in state.trainable.finished() {
             assert!(bits(&tensor) != bits(&begun[&name]), "{options}: {name} has not moved");
         }
-        for (name, leaf) in state.learner.leaves() {
+        for (name, leaf) in state.trainable.leaves() {
             assert!(
                 state.optimizer.moments[name][1].max().double_value(&[]) > 0.0,
                 "{options}: {name} never had a gradient"
@@ -233,12 +238,12 @@ fn frozen_weights_are_bit_identical_after_training() {
 fn each_method_learns_only_what_it_says() {
     for options in METHODS {
         let setting = with_soft(options);
-        let learned = setting.trainer().begin().unwrap().learner.finished();
+        let learned = setting.trainer().begin().unwrap().trainable.finished();
         let (soft, names): (Vec<&str>, Vec<&str>) =
             learned.keys().map(String::as_str).partition(|name| *name == SOFT_TOKENS);
         assert_eq!(soft.is_empty(), matches!(setting.tuning, Tuning::Cls(_)), "{options}");
         let count = |keep: &dyn Fn(&str) -> bool| {
-            setting.base.parameters.iter().filter(|(name, _)| keep(name)).count()
+            setting.base.model.parameters.iter().filter(|(name, _)| keep(name)).count()
         };
         let (keep, wanted): (&dyn Fn(&str) -> bool, usize) = match &setting.tuning {
             Tuning::Full => (&|_| true, count(&|_| true)),
@@ -273,12 +278,12 @@ fn each_method_learns_only_what_it_says() {
 fn soft_prompt_trains_only_itself() {
     for options in [r#"{ "prompt-tuning": { "length": 3 } }"#, r#"{ "p-tuning": { "encoder": "none" } }"#] {
         let setting = with_soft(options);
-        let begun = setting.trainer().begin().unwrap().learner.finished();
+        let begun = setting.trainer().begin().unwrap().trainable.finished();
         let (state, _) = setting.train();
-        assert_eq!(state.learner.leaves().keys().collect::<Vec<_>>(), [SOFT_TOKENS]);
+        assert_eq!(state.trainable.leaves().keys().collect::<Vec<_>>(), [SOFT_TOKENS]);
         // Prompt tuning's stand in front besides the pattern's; p-tuning's are the pattern's.
-        assert_eq!(state.learner.size(), 32 * if options.contains("prompt-tuning") { 5 } else { 2 });
-        let moved = (&state.learner.leaves()[SOFT_TOKENS] - &begun[SOFT_TOKENS])
+        assert_eq!(state.trainable.size(), 32 * if options.contains("prompt-tuning") { 5 } else { 2 });
+        let moved = (&state.trainable.leaves()[SOFT_TOKENS] - &begun[SOFT_TOKENS])
             .abs()
             .amin([1], false)
             .min()
@@ -303,7 +308,7 @@ fn p_tuning_needs_no_encoder_after_training() {
         let (kept, _) = tensor_file::read(&path).unwrap();
         assert_eq!(kept.keys().collect::<Vec<_>>(), [name], "{options}");
         let mut through_encoder = setting.base.zero_shot(None).unwrap();
-        through_encoder.adapt(&setting.base, &setting.tuning, &state.learner.learned(), Form::Beside);
+        through_encoder.adapt(&setting.base, &setting.tuning, &state.trainable.learned(), Form::Beside);
         let wanted = tch::no_grad(|| setting.probabilities(through_encoder));
         // libtorch's LSTM takes another way where no gradient is wanted.
         assert_close(&learned(&setting, &kept), &wanted, 1e-6, options);
@@ -402,7 +407,7 @@ fn rust_bert_trains_alike() {
                 panic!("{options}: trained with rust-bert, which has no place for it")
             };
             assert!(
-                matches!(error.kind(), Kind::EngineCannotTune { method, .. } if *method == tuning(options).name()),
+                matches!(error.kind(), Kind::Tuning(TuningError::EngineCannotTune { method, .. }) if *method == tuning(options).name()),
                 "{options}: {error}"
             );
             continue;
@@ -413,5 +418,8 @@ fn rust_bert_trains_alike() {
     }
     let dropped =
         Setting::on(moody(EngineChoice::RustBert, 0.0), tuning(DROPPED), &[PATTERN], &made_up(1)).try_train();
-    assert!(matches!(dropped.err().unwrap().kind(), Kind::EngineCannotTune { method: "lora", .. }));
+    assert!(matches!(
+        dropped.err().unwrap().kind(),
+        Kind::Tuning(TuningError::EngineCannotTune { method: "lora", .. })
+    ));
 }

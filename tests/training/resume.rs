@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use cloze::error::{Kind, Result};
-use cloze::learn::dataset::RowSet;
+use cloze::error::{Kind, Result, TuningError};
 use cloze::learn::run::{
-    DataFile, DataFiles, Manifest, ModelFiles, RunFolder, SeedEvent, Select, StoredFile,
+    DataFile, DataFiles, Header, Manifest, ModelFiles, RunFolder, SeedEvent, Select, StoredFile,
 };
-use cloze::learn::train::{Event, Flow, Plan};
+use cloze::learn::train::{Event, Plan};
 use cloze::model::folder::EngineChoice;
-use cloze::predict::classifier::Base;
-use cloze::study::experiment::{Experiment, Metrics, Progress};
+use cloze::predict::classifier::VerbalizedLm;
+use cloze::study::experiment::{Experiment, ExperimentEvent, Metrics};
+use cloze::text::dataset::Dataset;
 use cloze::tune::Tuning;
 use serde_json::Value;
 
@@ -25,23 +26,22 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
     let file = |name: &str, text: &str| StoredFile { file: name.to_owned(), text: text.to_owned() };
     let data = |path: &str| DataFile { path: path.into(), sha256: String::new() };
     Manifest {
-        version: 1,
-        cloze: String::new(),
-        command: Vec::new(),
+        header: Header {
+            data: DataFiles {
+                train: Some(data("train.csv")),
+                test: Some(data("test.csv")),
+                ..DataFiles::default()
+            },
+            model: ModelFiles { path: "tiny".into(), sha256: String::new() },
+            threads: 1,
+            max_length: 64,
+            seeds: vec![0, 3],
+            ..Header::default()
+        },
         templates: vec![file("pattern.json", PATTERN)],
         verbalizer: file("mood.json", MOOD),
         classes: ["down", "up", "between"].map(str::to_owned).to_vec(),
         columns: vec!["text".to_owned()],
-        data: DataFiles {
-            train: data("train.csv"),
-            dev: None,
-            test: Some(data("test.csv")),
-            format: None,
-            label_column: None,
-        },
-        model: ModelFiles { path: "tiny".into(), sha256: String::new() },
-        engine: "cloze".to_owned(),
-        max_length: 64,
         plan: Plan {
             warm_up: 0.1,
             batch_tokens: 60,
@@ -51,19 +51,16 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         },
         tuning,
         shots: Some(4),
-        seeds: vec![0, 3],
         select,
         cls_baseline: false,
         demonstrations: None,
-        device: "cpu".to_owned(),
-        threads: 1,
     }
 }
 
 /// A manifest over made-up rows, ready to run in any folder.
 struct Runs {
     manifest: Manifest,
-    base: Base,
+    base: VerbalizedLm,
 }
 
 impl Runs {
@@ -72,28 +69,32 @@ impl Runs {
     }
 
     /// Runs, or goes on, until all is done or `watch` says stop.
-    fn run(&self, path: &Path, watch: &mut dyn FnMut(&str, &Event) -> Flow) -> Option<Metrics> {
+    fn run(&self, path: &Path, watch: &mut dyn FnMut(&str, &Event) -> ControlFlow<()>) -> Option<Metrics> {
         self.try_run(path, watch).unwrap()
     }
 
-    fn try_run(&self, path: &Path, watch: &mut dyn FnMut(&str, &Event) -> Flow) -> Result<Option<Metrics>> {
+    fn try_run(
+        &self,
+        path: &Path,
+        watch: &mut dyn FnMut(&str, &Event) -> ControlFlow<()>,
+    ) -> Result<Option<Metrics>> {
         let _alone = lone_generator();
         let folder = if path.join("manifest.json").exists() {
             let (folder, manifest) = RunFolder::open(path).unwrap();
             assert_eq!(manifest, self.manifest);
             folder
         } else {
-            RunFolder::create(path, &self.manifest).unwrap()
+            RunFolder::create(path, &self.manifest.written()).unwrap()
         };
         let rows = |of_each| {
             let (columns, examples, truths) = read(&made_up(of_each));
-            RowSet { columns, examples, truths: truths.into_iter().map(Some).collect() }
+            Dataset { columns, examples, truths: truths.into_iter().map(Some).collect() }
         };
         let train = rows(12);
         let of = |tuning: &Tuning, written: &[&str]| patterns(&self.base, tuning, written, &train.columns);
         let experiment = Experiment {
-            manifest: &self.manifest,
-            base: &self.base,
+            manifest: self.manifest.clone(),
+            base: self.base.clone(),
             // Some steps have no row in the pattern with soft tokens: a leaf without a gradient must not tell
             // whether it ever had one.
             patterns: of(&self.manifest.tuning, &["{text} {soft:2} {mask}.", PATTERN]),
@@ -106,15 +107,15 @@ impl Runs {
         };
         let warnings = experiment.check()?;
         let metrics = experiment.run(&folder, warnings, &mut |progress| match progress {
-            Progress::Training { part, event, .. } => watch(part, event),
-            _ => Flow::On,
+            ExperimentEvent::Training { part, event, .. } => watch(part, event),
+            _ => ControlFlow::Continue(()),
         })?;
         assert_eq!(metrics.is_some(), folder.is_finished(&self.manifest));
         Ok(metrics)
     }
 
     fn uninterrupted(&self, path: &Path) -> Metrics {
-        self.run(path, &mut |_, _| Flow::On).unwrap()
+        self.run(path, &mut |_, _| ControlFlow::Continue(())).unwrap()
     }
 }
 
@@ -204,7 +205,7 @@ fn resume_equals_uninterrupted() {
                 let mut count = 0;
                 let done = runs.run(&stopped, &mut |_, _| {
                     count += 1;
-                    if count == every { Flow::Stop } else { Flow::On }
+                    if count == every { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 });
                 if done.is_some() {
                     break;
@@ -238,14 +239,14 @@ fn going_on_after_a_kill_equals_uninterrupted() {
             if copies.contains(&count.get()) {
                 copy_of_killed(&wanted, &copy(count.get()));
             }
-            Flow::On
+            ControlFlow::Continue(())
         })
         .unwrap();
         for at in copies {
             let resumed = Cell::new(0);
             runs.run(&copy(at), &mut |_, _| {
                 resumed.set(resumed.get() + 1);
-                Flow::On
+                ControlFlow::Continue(())
             })
             .unwrap();
             // From the checkpoint at step 5, not from the beginning.
@@ -265,13 +266,13 @@ fn a_stopped_run_with_its_baseline_goes_on() {
     let mut stops = Vec::new();
     while runs
         .run(&stopped, &mut |part, event| {
-            let Event::Step { step, .. } = event else { return Flow::On };
+            let Event::Step { step, .. } = event else { return ControlFlow::Continue(()) };
             let stop = (part == "cls" && *step == 40 && stops.len() < 2)
                 || (part == "run" && *step == 7 && stops.len() == 1);
             if stop {
                 stops.push(part.to_owned());
             }
-            if stop { Flow::Stop } else { Flow::On }
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .is_none()
     {
@@ -295,7 +296,7 @@ fn a_checkpoint_of_another_training_is_refused() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("run");
     let runs = Runs::new("\"head\"", Select::None);
-    assert!(runs.run(&path, &mut |_, _| Flow::Stop).is_none());
+    assert!(runs.run(&path, &mut |_, _| ControlFlow::Break(())).is_none());
     let (folder, _) = RunFolder::open(&path).unwrap();
     let trainings = ["\"bias\"", "{ \"lora\": { \"rank\": 2 } }"].map(tuning);
     for tuning in trainings {
@@ -308,7 +309,7 @@ fn a_checkpoint_of_another_training_is_refused() {
 }
 
 #[test]
-fn patience_ends_a_training_and_the_best_look_is_kept() {
+fn patience_ends_a_training_and_the_best_evaluation_is_kept() {
     let temporary = tempfile::tempdir().unwrap();
     let mut runs = Runs::new("\"head\"", Select::Dev);
     runs.manifest.plan.steps = 30;
@@ -316,14 +317,14 @@ fn patience_ends_a_training_and_the_best_look_is_kept() {
     runs.manifest.plan.learning_rate = 0.5;
     let metrics = runs.uninterrupted(temporary.path());
     for seed in &metrics.seeds {
-        let looks = &seed.history.looks;
-        let best = looks.iter().max_by(|left, right| {
+        let evaluations = &seed.history.evaluations;
+        let best = evaluations.iter().max_by(|left, right| {
             left.accuracy.total_cmp(&right.accuracy).then(right.loss.total_cmp(&left.loss))
         });
         assert_eq!(seed.history.kept, best.unwrap().step);
         assert_eq!(
-            looks.iter().map(|look| look.step).collect::<Vec<_>>(),
-            (1..=looks.len()).map(|look| 3 * look).collect::<Vec<_>>()
+            evaluations.iter().map(|evaluation| evaluation.step).collect::<Vec<_>>(),
+            (1..=evaluations.len()).map(|evaluation| 3 * evaluation).collect::<Vec<_>>()
         );
         assert!(
             seed.history.steps < 30 && seed.history.steps == seed.history.kept + 2 * 3,
@@ -341,8 +342,8 @@ fn patience_ends_a_training_and_the_best_look_is_kept() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let looks = lines.iter().filter(|line| matches!(line.event, Event::Evaluated { .. })).count();
-    assert_eq!(looks, metrics.seeds.iter().map(|seed| seed.history.looks.len()).sum::<usize>());
+    let evaluations = lines.iter().filter(|line| matches!(line.event, Event::Evaluated { .. })).count();
+    assert_eq!(evaluations, metrics.seeds.iter().map(|seed| seed.history.evaluations.len()).sum::<usize>());
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn an_engine_that_cannot_do_the_method_or_its_baseline_is_refused_before_anythin
         runs.manifest.cls_baseline = cls_baseline;
         let error = runs.try_run(temporary.path(), &mut |part, _| panic!("{part} is trained")).err().unwrap();
         assert!(
-            matches!(error.kind(), Kind::EngineCannotTune { method, .. } if *method == refused),
+            matches!(error.kind(), Kind::Tuning(TuningError::EngineCannotTune { method, .. }) if *method == refused),
             "{error}"
         );
     }

@@ -3,19 +3,19 @@
 
 use std::path::PathBuf;
 
-use cloze::learn::train::{Target, contrastive_losses, losses};
+use cloze::learn::objective::{contrastive_losses, losses};
+use cloze::learn::target::Target;
 use cloze::model::encoder::Mode;
 use cloze::model::features::Features;
 use cloze::model::folder::EngineChoice;
 use cloze::predict::encode::encode;
-use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
-use cloze::tune::{Beginning, CLASS_VECTORS, Form, Learned, Learner, PROTOTYPES, Tuning};
+use cloze::tune::{Beginning, CLASS_VECTORS, Form, Learned, PROTOTYPES, Trainable, Tuning};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use super::tiny;
-use crate::support::{assert_close, lone_generator, numbers, read_json, values};
+use crate::support::{assert_close, lone_generator, numbers, pvp, read_json, values};
 
 fn verbalizer(golden: &Value, kind: &str) -> Verbalizer {
     let word = |word: &Value| json!({ "word": word[0], "weight": word[1] });
@@ -32,26 +32,26 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
     let golden = read_json(PathBuf::from("tests/fixtures/training/warp.json"));
     let base = tiny(EngineChoice::Cloze, 0.0, &verbalizer(&golden, "soft"));
     let tuning = Tuning::parse("tuning.json", r#"{ "prompt-tuning": { "length": 1 } }"#).unwrap();
-    let config = &base.folder.config;
+    let config = &base.model.folder.config;
     let beginning = Beginning {
         config,
-        base: &base.parameters,
+        base: &base.model.parameters,
         soft: Vec::new(),
         prefix: Vec::new(),
         classes: 2,
         class_start: base.class_start(),
         seed: 0,
     };
-    let learner = Learner::new(&tuning, &beginning);
+    let trainable = Trainable::new(&tuning, &beginning);
     // Without soft tokens in front nothing else moves.
-    assert_eq!(learner.leaves().keys().collect::<Vec<_>>(), [CLASS_VECTORS[1], CLASS_VECTORS[0]]);
+    assert_eq!(trainable.leaves().keys().collect::<Vec<_>>(), [CLASS_VECTORS[1], CLASS_VECTORS[0]]);
     let mut classifier = base.zero_shot(None).unwrap();
-    classifier.adapt(&base, &tuning, &learner.learned(), Form::Beside);
-    let template = Template::from_pattern("{text} It was {mask}.").unwrap();
+    classifier.adapt(&base, &tuning, &trainable.learned(), Form::Beside);
+    let pvp = pvp("{text} It was {mask}.");
     let rows = golden["rows"].as_array().unwrap();
     let inputs: Vec<Features> = rows
         .iter()
-        .map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
+        .map(|row| encode(&pvp.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
         .collect();
     let inputs: Vec<&Features> = inputs.iter().collect();
     let targets: Vec<Target> =
@@ -70,7 +70,7 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
     let loss = losses(&scores, &targets.iter().collect::<Vec<_>>()).mean(Kind::Float);
     loss.backward();
     assert_close(&values(&loss), &[golden["loss"].as_f64().unwrap()], 1e-5, "loss");
-    let gradient = |name: &str| values(&Tensor::grad(&learner.leaves()[name]));
+    let gradient = |name: &str| values(&Tensor::grad(&trainable.leaves()[name]));
     assert_close(&gradient(CLASS_VECTORS[0]), &numbers(&golden["vectors"]), 1e-5, "gradient of the vectors");
     assert_close(&gradient(CLASS_VECTORS[1]), &numbers(&golden["biases"]), 1e-5, "gradient of the biases");
 }
@@ -95,11 +95,11 @@ fn prototypes_have_pytorchs_scores_losses_and_gradients() {
         &learned,
         Form::Beside,
     );
-    let template = Template::from_pattern("{text} It was {mask}.").unwrap();
+    let pvp = pvp("{text} It was {mask}.");
     let rows = golden["rows"].as_array().unwrap();
     let inputs: Vec<Features> = rows
         .iter()
-        .map(|row| encode(&template.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
+        .map(|row| encode(&pvp.wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap())
         .collect();
     let targets: Vec<Target> =
         rows.iter().map(|row| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap())).collect();

@@ -1,20 +1,21 @@
 //! The training loop: its steps, rates, batches, and where it must stop.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-use cloze::error::{Kind, Place};
+use cloze::error::{Kind, Place, TrainingError};
 use cloze::learn::adamw::{AdamW, clip_gradients};
-use cloze::learn::train::{Event, Flow};
+use cloze::learn::train::Event;
 use cloze::model::encoder::Mode;
 use cloze::model::features::Features;
 use cloze::model::folder::EngineChoice;
-use cloze::model::parameters::WORD_EMBEDDINGS;
+use cloze::model::tensor_map::Module;
 use cloze::predict::encode::encode;
 use cloze::tune::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning, decays};
 use tch::Tensor;
 
 use super::{METHODS, PATTERN, SOFT_PATTERN, Setting, largest, learned, made_up, moody, tuning, with_soft};
-use crate::support::{assert_close, lone_generator, values};
+use crate::support::{Parts, TINY, assert_close, lone_generator, values};
 
 /// The gradients of a training's first step, clipped: the first moments are a tenth of them.
 fn first_gradients(setting: &mut Setting) -> Learned {
@@ -53,9 +54,9 @@ fn micro_batches_equal_one_batch() {
 #[test]
 fn a_step_of_the_loop_is_the_step_that_was_compared_with_pytorch() {
     let mut setting = Setting::new(Tuning::Full, &[PATTERN]);
-    let learner = setting.trainer().begin().unwrap().learner;
+    let trainable = setting.trainer().begin().unwrap().trainable;
     let mut classifier = setting.base.zero_shot(None).unwrap();
-    classifier.adapt(&setting.base, &setting.tuning, &learner.learned(), Form::Beside);
+    classifier.adapt(&setting.base, &setting.tuning, &trainable.learned(), Form::Beside);
     let task = &setting.patterns.tasks[0];
     let inputs: Vec<Features> = setting
         .examples
@@ -68,21 +69,22 @@ fn a_step_of_the_loop_is_the_step_that_was_compared_with_pytorch() {
         .class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Train)
         .cross_entropy_for_logits(&labels);
     loss.backward();
-    let norm = clip_gradients(learner.leaves(), 0.5);
+    let norm = clip_gradients(trainable.leaves(), 0.5);
     assert!(norm > 0.5);
     let gradients: Learned =
-        learner.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
-    let mut optimizer = AdamW::new(learner.leaves());
-    optimizer.step(learner.leaves(), |name| (1e-3, if decays(name) { 0.02 } else { 0.0 }));
+        trainable.leaves().iter().map(|(name, leaf)| (name.clone(), leaf.grad().copy())).collect();
+    let mut optimizer = AdamW::new(trainable.leaves());
+    let map = setting.base.model.parameters.map();
+    optimizer.step(trainable.leaves(), |name| (1e-3, if decays(map, name) { 0.02 } else { 0.0 }));
 
     (setting.plan.clip_norm, setting.plan.learning_rate, setting.plan.weight_decay) = (0.5, 1e-3, 0.02);
     assert_same_gradients(&first_gradients(&mut setting), &gradients, "full");
     let (state, losses) = setting.train();
     assert_close(&losses, &values(&loss.detach()), 1e-6, "loss");
-    for (name, leaf) in learner.leaves() {
+    for (name, leaf) in trainable.leaves() {
         // Adam makes whole steps of any gradient: where it is rounding, so is the step.
         let clear = gradients[name].abs().gt(1e-5);
-        let difference = largest(&((&state.learner.leaves()[name] - leaf) * clear));
+        let difference = largest(&((&state.trainable.leaves()[name] - leaf) * clear));
         assert!(difference <= 1e-6, "{name} differs by {difference}");
     }
 }
@@ -99,7 +101,7 @@ fn bf16_goes_the_way_of_single_precision() {
         // Eight bits of a number are kept: a loss of 1 is off by thousandths, and a step's direction hardly.
         assert_close(&narrow, &wide, 0.02, options);
         assert!(
-            state.learner.finished().values().all(|tensor| tensor.kind() == tch::Kind::Float),
+            state.trainable.finished().values().all(|tensor| tensor.kind() == tch::Kind::Float),
             "{options}"
         );
     }
@@ -113,13 +115,13 @@ fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
     let _alone = lone_generator();
     let trainer = setting.trainer();
     let mut state = trainer.begin().unwrap();
-    let mut before: Learned = state.learner.finished();
+    let mut before: Learned = state.trainable.finished();
     let mut rates = Vec::new();
     trainer
-        .train(&mut state, setting.rows(), None, &mut |event, state| {
-            let Event::Step { learning_rate, .. } = event else { panic!("a look at no rows") };
+        .train(&mut state, &mut setting.mixture().unwrap(), None, &mut |event, state| {
+            let Event::Step { learning_rate, .. } = event else { panic!("an evaluation on no rows") };
             rates.push(*learning_rate);
-            let after = state.learner.finished();
+            let after = state.trainable.finished();
             let moved = |name: &str| largest(&(&after[name] - &before[name]));
             let a = before.keys().find(|name| name.ends_with("lora_B.weight")).unwrap();
             match rates.len() {
@@ -133,7 +135,7 @@ fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
                 _ => {}
             }
             before = after;
-            Ok(Flow::On)
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
     assert_close(
@@ -146,6 +148,7 @@ fn the_rate_goes_up_and_then_down_and_soft_tokens_have_their_own() {
 
 #[test]
 fn only_weights_decay() {
+    let map = Parts::load(TINY).config.tensors;
     for name in [
         "bert.embeddings.word_embeddings.weight",
         "cls.predictions.transform.dense.weight",
@@ -155,7 +158,7 @@ fn only_weights_decay() {
         "prompt_encoder.lstm.weight_ih_l0_reverse",
         "classifier.weight",
     ] {
-        assert!(decays(name), "{name}");
+        assert!(decays(&map, name), "{name}");
     }
     for name in [
         "bert.encoder.layer.0.output.dense.bias",
@@ -168,7 +171,7 @@ fn only_weights_decay() {
         SOFT_TOKENS,
         PREFIX,
     ] {
-        assert!(!decays(name), "{name}");
+        assert!(!decays(&map, name), "{name}");
     }
 }
 
@@ -177,7 +180,9 @@ fn a_loss_that_is_not_finite_stops_and_names_the_rows() {
     let mut setting = Setting::new(Tuning::Full, &[PATTERN]);
     setting.plan.learning_rate = 1e30;
     let error = setting.try_train().err().unwrap();
-    let Kind::LossNotFinite { step: 2, records } = error.kind() else { panic!("{error}") };
+    let Kind::Training(TrainingError::LossNotFinite { step: 2, records }) = error.kind() else {
+        panic!("{error}")
+    };
     assert_eq!(records.iter().copied().collect::<BTreeSet<u64>>(), (1..=12).collect());
     // All rows: none of them is at fault.
     assert!(matches!(error.place(), Place::Nowhere), "{error}");
@@ -185,9 +190,10 @@ fn a_loss_that_is_not_finite_stops_and_names_the_rows() {
     // Of many rows only those with the word that has no number for a vector.
     let mut setting = Setting::new(Tuning::Head, &[PATTERN]);
     let id = setting.base.tokenizer().tokenize("love")[0].id;
-    let words = setting.base.parameters.get(WORD_EMBEDDINGS).copy();
+    let words = setting.base.model.parameters.weight(Module::WordEmbeddings).copy();
     let _ = words.get(id).fill_(f64::NAN);
-    setting.base.parameters = setting.base.parameters.with([(WORD_EMBEDDINGS.to_owned(), words)]);
+    setting.base.model.parameters =
+        setting.base.model.parameters.with([("bert.embeddings.word_embeddings.weight".to_owned(), words)]);
     let error = setting.try_train().err().unwrap();
     let with_word = setting
         .examples
@@ -197,7 +203,7 @@ fn a_loss_that_is_not_finite_stops_and_names_the_rows() {
     let with_word: Vec<u64> = with_word.collect();
     assert_eq!(with_word.len(), 1);
     assert!(
-        matches!(error.kind(), Kind::LossNotFinite { step: 1, records } if *records == with_word),
+        matches!(error.kind(), Kind::Training(TrainingError::LossNotFinite { step: 1, records }) if *records == with_word),
         "{error:?}"
     );
     assert!(
@@ -216,7 +222,7 @@ fn inputs_may_be_as_long_as_soft_tokens_and_prefixes_leave_room() {
     ] {
         let long = format!("text,label\n{},up\nsad,down\n", "happy ".repeat(80));
         let mut setting = Setting::on(moody(EngineChoice::Cloze, 0.1), tuning(options), &[PATTERN], &long);
-        setting.tuning.check(&setting.base.folder.config).unwrap();
+        setting.tuning.check(&setting.base.model.folder.config).unwrap();
         setting.plan.steps = 2;
         let encoded = encode(
             &setting.patterns.tasks[0].wrap(&setting.examples[0]),
@@ -232,7 +238,7 @@ fn inputs_may_be_as_long_as_soft_tokens_and_prefixes_leave_room() {
         // One token more has no position.
         let too_long = Tuning::parse("tuning.json", &options.replace("50", "62"))
             .unwrap()
-            .check(&setting.base.folder.config);
+            .check(&setting.base.model.folder.config);
         assert!(too_long.is_err(), "{options}");
     }
 }

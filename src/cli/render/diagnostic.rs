@@ -4,11 +4,11 @@
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
-use cloze::error::{Error, Place};
+use cloze::error::{Error, Errors, Kind, Place};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::advice;
 use super::text::{end_of, printable, start_of, without_middle};
-use crate::cli::setup::Problems;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const BLUE: Style = AnsiColor::Blue.on_default();
@@ -25,14 +25,17 @@ const MOST_MESSAGE: usize = 400;
 pub fn error(error: &anyhow::Error) {
     let mut out = anstream::stderr().lock();
     // Nothing is left to be done where stderr itself fails.
-    let _ = match (error.downcast_ref::<Problems>(), error.downcast_ref::<Error>()) {
-        (Some(problems), _) => several(&mut out, &problems.0),
-        (_, Some(error)) => one(&mut out, error),
+    let _ = match (error.downcast_ref::<Errors>(), error.downcast_ref::<Error>()) {
+        (Some(errors), _) => several(&mut out, errors),
+        (_, Some(error)) => match error.kind() {
+            Kind::Several(errors) => several(&mut out, errors),
+            _ => one(&mut out, error),
+        },
         _ => writeln!(out, "{RED}error{RED:#}{BOLD}: {error:#}{BOLD:#}"),
     };
 }
 
-fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
+fn several(out: &mut impl Write, errors: &Errors) -> std::io::Result<()> {
     for (index, error) in errors.iter().take(MOST_SHOWN).enumerate() {
         if index > 0 {
             writeln!(out)?;
@@ -49,7 +52,7 @@ fn several(out: &mut impl Write, errors: &[Error]) -> std::io::Result<()> {
 }
 
 fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
-    writeln!(out, "{RED}error{RED:#}{BOLD}: {}{BOLD:#}", message(&error.kind().to_string()))?;
+    writeln!(out, "{RED}error{RED:#}{BOLD}: {}{BOLD:#}", message(&advice::message(error.kind())))?;
     match error.place() {
         Place::Nowhere => {}
         Place::Row { file, line, record, column } => {
@@ -73,7 +76,7 @@ fn one(out: &mut impl Write, error: &Error) -> std::io::Result<()> {
             writeln!(out, "  {BLUE}│{BLUE:#}  {indent}{RED}{carets}{RED:#}")?;
         }
     }
-    for (label, text) in error.kind().notes() {
+    for (label, text) in advice::notes(error.kind()) {
         writeln!(out, "  {BLUE}={BLUE:#} {label}: {}", message(&text))?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use cloze::learn::train::Event;
-use cloze::study::ensemble::{Generation, Progress};
+use cloze::study::ensemble::{EnsembleEvent, Generation};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Long enough not to fill a log.
@@ -47,28 +47,31 @@ impl EnsembleProgress {
     }
 
     /// Shows what happened.
-    pub fn show(&mut self, event: Progress<'_>) {
+    pub fn show(&mut self, event: EnsembleEvent<'_>) {
         if self.quiet {
             return;
         }
         match event {
-            Progress::Begins { done, all, seed, generation, name } => {
+            EnsembleEvent::Begins { done, all, seed, generation, name } => {
                 (self.done, self.all) = (done, all);
                 self.name = named(seed, generation, name);
             }
-            Progress::Resumed { steps } => self.line(&format!("{}: going on after step {steps}", self.name)),
-            Progress::Training { steps, event: Event::Step { step, loss, mlm_loss, .. } } => {
+            EnsembleEvent::Resumed { steps } => {
+                self.line(&format!("{}: going on after step {steps}", self.name))
+            }
+            EnsembleEvent::Training { steps, event: Event::Step { step, losses, .. } } => {
+                let (loss, mlm_loss) = (losses.leading().unwrap_or_default(), losses.language_modelling);
                 let of_language = mlm_loss.map(|loss| format!("  MLM loss {loss:.2}")).unwrap_or_default();
                 self.at(
                     &format!("step {step}/{steps}  loss {loss:.3}{of_language}"),
                     0.8 * *step as f64 / steps as f64,
                 );
             }
-            Progress::Training { .. } => {}
-            Progress::Scoring { share } => {
+            EnsembleEvent::Training { .. } => {}
+            EnsembleEvent::Scoring { share } => {
                 self.at(&format!("scoring {:.0} %", share * 100.0), 0.8 + 0.2 * share)
             }
-            Progress::Failed { reason } => self.line(&format!("{}: left out, {reason}", self.name)),
+            EnsembleEvent::Failed { reason } => self.line(&format!("{}: left out, {reason}", self.name)),
         }
     }
 

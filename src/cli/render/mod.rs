@@ -1,13 +1,17 @@
 //! What people see on the terminal. Colours appear only where a terminal shows them and `NO_COLOR` is not
 //! set.
 
+mod advice;
+mod census;
 mod diagnostic;
 mod ensemble;
 mod ensemble_progress;
+mod preview;
 mod progress;
 mod report;
 mod robustness;
 mod search;
+mod strict;
 mod table;
 mod text;
 mod training;
@@ -17,15 +21,17 @@ use std::path::Path;
 
 use cloze::Error;
 
+pub use census::census;
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;
+pub use preview::preview;
 pub use progress::{Progress, Working};
 pub use report::report;
 pub use robustness::robustness;
-pub use search::{WRITTEN, found_words, search};
+pub use search::{found_words, search, search_step};
+pub use strict::strict;
 pub use table::{Align, table};
-pub use text::{printable, start_of, without_middle};
 pub use training::{TrainProgress, metrics};
 
 /// Prints to standard output.

@@ -12,8 +12,8 @@ use super::training::{between, signed};
 /// So many of the rows whose label flips most are shown.
 const MOST_ROWS: usize = 10;
 
-/// The report as tables. `records` are the rows' numbers.
-pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], records: &[u64]) -> String {
+/// The report as tables; `labels` are the classes'.
+pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -74,11 +74,11 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[&str], record
     if !report.unseen.is_empty() {
         let _ = writeln!(text, "  no change to this model: {}", report.unseen.join(", "));
     }
-    most_flipped(&mut text, report, labels, records);
+    most_flipped(&mut text, report, labels);
     text
 }
 
-fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[&str], records: &[u64]) {
+fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[String]) {
     let mut order: Vec<usize> = (0..report.rows).filter(|&row| report.by_row[row].flipped() > 0).collect();
     order.sort_by_key(|&row| std::cmp::Reverse(report.by_row[row].flipped()));
     if order.is_empty() {
@@ -95,8 +95,8 @@ fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[&str], r
             .map(|(count, label)| format!("{label} {count}"));
         let to = to.collect::<Vec<_>>().join(", ");
         rows.push(vec![
-            records[row].to_string(),
-            labels[found.class].to_owned(),
+            found.record.to_string(),
+            labels[found.class].clone(),
             found.flipped().to_string(),
             to,
         ]);

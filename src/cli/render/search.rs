@@ -4,14 +4,11 @@ use std::fmt::Write as _;
 
 use cloze::numbers::{counted, interval, p_value, percent};
 use cloze::study::compare::PairedBootstrap;
-use cloze::study::search::{Candidate, Certainty};
+use cloze::study::search::{SearchReport, SearchStep, WRITTEN};
 
 use super::table::{Align, table};
 use super::text::start_of;
 use super::training::{between, signed};
-
-/// How the names of patterns begin that a model wrote.
-pub const WRITTEN: &str = "written-";
 
 /// So many candidates are shown.
 const MOST: usize = 15;
@@ -19,14 +16,9 @@ const MOST: usize = 15;
 const MOST_OF_ABOUT: usize = 34;
 
 /// The ranking, with intervals, and how sure the winner is.
-pub fn search(
-    candidates: &[Candidate],
-    order: &[usize],
-    winner: usize,
-    certainty: Option<&Certainty>,
-    rows: usize,
-    choosing: Option<f64>,
-) -> String {
+pub fn search(report: &SearchReport) -> String {
+    let SearchReport { candidates, order, winner, certainty, labelled_rows: rows, .. } = report;
+    let (rows, choosing) = (*rows, report.accuracy_of_choosing);
     let scored = candidates.iter().any(|candidate| candidate.score.is_some());
     let labelled = rows > 0;
     let mut header = vec![String::new(), "candidate".to_owned()];
@@ -61,7 +53,7 @@ pub fn search(
     }
     text.push('\n');
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "  found: {}", candidates[winner].name);
+    let _ = writeln!(text, "  found: {}", candidates[*winner].name);
     if let Some(certainty) = certainty {
         let _ = writeln!(text, "  against chance (labels shuffled): p {}", p_value(certainty.p_chance));
         let less = |what: &str, found: &Option<PairedBootstrap>| {
@@ -118,8 +110,25 @@ pub fn search(
 }
 
 /// Each class with its words.
-pub fn found_words(labels: &[String], words: &[Vec<String>]) -> String {
+pub fn found_words(labels: &[String], words: &[Vec<&str>]) -> String {
     let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
     rows.extend(labels.iter().zip(words).map(|(label, words)| vec![label.clone(), words.join(", ")]));
     table(&[Align::Left, Align::Left], &rows)
+}
+
+/// What a search does.
+pub fn search_step(step: SearchStep) -> String {
+    let [rows, patterns] = ["row", "pattern"].map(|noun| move |number: usize| counted(number as u64, noun));
+    match step {
+        SearchStep::Asking { rows: asked, patterns: read } => {
+            format!("asking the model about {} in {}", rows(asked), patterns(read))
+        }
+        SearchStep::LookingForWords { rows: on } => {
+            format!("looking for words on {}, and in each fold on the others", rows(on))
+        }
+        SearchStep::Writing { rows: on } => format!("writing patterns for {}", rows(on)),
+        SearchStep::Scoring { rows: scored, patterns: read } => {
+            format!("scoring {} in {read} patterns", rows(scored))
+        }
+    }
 }

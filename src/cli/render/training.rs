@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
-use cloze::study::experiment::{BaselineMetrics, CLS, FOLDS, Metrics, Progress, SeedMetrics};
+use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Align, table};
@@ -57,7 +57,7 @@ impl TrainProgress {
         TrainProgress {
             quiet,
             bar,
-            seeds: manifest.seeds.len(),
+            seeds: manifest.header.seeds.len(),
             plan,
             number: 0,
             seed: 0,
@@ -67,22 +67,22 @@ impl TrainProgress {
     }
 
     /// Shows what happened.
-    pub fn show(&mut self, event: Progress<'_>) {
+    pub fn show(&mut self, event: ExperimentEvent<'_>) {
         if self.quiet {
             return;
         }
         match event {
-            Progress::Seed { seed, .. } => {
+            ExperimentEvent::Seed { seed, .. } => {
                 (self.seed, self.number) = (seed, self.number + 1);
                 if let Some(bar) = &self.bar {
                     bar.set_prefix(format!("seed {seed} ({}/{})", self.number, self.seeds));
                 }
             }
-            Progress::Resumed { part, steps } => {
+            ExperimentEvent::Resumed { part, steps } => {
                 self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part)))
             }
-            Progress::Training { part, steps, event } => self.training(part, steps, event),
-            Progress::Scoring { share } => {
+            ExperimentEvent::Training { part, steps, event } => self.training(part, steps, event),
+            ExperimentEvent::Scoring { share } => {
                 if let Some(bar) = &self.bar {
                     bar.set_length(100);
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A percentage.
@@ -90,7 +90,7 @@ impl TrainProgress {
                     bar.set_message("scoring the test rows");
                 }
             }
-            Progress::Done { metrics } => self.line(&seed_line(metrics)),
+            ExperimentEvent::Done { metrics } => self.line(&seed_line(metrics)),
         }
     }
 
@@ -102,7 +102,8 @@ impl TrainProgress {
     }
 
     fn training(&mut self, part: &str, steps: usize, event: &Event) {
-        let &Event::Step { step, loss, learning_rate, rows, seconds, .. } = event else { return };
+        let &Event::Step { step, losses, learning_rate, rows, seconds, .. } = event else { return };
+        let loss = losses.leading().unwrap_or_default();
         let same =
             self.training.take().filter(|training| training.seed == self.seed && training.part == part);
         let mut training = same.unwrap_or_else(|| {

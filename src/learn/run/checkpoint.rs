@@ -1,22 +1,20 @@
-//! A training between two steps, as a file.
+//! A training between two steps, as tensors and a text.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::json_text;
-use crate::error::Result;
-use crate::learn::train::{Look, State};
-use crate::model::tensor_file::{self, unreadable};
+use crate::learn::train::{HeldOutEvaluation, State};
 
 /// What stands beside the tensors.
 #[derive(Serialize, Deserialize)]
-struct Progress {
+struct Position {
     step: usize,
     optimizer_step: i32,
-    looks: Vec<Look>,
+    #[serde(rename = "looks")]
+    evaluations: Vec<HeldOutEvaluation>,
 }
 
 const LEAF: &str = "leaf/";
@@ -24,12 +22,13 @@ const FIRST: &str = "first_moment/";
 const SECOND: &str = "second_moment/";
 const BEST: &str = "best/";
 
-pub(super) fn save(path: &Path, state: &State) -> Result<()> {
+/// A state as a file holds it.
+pub(super) fn of(state: &State) -> (BTreeMap<String, Tensor>, String) {
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     let mut add = |prefix: &str, name: &str, tensor: &Tensor| {
         tensors.insert(format!("{prefix}{name}"), tensor.shallow_clone())
     };
-    for (name, leaf) in state.learner.leaves() {
+    for (name, leaf) in state.trainable.leaves() {
         add(LEAF, name, leaf);
     }
     for (name, [first, second]) in &state.optimizer.moments {
@@ -39,17 +38,18 @@ pub(super) fn save(path: &Path, state: &State) -> Result<()> {
     for (name, tensor) in state.best.iter().flatten() {
         add(BEST, name, tensor);
     }
-    let progress =
-        Progress { step: state.step, optimizer_step: state.optimizer.step, looks: state.looks.clone() };
-    tensor_file::write(path, &tensors, HashMap::from([("progress".to_owned(), json_text(&progress))]))
+    let position = Position {
+        step: state.step,
+        optimizer_step: state.optimizer.step,
+        evaluations: state.evaluations.clone(),
+    };
+    (tensors, json_text(&position))
 }
 
-/// Puts a state, as it was begun, where the file's training stood.
-pub(super) fn load(path: &Path, state: &mut State) -> Result<()> {
-    let (tensors, texts) = tensor_file::read(path)?;
-    let other = || unreadable(path, "it is of another training".to_owned());
-    let progress: Progress =
-        texts.get("progress").and_then(|text| serde_json::from_str(text).ok()).ok_or_else(other)?;
+/// Puts a state, as it was begun, where a training stood. False, and nothing done, if it is of another
+/// training.
+pub(super) fn put(tensors: &BTreeMap<String, Tensor>, position: &str, state: &mut State) -> bool {
+    let Ok(position) = serde_json::from_str::<Position>(position) else { return false };
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {
         let named = |(name, tensor): (&String, &Tensor)| {
             Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
@@ -61,21 +61,21 @@ pub(super) fn load(path: &Path, state: &mut State) -> Result<()> {
         let same = |(name, leaf): (&String, &Tensor)| {
             found.get(name).is_some_and(|found| found.size() == leaf.size())
         };
-        found.len() == state.learner.leaves().len() && state.learner.leaves().iter().all(same)
+        found.len() == state.trainable.leaves().len() && state.trainable.leaves().iter().all(same)
     };
     if ![&leaves, &first, &second].into_iter().all(fits) {
-        return Err(other());
+        return false;
     }
-    state.learner.restore(&leaves);
+    state.trainable.restore(&leaves);
     for (name, moments) in &mut state.optimizer.moments {
         let device = moments[0].device();
         if let (Some(first), Some(second)) = (first.remove(name), second.remove(name)) {
             *moments = [first.to_device(device), second.to_device(device)];
         }
     }
-    state.optimizer.step = progress.optimizer_step;
-    state.step = progress.step;
-    state.looks = progress.looks;
+    state.optimizer.step = position.optimizer_step;
+    state.step = position.step;
+    state.evaluations = position.evaluations;
     state.best = (!best.is_empty()).then_some(best);
-    Ok(())
+    true
 }

@@ -3,40 +3,53 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `manifest.json` | all that is needed to run it again: [`Manifest`] |
+//! | `manifest.json` | all that is needed to run it again: the [`Header`] of every kind of run, and a body |
 //! | `sampled/seed-S.csv` | the rows that seed S was trained on, and `selection` rows where there are any |
 //! | `learned/seed-S.safetensors` | only what was learned |
 //! | `predictions/seed-S.csv` | the test rows, as `score` writes them |
 //! | `events.jsonl` | every step and every look at held-out rows |
 //! | `metrics.json` | the table of results; there when all is done |
-//! | `checkpoints/seed-S.safetensors` | where training stands, until seed S is done |
+//! | `checkpoints/seed-S-PART.safetensors` | where training stands, until seed S is done |
+//!
+//! Every safetensors file has the hash of what it holds, and the name of the manifest that it was made under,
+//! in itself: a damaged one, and one whose manifest was edited afterwards, is refused.
 
 mod checkpoint;
+mod files;
+mod header;
 mod manifest;
 mod patterns;
+mod sealed;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::Tensor;
 
-use crate::error::{Error, Kind, Result};
-use crate::learn::train::{Event, State};
+use crate::error::{Error, Kind, ModelError, Result, RunError};
+use crate::learn::train::{Event, HeldOutEvaluation, State};
 use crate::model::tensor_file;
+use crate::text::json;
 use crate::text::whole_file::WholeFile;
 use crate::tune::Learned;
 
-pub use manifest::{
-    DataFile, DataFiles, Manifest, ModelFiles, Select, StoredFile, VERSION, hash_of, hash_of_weights,
+pub use files::{DataFile, DataFiles, ModelFiles, StoredFile};
+pub use header::{
+    Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, form, kind_of, read,
 };
+pub use manifest::{Manifest, Select};
 
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Its manifest, which the tensors in it are bound to; none where it cannot be read.
+    manifest: Option<Arc<Value>>,
     /// Held by whoever writes: no other process may then. It is given back when the process ends, however it
     /// ends.
     held: Option<Arc<fs::File>>,
@@ -58,7 +71,7 @@ impl RunFolder {
     /// Refuses a path where no new run can be, because something is there.
     pub fn check_free(path: &Path) -> Result<()> {
         if path.is_file() {
-            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+            return Err(RunError::FolderIsFile { path: path.to_owned() }.into());
         }
         // A kill while the folder was made leaves it with half a manifest, which is nothing.
         let holds = |entry: &std::io::Result<fs::DirEntry>| {
@@ -68,16 +81,17 @@ impl RunFolder {
             && fs::read_dir(path).map_err(|error| Error::writing(path, &error))?.any(|entry| holds(&entry))
         {
             let run = path.join(MANIFEST).exists();
-            return Err(Kind::RunFolderTaken { path: path.to_owned(), run }.into());
+            return Err(RunError::FolderTaken { path: path.to_owned(), run }.into());
         }
         Ok(())
     }
 
     /// A new folder with its manifest. One that holds anything is refused.
-    pub fn create(path: &Path, manifest: &impl Serialize) -> Result<RunFolder> {
+    pub fn create(path: &Path, manifest: &Written<impl Serialize>) -> Result<RunFolder> {
         RunFolder::check_free(path)?;
         fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))?;
-        let mut folder = RunFolder { path: path.to_owned(), held: None };
+        let value = serde_json::to_value(manifest).ok().map(Arc::new);
+        let mut folder = RunFolder { path: path.to_owned(), manifest: value, held: None };
         // First of all: what has a manifest can be gone on with.
         folder.write_json(&folder.path.join(MANIFEST), manifest)?;
         folder.hold()?;
@@ -91,7 +105,7 @@ impl RunFolder {
         let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
         // Where a file system knows no locks, two runs in one folder cannot be told.
         if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            return Err(Kind::RunInUse { path: self.path.clone() }.into());
+            return Err(Kind::Run(RunError::InUse { path: self.path.clone() }).into());
         }
         self.held = Some(Arc::new(file));
         remove_partial(&self.path);
@@ -112,15 +126,18 @@ impl RunFolder {
     /// A folder that has a manifest, of whatever kind.
     pub fn existing(path: &Path) -> Result<RunFolder> {
         if path.is_file() {
-            return Err(Kind::RunFolderIsFile { path: path.to_owned() }.into());
+            return Err(RunError::FolderIsFile { path: path.to_owned() }.into());
         }
         if !path.is_dir() {
-            return Err(Kind::RunMissing { path: path.to_owned() }.into());
+            return Err(RunError::Missing { path: path.to_owned() }.into());
         }
         if !path.join(MANIFEST).exists() {
-            return Err(Kind::RunFileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
+            return Err(RunError::FileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
         }
-        Ok(RunFolder { path: path.to_owned(), held: None })
+        // One that cannot be read is told of where it is read.
+        let manifest = json::read_text(&path.join(MANIFEST)).ok();
+        let manifest = manifest.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        Ok(RunFolder { path: path.to_owned(), manifest: manifest.map(Arc::new), held: None })
     }
 
     /// The folder.
@@ -130,7 +147,8 @@ impl RunFolder {
 
     /// Whether everything is done and still there.
     pub fn is_finished(&self, manifest: &Manifest) -> bool {
-        self.path.join(METRICS).exists() && manifest.seeds.iter().all(|&seed| self.learned(seed).exists())
+        self.path.join(METRICS).exists()
+            && manifest.header.seeds.iter().all(|&seed| self.learned(seed).exists())
     }
 
     /// Where a seed's sampled rows are.
@@ -148,12 +166,9 @@ impl RunFolder {
         self.path.join(format!("learned/seed-{seed}.safetensors"))
     }
 
-    /// Writes what a seed learned and the looks that were taken.
+    /// Writes what a seed learned and the evaluations on held-out rows.
     pub fn save_learned(&self, seed: u64, learned: &Learned, history: &History) -> Result<()> {
-        let path = self.learned(seed);
-        let folder = path.parent().unwrap_or(&path);
-        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
-        tensor_file::write(&path, learned, HashMap::from([("history".to_owned(), json_text(history))]))
+        self.write_tensors(&self.learned(seed), learned, json_text(history))
     }
 
     /// Reads what a seed learned.
@@ -161,31 +176,78 @@ impl RunFolder {
         let path = self.learned(seed);
         if !path.exists() {
             let wanted = format!("learned/seed-{seed}.safetensors");
-            return Err(Kind::RunFileMissing { path: self.path.clone(), wanted }.into());
+            return Err(RunError::FileMissing { path: self.path.clone(), wanted }.into());
         }
-        let (learned, texts) = tensor_file::read(&path)?;
-        let history = texts.get("history").and_then(|text| serde_json::from_str(text).ok());
-        Ok((
-            learned,
-            history.ok_or_else(|| {
-                tensor_file::unreadable(&path, "it has no history of its training".to_owned())
-            })?,
-        ))
+        let (learned, history) = self.read_tensors(&path)?;
+        let history = serde_json::from_str(&history)
+            .map_err(|_| tensor_file::unreadable(&path, "it has no history of its training".to_owned()))?;
+        Ok((learned, history))
+    }
+
+    /// Writes tensors with a text and their hash, into a folder of the run that may not be there yet.
+    pub fn write_tensors(&self, path: &Path, tensors: &BTreeMap<String, Tensor>, text: String) -> Result<()> {
+        self.write_bound(path, tensors, text, None)
+    }
+
+    /// Writes what is of one member of an ensemble, or of its student. A member's is the same in whatever
+    /// ensemble it is.
+    pub fn write_member(&self, path: &Path, name: &str, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.write_bound(path, tensors, String::new(), Some(name))
+    }
+
+    fn write_bound(
+        &self,
+        path: &Path,
+        tensors: &BTreeMap<String, Tensor>,
+        text: String,
+        member: Option<&str>,
+    ) -> Result<()> {
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        sealed::write(path, tensors, text, self.fingerprint(member).as_deref())
+    }
+
+    /// Reads tensors and the text beside them. Damaged ones are refused, and those of another manifest.
+    pub fn read_tensors(&self, path: &Path) -> Result<(BTreeMap<String, Tensor>, String)> {
+        sealed::read(path, self.fingerprint(None).as_deref())
+    }
+
+    /// Reads what is of one member of an ensemble, or of its student.
+    pub fn read_member(&self, path: &Path, name: &str) -> Result<BTreeMap<String, Tensor>> {
+        Ok(sealed::read(path, self.fingerprint(Some(name)).as_deref())?.0)
+    }
+
+    /// The fingerprint of its manifest, or of what concerns one member in it; none for one that 0.1.0 wrote.
+    fn fingerprint(&self, member: Option<&str>) -> Option<String> {
+        header::fingerprint(self.manifest.as_deref()?, member)
     }
 
     /// Writes where the training of a seed's part stands.
     pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
-        let path = self.checkpoint(seed, part);
-        // A run that was finished once has none any more.
-        let folder = path.parent().unwrap_or(&self.path);
-        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
-        checkpoint::save(&path, state)
+        let (tensors, progress) = checkpoint::of(state);
+        self.write_tensors(&self.checkpoint(seed, part), &tensors, progress)
     }
 
-    /// Goes on from where the training of a seed's part stood, if it stood anywhere.
+    /// Goes on from where the training of a seed's part stood, if it stood anywhere. A checkpoint that is not
+    /// whole is refused: what is learned from it would be another model, and nobody would know.
     pub fn resume(&self, seed: u64, part: &str, state: &mut State) -> Result<()> {
         let path = self.checkpoint(seed, part);
-        if path.exists() { checkpoint::load(&path, state) } else { Ok(()) }
+        if !path.exists() {
+            return Ok(());
+        }
+        let damaged = |reason: &str| {
+            let reason = reason.to_owned();
+            Error::from(RunError::FileDamaged { path: path.clone(), reason, checkpoint: true })
+        };
+        let (tensors, progress) = self.read_tensors(&path).map_err(|error| match error.kind() {
+            Kind::Model(ModelError::WeightsUnreadable { reason, .. })
+            | Kind::Run(RunError::FileDamaged { reason, .. }) => damaged(reason),
+            _ => error,
+        })?;
+        match checkpoint::put(&tensors, &progress, state) {
+            true => Ok(()),
+            false => Err(damaged("it is of another training")),
+        }
     }
 
     /// Takes a seed's checkpoints away.
@@ -279,8 +341,9 @@ pub struct History {
     pub steps: usize,
     /// The step that was kept.
     pub kept: usize,
-    /// Looks at held-out rows.
-    pub looks: Vec<crate::learn::train::Look>,
+    /// The evaluations on held-out rows.
+    #[serde(rename = "looks")]
+    pub evaluations: Vec<HeldOutEvaluation>,
     /// Numbers that moved.
     pub trained_parameters: usize,
 }
@@ -290,9 +353,9 @@ impl History {
     pub fn of(state: &State) -> History {
         History {
             steps: state.step,
-            kept: state.best_look().map_or(state.step, |best| best.step),
-            looks: state.looks.clone(),
-            trained_parameters: state.learner.size(),
+            kept: state.best_evaluation().map_or(state.step, |best| best.step),
+            evaluations: state.evaluations.clone(),
+            trained_parameters: state.trainable.size(),
         }
     }
 }

@@ -1,17 +1,16 @@
 //! A run's patterns and label words, from the texts in its manifest.
 
 use super::Manifest;
-use crate::error::{Error, Kind, Result};
-use crate::model::tokenizer::Tokenizer;
+use crate::error::{Errors, Result};
+use crate::model::folder::ModelFolder;
 use crate::predict::label_words::LabelWords;
+use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
-use crate::tune::Tuning;
-use crate::tune::soft::SoftTokens;
 
 impl Manifest {
     /// The verbalizer.
-    pub fn verbalizer(&self) -> Result<Verbalizer, Vec<Error>> {
+    pub fn verbalizer(&self) -> Result<Verbalizer, Errors> {
         Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)
     }
 
@@ -23,18 +22,14 @@ impl Manifest {
             .collect()
     }
 
-    /// The patterns as the method has them, with the vectors of all soft tokens; for `cls` its columns.
-    pub fn patterns(&self, words: &LabelWords, tokenizer: &Tokenizer) -> Result<(Vec<Template>, SoftTokens)> {
-        let templates = self.templates()?;
-        if let Tuning::Cls(_) = self.tuning {
-            if let Some((template, soft)) =
-                templates.iter().find_map(|template| Some((template, template.soft().next()?)))
-            {
-                return Err(template.soft_error(soft, Kind::ClsWithSoftTokens));
-            }
-            return Ok((vec![Template::of_columns(&self.columns)], SoftTokens::default()));
-        }
-        let front = self.tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
-        SoftTokens::check(words.room_in(templates), front, tokenizer)
+    /// The patterns as the method has them, bound to the model; for `cls` its columns.
+    pub fn patterns(
+        &self,
+        words: &LabelWords,
+        folder: &ModelFolder,
+        max_length: usize,
+    ) -> Result<Patterns, Errors> {
+        let vectors = SoftVectors::Learned { tuning: &self.tuning, columns: &self.columns };
+        Patterns::bind(self.templates()?, words, folder, vectors, max_length)
     }
 }

@@ -7,10 +7,10 @@
 //! probability of at least `1-α`. Class by class (Vovk 2012) each class has a threshold of its own, from its
 //! own rows, and the promise holds for each.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF as _};
 
-use crate::error::{Kind, Result};
+use crate::error::{CalibrationError, Result};
 use crate::predict::report::{Prediction, SetCoverage, SetsReport};
 
 /// Thresholds for prediction sets.
@@ -29,8 +29,7 @@ use crate::predict::report::{Prediction, SetCoverage, SetsReport};
 /// // 1 - α = .95 needs 19 rows.
 /// assert!(Conformal::fit(&rows, &labels, 0.05, false).is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Conformal {
     /// α: the share of rows whose set may lack the truth.
     pub alpha: f64,
@@ -82,11 +81,18 @@ impl Conformal {
         };
         match groups.into_iter().find(|(found, _)| place(*found, alpha) > *found) {
             Some((found, class)) => {
-                let needed = (1..).find(|&rows| place(rows, alpha) <= rows).unwrap_or(usize::MAX);
-                Err(Kind::ConformalTooFew { alpha, found, needed, class: class.cloned() }.into())
+                let needed = Conformal::rows_needed(alpha);
+                Err(CalibrationError::ConformalTooFew { alpha, found, needed, class: class.cloned() }.into())
             }
             None => Ok(()),
         }
+    }
+
+    /// The fewest rows from which a threshold for α comes: with fewer `⌈(n+1)(1-α)⌉` is beyond them.
+    pub(super) fn rows_needed(alpha: f64) -> usize {
+        // It is about 1/α - 1; one below that for rounding. Counting from 1 would take hours where α is tiny.
+        let below = (1.0 / alpha - 2.0).clamp(1.0, 1e18) as usize;
+        (below..).find(|&rows| place(rows, alpha) <= rows).unwrap_or(usize::MAX)
     }
 
     /// The classes that a row may have, in class order.

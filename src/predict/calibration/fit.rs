@@ -1,9 +1,12 @@
 //! How weights and biases are found.
 
-use super::{Correction, logarithms};
-use crate::error::{Kind, Result};
+use std::ops::RangeInclusive;
+
+use super::{Correction, Method, logarithms};
+use crate::error::{CalibrationError, Result};
 use crate::numbers::lbfgs::{Smooth, minimise};
-use crate::predict::report::{Prediction, softmax};
+use crate::numbers::softmax::{log_sum_exp, softmax};
+use crate::predict::report::Prediction;
 
 /// The mean loss's gradient at which weights and biases are good, as its length.
 const TOLERANCE: f64 = 1e-9;
@@ -16,6 +19,37 @@ const LEAST_WEIGHT: f64 = 0.01;
 /// distance from no correction is added to the mean loss. Elsewhere it moves them by less than anyone can
 /// see.
 const PENALTY: f64 = 1e-6;
+
+/// The largest `-ln p`, of a probability that counts as the smallest number above 0.
+const LARGEST_LOG: f64 = 708.4;
+
+/// Weights and biases are less than this away from no correction. With none the mean loss is at most
+/// [`LARGEST_LOG`], and the penalty alone is as much at the distance `√(2 · 708.4 / PENALTY)`, about 37,640.
+const FURTHEST: f64 = 37_650.0;
+
+/// What can come out of a fit: numbers beyond were not fitted by this method.
+impl Method {
+    /// The least and the largest weight.
+    pub(super) fn weights(self) -> RangeInclusive<f64> {
+        match self {
+            Method::Contextual | Method::Domain | Method::Batch | Method::Pmi | Method::Prior => 1.0..=1.0,
+            Method::Temperature => LEAST_WEIGHT..=1.0 + FURTHEST,
+            Method::Vector => 1.0 - FURTHEST..=1.0 + FURTHEST,
+        }
+    }
+
+    /// The least and the largest bias.
+    pub(super) fn biases(self) -> RangeInclusive<f64> {
+        match self {
+            Method::Contextual | Method::Domain | Method::Batch | Method::Pmi => 0.0..=LARGEST_LOG,
+            // Two biases differ by a row's largest difference of logarithms and the prior's logarithm, each
+            // at most 745, and their mean is 0.
+            Method::Prior => -1500.0..=1500.0,
+            Method::Temperature => 0.0..=0.0,
+            Method::Vector => -FURTHEST..=FURTHEST,
+        }
+    }
+}
 
 impl Correction {
     /// Divides by the mean of what is said where nothing, or nothing in particular, is asked.
@@ -73,7 +107,7 @@ impl Correction {
 pub fn check_prior(prior: &[f64]) -> Result<()> {
     let sum: f64 = prior.iter().sum();
     if prior.iter().any(|share| !share.is_finite() || *share <= 0.0) || (sum - 1.0).abs() > 1e-6 {
-        return Err(Kind::PriorNotOne { sum }.into());
+        return Err(CalibrationError::PriorNotOne { sum }.into());
     }
     Ok(())
 }
@@ -163,9 +197,4 @@ impl Smooth for Scaling<'_> {
         }
         gradient
     }
-}
-
-fn log_sum_exp(scores: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = scores.clone().fold(f64::NEG_INFINITY, f64::max);
-    largest + scores.map(|score| (score - largest).exp()).sum::<f64>().ln()
 }

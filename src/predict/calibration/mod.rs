@@ -18,7 +18,8 @@ mod fit;
 
 use serde::{Deserialize, Serialize};
 
-use crate::predict::report::{Prediction, softmax};
+use crate::numbers::softmax::{log, softmax};
+use crate::predict::report::Prediction;
 
 pub use conformal::{Conformal, Coverage};
 pub use file::{Fitted, FittedFor, FittedPattern};
@@ -26,26 +27,31 @@ pub use fit::check_prior;
 
 /// How a pattern's probabilities are corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Divides by the mean probabilities of three inputs without content, "N/A", nothing and the mask (Zhao
-    /// et al. 2021).
+    /// Divide by what is said to "N/A", to nothing and to a mask (Zhao et al. 2021).
+    ///
+    /// What is said is the mean of the three inputs' probabilities.
     Contextual,
-    /// Divides by the mean probabilities of texts of words drawn at random from rows (Fei et al. 2023).
+    /// Divide by what is said to random words of the rows (Fei et al. 2023).
     Domain,
-    /// Divides by the mean probabilities of rows (Zhou et al. 2023; with rows of their own it is what Hu et
-    /// al. 2022 do with their support set).
+    /// Divide by the rows' mean (Zhou et al. 2023).
+    ///
+    /// With rows of their own it is what Hu et al. (2022) do with their support set.
     Batch,
-    /// The biases with which the mean probabilities of rows are a prior, uniform unless told (Liusie et al.
-    /// 2023).
+    /// Make the rows' mean that of a prior, which is uniform unless told (Liusie et al. 2023).
+    #[cfg_attr(feature = "cli", value(help = "Make the rows' mean that of --prior (Liusie et al. 2023)"))]
     Prior,
-    /// Divides by the probabilities of the pattern without a row: pointwise mutual information with the label
-    /// word, given the domain (Holtzman et al. 2021).
+    /// Divide by what the pattern alone says (Holtzman et al. 2021).
+    ///
+    /// That is the pointwise mutual information with the label word, given the domain.
     Pmi,
-    /// One weight for all classes, 1/T, with the lowest loss on labelled rows (Guo et al. 2017). Changes no
-    /// label.
+    /// One temperature, fitted to labelled rows; changes no label (Guo et al. 2017).
+    ///
+    /// One weight for all classes, 1/T, with the lowest loss.
     Temperature,
-    /// A weight and a bias for each class with the lowest loss on labelled rows (Guo et al. 2017).
+    /// A weight and a bias a class, fitted to labelled rows (Guo et al. 2017).
     Vector,
 }
 
@@ -99,8 +105,7 @@ impl Method {
 /// let found = correction.apply(&prediction([0.6, 0.4]));
 /// assert!((found.probabilities[0] - 0.75 / 2.75).abs() < 1e-12);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Correction {
     /// w, one for each class.
     pub weights: Vec<f64>,
@@ -122,7 +127,6 @@ impl Correction {
     }
 }
 
-/// `ln p`; a probability of 0 counts as the smallest number above it.
 fn logarithms(prediction: &Prediction) -> impl Iterator<Item = f64> {
-    prediction.probabilities.iter().map(|probability| probability.max(f64::MIN_POSITIVE).ln())
+    prediction.probabilities.iter().copied().map(log)
 }

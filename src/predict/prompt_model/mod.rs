@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::error::{Kind, Result};
+use crate::error::{ModelError, Result};
 use crate::model::batch::Batch;
 use crate::model::dtype::Dtype;
 use crate::model::encoder::{Additions, Encoder, Mode};
@@ -16,6 +16,7 @@ use crate::model::head::MlmHead;
 use crate::model::parameters::Parameters;
 use crate::model::reference::Reference;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::values::rows;
 use crate::predict::label_words::LabelWords;
 use crate::tune::Adapted;
 
@@ -37,7 +38,7 @@ enum Engine {
 impl PromptModel {
     /// Loads a folder's weights.
     pub fn load(folder: ModelFolder, engine: EngineChoice, device: Device) -> Result<PromptModel> {
-        let parameters = Parameters::load(folder.path(), &folder.config, device)?;
+        let parameters = Parameters::load(folder.path(), &folder.config.tensors, device)?;
         PromptModel::new(Arc::new(folder), &parameters, engine, device)
     }
 
@@ -98,10 +99,10 @@ impl PromptModel {
                 encoder.prepare(dtype, &self.folder.tokenizer, &self.additions)
             }
             Engine::RustBert(_) if dtype == Dtype::F32 => Ok(()),
-            Engine::RustBert(_) => {
-                Err(Kind::ReferenceCannot { reason: format!("it computes in f32, not in {}", dtype.name()) }
-                    .into())
+            Engine::RustBert(_) => Err(ModelError::ReferenceCannot {
+                reason: format!("it computes in f32, not in {}", dtype.name()),
             }
+            .into()),
         }
     }
 
@@ -210,7 +211,7 @@ impl PromptModel {
     /// B inputs → B · `[H]`
     pub fn mean_states(&self, inputs: &[&Features]) -> Result<Vec<Vec<f32>>> {
         let Engine::Cloze(encoder, _) = &self.engine else {
-            return Err(Kind::ReferenceCannot {
+            return Err(ModelError::ReferenceCannot {
                 reason: "it gives no states, by which rows are compared".to_owned(),
             }
             .into());
@@ -230,8 +231,7 @@ impl PromptModel {
                     .sqrt()
                     .clamp_min(1e-12)
         });
-        // Of numbers by construction.
-        Ok(Vec::try_from(sums).unwrap_or_default())
+        Ok(rows(&sums))
     }
 
     /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on

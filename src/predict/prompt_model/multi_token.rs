@@ -5,6 +5,7 @@ use tch::{Kind as Type, Tensor};
 use super::PromptModel;
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
+use crate::model::values::values;
 use crate::predict::label_words::Several;
 use crate::text::verbalizer::Scoring;
 
@@ -100,7 +101,7 @@ impl PromptModel {
         let mut found = picked(empty, tokens);
         let mut filled = Vec::with_capacity(tokens.len());
         for left in (0..tokens.len()).rev() {
-            let values: Vec<f64> = numbers(&found.detach());
+            let values: Vec<f64> = values(&found.detach());
             let chosen: Vec<i64> = values
                 .chunks(tokens.len())
                 .zip(&open)
@@ -135,9 +136,4 @@ fn picked(values: &Tensor, tokens: &[i64]) -> Tensor {
 fn first_largest(values: &[f64], open: &[bool]) -> usize {
     let places = (0..values.len()).filter(|&place| open[place]);
     places.reduce(|best, next| if values[next] > values[best] { next } else { best }).unwrap_or(0)
-}
-
-/// Of numbers by construction.
-fn numbers(tensor: &Tensor) -> Vec<f64> {
-    Vec::try_from(tensor.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default()
 }

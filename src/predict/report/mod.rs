@@ -61,16 +61,6 @@ impl Prediction {
     }
 }
 
-/// Class scores to class probabilities; the largest is taken off first, so that nothing overflows and not all
-/// underflow.
-pub fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
-    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-    let sum: f64 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
-    scores
-}
-
 /// What `score` found, for people and machines.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {

@@ -4,12 +4,12 @@
 use tch::{Kind as Type, Tensor, no_grad};
 
 use super::{Scorer, batch_size};
-use crate::error::{Error, Kind, Result};
+use crate::error::{EncodeError, Error, Result, TemplateError};
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::values::rows;
 use crate::predict::classifier::Classifier;
 use crate::predict::encode::encode;
-use crate::predict::synonyms::is_word;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::template::Fill;
@@ -29,7 +29,7 @@ impl Scorer<'_> {
         for (index, step) in task.template().steps().iter().enumerate() {
             let allowed = words_of(step.fill(), self.tokenizer);
             if allowed.is_empty() {
-                return Err(step.template().error(Kind::StepUnfilled));
+                return Err(step.template().error(TemplateError::StepUnfilled));
             }
             let encoded = chains.iter().map(|(_, (example, _))| {
                 let features = encode(&task.wrap_step(index, example), self.tokenizer, self.max_length);
@@ -40,7 +40,7 @@ impl Scorer<'_> {
             let extend = |((row, (example, probability)), words): ((usize, Chain), Vec<(i64, f64)>)| {
                 words.into_iter().map(move |(word, share)| {
                     let mut fields = example.fields.clone();
-                    fields.push(self.tokenizer.token(word).to_owned());
+                    fields.push(self.tokenizer.letters(word).to_owned());
                     (row, (Example { fields, ..example.clone() }, probability * share))
                 })
             };
@@ -77,13 +77,11 @@ impl Scorer<'_> {
                 sum.map(|sum| sum.topk(i64::try_from(keep.min(words.len())).unwrap_or(1), -1, true, true))
             });
             let Some((shares, places)) = said else { unreachable!("a scorer has a model") };
-            // Of numbers by construction.
-            let shares: Vec<Vec<f64>> = Vec::try_from(shares.to_kind(Type::Double)).unwrap_or_default();
-            let places: Vec<Vec<i64>> = Vec::try_from(places).unwrap_or_default();
+            let (shares, places) = (rows::<f64>(&shares), rows::<i64>(&places));
             for (input, (shares, places)) in chosen.iter().zip(shares.into_iter().zip(places)) {
                 let sum: f64 = shares.iter().sum();
                 if !(sum > 0.0 && sum.is_finite()) {
-                    return Err(Error::new(Kind::ScoreNotFinite));
+                    return Err(Error::new(EncodeError::ScoreNotFinite));
                 }
                 found[*input] = places
                     .into_iter()
@@ -101,10 +99,8 @@ fn words_of(fill: &Fill, tokenizer: &Tokenizer) -> Vec<i64> {
     match fill {
         // That each is one token was checked with the template.
         Fill::OneOf(words) => {
-            words.iter().filter_map(|word| Some(tokenizer.tokenize(&word.value).first()?.id)).collect()
+            words.iter().filter_map(|word| tokenizer.word_ids(&word.value).first().copied()).collect()
         }
-        Fill::Likeliest(_) => (0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0))
-            .filter(|id| is_word(*id, tokenizer))
-            .collect(),
+        Fill::Likeliest(_) => tokenizer.ids().filter(|id| tokenizer.is_word(*id)).collect(),
     }
 }

@@ -15,10 +15,11 @@ use std::thread;
 
 use tch::Device;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{EncodeError, Error, Result};
 use crate::model::features::Features;
+use crate::model::threads::Threads;
 use crate::model::tokenizer::Tokenizer;
-use crate::predict::classifier::{Classifier, compute_on_one_thread, on_processor};
+use crate::predict::classifier::{Classifier, VerbalizedLm, compute_on_one_thread, on_processor};
 use crate::predict::encode::encode;
 use crate::predict::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
 use crate::predict::task::Task;
@@ -52,6 +53,8 @@ pub struct Scorer<'a> {
     pub max_length: usize,
     /// The most tokens in a batch, padding counted; one input is always taken.
     pub batch_tokens: usize,
+    /// Batches that a processor scores side by side, each on a thread of its own.
+    pub threads: usize,
 }
 
 /// What was found for one row.
@@ -106,6 +109,25 @@ struct TaskRows {
     predictions: Vec<Vec<Prediction>>,
 }
 
+impl<'a> Scorer<'a> {
+    /// With the usual batches and threads; `base` is what the models are made of.
+    pub fn of(
+        base: &'a VerbalizedLm,
+        classifiers: &'a [Classifier],
+        tasks: &'a [Task],
+        max_length: usize,
+    ) -> Scorer<'a> {
+        Scorer {
+            classifiers,
+            tokenizer: base.tokenizer(),
+            tasks,
+            max_length,
+            batch_tokens: batch_tokens(base.model.device),
+            threads: Threads::usual(),
+        }
+    }
+}
+
 impl Scorer<'_> {
     /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after
     /// each batch, which share of the work is done, from 0 to 1.
@@ -127,10 +149,16 @@ impl Scorer<'_> {
         Ok(all)
     }
 
+    /// Each row's prediction, averaged over patterns and models.
+    pub fn averages(&self, columns: &Columns, examples: &[Example]) -> Result<Vec<Prediction>> {
+        let scored = self.score(columns, examples, &mut |_| {})?;
+        Ok(scored.into_iter().map(|scored| scored.average).collect())
+    }
+
     /// Scores chunk after chunk, while the next is made: `next` gives one, and `each` takes it with the rows'
     /// results, in the same order. An error names its row, and all chunks before it have been given to
     /// `each`. `progress` is told, after each batch, how many rows are done. On a processor libtorch's number
-    /// of threads for new threads is 1 meanwhile.
+    /// of threads is 1 meanwhile, for each of the scorer's.
     pub fn score_chunks<R: AsRef<[Example]>>(
         &self,
         columns: &Columns,
@@ -138,7 +166,10 @@ impl Scorer<'_> {
         each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
-        let threads = self.threads();
+        let threads = if on_processor(self.classifiers) { self.threads } else { 1 };
+        // What a thread sets for itself, libtorch takes for what later threads should begin with: the number that
+        // was there before comes back at the end. A model that one thread must have to itself has all of them.
+        let _before = on_processor(self.classifiers).then(|| Threads::on(self.threads));
         let shares =
             (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());
         // An accelerator computes while the next rows are encoded; a processor with one thread has none for
@@ -156,7 +187,7 @@ impl Scorer<'_> {
         let (batches, to_score) = mpsc::channel();
         let (tell, done) = mpsc::channel();
         let to_score = Mutex::new(to_score);
-        let flowed = thread::scope(|scope| {
+        thread::scope(|scope| {
             for classifiers in shares {
                 let (tell, to_score, stopped) = (tell.clone(), &to_score, &stopped);
                 scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
@@ -166,18 +197,7 @@ impl Scorer<'_> {
             // After an error no one wants what is still waiting.
             stopped.store(true, Ordering::Relaxed);
             flowed
-        });
-        if on_processor(self.classifiers) {
-            // What a thread sets for itself, libtorch takes for what later threads should begin with.
-            tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
-        }
-        flowed
-    }
-
-    /// Batches that may be scored side by side.
-    fn threads(&self) -> usize {
-        // On an accelerator one batch has the whole of it.
-        if on_processor(self.classifiers) { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 }
+        })
     }
 
     /// Chunks through a pool, which scores so many batches side by side.
@@ -221,9 +241,8 @@ impl Scorer<'_> {
             }
             let Some(chunk) = chunks.pop_front() else { return end.unwrap_or(Ok(())) };
             if let Some(row) = chunk.failed {
-                return Err(
-                    Error::new(Kind::ScoreNotFinite).at(columns.place(&chunk.rows.as_ref()[row], None))
-                );
+                return Err(Error::new(EncodeError::ScoreNotFinite)
+                    .at(columns.place(&chunk.rows.as_ref()[row], None)));
             }
             let scored = chunk.scored();
             each(chunk.rows, scored)?;
@@ -276,6 +295,17 @@ impl Scorer<'_> {
         examples: &[Example],
     ) -> Result<Vec<Vec<(Features, f64)>>> {
         self.encode_changed(task, columns, examples, |prompt| prompt)
+    }
+
+    /// Each row's inputs in a pattern.
+    pub fn features(
+        &self,
+        task: &Task,
+        columns: &Columns,
+        examples: &[Example],
+    ) -> Result<Vec<Vec<Features>>> {
+        let encoded = self.encode(task, columns, examples)?.into_iter();
+        Ok(encoded.map(|row| row.into_iter().map(|(features, _)| features).collect()).collect())
     }
 
     /// The same, each prompt changed before.

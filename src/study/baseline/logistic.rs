@@ -4,7 +4,7 @@
 use super::Training;
 use super::tf_idf::SparseRow;
 use crate::numbers::lbfgs::{Smooth, minimise};
-use crate::predict::report::softmax;
+use crate::numbers::softmax::{log_sum_exp, softmax};
 
 /// The mean loss's gradient at which the weights are good, as its length: a thousandth of scikit-learn's
 /// `tol`. Much less is below the loss's rounding errors from 20,000 rows on, and the line search would go
@@ -55,8 +55,7 @@ impl Smooth for Loss<'_> {
     fn value(&self, weights: &[f64]) -> f64 {
         let of_row = |(row, truth): (&SparseRow, usize)| {
             let scores = scores(weights, self.training.classes, row);
-            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln() - scores[truth]
+            log_sum_exp(scores.iter().copied()) - scores[truth]
         };
         let squares: f64 = self.penalised(weights).iter().map(|weight| weight * weight).sum();
         self.rows().map(of_row).sum::<f64>() + self.penalty() / 2.0 * squares

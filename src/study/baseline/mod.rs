@@ -19,7 +19,8 @@ mod logistic;
 mod naive_bayes;
 mod tf_idf;
 
-use crate::predict::report::{Prediction, softmax};
+use crate::numbers::softmax::softmax;
+use crate::predict::report::Prediction;
 
 use logistic::Logistic;
 use naive_bayes::NaiveBayes;

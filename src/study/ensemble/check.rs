@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{Ensemble, Manifest, RunWith, growth};
-use crate::error::{Error, Kind, Result};
-use crate::learn::dataset::{RowSet, Rows};
+use crate::error::{DataError, EnsembleError, Error, Result, TrainingError};
+use crate::learn::dataset::LabelledDataset;
 use crate::learn::sample;
+use crate::text::dataset::Dataset;
 
-impl Ensemble<'_> {
+impl Ensemble {
     /// Draws each seed's labelled rows, as every method draws them; gives what a reader of the results should
     /// know besides.
     pub fn draw(
         manifest: &Manifest,
         run: &RunWith,
-        train: &RowSet,
-    ) -> Result<(BTreeMap<u64, Rows>, Vec<String>)> {
+        train: &Dataset,
+    ) -> Result<(BTreeMap<u64, LabelledDataset>, Vec<String>)> {
         let (classes, candidates) = (run.classes.len(), train.candidates());
         let (mut drawn, mut warnings) = (BTreeMap::new(), Vec::new());
         for &seed in &manifest.seeds {
@@ -22,19 +23,17 @@ impl Ensemble<'_> {
             let rows = train.pick(&sample.rows);
             let found = rows.classes();
             if let Some(class) = (0..classes).find(|class| !found.contains(class)) {
-                return Err(Kind::ClassWithoutRows {
+                return Err(TrainingError::ClassWithoutRows {
                     label: run.classes[class].clone(),
                     data: train.columns.data().to_owned(),
                 }
                 .into());
             }
             for shortage in sample.short.iter().filter(|_| manifest.shots.is_some()) {
-                let warning = format!(
-                    "{} has {} of the {} rows of {:?} that --shots asks for: all are taken",
+                let warning = shortage.told(
                     train.columns.data(),
-                    shortage.found,
                     manifest.shots.unwrap_or_default(),
-                    run.classes[shortage.class]
+                    &run.classes[shortage.class],
                 );
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
@@ -51,7 +50,7 @@ impl Ensemble<'_> {
         let mut warnings = Vec::new();
         for (index, member) in self.members.iter().enumerate() {
             if self.members[..index].iter().any(|other| other.name == member.name) {
-                return Err(Kind::SameMember { name: member.name.clone() }.into());
+                return Err(EnsembleError::SameMember { name: member.name.clone() }.into());
             }
         }
         if let [only] = &self.members[..] {
@@ -59,21 +58,21 @@ impl Ensemble<'_> {
         }
         let sets = || [&self.unlabeled, &self.test].into_iter().flatten();
         if let Some(empty) = sets().find(|set| set.examples.is_empty()) {
-            return Err(Error::from(Kind::DataWithoutRows { data: empty.columns.data().to_owned() }));
+            return Err(Error::from(DataError::WithoutRows { data: empty.columns.data().to_owned() }));
         }
         let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
         for member in &self.members {
             self.bases[member.verbalizer].check_engine(&self.manifest.tuning, plan.bf16)?;
             let trainer = self.trainer(member, &plan, 0);
-            self.drawn.values().try_for_each(|rows| trainer.check_rows(rows.labelled()))?;
-            sets().try_for_each(|set| trainer.check_rows(set.all().labelled()))?;
+            self.drawn.values().try_for_each(|rows| trainer.check_rows(&rows.columns, &rows.examples))?;
+            sets().try_for_each(|set| trainer.check_rows(&set.columns, &set.examples))?;
         }
         if let Some((student, model)) = self.manifest.student.as_ref().zip(self.student.as_ref()) {
             let base = model.base.as_ref().unwrap_or(&self.bases[0]);
             let plan = student.plan();
             base.check_engine(&student.tuning, plan.bf16)?;
             let trainer = self.student_trainer(base, model, student, &plan, 0);
-            sets().try_for_each(|set| trainer.check_rows(set.all().labelled()))?;
+            sets().try_for_each(|set| trainer.check_rows(&set.columns, &set.examples))?;
         }
         self.check_generations()?;
         let read = &self.run.columns;
@@ -111,7 +110,7 @@ impl Ensemble<'_> {
             if let Some(generation) =
                 (1..=self.manifest.generations).find(|&generation| needed(generation) > found)
             {
-                return Err(Kind::TooManyGenerations {
+                return Err(EnsembleError::TooManyGenerations {
                     generations: self.manifest.generations,
                     needed: needed(self.manifest.generations),
                     found,

@@ -15,18 +15,18 @@
 //! | `events.jsonl`, `seconds.jsonl` | every step of training; where the time went |
 //! | `report.json`, `report.html` | the results; there when all is done |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use tch::{Kind as Type, Tensor};
+use tch::Tensor;
 
 use super::page::page;
 use super::report::{EnsembleReport, Failure, Seconds};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result, RunError};
 use crate::learn::run::{MANIFEST, RunFolder};
-use crate::model::tensor_file;
+use crate::model::values::values;
 use crate::predict::report::Prediction;
 use crate::text::whole_file::write_text;
 use crate::tune::Learned;
@@ -62,7 +62,8 @@ pub const STUDENT: &str = "student";
 impl EnsembleFolder {
     /// A new folder with its manifest. One that holds anything is refused.
     pub fn create(path: &Path, manifest: &Manifest) -> Result<EnsembleFolder> {
-        Ok(EnsembleFolder { run: RunFolder::create(path, manifest)? })
+        let written = manifest.written().ok_or_else(|| not_run(path))?;
+        Ok(EnsembleFolder { run: RunFolder::create(path, &written)? })
     }
 
     /// An existing folder and its manifest.
@@ -70,11 +71,7 @@ impl EnsembleFolder {
         let run = RunFolder::existing(path)?;
         let manifest = Manifest::read(&run.path().join(MANIFEST))?;
         if manifest.run.is_none() {
-            return Err(Kind::RunFileMissing {
-                path: path.to_owned(),
-                wanted: "the \"run\" in its manifest.json".to_owned(),
-            }
-            .into());
+            return Err(not_run(path));
         }
         Ok((EnsembleFolder { run }, manifest))
     }
@@ -118,7 +115,6 @@ impl EnsembleFolder {
 
     /// Writes what a classifier says.
     pub fn save_scores(&self, path: &Path, scores: &Scores) -> Result<()> {
-        make_parent(path)?;
         let mut tensors = BTreeMap::from([
             ("unlabeled".to_owned(), tensor(&scores.unlabeled)),
             ("test".to_owned(), tensor(&scores.test)),
@@ -127,13 +123,13 @@ impl EnsembleFolder {
             tensors.insert("without_content".to_owned(), tensor(&scores.without_content));
         }
         tensors.extend(scores.train.iter().map(|(seed, rows)| (format!("train/{seed}"), tensor(rows))));
-        tensor_file::write(path, &tensors, HashMap::new())
+        self.run.write_member(path, name_in(path), &tensors)
     }
 
     /// Reads what a classifier says. What is reckoned with is always what was read, so that a run that goes
     /// on reckons with the same.
     pub fn load_scores(&self, path: &Path) -> Result<Scores> {
-        let (tensors, _) = tensor_file::read(path)?;
+        let tensors = self.run.read_member(path, name_in(path))?;
         let part = |name: &str| tensors.get(name).map(predictions).unwrap_or_default();
         let train = tensors
             .iter()
@@ -149,17 +145,16 @@ impl EnsembleFolder {
 
     /// Writes what a classifier learned.
     pub fn save_learned(&self, path: &Path, learned: &Learned) -> Result<()> {
-        make_parent(path)?;
-        tensor_file::write(path, learned, HashMap::new())
+        self.run.write_member(path, name_in(path), learned)
     }
 
     /// Reads what a classifier learned.
     pub fn load_learned(&self, path: &Path) -> Result<Learned> {
         if !path.exists() {
             let wanted = path.strip_prefix(self.path()).unwrap_or(path).display().to_string();
-            return Err(Kind::RunFileMissing { path: self.path().to_owned(), wanted }.into());
+            return Err(RunError::FileMissing { path: self.path().to_owned(), wanted }.into());
         }
-        Ok(tensor_file::read(path)?.0)
+        self.run.read_member(path, name_in(path))
     }
 
     /// Takes what a classifier learned away.
@@ -219,6 +214,19 @@ impl EnsembleFolder {
     }
 }
 
+/// The error of a manifest that does not say what it was run with.
+fn not_run(path: &Path) -> Error {
+    let wanted = "the \"run\" in its manifest.json".to_owned();
+    RunError::FileMissing { path: path.to_owned(), wanted }.into()
+}
+
+/// The member's name in that of its file, or the student's; a name with a dot keeps it.
+fn name_in(path: &Path) -> &str {
+    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let end = [".scores.safetensors", ".learned.safetensors"];
+    end.iter().find_map(|end| file.strip_suffix(end)).unwrap_or(file)
+}
+
 fn make_parent(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))
@@ -234,11 +242,10 @@ fn tensor(predictions: &[Prediction]) -> Tensor {
 
 fn predictions(tensor: &Tensor) -> Vec<Prediction> {
     let classes = tensor.size().get(1).map_or(0, |size| usize::try_from(*size).unwrap_or(0));
-    // Two dimensions by construction; a damaged file has no rows.
-    let values = Vec::<f64>::try_from(tensor.to_kind(Type::Double).flatten(0, -1)).unwrap_or_default();
     if classes == 0 {
+        // Two dimensions by construction; a damaged file has no rows.
         Vec::new()
     } else {
-        values.chunks(classes).map(|row| Prediction { probabilities: row.to_vec() }).collect()
+        values::<f64>(tensor).chunks(classes).map(|row| Prediction { probabilities: row.to_vec() }).collect()
     }
 }

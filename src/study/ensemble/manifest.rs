@@ -1,5 +1,7 @@
-//! An ensemble experiment as a file: what a user writes, and with what it was run with beside it the run's
-//! manifest.
+//! An ensemble experiment as a file: what a user writes, and what it was run with.
+//!
+//! A user's file has the keys of [`Manifest`]. A run's file has the header of every kind of run, and the rest
+//! under `ensemble`; it is read as an experiment too, with all that is needed to run it again.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +10,20 @@ use serde_json::value::RawValue;
 
 use super::merge::{Calibration, Merge, Weights};
 use crate::error::source::Source;
-use crate::error::{Error, Kind, Place, Result};
-use crate::learn::run::{ModelFiles, StoredFile};
+use crate::error::{EnsembleError, Error, Errors, Kind, Place, Result, TrainingError, TuningError};
+use crate::learn::run::{
+    self, DataFile, DataFiles, Device, Form, Header, ModelFiles, Parts, RunKind, StoredFile, Written,
+};
 use crate::learn::train::Plan;
-use crate::model::config::Config;
+use crate::model::arch::Config;
 use crate::model::folder::EngineChoice;
-use crate::model::tokenizer::Tokenizer;
-use crate::predict::label_words::LabelWords;
 use crate::text::data::Format;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
 
-/// The version of experiments that this cloze reads and writes.
+/// The version of experiments that this cloze reads.
 pub const VERSION: u64 = 1;
 
 /// PET's share of the other members that label rows for the next generation (its λ).
@@ -40,7 +42,7 @@ pub const STUDENT_STEPS: usize = 250;
 
 /// An experiment. Everything has a default but templates, verbalizers, and rows to learn from or to evaluate
 /// on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
     /// The version of this format.
@@ -89,7 +91,6 @@ pub struct Manifest {
     /// What each counts.
     pub weights: Weights,
     /// How each is corrected before.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrate: Option<Calibration>,
     /// Of the soft labels that the student learns.
     pub temperature: f64,
@@ -104,7 +105,7 @@ pub struct Manifest {
     /// Whether the members' weights stay in the run's folder; without a student those of the last generation
     /// do.
     pub keep_members: bool,
-    /// What it was run with, which makes it a run's manifest.
+    /// What it was run with, which makes it a run's manifest. 0.1.0 wrote it as a key beside the others.
     pub run: Option<RunWith>,
 }
 
@@ -115,17 +116,6 @@ pub enum Experiment {
     /// An ensemble of patterns.
     #[default]
     Ensemble,
-}
-
-/// Where models run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Device {
-    /// On the processor.
-    #[default]
-    Cpu,
-    /// On the first GPU.
-    Cuda,
 }
 
 /// The classifier that learns the ensemble's soft labels.
@@ -165,7 +155,7 @@ pub struct PlanOptions {
 }
 
 /// What a run was run with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunWith {
     /// The version of cloze.
@@ -186,6 +176,32 @@ pub struct RunWith {
     pub model: ModelFiles,
     /// The student's, if it is another.
     pub student_model: Option<ModelFiles>,
+}
+
+/// What stands below the header of a run's file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    templates: Vec<StoredFile>,
+    verbalizers: Vec<StoredFile>,
+    classes: Vec<String>,
+    columns: Vec<String>,
+    unlabeled_rows: Option<usize>,
+    shots: Option<usize>,
+    #[serde(deserialize_with = "tuning")]
+    tuning: Tuning,
+    plan: PlanOptions,
+    mlm_weight: Option<f64>,
+    merge: Merge,
+    weights: Weights,
+    calibrate: Option<Calibration>,
+    temperature: f64,
+    student: Option<Student>,
+    student_model: Option<ModelFiles>,
+    generations: usize,
+    growth: f64,
+    annotators: f64,
+    keep_members: bool,
 }
 
 impl Default for Manifest {
@@ -298,61 +314,162 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Manifest> {
         let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
-        root.check_version(VERSION)?;
-        let manifest: Manifest = root.read_object()?;
-        manifest.check().map_err(|error| place(error, &root))?;
+        let manifest = match run::form(path, &root, RunKind::Ensemble)? {
+            Form::Now => Manifest::of(run::read(&root, RunKind::Ensemble)?)?,
+            Form::First => {
+                root.check_version(VERSION)?;
+                root.read_object()?
+            }
+        };
+        manifest.check().map_err(|errors| errors.map(|error| place(error, &root)))?;
         Ok(manifest)
     }
 
-    /// Whether a text is that of an ensemble's manifest, and not of another kind of run.
-    pub fn is_one(text: &str) -> bool {
-        let kind = |value: &serde_json::Value| {
-            value.get("experiment").and_then(|kind| kind.as_str().map(str::to_owned))
+    /// The experiment that a run's file tells of.
+    fn of(parts: Parts<'_>) -> Result<Manifest> {
+        let (Header { cloze, command, model, data, .. }, body): (_, Body) =
+            (parts.header.clone(), parts.body.read_object()?);
+        let names = |files: &[StoredFile]| files.iter().map(|file| file.file.clone()).collect();
+        let hashes =
+            [&data.train, &data.unlabeled, &data.test].map(|file| Some(file.as_ref()?.sha256.clone()));
+        let path = |file: Option<DataFile>| file.map(|file| file.path);
+        Ok(Manifest {
+            version: VERSION,
+            experiment: Experiment::Ensemble,
+            templates: names(&body.templates),
+            verbalizers: names(&body.verbalizers),
+            train: path(data.train),
+            unlabeled: path(data.unlabeled),
+            test: path(data.test),
+            unlabeled_rows: body.unlabeled_rows,
+            format: data.format,
+            label_column: data.label_column,
+            model: Some(model.path.display().to_string()),
+            engine: parts.header.engine,
+            device: parts.header.device,
+            threads: Some(parts.header.threads),
+            max_length: Some(parts.header.max_length),
+            shots: body.shots,
+            seeds: parts.header.seeds,
+            tuning: body.tuning,
+            plan: PlanOptions { bf16: parts.bf16, ..body.plan },
+            mlm_weight: body.mlm_weight,
+            merge: body.merge,
+            weights: body.weights,
+            calibrate: body.calibrate,
+            temperature: body.temperature,
+            student: body.student,
+            generations: body.generations,
+            growth: body.growth,
+            annotators: body.annotators,
+            keep_members: body.keep_members,
+            run: Some(RunWith {
+                cloze,
+                command,
+                templates: body.templates,
+                verbalizers: body.verbalizers,
+                classes: body.classes,
+                columns: body.columns,
+                data: hashes,
+                model,
+                student_model: body.student_model,
+            }),
+        })
+    }
+
+    /// The manifest as a run's file has it; None for an experiment that nothing was run with yet.
+    pub fn written(&self) -> Option<Written<Body>> {
+        let run = self.run.clone()?;
+        let [train, unlabeled, test] = run.data;
+        let file = |path: &Option<PathBuf>, sha256: Option<String>| {
+            Some(DataFile { path: path.clone()?, sha256: sha256? })
         };
-        serde_json::from_str(text).ok().as_ref().and_then(kind).is_some_and(|kind| kind == "ensemble")
+        let header = Header {
+            cloze: run.cloze,
+            command: run.command,
+            model: run.model,
+            data: DataFiles {
+                train: file(&self.train, train),
+                dev: None,
+                unlabeled: file(&self.unlabeled, unlabeled),
+                test: file(&self.test, test),
+                format: self.format,
+                label_column: self.label_column.clone(),
+            },
+            device: self.device,
+            threads: self.threads.unwrap_or(1),
+            engine: self.engine,
+            max_length: self.max_length?,
+            seeds: self.seeds.clone(),
+        };
+        // By name: the patterns of a run have no order.
+        let mut student = self.student.clone();
+        if let Some(student) = student.as_mut().filter(|student| !matches!(student.tuning, Tuning::Cls(_))) {
+            student.template = student.template.take().or(run.templates.first().map(StoredFile::name));
+        }
+        let body = Body {
+            templates: run.templates,
+            verbalizers: run.verbalizers,
+            classes: run.classes,
+            columns: run.columns,
+            unlabeled_rows: self.unlabeled_rows,
+            shots: self.shots,
+            tuning: self.tuning.clone(),
+            // The header's "dtype" says it.
+            plan: PlanOptions { bf16: false, ..self.plan.clone() },
+            mlm_weight: self.mlm_weight,
+            merge: self.merge,
+            weights: self.weights,
+            calibrate: self.calibrate,
+            temperature: self.temperature,
+            student,
+            student_model: run.student_model,
+            generations: self.generations,
+            growth: self.growth,
+            annotators: self.annotators,
+            keep_members: self.keep_members,
+        };
+        Some(Written::of(RunKind::Ensemble, &header, self.plan.bf16, body))
     }
 
     /// Refuses what no experiment can be, as far as it can be told without the files.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<(), Errors> {
         let range = |name: &str, found: f64, allowed: &str| {
-            Err(Error::from(Kind::OptionOutOfRange {
-                name: format!("--{name}"),
+            Err(Errors::from(TuningError::OptionOutOfRange {
+                name: format!("experiment.{name}"),
                 found,
                 allowed: allowed.to_owned(),
             }))
         };
-        let needs = |flag: &'static str, because: &'static str| {
-            Err(Error::from(Kind::EnsembleNeeds { flag, because }))
+        let needs = |what: &'static str, because: &'static str| {
+            Err(Errors::from(EnsembleError::Needs { what, because }))
         };
         if self.templates.is_empty() {
-            return needs("--template", "the members are one model for each pattern");
+            return needs("templates", "the members are one model for each pattern");
         }
         if self.verbalizers.is_empty() {
-            return needs("--verbalizer", "the members score its label words");
+            return needs("verbalizers", "the members score its label words");
         }
         if self.unlabeled.is_none() && self.student.is_some() {
-            return needs(
-                "--unlabeled",
-                "a student learns from rows that the members label; --no-distill goes without one",
-            );
+            return Err(EnsembleError::StudentWithoutRows.into());
         }
         if self.unlabeled.is_none() && self.generations > 0 {
-            return needs("--unlabeled", "generations learn from rows that the members before them label");
+            return needs("unlabeled", "generations learn from rows that the members before them label");
         }
         if self.unlabeled.is_none() && self.mlm_weight.is_some() {
-            return needs("--unlabeled", "the masked-language-model loss is one on its rows");
+            return needs("unlabeled", "the masked-language-model loss is one on its rows");
         }
         if self.train.is_none() && self.weights == Weights::Accuracy {
-            return needs("--train", "accuracy weights are accuracies on its rows");
+            return needs("train", "accuracy weights are accuracies on its rows");
         }
         if self.train.is_none() && self.student.as_ref().is_some_and(|student| student.labelled) {
-            return needs("--train", "the labelled rows that the student learns besides are its rows");
+            return needs("train", "the labelled rows that the student learns besides are its rows");
         }
         if let Tuning::Cls(_) = self.tuning {
-            return Err(Kind::ClsAsMember.into());
+            return Err(EnsembleError::ClsAsMember.into());
         }
         if self.seeds.is_empty() {
-            return needs("--seeds", "each seed has its own members, ensemble and student");
+            return needs("seeds", "each seed has its own members, ensemble and student");
         }
         if let Some(seed) = self
             .seeds
@@ -360,32 +477,22 @@ impl Manifest {
             .enumerate()
             .find_map(|(index, seed)| self.seeds[..index].contains(seed).then_some(*seed))
         {
-            return Err(Kind::SameSeed { seed }.into());
+            return Err(TrainingError::SameSeed { seed }.into());
         }
         if let Some(tuning) =
             self.student.as_ref().filter(|student| student.template.is_some()).map(|student| &student.tuning)
             && matches!(tuning, Tuning::Cls(_))
         {
-            return needs(
-                "--student",
-                "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
-            );
+            return Err(EnsembleError::StudentReadsNoTemplate.into());
         }
-        if self.train.is_none() && self.generations == 0 {
-            let nothing = "without labelled rows and without --generations no member is trained";
-            let given = [
-                ("--shots", self.shots.is_some()),
-                ("--mlm-weight", self.mlm_weight.is_some()),
-                ("--method", self.tuning != Tuning::Full),
-            ];
-            if given.iter().any(|(_, given)| *given) {
-                return needs("--train", nothing);
-            }
+        let of_training = self.shots.is_some() || self.mlm_weight.is_some() || self.tuning != Tuning::Full;
+        if self.train.is_none() && self.generations == 0 && of_training {
+            return Err(EnsembleError::NothingToTrain.into());
         }
         for (name, found, most) in [
             ("shots", self.shots, 1 << 20),
             ("threads", self.threads, 256),
-            ("unlabeled-rows", self.unlabeled_rows, 1 << 32),
+            ("unlabeled_rows", self.unlabeled_rows, 1 << 32),
         ] {
             if let Some(found) = found.filter(|found| !(1..=most).contains(found)) {
                 return range(name, found as f64, &format!("1 to {most}"));
@@ -404,18 +511,19 @@ impl Manifest {
             return range("annotators", self.annotators, "above 0, at most 1");
         }
         if let Some(weight) = self.mlm_weight.filter(|weight| !(0.0..1.0).contains(weight)) {
-            return range("mlm-weight", weight, "from 0 to below 1");
+            return range("mlm_weight", weight, "from 0 to below 1");
         }
-        let first = |mut errors: Vec<Error>| errors.swap_remove(0);
-        self.plan.plan(&self.tuning, 0).check().map_err(first)?;
-        let of_student = |errors: Vec<Error>| match first(errors).kind() {
-            Kind::OptionOutOfRange { name, found, allowed } => {
-                let name = format!("--student-{}", name.trim_start_matches('-'));
-                Error::from(Kind::OptionOutOfRange { name, found: *found, allowed: allowed.clone() })
+        self.plan.plan(&self.tuning, 0).check()?;
+        let of_student = |error: Error| match error.kind() {
+            Kind::Tuning(TuningError::OptionOutOfRange { name, found, allowed }) => {
+                let (name, allowed) = (format!("student.{name}"), allowed.clone());
+                Error::from(TuningError::OptionOutOfRange { name, found: *found, allowed })
             }
-            kind => kind.clone().into(),
+            _ => error,
         };
-        self.student.as_ref().map_or(Ok(()), |student| student.plan().check().map_err(of_student))
+        self.student
+            .as_ref()
+            .map_or(Ok(()), |student| student.plan().check().map_err(|errors| errors.map(of_student)))
     }
 
     /// The longest input of a student, in tokens: its own base model may take less than the members'.
@@ -425,8 +533,8 @@ impl Manifest {
     }
 
     /// The verbalizers. All problems at once.
-    pub fn read_verbalizers(run: &RunWith) -> Result<Vec<Verbalizer>, Vec<Error>> {
-        let mut problems = Vec::new();
+    pub fn read_verbalizers(run: &RunWith) -> Result<Vec<Verbalizer>, Errors> {
+        let mut problems = Errors::new();
         let mut verbalizers = Vec::new();
         for stored in &run.verbalizers {
             match Verbalizer::parse(&stored.name(), &stored.file, &stored.text) {
@@ -437,7 +545,7 @@ impl Manifest {
         if let Some((first, others)) = verbalizers.split_first() {
             let other = others.iter().find(|other| !other.labels().eq(first.labels()));
             problems.extend(other.map(|other| {
-                Error::from(Kind::VerbalizersOfOtherClasses {
+                Error::from(EnsembleError::VerbalizersOfOtherClasses {
                     first: first.file().to_owned(),
                     classes: first.labels().map(str::to_owned).collect(),
                     second: other.file().to_owned(),
@@ -449,8 +557,8 @@ impl Manifest {
     }
 
     /// The templates as they are written. All problems at once.
-    pub fn read_templates(run: &RunWith) -> Result<Vec<Template>, Vec<Error>> {
-        let (mut templates, mut problems) = (Vec::new(), Vec::new());
+    pub fn read_templates(run: &RunWith) -> Result<Vec<Template>, Errors> {
+        let (mut templates, mut problems) = (Vec::new(), Errors::new());
         for stored in &run.templates {
             match Template::parse(&stored.name(), &stored.file, &stored.text) {
                 Ok(template) => templates.push(template),
@@ -461,33 +569,21 @@ impl Manifest {
     }
 }
 
-/// A template as a method has it, with the vectors of all soft tokens.
-pub(super) fn pattern(
-    template: &Template,
-    tuning: &Tuning,
-    words: &LabelWords,
-    tokenizer: &Tokenizer,
-) -> Result<(Vec<Template>, crate::tune::soft::SoftTokens)> {
-    let templates = vec![template.clone()];
-    let front = tuning.front(&templates, &words.distinct_ids(), tokenizer)?;
-    crate::tune::soft::SoftTokens::check(words.room_in(templates), front, tokenizer)
-}
-
 /// The place of an error about a value in an experiment's text.
 fn place(error: Error, root: &Node<'_>) -> Error {
     if !matches!(error.place(), Place::Nowhere) {
         return error;
     }
     let key = match error.kind() {
-        Kind::OptionOutOfRange { name, .. } => name.trim_start_matches('-').replace('-', "_"),
-        Kind::EnsembleNeeds { flag, .. } if *flag == "--seeds" => "seeds".to_owned(),
-        Kind::SameSeed { .. } => "seeds".to_owned(),
-        Kind::ClsAsMember => "tuning".to_owned(),
+        Kind::Tuning(TuningError::OptionOutOfRange { name, .. }) => {
+            name.strip_prefix("experiment.").unwrap_or(name).to_owned()
+        }
+        Kind::Ensemble(EnsembleError::Needs { what: "seeds", .. }) => "seeds".to_owned(),
+        Kind::Training(TrainingError::SameSeed { .. }) => "seeds".to_owned(),
+        Kind::Ensemble(EnsembleError::ClsAsMember) => "tuning".to_owned(),
         _ => return error,
     };
-    let of_student = key.strip_prefix("student_").map(|key| format!("student.plan.{key}"));
-    let node = root.at(&key).or_else(|| root.at(&of_student.unwrap_or_else(|| format!("plan.{key}"))));
-    match node {
+    match root.at(&format!("ensemble.{key}")).or_else(|| root.at(&key)) {
         Some(node) => error.at(node.place_of_all()),
         None => error,
     }

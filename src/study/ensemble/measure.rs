@@ -8,21 +8,21 @@ use super::folder::{EnsembleFolder, Generation, STUDENT};
 use super::merge::{Weights, shares};
 use super::report::{self, Accuracies, Bin, Curve, EnsembleReport, Measured, Pattern, Setting, Stage};
 use crate::error::Result;
-use crate::learn::dataset::RowSet;
 use crate::learn::train::Event;
 use crate::predict::report::{Prediction, Tally};
 use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::text::dataset::Dataset;
 
 /// The most points of a curve.
 const POINTS: usize = 100;
 
 /// The report, from what the folder holds alone: so it is the same however often the run was stopped.
 pub(super) fn report(
-    ensemble: &Ensemble<'_>,
+    ensemble: &Ensemble,
     folder: &EnsembleFolder,
     mut warnings: Vec<String>,
 ) -> Result<EnsembleReport> {
-    let manifest = ensemble.manifest;
+    let manifest = &ensemble.manifest;
     let stages = ensemble.stages();
     // What the patterns say without training stands beside what training makes of them.
     let shown = std::iter::once(None).chain(stages.iter().copied().filter(Option::is_some));
@@ -79,7 +79,7 @@ pub(super) fn report(
 /// One stage. `whole` is whether its members are an ensemble of the experiment, and not there for comparison
 /// alone.
 fn measure_stage(
-    ensemble: &Ensemble<'_>,
+    ensemble: &Ensemble,
     folder: &EnsembleFolder,
     stage: Generation,
     whole: bool,
@@ -147,7 +147,7 @@ fn measure_stage(
 }
 
 /// What each member weighs in the last ensemble of a seed; nothing where it could not be trained.
-fn weights(ensemble: &Ensemble<'_>, folder: &EnsembleFolder, seed: u64) -> Result<Vec<f64>> {
+fn weights(ensemble: &Ensemble, folder: &EnsembleFolder, seed: u64) -> Result<Vec<f64>> {
     let mut weights = ensemble.weights(folder, seed)?;
     let alive = ensemble.alive(folder, ensemble.last_stage(), seed);
     let of_alive = shares(&alive.iter().map(|&member| weights[member]).collect::<Vec<_>>());
@@ -179,7 +179,7 @@ fn accuracies(by_seed: Vec<Option<f64>>) -> Accuracies {
 }
 
 /// A classifier's predictions of the test rows, one list for each seed, empty where there are none.
-fn measured(test: Option<&RowSet>, classes: &[String], seeds: &[Vec<Prediction>]) -> Option<Measured> {
+fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>]) -> Option<Measured> {
     let test = test?;
     let said: Vec<&Vec<Prediction>> = seeds.iter().filter(|predictions| !predictions.is_empty()).collect();
     let tally = |lists: &[&Vec<Prediction>]| {
@@ -224,7 +224,7 @@ fn measured(test: Option<&RowSet>, classes: &[String], seeds: &[Vec<Prediction>]
 }
 
 /// Members that were given fewer rows of a class than they should have been.
-fn shortages(ensemble: &Ensemble<'_>, folder: &EnsembleFolder) -> Result<Vec<String>> {
+fn shortages(ensemble: &Ensemble, folder: &EnsembleFolder) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for generation in 1..=ensemble.manifest.generations {
         let mut worst: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
@@ -248,11 +248,13 @@ fn shortages(ensemble: &Ensemble<'_>, folder: &EnsembleFolder) -> Result<Vec<Str
 }
 
 /// How the losses fell: of each pattern and of the students, the mean over the seeds.
-fn curves(ensemble: &Ensemble<'_>, folder: &EnsembleFolder) -> Result<Vec<Curve>> {
+fn curves(ensemble: &Ensemble, folder: &EnsembleFolder) -> Result<Vec<Curve>> {
     // By part, then by step, the sum and the number of seeds.
     let mut losses: BTreeMap<String, BTreeMap<usize, (f64, usize)>> = BTreeMap::new();
     folder.run.each_event(&mut |event| {
-        if let Event::Step { step, loss, .. } = event.event {
+        if let Event::Step { step, losses: found, .. } = event.event
+            && let Some(loss) = found.leading()
+        {
             let sum = losses.entry(event.part).or_default().entry(step).or_default();
             *sum = (sum.0 + loss, sum.1 + 1);
         }

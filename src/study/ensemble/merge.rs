@@ -7,18 +7,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbers::softmax::{log, softmax_at};
 use crate::predict::calibration::{Correction, Method};
 use crate::predict::report::Prediction;
 
 /// What is averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Merge {
     /// The mean of the members' class scores, then the softmax: `softmax(Σ w z / T)` (PET).
     #[default]
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Logits,
     /// The mean of the members' softmaxes: `Σ w softmax(z / T)`. A member that is sure of something else
     /// cannot outvote all others.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Probabilities,
 }
 
@@ -34,12 +38,15 @@ impl Merge {
 
 /// What each member counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Weights {
     /// The same.
     #[default]
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Uniform,
     /// The accuracy of its pattern on the train rows before any training (PET's "weighted").
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Accuracy,
 }
 
@@ -57,17 +64,18 @@ impl Weights {
 /// merged: by what it says itself of the unlabelled rows, or where it says nothing of any, of the test rows,
 /// or of inputs without content. No label is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Calibration {
-    /// Divides by its mean (Zhou et al. 2023).
+    /// Divide by the mean (Zhou et al. 2023).
     Batch,
-    /// Makes its mean the same for all classes (Liusie et al. 2023).
+    /// Make the mean the same for all classes (Liusie et al. 2023).
     Prior,
-    /// Divides by what it says to inputs without content (Zhao et al. 2021).
+    /// Divide by what is said to "N/A", to nothing and to a mask (Zhao et al. 2021).
     Contextual,
-    /// Divides by what it says to random words of the rows (Fei et al. 2023).
+    /// Divide by what is said to random words of the rows (Fei et al. 2023).
     Domain,
-    /// Divides by what its pattern alone says (Holtzman et al. 2021).
+    /// Divide by what the pattern alone says (Holtzman et al. 2021).
     Pmi,
 }
 
@@ -149,11 +157,11 @@ impl Merge {
             Merge::Logits => {
                 let logs: Vec<Vec<f64>> = members.iter().map(|member| logarithms(member)).collect();
                 let scores: Vec<f64> = (0..classes).map(|class| weighted(&logs, class)).collect();
-                softmax(&scores, temperature)
+                softmax_at(scores, temperature)
             }
             Merge::Probabilities => {
                 let soft: Vec<Vec<f64>> =
-                    members.iter().map(|member| softmax(&logarithms(member), temperature)).collect();
+                    members.iter().map(|member| softmax_at(logarithms(member), temperature)).collect();
                 (0..classes).map(|class| weighted(&soft, class)).collect()
             }
         };
@@ -170,16 +178,6 @@ impl Merge {
 
 /// A probability of 0 is one too small for the type of the run's files, single precision.
 fn logarithms(prediction: &Prediction) -> Vec<f64> {
-    prediction
-        .probabilities
-        .iter()
-        .map(|probability| probability.max(f64::from(f32::MIN_POSITIVE)).ln())
-        .collect()
-}
-
-fn softmax(scores: &[f64], temperature: f64) -> Vec<f64> {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
+    let least = f64::from(f32::MIN_POSITIVE);
+    prediction.probabilities.iter().map(|probability| log(probability.max(least))).collect()
 }

@@ -12,6 +12,7 @@ mod manifest;
 mod measure;
 pub mod merge;
 pub mod page;
+mod prepare;
 pub mod read;
 pub mod report;
 mod steps;
@@ -19,28 +20,30 @@ pub mod summary;
 mod written;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rand::Rng as _;
 
-use crate::error::{Error, Kind, Result};
-use crate::learn::dataset::{RowSet, Rows};
-use crate::learn::train::{Event, Flow, Target};
+use crate::error::{EnsembleError, Error, Result};
+use crate::learn::dataset::LabelledDataset;
+use crate::learn::target::Target;
+use crate::learn::train::Event;
 use crate::model::tensor_file;
+use crate::model::threads::Threads;
 use crate::predict::calibration::Correction;
-use crate::predict::classifier::Base;
-use crate::predict::label_words::LabelWords;
+use crate::predict::classifier::VerbalizedLm;
 use crate::predict::report::Prediction;
+use crate::predict::task::TaskSet;
 use crate::seed;
-use crate::study::experiment::Patterns;
 use crate::text::data::{Columns, Example};
+use crate::text::dataset::Dataset;
 use crate::text::template::Template;
-use crate::tune::Tuning;
 
 pub use folder::{EnsembleFolder, Generation, STUDENT, Scores};
 pub use manifest::{
-    ANNOTATORS, Device, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student,
-    TEMPERATURE, VERSION,
+    ANNOTATORS, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student, TEMPERATURE,
+    VERSION,
 };
 
 use merge::{Weights, shares};
@@ -55,27 +58,27 @@ pub struct Member {
     /// Which of the verbalizers.
     pub verbalizer: usize,
     /// As it is trained.
-    pub trained: Patterns,
+    pub trained: TaskSet,
     /// As it is written, for scoring without training.
-    pub written: Patterns,
+    pub written: TaskSet,
 }
 
 /// The student, ready to learn.
 pub struct StudentModel {
     /// Its base model, if it is not the members'.
-    pub base: Option<Base>,
+    pub base: Option<VerbalizedLm>,
     /// What it reads: a pattern, or for `cls` the columns.
-    pub patterns: Patterns,
+    pub patterns: TaskSet,
 }
 
 /// Everything that an experiment needs.
-pub struct Ensemble<'a> {
+pub struct Ensemble {
     /// What to do.
-    pub manifest: &'a Manifest,
+    pub manifest: Manifest,
     /// What it is run with.
-    pub run: &'a RunWith,
+    pub run: RunWith,
     /// The base model, once for each verbalizer; the weights are shared.
-    pub bases: Vec<Base>,
+    pub bases: Vec<VerbalizedLm>,
     /// The members of each seed.
     pub members: Vec<Member>,
     /// The student, unless the members are the classifier.
@@ -84,17 +87,15 @@ pub struct Ensemble<'a> {
     /// as it is.
     pub first_trained: bool,
     /// Labelled rows to draw from.
-    pub train: Option<RowSet>,
+    pub train: Option<Dataset>,
     /// Those that each seed draws: see [`Ensemble::draw`]. None without labelled rows.
-    pub drawn: BTreeMap<u64, Rows>,
+    pub drawn: BTreeMap<u64, LabelledDataset>,
     /// Rows for the members to label.
-    pub unlabeled: Option<RowSet>,
+    pub unlabeled: Option<Dataset>,
     /// Rows to evaluate on.
-    pub test: Option<RowSet>,
+    pub test: Option<Dataset>,
     /// The longest input, in tokens.
     pub max_length: usize,
-    /// The same for the student's base model.
-    pub student_length: usize,
     /// The most tokens in a batch of scoring.
     pub batch_tokens: usize,
     /// Steps from one checkpoint to the next.
@@ -104,7 +105,7 @@ pub struct Ensemble<'a> {
 /// What happens, for whoever watches.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
-pub enum Progress<'a> {
+pub enum EnsembleEvent<'a> {
     /// A model's turn: so many of all are done, those of an earlier run included.
     Begins { done: usize, all: usize, seed: Option<u64>, generation: Generation, name: &'a str },
     /// Its training goes on, which was stopped after so many steps.
@@ -117,7 +118,7 @@ pub enum Progress<'a> {
     Failed { reason: &'a str },
 }
 
-type Watch<'w> = &'w mut dyn FnMut(Progress<'_>) -> Flow;
+type Watch<'w> = &'w mut dyn FnMut(EnsembleEvent<'_>) -> ControlFlow<()>;
 
 impl Member {
     /// A member's name, which stands for it in files and in its seed.
@@ -132,7 +133,7 @@ impl Member {
     }
 }
 
-impl Ensemble<'_> {
+impl Ensemble {
     /// Does what is not done yet. None if `watch` said stop: the folder then holds where it stands.
     pub fn run(
         &self,
@@ -140,14 +141,15 @@ impl Ensemble<'_> {
         warnings: Vec<String>,
         watch: Watch<'_>,
     ) -> Result<Option<EnsembleReport>> {
+        let _threads = Threads::on(self.manifest.threads.unwrap_or(1));
         let all = self.members.len() + self.manifest.seeds.len() * self.models_of_seed();
         let mut done = 0;
         for member in &self.members {
             let flow =
-                watch(Progress::Begins { done, all, seed: None, generation: None, name: &member.name });
+                watch(EnsembleEvent::Begins { done, all, seed: None, generation: None, name: &member.name });
             self.without_training(folder, member, watch)?;
             done += 1;
-            if flow == Flow::Stop {
+            if flow.is_break() {
                 return Ok(None);
             }
         }
@@ -155,16 +157,15 @@ impl Ensemble<'_> {
             self.write_sample(folder, seed)?;
             for generation in self.stages() {
                 for (index, member) in self.members.iter().enumerate().filter(|_| generation.is_some()) {
-                    let flow = watch(Progress::Begins {
+                    let flow = watch(EnsembleEvent::Begins {
                         done,
                         all,
                         seed: Some(seed),
                         generation,
                         name: &member.name,
                     });
-                    if flow == Flow::Stop
-                        || self.member(folder, seed, generation.unwrap_or_default(), index, watch)?
-                            == Flow::Stop
+                    if flow.is_break()
+                        || self.member(folder, seed, generation.unwrap_or_default(), index, watch)?.is_break()
                     {
                         return Ok(None);
                     }
@@ -175,10 +176,14 @@ impl Ensemble<'_> {
                     break;
                 }
                 if let Some(model) = &self.student {
-                    let flow =
-                        watch(Progress::Begins { done, all, seed: Some(seed), generation, name: STUDENT });
-                    if flow == Flow::Stop || self.teach(folder, model, seed, generation, watch)? == Flow::Stop
-                    {
+                    let flow = watch(EnsembleEvent::Begins {
+                        done,
+                        all,
+                        seed: Some(seed),
+                        generation,
+                        name: STUDENT,
+                    });
+                    if flow.is_break() || self.teach(folder, model, seed, generation, watch)?.is_break() {
                         return Ok(None);
                     }
                     done += 1;
@@ -188,7 +193,7 @@ impl Ensemble<'_> {
         }
         let first = self.stages()[0];
         if self.manifest.seeds.iter().all(|&seed| self.alive(folder, first, seed).is_empty()) {
-            return Err(Kind::NoMembers.into());
+            return Err(EnsembleError::NoMembers.into());
         }
         let report = measure::report(self, folder, warnings)?;
         folder.finish(&report)?;
@@ -217,7 +222,11 @@ impl Ensemble<'_> {
     /// How many labelled rows of each class a seed has.
     fn labelled_rows(&self, seed: u64) -> Vec<usize> {
         let mut labelled = vec![0; self.run.classes.len()];
-        self.drawn.get(&seed).into_iter().flat_map(Rows::classes).for_each(|class| labelled[class] += 1);
+        self.drawn
+            .get(&seed)
+            .into_iter()
+            .flat_map(LabelledDataset::classes)
+            .for_each(|class| labelled[class] += 1);
         labelled
     }
 
@@ -227,11 +236,21 @@ impl Ensemble<'_> {
     }
 
     /// What a member of a generation learns from: the labelled rows, and those that others labelled.
-    fn rows_of(&self, folder: &EnsembleFolder, seed: u64, generation: usize, index: usize) -> Result<Rows> {
+    fn rows_of(
+        &self,
+        folder: &EnsembleFolder,
+        seed: u64,
+        generation: usize,
+        index: usize,
+    ) -> Result<LabelledDataset> {
         let labelled = self.labelled_by_others(folder, seed, generation, index)?;
         let none = || self.unlabeled.as_ref().map(|set| set.pick(&[]));
-        let mut rows =
-            self.drawn.get(&seed).cloned().or_else(none).ok_or_else(|| Error::from(Kind::NoMembers))?;
+        let mut rows = self
+            .drawn
+            .get(&seed)
+            .cloned()
+            .or_else(none)
+            .ok_or_else(|| Error::from(EnsembleError::NoMembers))?;
         if let Some(set) = &self.unlabeled {
             rows.examples.extend(labelled.iter().map(|labelled| set.examples[labelled.row].clone()));
             rows.targets.extend(labelled.iter().map(|labelled| Target::Class(labelled.class)));
@@ -262,7 +281,7 @@ impl Ensemble<'_> {
         let annotators: Vec<usize> = drawn.into_iter().map(|place| others[place]).collect();
         let merged = self.merged(folder, before, seed, &annotators, 1.0, |scores| &scores.unlabeled)?;
         let read = &self.run.columns;
-        let text = |columns: &Columns, example: &Example| RowSet::text(columns, example, read);
+        let text = |columns: &Columns, example: &Example| Dataset::text(columns, example, read);
         let drawn = self
             .drawn
             .get(&seed)
@@ -286,7 +305,7 @@ impl Ensemble<'_> {
         if self.manifest.weights == Weights::Uniform {
             return Ok(vec![1.0; self.members.len()]);
         }
-        let truths = self.drawn.get(&seed).map(Rows::classes).unwrap_or_default();
+        let truths = self.drawn.get(&seed).map(LabelledDataset::classes).unwrap_or_default();
         let weight = |member: &Member| {
             let scores = self.scores_of(folder, None, seed, &member.name)?;
             let said = scores.train.get(&seed).map(Vec::as_slice).unwrap_or_default();
@@ -361,7 +380,7 @@ impl Ensemble<'_> {
             said.iter().all(|prediction| prediction.probabilities.len() == self.run.classes.len())
                 && (said.is_empty() || rows.is_none_or(|rows| rows == said.len()))
         };
-        let of = |set: &Option<RowSet>| set.as_ref().map(|set| set.examples.len());
+        let of = |set: &Option<Dataset>| set.as_ref().map(|set| set.examples.len());
         let train = scores
             .train
             .iter()
@@ -373,14 +392,4 @@ impl Ensemble<'_> {
         }
         Err(tensor_file::unreadable(path, "it has other rows than the run".to_owned()))
     }
-}
-
-/// A template as a method has it, as a member or a student of an experiment.
-pub fn patterns_of(
-    template: &Template,
-    tuning: &Tuning,
-    words: &LabelWords,
-    base: &crate::model::folder::ModelFolder,
-) -> Result<(Vec<Template>, crate::tune::soft::SoftTokens)> {
-    manifest::pattern(template, tuning, words, &base.tokenizer)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::report::{EnsembleReport, Measured, Stage, VERSION};
 use crate::error::source::Source;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, JsonError, Result, RunError};
+use crate::learn::run::{MANIFEST, RunKind, kind_of};
 use crate::text::json::{self, Node};
 
 /// The report in a run's folder.
@@ -19,7 +20,7 @@ impl EnsembleReport {
         root.check_version(VERSION)?;
         let report: EnsembleReport = root.read_object()?;
         report.check().map_err(|(pointer, message)| {
-            let kind = Kind::JsonShape { message };
+            let kind = JsonError::Shape { message };
             root.at(&pointer).map_or_else(|| root.error(kind.clone()), |node| node.error(kind.clone()))
         })?;
         Ok(report)
@@ -28,15 +29,21 @@ impl EnsembleReport {
     /// The report of a run, by its folder. A folder without one is told apart from what is no folder.
     pub fn of_run(run: &Path) -> Result<EnsembleReport> {
         if run.is_file() {
-            return Err(Kind::RunFolderIsFile { path: run.to_owned() }.into());
+            return Err(RunError::FolderIsFile { path: run.to_owned() }.into());
         }
         if !run.is_dir() {
-            return Err(Kind::RunMissing { path: run.to_owned() }.into());
+            return Err(RunError::Missing { path: run.to_owned() }.into());
         }
         let file = run.join(FILE);
         if !file.exists() {
             let of_training = run.join("metrics.json").exists();
-            return Err(Error::from(Kind::ReportMissing { path: run.to_owned(), of_training }));
+            let kind = kind_of(&run.join(MANIFEST)).ok().flatten();
+            if let (false, Some(kind @ (RunKind::Train | RunKind::Tasks))) = (of_training, kind) {
+                let wanted = RunKind::Ensemble.name();
+                let kind = RunError::OfOtherKind { path: run.to_owned(), found: kind.name(), wanted };
+                return Err(kind.into());
+            }
+            return Err(Error::from(RunError::ReportMissing { path: run.to_owned(), of_training }));
         }
         EnsembleReport::read(&file)
     }

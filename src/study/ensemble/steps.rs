@@ -1,6 +1,8 @@
 //! The models of an experiment, one after the other: each is trained, scores, and leaves what it says in the
 //! run's folder.
 
+use crate::model::threads::Threads;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rand::Rng as _;
@@ -8,25 +10,25 @@ use rand::Rng as _;
 use super::merge::{Calibration, Weights};
 use super::report::Failure;
 use super::{
-    Ensemble, EnsembleFolder, Generation, Member, Progress, STUDENT, Scores, Student, StudentModel, Watch,
-    merge,
+    Ensemble, EnsembleEvent, EnsembleFolder, Generation, Member, STUDENT, Scores, Student, StudentModel,
+    Watch, merge,
 };
-use crate::error::{Error, Kind, Result};
-use crate::learn::dataset::{RowSet, Rows};
-use crate::learn::job::{Job, Moment};
-use crate::learn::train::auxiliary::Auxiliary;
-use crate::learn::train::{Flow, Plan, Target, Trainer};
+use crate::error::{EncodeError, EnsembleError, Error, Kind, Result, TrainingError};
+use crate::learn::dataset::LabelledDataset;
+use crate::learn::job::{Job, JobEvent};
+use crate::learn::objective::{Auxiliary, CombinedLoss};
+use crate::learn::target::Target;
+use crate::learn::train::{Plan, Trainer};
 use crate::model::dtype::Dtype;
-use crate::model::parameters::WORD_EMBEDDINGS;
-use crate::model::tokenizer::common_words;
-use crate::predict::classifier::{Base, Classifier};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::report::Prediction;
 use crate::predict::score::{Scored, Scorer};
 use crate::predict::task::Task;
 use crate::seed;
+use crate::text::dataset::Dataset;
 use crate::tune::Learned;
 
-impl Ensemble<'_> {
+impl Ensemble {
     /// Scores what the patterns say without training.
     pub(super) fn without_training(
         &self,
@@ -66,7 +68,7 @@ impl Ensemble<'_> {
         generation: usize,
         index: usize,
         watch: Watch<'_>,
-    ) -> Result<Flow> {
+    ) -> Result<ControlFlow<()>> {
         let member = &self.members[index];
         let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
         let base = &self.bases[member.verbalizer];
@@ -77,9 +79,12 @@ impl Ensemble<'_> {
             let rows = self.rows_of(folder, seed, generation, index)?;
             let steps =
                 [format!("training generation {generation}"), format!("scoring generation {generation}")];
-            let Some(learned) =
-                self.fit(folder, &trainer, &rows, (seed, generation, &member.name), &steps[0], watch)?
-            else {
+            let loss = || match self.auxiliary(&plan) {
+                Some(auxiliary) => trainer.with_auxiliary(&rows, &auxiliary),
+                None => trainer.classification(&rows).map(CombinedLoss::from),
+            };
+            let place = (seed, generation, &*member.name);
+            let Some(learned) = self.fit(folder, &trainer, &loss, place, &steps[0], watch)? else {
                 return Ok(None);
             };
             let started = Instant::now();
@@ -104,9 +109,9 @@ impl Ensemble<'_> {
         seed: u64,
         stage: Generation,
         watch: Watch<'_>,
-    ) -> Result<Flow> {
+    ) -> Result<ControlFlow<()>> {
         let (Some(student), Some(unlabeled)) = (&self.manifest.student, &self.unlabeled) else {
-            return Ok(Flow::On);
+            return Ok(ControlFlow::Continue(()));
         };
         let generation = stage.unwrap_or_default();
         let base = model.base.as_ref().unwrap_or(&self.bases[0]);
@@ -122,7 +127,7 @@ impl Ensemble<'_> {
             }
             let targets =
                 soft.into_iter().map(|soft| Target::Soft { probabilities: soft.probabilities, temperature });
-            let mut rows = Rows {
+            let mut rows = LabelledDataset {
                 columns: unlabeled.columns.clone(),
                 examples: unlabeled.examples.clone(),
                 targets: targets.collect(),
@@ -134,9 +139,9 @@ impl Ensemble<'_> {
             let own_seed = seed::generator(seed, &format!("student of generation {generation}")).r#gen();
             let trainer = self.student_trainer(base, model, student, &plan, own_seed);
             let step = format!("students of generation {generation}");
-            let Some(learned) =
-                self.fit(folder, &trainer, &rows, (seed, generation, STUDENT), &step, watch)?
-            else {
+            let loss = || trainer.classification(&rows).map(CombinedLoss::from);
+            let place = (seed, generation, STUDENT);
+            let Some(learned) = self.fit(folder, &trainer, &loss, place, &step, watch)? else {
                 return Ok(None);
             };
             let started = Instant::now();
@@ -158,15 +163,15 @@ impl Ensemble<'_> {
         kept: bool,
         watch: Watch<'_>,
         scores: &mut dyn FnMut(Watch<'_>) -> Result<Option<Scores>>,
-    ) -> Result<Flow> {
+    ) -> Result<ControlFlow<()>> {
         let path = folder.scores(Some(generation), seed, name);
         if !path.exists() && folder.failure(generation, seed, name).is_none() {
             match scores(watch) {
-                Ok(None) => return Ok(Flow::Stop),
+                Ok(None) => return Ok(ControlFlow::Break(())),
                 Ok(Some(scores)) => folder.save_scores(&path, &scores)?,
                 Err(error) if is_divergence(&error) => {
                     let reason = error.kind().to_string();
-                    watch(Progress::Failed { reason: &reason });
+                    let _ = watch(EnsembleEvent::Failed { reason: &reason });
                     folder.save_failure(&Failure { seed, generation, name: name.to_owned(), reason })?;
                 }
                 Err(error) => return Err(error),
@@ -177,16 +182,16 @@ impl Ensemble<'_> {
         if !kept || !path.exists() {
             folder.drop_learned(generation, seed, name);
         }
-        Ok(Flow::On)
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// Trains what is not trained yet: what is learned, from its file if it is there. None if `watch` said
-    /// stop.
+    /// Trains by a loss what is not trained yet: what is learned, from its file if it is there. None if
+    /// `watch` said stop.
     fn fit(
         &self,
         folder: &EnsembleFolder,
         trainer: &Trainer<'_>,
-        rows: &Rows,
+        loss: &dyn Fn() -> Result<CombinedLoss>,
         (seed, generation, name): (u64, usize, &str),
         step: &str,
         watch: Watch<'_>,
@@ -205,32 +210,32 @@ impl Ensemble<'_> {
             keep_end: false,
         };
         let steps = trainer.plan.steps;
-        let state = job.train(trainer, rows, None, steps, &mut |moment| match moment {
-            Moment::Resumed(steps) => watch(Progress::Resumed { steps }),
-            Moment::Event(event) => watch(Progress::Training { steps, event }),
+        let state = job.train(trainer, &mut loss()?.into(), None, steps, &mut |event| match event {
+            JobEvent::Resumed(steps) => watch(EnsembleEvent::Resumed { steps }),
+            JobEvent::Training(event) => watch(EnsembleEvent::Training { steps, event }),
         })?;
         folder.add_seconds(step, started.elapsed().as_secs_f64())?;
         let Some(state) = state else { return Ok(None) };
         let learned = state.kept();
         // The last step's update is in no loss.
         if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
-            return Err(Kind::LearnedNotFinite { step: steps }.into());
+            return Err(TrainingError::LearnedNotFinite { step: steps }.into());
         }
         folder.save_learned(&file, &learned)?;
         Ok(Some(learned))
     }
 
-    /// What the last members say of the test rows together, and which of them some member had to cut; one
+    /// What the last members say of rows together, and which of them some member had to cut; one
     /// member's weights are in memory at a time. `shares` are what each counts.
     pub fn members_say(
         &self,
         folder: &EnsembleFolder,
         seed: u64,
+        rows: &Dataset,
         shares: &[f64],
         watch: Watch<'_>,
     ) -> Result<Vec<(Prediction, bool)>> {
-        let Some(test) = &self.test else { return Ok(Vec::new()) };
-        let (mut said, mut counts, mut cut) = (Vec::new(), Vec::new(), vec![false; test.examples.len()]);
+        let (mut said, mut counts, mut cut) = (Vec::new(), Vec::new(), vec![false; rows.examples.len()]);
         for (member, share) in self.members.iter().zip(shares) {
             let base = &self.bases[member.verbalizer];
             let (classifier, tasks, length) = match self.last_stage() {
@@ -241,21 +246,20 @@ impl Ensemble<'_> {
                         continue;
                     }
                     if !file.exists() {
-                        return Err(Kind::MembersNotKept { path: folder.path().to_owned() }.into());
+                        return Err(EnsembleError::MembersNotKept { path: folder.path().to_owned() }.into());
                     }
                     let learned = folder.load_learned(&file)?;
                     let classes = self.run.classes.len();
                     base.check_learned(&self.manifest.tuning, &learned, member.trained.soft.len(), classes)?;
-                    let length = self.manifest.tuning.length_left(self.max_length, &base.folder.config);
                     (
                         base.learned(&self.manifest.tuning, &learned)?.prepared(Dtype::F32)?,
                         &member.trained.tasks,
-                        length,
+                        member.trained.max_length,
                     )
                 }
             };
             let classifier = [classifier];
-            let mut scored = scored(&self.scorer(base, tasks, &classifier, length), test, watch)?;
+            let mut scored = scored(&self.scorer(base, tasks, &classifier, length), rows, watch)?;
             // By what it said in the run: a row's answer does not depend on the rows beside it.
             if self.manifest.calibrate.is_some() {
                 let correction = self.correction(&folder.load_scores(&folder.scores(
@@ -294,11 +298,7 @@ impl Ensemble<'_> {
 
     /// A member as it is without training: its soft tokens are those of `score`, whatever the seeds.
     fn untrained(&self, member: &Member) -> Result<Classifier> {
-        let base = &self.bases[member.verbalizer];
-        let soft = &member.written.soft;
-        let vectors = (!soft.is_empty())
-            .then(|| soft.vectors(base.parameters.get(WORD_EMBEDDINGS), &common_words(base.tokenizer()), 0));
-        base.zero_shot(vectors)?.prepared(Dtype::F32)
+        self.bases[member.verbalizer].untrained(&member.written.soft, 0)?.prepared(Dtype::F32)
     }
 
     pub(super) fn trainer<'b>(&'b self, member: &'b Member, plan: &'b Plan, seed: u64) -> Trainer<'b> {
@@ -309,18 +309,23 @@ impl Ensemble<'_> {
             plan,
             tasks: &member.trained.tasks,
             soft: &member.trained.soft,
-            max_length: self.manifest.tuning.length_left(self.max_length, &base.folder.config),
+            max_length: member.trained.max_length,
             classes: self.run.classes.len(),
             seed,
-            auxiliary: self.manifest.mlm_weight.zip(self.unlabeled.as_ref()).map(|(weight, unlabeled)| {
-                Auxiliary { weight, ..Auxiliary::new(plan, &unlabeled.columns, &unlabeled.examples) }
-            }),
         }
+    }
+
+    /// Language modelling on the unlabelled rows, where members learn by that too.
+    fn auxiliary(&self, plan: &Plan) -> Option<Auxiliary<'_>> {
+        self.manifest.mlm_weight.zip(self.unlabeled.as_ref()).map(|(weight, unlabeled)| Auxiliary {
+            weight,
+            ..Auxiliary::new(plan, &unlabeled.columns, &unlabeled.examples)
+        })
     }
 
     pub(super) fn student_trainer<'b>(
         &'b self,
-        base: &'b Base,
+        base: &'b VerbalizedLm,
         model: &'b StudentModel,
         student: &'b Student,
         plan: &'b Plan,
@@ -332,16 +337,15 @@ impl Ensemble<'_> {
             plan,
             tasks: &model.patterns.tasks,
             soft: &model.patterns.soft,
-            max_length: student.tuning.length_left(self.student_length, &base.folder.config),
+            max_length: model.patterns.max_length,
             classes: self.run.classes.len(),
             seed,
-            auxiliary: None,
         }
     }
 
     fn scorer<'b>(
         &'b self,
-        base: &'b Base,
+        base: &'b VerbalizedLm,
         tasks: &'b [Task],
         classifiers: &'b [Classifier],
         max_length: usize,
@@ -352,6 +356,7 @@ impl Ensemble<'_> {
             tasks,
             max_length,
             batch_tokens: self.batch_tokens,
+            threads: Threads::usual(),
         }
     }
 }
@@ -362,13 +367,13 @@ fn part(generation: usize, name: &str) -> String {
 }
 
 /// Scores all rows of a set.
-fn score(scorer: &Scorer<'_>, set: Option<&RowSet>, watch: Watch<'_>) -> Result<Vec<Prediction>> {
+fn score(scorer: &Scorer<'_>, set: Option<&Dataset>, watch: Watch<'_>) -> Result<Vec<Prediction>> {
     set.map_or_else(|| Ok(Vec::new()), |set| Ok(predictions(scored(scorer, set, watch)?)))
 }
 
-fn scored(scorer: &Scorer<'_>, set: &RowSet, watch: Watch<'_>) -> Result<Vec<Scored>> {
+fn scored(scorer: &Scorer<'_>, set: &Dataset, watch: Watch<'_>) -> Result<Vec<Scored>> {
     scorer.score(&set.columns, &set.examples, &mut |share| {
-        watch(Progress::Scoring { share });
+        let _ = watch(EnsembleEvent::Scoring { share });
     })
 }
 
@@ -378,9 +383,10 @@ fn predictions(scored: Vec<Scored>) -> Vec<Prediction> {
 
 /// Whether a model's numbers are no numbers any more: its own failure, and not the folder's or the data's.
 fn is_divergence(error: &Error) -> bool {
-    use Kind::{LearnedNotFinite, LossNotFinite, MlmLossNotFinite, ScoreNotFinite};
+    use TrainingError::{LearnedNotFinite, LossNotFinite, MlmLossNotFinite};
     matches!(
         error.kind(),
-        LossNotFinite { .. } | MlmLossNotFinite { .. } | LearnedNotFinite { .. } | ScoreNotFinite
+        Kind::Training(LossNotFinite { .. } | MlmLossNotFinite { .. } | LearnedNotFinite { .. })
+            | Kind::Encode(EncodeError::ScoreNotFinite)
     )
 }

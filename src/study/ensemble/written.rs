@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::{Ensemble, EnsembleFolder, STUDENT};
 use crate::error::{Error, Result};
-use crate::learn::dataset::RowSet;
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::Prediction;
 use crate::text::data::Example;
+use crate::text::dataset::Dataset;
 use crate::text::whole_file::{WholeFile, write_table};
 
-impl Ensemble<'_> {
+impl Ensemble {
     /// The labelled rows of a seed.
     pub(super) fn write_sample(&self, folder: &EnsembleFolder, seed: u64) -> Result<()> {
         let Some(rows) = self.drawn.get(&seed) else { return Ok(()) };
@@ -24,7 +24,7 @@ impl Ensemble<'_> {
         &self,
         folder: &EnsembleFolder,
         seed: u64,
-        unlabeled: &RowSet,
+        unlabeled: &Dataset,
         soft: &[Prediction],
     ) -> Result<()> {
         let path = folder.path().join(format!("soft-labels/seed-{seed}.csv"));
@@ -50,7 +50,7 @@ impl Ensemble<'_> {
         Ok(())
     }
 
-    fn write(&self, path: &Path, rows: &RowSet, predictions: &[Prediction]) -> Result<()> {
+    fn write(&self, path: &Path, rows: &Dataset, predictions: &[Prediction]) -> Result<()> {
         let file = WholeFile::create(path)?;
         let mut output =
             PredictionWriter::create(file, path, self.run.classes.clone(), None, &rows.columns, false)?;

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::learn::dataset::RowSet;
 use crate::learn::run::{History, Manifest};
 use crate::predict::report::{Evaluation, Prediction};
 use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::text::dataset::Dataset;
 
 /// The table of results.
 #[derive(Debug, Clone, Serialize)]
@@ -75,7 +75,7 @@ impl Found {
     pub(super) fn metrics(
         self,
         manifest: &Manifest,
-        test: Option<&RowSet>,
+        test: Option<&Dataset>,
         warnings: Vec<String>,
     ) -> Metrics {
         let right = |predictions: &Vec<Prediction>| {

@@ -2,61 +2,54 @@
 //! results.
 
 mod metrics;
+mod prepare;
 
+use crate::model::threads::Threads;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::error::{Kind, Result};
-use crate::learn::dataset::{RowSet, Rows};
-use crate::learn::job::{Job, Moment};
+use crate::error::{Result, TrainingError};
+use crate::learn::dataset::LabelledDataset;
+use crate::learn::job::{Job, JobEvent};
+use crate::learn::objective::CombinedLoss;
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
-use crate::learn::train::{Event, Flow, Labelled, Plan, State, Trainer};
+use crate::learn::train::{Event, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
-use crate::model::parameters::WORD_EMBEDDINGS;
-use crate::model::tokenizer::common_words;
-use crate::predict::classifier::{Base, Classifier};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scorer, batch_tokens};
 use crate::predict::similarity::with_likeness;
-use crate::predict::task::Task;
+use crate::predict::task::TaskSet;
 use crate::study::baseline;
 use crate::text::data::Example;
+use crate::text::dataset::Dataset;
 use crate::text::demonstrations::Strategy;
 use crate::text::whole_file::{WholeFile, write_table};
-use crate::tune::soft::SoftTokens;
 use crate::tune::{Cls, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
 
-/// Patterns with the vectors of their soft tokens.
-#[derive(Clone)]
-pub struct Patterns {
-    /// The patterns.
-    pub tasks: Vec<Task>,
-    /// Their soft tokens.
-    pub soft: SoftTokens,
-}
-
 /// Everything that a run needs.
-pub struct Experiment<'a> {
+pub struct Experiment {
     /// What to do.
-    pub manifest: &'a Manifest,
+    pub manifest: Manifest,
     /// The base model.
-    pub base: &'a Base,
+    pub base: VerbalizedLm,
     /// The patterns as the method has them; for `cls` the columns.
-    pub patterns: Patterns,
+    pub patterns: TaskSet,
     /// The patterns as they are written; none where a method needs none.
-    pub written: Option<Patterns>,
+    pub written: Option<TaskSet>,
     /// The columns that `cls` reads.
-    pub columns: Patterns,
+    pub columns: TaskSet,
     /// Rows to sample from.
-    pub train: RowSet,
+    pub train: Dataset,
     /// Rows to sample development rows from, where they are not left over from the train rows.
-    pub dev: Option<RowSet>,
+    pub dev: Option<Dataset>,
     /// Rows to evaluate on.
-    pub test: Option<RowSet>,
+    pub test: Option<Dataset>,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
 }
@@ -64,7 +57,7 @@ pub struct Experiment<'a> {
 /// What happens, for whoever watches.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
-pub enum Progress<'a> {
+pub enum ExperimentEvent<'a> {
     /// A seed begins, with so many train and held-out rows.
     Seed { seed: u64, train: usize, held_out: usize },
     /// A seed's training goes on, which was stopped after so many steps.
@@ -80,18 +73,18 @@ pub enum Progress<'a> {
 /// Which rows a seed is trained on and which are held out.
 struct Split {
     train: Vec<usize>,
-    held_out: Option<Rows>,
+    held_out: Option<LabelledDataset>,
     short: Vec<sample::Shortage>,
 }
 
 /// Folds of a cross-validation.
 pub const FOLDS: usize = 4;
 
-impl Experiment<'_> {
+impl Experiment {
     /// Refuses, before anything is trained or written, what would stop a training later; gives what a reader
     /// of the results should know.
     pub fn check(&self) -> Result<Vec<String>> {
-        let Manifest { tuning, plan, classes, .. } = self.manifest;
+        let Manifest { tuning, plan, classes, .. } = &self.manifest;
         self.base.check_engine(tuning, plan.bf16)?;
         if self.manifest.cls_baseline {
             self.base.check_engine(&CLS, plan.bf16)?;
@@ -101,15 +94,13 @@ impl Experiment<'_> {
         }
         // Of one file the same rows are missing for every seed.
         let mut warnings: Vec<String> = Vec::new();
-        for &seed in &self.manifest.seeds {
+        for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             for shortage in &split.short {
-                let warning = format!(
-                    "{} has {} of the {} rows of {:?} that --shots asks for: all are taken",
+                let warning = shortage.told(
                     self.train.columns.data(),
-                    shortage.found,
                     self.manifest.shots.unwrap_or_default(),
-                    classes[shortage.class]
+                    &classes[shortage.class],
                 );
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
@@ -118,24 +109,24 @@ impl Experiment<'_> {
             let rows = self.train.pick(&split.train);
             let patterns = self.showing(&self.patterns, &rows)?;
             let trainer = self.trainer(tuning, plan, &patterns, seed);
-            trainer.check_rows(rows.labelled())?;
+            trainer.check_rows(&rows.columns, &rows.examples)?;
             if let Some(held_out) = &split.held_out {
-                trainer.check_rows(held_out.labelled())?;
+                trainer.check_rows(&held_out.columns, &held_out.examples)?;
             }
         }
         if let Some(test) = &self.test {
             // Any train rows will do: demonstrations give way to a row.
-            let shown = self.train.pick(&self.split(self.manifest.seeds[0])?.train);
+            let shown = self.train.pick(&self.split(self.manifest.header.seeds[0])?.train);
             let patterns = self.showing(&self.patterns, &shown)?;
             let trainer = self.trainer(tuning, plan, &patterns, 0);
-            let rows = Labelled { columns: &test.columns, examples: &test.examples, targets: &[] };
-            trainer.check_rows(rows)?;
+            let check = |trainer: Trainer<'_>| trainer.check_rows(&test.columns, &test.examples);
+            check(trainer)?;
             // What is compared with reads the same rows, the zero-shot model at the very end.
             if let Some(written) = &self.written {
-                self.trainer(&Tuning::Full, plan, &self.showing(written, &shown)?, 0).check_rows(rows)?;
+                check(self.trainer(&Tuning::Full, plan, &self.showing(written, &shown)?, 0))?;
             }
             if self.manifest.cls_baseline {
-                self.trainer(&CLS, plan, &self.columns, 0).check_rows(rows)?;
+                check(self.trainer(&CLS, plan, &self.columns, 0))?;
             }
         }
         if let Some(test) = &self.test {
@@ -154,14 +145,15 @@ impl Experiment<'_> {
         &self,
         folder: &RunFolder,
         warnings: Vec<String>,
-        watch: &mut dyn FnMut(Progress<'_>) -> Flow,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Metrics>> {
+        let _threads = Threads::on(self.manifest.header.threads);
         let mut found = Found::default();
-        for &seed in &self.manifest.seeds {
+        for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             let rows = self.train.pick(&split.train);
             let held_out = split.held_out.as_ref().map_or(0, |rows| rows.targets.len());
-            watch(Progress::Seed { seed, train: rows.targets.len(), held_out });
+            let _ = watch(ExperimentEvent::Seed { seed, train: rows.targets.len(), held_out });
             let patterns = self.showing(&self.patterns, &rows)?;
             self.write_sample(folder, seed, &rows, split.held_out.as_ref())?;
             let started = Instant::now();
@@ -177,13 +169,17 @@ impl Experiment<'_> {
                 let seconds = (!job.resumed).then(|| started.elapsed().as_secs_f64());
                 // The last step's update is in no loss.
                 if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
-                    return Err(Kind::LossNotFinite { step: history.steps + 1, records: Vec::new() }.into());
+                    return Err(TrainingError::LossNotFinite {
+                        step: history.steps + 1,
+                        records: Vec::new(),
+                    }
+                    .into());
                 }
                 folder.save_learned(seed, &learned, &history)?;
                 (learned, history, seconds)
             };
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
-            let predictions = self.predict(&patterns, classifier, &self.manifest.tuning, watch)?;
+            let predictions = self.predict(&patterns, classifier, watch)?;
             if let (Some(test), Some(predictions)) = (&self.test, &predictions) {
                 self.write_predictions(folder, seed, test, predictions)?;
                 found.method.push(predictions.clone());
@@ -193,7 +189,7 @@ impl Experiment<'_> {
                 let mut job = Trainings { experiment: self, folder, seed, resumed: false, watch };
                 let Some(state) = job.fit_cls(&rows)? else { return Ok(None) };
                 let classifier = self.base.learned(&CLS, &state.kept())?;
-                found.cls.extend(self.predict(&self.columns, classifier, &CLS, watch)?);
+                found.cls.extend(self.predict(&self.columns, classifier, watch)?);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self
@@ -202,24 +198,19 @@ impl Experiment<'_> {
                 .zip(predictions.as_ref())
                 .and_then(|(test, predictions)| self.evaluate(test, predictions));
             let metrics = SeedMetrics { seed, train_rows: rows.targets.len(), history, seconds, evaluation };
-            watch(Progress::Done { metrics: &metrics });
+            let _ = watch(ExperimentEvent::Done { metrics: &metrics });
             found.seeds.push(metrics);
         }
         if let (Some(written), Some(_)) = (&self.written, &self.test) {
-            let words = self.base.parameters.get(WORD_EMBEDDINGS);
-            let soft = (!written.soft.is_empty()).then(|| {
-                written.soft.vectors(words, &common_words(self.base.tokenizer()), self.manifest.seeds[0])
-            });
             // What is shown without training are the first seed's rows.
-            let rows = self.train.pick(&self.split(self.manifest.seeds[0])?.train);
+            let rows = self.train.pick(&self.split(self.manifest.header.seeds[0])?.train);
             found.zero_shot = self.predict(
                 &self.showing(written, &rows)?,
-                self.base.zero_shot(soft)?,
-                &Tuning::Full,
+                self.base.untrained(&written.soft, self.manifest.header.seeds[0])?,
                 watch,
             )?;
         }
-        let metrics = found.metrics(self.manifest, self.test.as_ref(), warnings);
+        let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
     }
@@ -234,7 +225,7 @@ impl Experiment<'_> {
         if let Some(class) =
             (0..classes).find(|class| !drawn.rows.iter().any(|&row| train[row].class == *class))
         {
-            return Err(Kind::ClassWithoutRows {
+            return Err(TrainingError::ClassWithoutRows {
                 label: self.manifest.classes[class].clone(),
                 data: self.train.columns.data().to_owned(),
             }
@@ -248,12 +239,12 @@ impl Experiment<'_> {
             _ => None,
         };
         if held_out.as_ref().is_some_and(|(_, drawn)| drawn.rows.is_empty()) {
-            return Err(Kind::NoDevRows { data: self.train.columns.data().to_owned() }.into());
+            return Err(TrainingError::NoDevRows { data: self.train.columns.data().to_owned() }.into());
         }
         if let Some((set, drawn)) = &held_out
             && let Some(shortage) = drawn.short.first().filter(|_| self.manifest.shots.is_some())
         {
-            return Err(Kind::TooFewDevRows {
+            return Err(TrainingError::TooFewDevRows {
                 label: self.manifest.classes[shortage.class].clone(),
                 data: set.columns.data().to_owned(),
                 found: shortage.found,
@@ -264,48 +255,47 @@ impl Experiment<'_> {
         Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
     }
 
-    /// Patterns that show a seed's train rows, where they show any.
-    fn showing(&self, patterns: &Patterns, rows: &Rows) -> Result<Patterns> {
+    /// TaskSet that show a seed's train rows, where they show any.
+    fn showing(&self, patterns: &TaskSet, rows: &LabelledDataset) -> Result<TaskSet> {
         let Some(drawing) = self.manifest.demonstrations else { return Ok(patterns.clone()) };
-        let words = self.manifest.verbalizer().map_err(|mut errors| errors.swap_remove(0))?.first_words();
+        let words = self.manifest.verbalizer()?.first_words();
         let shown: Vec<(Example, usize)> = rows.examples.iter().cloned().zip(rows.classes()).collect();
         let tasks =
             patterns.tasks.iter().map(|task| task.clone().with_support(&shown, &words, drawing)).collect();
-        let length = self.manifest.tuning.length_left(self.manifest.max_length, &self.base.folder.config);
+        let length =
+            self.manifest.tuning.length_left(self.manifest.header.max_length, &self.base.model.folder.config);
         let tasks = match drawing.strategy {
             Strategy::Similar => with_likeness(tasks, &self.base.zero_shot(None)?, &rows.columns, length)?,
             _ => tasks,
         };
-        Ok(Patterns { tasks, soft: patterns.soft.clone() })
+        Ok(TaskSet { tasks, soft: patterns.soft.clone(), max_length: patterns.max_length })
     }
 
     fn trainer<'b>(
         &'b self,
         tuning: &'b Tuning,
         plan: &'b Plan,
-        patterns: &'b Patterns,
+        patterns: &'b TaskSet,
         seed: u64,
     ) -> Trainer<'b> {
         Trainer {
-            base: self.base,
+            base: &self.base,
             tuning,
             plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
-            max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
+            max_length: patterns.max_length,
             classes: self.manifest.classes.len(),
             seed,
-            auxiliary: None,
         }
     }
 
     /// The test rows' predictions.
     fn predict(
         &self,
-        patterns: &Patterns,
+        patterns: &TaskSet,
         classifier: Classifier,
-        tuning: &Tuning,
-        watch: &mut dyn FnMut(Progress<'_>) -> Flow,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Vec<Prediction>>> {
         let Some(test) = &self.test else { return Ok(None) };
         let classifiers = [classifier.prepared(Dtype::F32)?];
@@ -313,16 +303,17 @@ impl Experiment<'_> {
             classifiers: &classifiers,
             tokenizer: self.base.tokenizer(),
             tasks: &patterns.tasks,
-            max_length: tuning.length_left(self.manifest.max_length, &self.base.folder.config),
-            batch_tokens: batch_tokens(self.base.device),
+            max_length: patterns.max_length,
+            batch_tokens: batch_tokens(self.base.model.device),
+            threads: Threads::usual(),
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
-            watch(Progress::Scoring { share });
+            let _ = watch(ExperimentEvent::Scoring { share });
         })?;
         Ok(Some(scored.into_iter().map(|scored| scored.average).collect()))
     }
 
-    fn evaluate(&self, test: &RowSet, predictions: &[Prediction]) -> Option<Evaluation> {
+    fn evaluate(&self, test: &Dataset, predictions: &[Prediction]) -> Option<Evaluation> {
         let mut tally = Tally::new(self.manifest.classes.iter().cloned());
         for (prediction, truth) in predictions.iter().zip(&test.truths) {
             tally.add(prediction, *truth);
@@ -331,16 +322,16 @@ impl Experiment<'_> {
     }
 
     /// The classical baselines on the same train rows.
-    fn baselines(&self, rows: &Rows, test: &RowSet, found: &mut Found) {
+    fn baselines(&self, rows: &LabelledDataset, test: &Dataset, found: &mut Found) {
         let read = &self.manifest.columns;
         let train: Vec<(String, usize)> = rows
             .examples
             .iter()
-            .map(|example| RowSet::text(&rows.columns, example, read))
+            .map(|example| Dataset::text(&rows.columns, example, read))
             .zip(rows.classes())
             .collect();
         let texts: Vec<String> =
-            test.examples.iter().map(|example| RowSet::text(&test.columns, example, read)).collect();
+            test.examples.iter().map(|example| Dataset::text(&test.columns, example, read)).collect();
         let classes = self.manifest.classes.len();
         found.naive_bayes.push(baseline::naive_bayes(&train, &texts, classes));
         found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes));
@@ -350,10 +341,10 @@ impl Experiment<'_> {
         &self,
         folder: &RunFolder,
         seed: u64,
-        rows: &Rows,
-        held_out: Option<&Rows>,
+        rows: &LabelledDataset,
+        held_out: Option<&LabelledDataset>,
     ) -> Result<()> {
-        let used = |rows: &Rows, used: &str| -> Vec<Vec<String>> {
+        let used = |rows: &LabelledDataset, used: &str| -> Vec<Vec<String>> {
             let record = |example: &Example| {
                 [vec![used.to_owned(), example.record.to_string()], example.fields.clone()].concat()
             };
@@ -371,7 +362,7 @@ impl Experiment<'_> {
         &self,
         folder: &RunFolder,
         seed: u64,
-        test: &RowSet,
+        test: &Dataset,
         predictions: &[Prediction],
     ) -> Result<()> {
         let path = folder.predictions(seed);
@@ -390,16 +381,21 @@ pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 
 /// A seed's trainings.
 struct Trainings<'a, 'w> {
-    experiment: &'a Experiment<'a>,
+    experiment: &'a Experiment,
     folder: &'a RunFolder,
     seed: u64,
     resumed: bool,
-    watch: &'w mut dyn FnMut(Progress<'_>) -> Flow,
+    watch: &'w mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
 }
 
 impl Trainings<'_, '_> {
     /// The training whose result is kept. None if it was stopped.
-    fn fit(&mut self, patterns: &Patterns, rows: &Rows, held_out: Option<&Rows>) -> Result<Option<State>> {
+    fn fit(
+        &mut self,
+        patterns: &TaskSet,
+        rows: &LabelledDataset,
+        held_out: Option<&LabelledDataset>,
+    ) -> Result<Option<State>> {
         let Experiment { manifest, .. } = self.experiment;
         let last = match manifest.select {
             Select::Cv => match self.best_of_folds(rows)? {
@@ -413,7 +409,7 @@ impl Trainings<'_, '_> {
     }
 
     /// Fine-tuning on `[CLS]`, with its own defaults and the rest of the plan.
-    fn fit_cls(&mut self, rows: &Rows) -> Result<Option<State>> {
+    fn fit_cls(&mut self, rows: &LabelledDataset) -> Result<Option<State>> {
         let Experiment { manifest, columns, .. } = self.experiment;
         let defaults = CLS.defaults(manifest.classes.len());
         let plan =
@@ -424,9 +420,9 @@ impl Trainings<'_, '_> {
 
     /// The step whose mean accuracy over the folds is best, then the one with the lowest loss. None if it was
     /// stopped.
-    fn best_of_folds(&mut self, rows: &Rows) -> Result<Option<usize>> {
+    fn best_of_folds(&mut self, rows: &LabelledDataset) -> Result<Option<usize>> {
         let Experiment { manifest, patterns, .. } = self.experiment;
-        // Every fold goes to the end: looks at the same steps can be averaged.
+        // Every fold goes to the end: evaluations after the same steps can be averaged.
         let plan = Plan { patience: usize::MAX, ..manifest.plan.clone() };
         let mut sums: Vec<(usize, f64, f64)> = Vec::new();
         for (number, fold) in sample::folds(&rows.classes(), FOLDS, self.seed).into_iter().enumerate() {
@@ -444,12 +440,12 @@ impl Trainings<'_, '_> {
                 return Ok(None);
             };
             let weight = held_out.targets.len() as f64;
-            for (index, look) in state.looks.iter().enumerate() {
+            for (index, evaluation) in state.evaluations.iter().enumerate() {
                 if sums.len() <= index {
-                    sums.push((look.step, 0.0, 0.0));
+                    sums.push((evaluation.step, 0.0, 0.0));
                 }
-                sums[index].1 += look.accuracy * weight;
-                sums[index].2 += look.loss * weight;
+                sums[index].1 += evaluation.accuracy * weight;
+                sums[index].2 += evaluation.loss * weight;
             }
         }
         let better = |best: &(usize, f64, f64), next: &(usize, f64, f64)| {
@@ -464,8 +460,8 @@ impl Trainings<'_, '_> {
         &mut self,
         trainer: &Trainer<'_>,
         part: &str,
-        rows: &Rows,
-        held_out: Option<&Rows>,
+        rows: &LabelledDataset,
+        held_out: Option<&LabelledDataset>,
         last: usize,
     ) -> Result<Option<State>> {
         let job = Job {
@@ -476,12 +472,13 @@ impl Trainings<'_, '_> {
             keep_end: part != "run",
         };
         let (resumed, watch) = (&mut self.resumed, &mut self.watch);
-        job.train(trainer, rows, held_out, last, &mut |moment| match moment {
-            Moment::Resumed(steps) => {
+        let loss = CombinedLoss::from(trainer.classification(rows)?);
+        job.train(trainer, &mut loss.into(), held_out, last, &mut |event| match event {
+            JobEvent::Resumed(steps) => {
                 *resumed = true;
-                watch(Progress::Resumed { part, steps })
+                watch(ExperimentEvent::Resumed { part, steps })
             }
-            Moment::Event(event) => watch(Progress::Training { part, steps: last, event }),
+            JobEvent::Training(event) => watch(ExperimentEvent::Training { part, steps: last, event }),
         })
     }
 }

@@ -1,27 +1,36 @@
 //! Long lists of label words: proposed by a model, its embeddings and a dictionary, and refined by what the
 //! model says of rows (KPT, Hu et al. 2022).
 
+mod expand;
 pub mod refine;
+mod refinement;
 pub mod wordnet;
 
 use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::model::features::Features;
-use crate::predict::classifier::{Base, Classifier};
+use crate::predict::classifier::VerbalizedLm;
 use crate::predict::encode::encode;
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::pvp::Pvp;
 use crate::predict::synonyms::neighbours;
 use crate::study::search::words::Said;
 use crate::text::template::Template;
 
+pub use expand::{Expand, ExpandOptions, Expanded, Proposed};
+pub use refinement::{RefineOptions, Refined, RefinedWord, Refinement};
+
 /// Where a word comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Source {
-    /// The model, asked with the class's words.
+    /// What the model says in place of a word.
     Model,
-    /// Its input embeddings.
+    /// The nearest in its input embeddings.
     Embeddings,
-    /// WordNet.
+    /// Synonyms and kinds of it in WordNet.
+    #[cfg_attr(feature = "cli", value(name = "wordnet"))]
     WordNet,
 }
 
@@ -54,29 +63,29 @@ const LIKE: [&str; 3] =
 
 /// So many words that each source proposes for each word of a class.
 pub fn from_model(
-    base: &Base,
-    classifier: &Classifier,
+    base: &VerbalizedLm,
+    model: &PromptModel,
     word: &str,
     count: usize,
     max_length: usize,
 ) -> Result<Vec<i64>> {
     let asked = LIKE.iter().map(|pattern| {
-        let template = Template::from_pattern(pattern)?;
-        encode(&template.wrap(|_| word), base.tokenizer(), max_length)
+        let pvp = Pvp::plain(Template::from_pattern(pattern)?)?;
+        encode(&pvp.wrap(|_| word), base.tokenizer(), max_length)
     });
     let by_pattern: Vec<Vec<Features>> = asked.map(|features| Ok(vec![features?])).collect::<Result<_>>()?;
-    let said = Said::of(classifier, base.tokenizer(), &[], &by_pattern);
+    let said = Said::of(model, base.tokenizer(), &[], &by_pattern);
     let mean = |place: usize| {
         said.log_probabilities.iter().map(|said| said[[0, place]]).sum::<f64>() / LIKE.len() as f64
     };
-    let own = base.tokenizer().tokenize(word).first().map(|token| token.id);
+    let own = base.tokenizer().word_ids(word).first().copied();
     let mut order: Vec<usize> = (0..said.ids.len()).filter(|&place| Some(said.ids[place]) != own).collect();
     order.sort_by(|&one, &other| mean(other).total_cmp(&mean(one)));
     Ok(order.into_iter().take(count).map(|place| said.ids[place]).collect())
 }
 
 /// The nearest in the embeddings.
-pub fn from_embeddings(base: &Base, id: i64, count: usize) -> Vec<i64> {
+pub fn from_embeddings(base: &VerbalizedLm, id: i64, count: usize) -> Vec<i64> {
     neighbours(base, id).into_iter().take(count).map(|(id, _)| id).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result, SearchError};
 
 /// The parts of speech that have files.
 const PARTS: [&str; 4] = ["noun", "verb", "adj", "adv"];
@@ -41,7 +41,7 @@ impl WordNet {
             .map(|part| Ok((read(format!("index.{part}"))?, read(format!("data.{part}"))?)))
             .collect::<Result<_>>()?;
         if parts.is_empty() {
-            return Err(Kind::WordNetMissing { path: folder.to_owned() }.into());
+            return Err(SearchError::WordNetMissing { path: folder.to_owned() }.into());
         }
         Ok(WordNet { parts })
     }

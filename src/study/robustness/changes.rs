@@ -1,6 +1,6 @@
 //! Harmless changes: a person would give the same answer.
 
-use crate::text::template::Template;
+use crate::predict::pvp::Pvp;
 
 /// A change of a text.
 pub type TextChange = fn(&str) -> String;
@@ -66,19 +66,20 @@ const PATTERNS: [(&str, WordsChange); 5] = [
 /// the end is one of the text behind the last column or blank.
 ///
 /// ```
+/// use cloze::predict::pvp::Pvp;
 /// use cloze::study::robustness::changes::of_pattern;
 /// use cloze::text::template::{Piece, Template};
-/// let template = Template::from_pattern("{text} It was {mask}.")?;
-/// let names: Vec<&str> = of_pattern(&template).into_iter().map(|(name, _)| name).collect();
+/// let pvp = Pvp::plain(Template::from_pattern("{text} It was {mask}.")?)?;
+/// let names: Vec<&str> = of_pattern(&pvp).into_iter().map(|(name, _)| name).collect();
 /// assert_eq!(names, ["no mark at the end", "! at the end", "small letters"]);
-/// let (_, changed) = &of_pattern(&template)[1];
-/// assert_eq!(changed.pieces().last(), Some(&Piece::Text("!".to_owned())));
+/// let (_, changed) = &of_pattern(&pvp)[1];
+/// assert_eq!(changed.template().pieces().last(), Some(&Piece::Text("!".to_owned())));
 /// # Ok::<(), cloze::Error>(())
 /// ```
-pub fn of_pattern(template: &Template) -> Vec<(&'static str, Template)> {
+pub fn of_pattern(pvp: &Pvp) -> Vec<(&'static str, Pvp)> {
     let changed = |(name, change): &(&'static str, WordsChange)| {
-        let changed = template.with_words(change);
-        (changed.pieces() != template.pieces()).then_some((*name, changed))
+        let changed = pvp.with_words(change);
+        (changed.template().pieces() != pvp.template().pieces()).then_some((*name, changed))
     };
     PATTERNS.iter().filter_map(changed).collect()
 }

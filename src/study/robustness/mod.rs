@@ -2,11 +2,19 @@
 //! (Sclar et al. 2023 for models that write).
 
 pub mod changes;
+mod measure;
+mod variations;
+
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::error::Result;
 use crate::predict::report::{Prediction, Spread};
 use crate::study::compare::PairedBootstrap;
+use crate::text::whole_file::write_table;
+
+pub use measure::Robustness;
 
 /// What is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,6 +97,8 @@ pub struct ChangeReport {
 /// A row under all changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowReport {
+    /// Its number in the file, from 1.
+    pub record: u64,
     /// Its class without a change.
     pub class: usize,
     /// How many changes flip it, class by class.
@@ -103,7 +113,7 @@ impl RowReport {
 }
 
 impl RobustnessReport {
-    /// What becomes of rows: `plain` is what is said without a change, `truths` the rows' classes where they
+    /// What becomes of rows, which have these numbers: `plain` is what is said without a change, `truths` the rows' classes where they
     /// are known.
     ///
     /// ```
@@ -112,7 +122,7 @@ impl RobustnessReport {
     /// let say = |rows: [f64; 3]| rows.map(|first| Prediction { probabilities: vec![first, 1.0 - first] }).to_vec();
     /// let change = |name: &str, said| Changed { target: Target::Rows, name: name.to_owned(), said };
     /// let changed = vec![change("a", Some(say([0.9, 0.2, 0.6]))), change("b", Some(say([0.4, 0.2, 0.4]))), change("c", None)];
-    /// let report = RobustnessReport::new(&say([0.9, 0.2, 0.4]), &[Some(0), Some(1), Some(0)], changed);
+    /// let report = RobustnessReport::new(&[1, 2, 3], &say([0.9, 0.2, 0.4]), &[Some(0), Some(1), Some(0)], changed);
     /// // By hand: right without a change 2 of 3, under a 3 of 3, under b 1 of 3; only the second row is never flipped.
     /// assert_eq!((report.accuracy, report.changes[0].accuracy, report.changes[1].accuracy), (Some(2.0 / 3.0), Some(1.0), Some(1.0 / 3.0)));
     /// assert_eq!((report.changes[0].flips, report.steady, report.always_right), (1.0 / 3.0, 1.0 / 3.0, Some(1.0 / 3.0)));
@@ -120,7 +130,12 @@ impl RobustnessReport {
     /// assert!((report.changes[0].probability_change - 0.4 / 6.0).abs() < 1e-12);
     /// assert_eq!(report.unseen, ["c (rows)"]);
     /// ```
-    pub fn new(plain: &[Prediction], truths: &[Option<usize>], changed: Vec<Changed>) -> RobustnessReport {
+    pub fn new(
+        records: &[u64],
+        plain: &[Prediction],
+        truths: &[Option<usize>],
+        changed: Vec<Changed>,
+    ) -> RobustnessReport {
         let classes = plain.first().map_or(0, |prediction| prediction.probabilities.len());
         let right = |said: &[Prediction]| -> Vec<bool> {
             said.iter().zip(truths).filter_map(|(said, truth)| Some(said.class() == (*truth)?)).collect()
@@ -129,8 +144,12 @@ impl RobustnessReport {
             (!which.is_empty()).then(|| which.iter().filter(|is| **is).count() as f64 / which.len() as f64)
         };
         let plainly_right = right(plain);
-        let mut by_row: Vec<RowReport> =
-            plain.iter().map(|said| RowReport { class: said.class(), flips: vec![0; classes] }).collect();
+        let row = |(record, said): (&u64, &Prediction)| RowReport {
+            record: *record,
+            class: said.class(),
+            flips: vec![0; classes],
+        };
+        let mut by_row: Vec<RowReport> = records.iter().zip(plain).map(row).collect();
         let (mut always, mut changes, mut unseen) = (plainly_right.clone(), Vec::new(), Vec::new());
         for Changed { target, name, said } in changed {
             let Some(said) = said else {
@@ -175,5 +194,19 @@ impl RobustnessReport {
             changes,
             by_row,
         }
+    }
+    /// Writes each row with how often it flips, and to which class, as CSV; `labels` are the classes'.
+    pub fn write_rows(&self, path: &Path, labels: &[String]) -> Result<()> {
+        let header = ["row", "predicted", "flips", "changes"].map(str::to_owned).into_iter();
+        let header: Vec<String> =
+            header.chain(labels.iter().map(|label| format!("flips_to_{label}"))).collect();
+        let row = |row: &RowReport| {
+            let counts = [row.flipped(), self.changes.len()].into_iter().chain(row.flips.iter().copied());
+            [row.record.to_string(), labels[row.class].clone()]
+                .into_iter()
+                .chain(counts.map(|count| count.to_string()))
+                .collect()
+        };
+        write_table(path, &header, &self.by_row.iter().map(row).collect::<Vec<Vec<String>>>())
     }
 }

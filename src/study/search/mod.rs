@@ -1,6 +1,9 @@
 //! Searching for label words and patterns, with how sure the choice is.
 
+mod basis;
 pub mod pattern;
+mod pattern_search;
+mod word_search;
 pub mod words;
 
 use rand::seq::SliceRandom as _;
@@ -10,11 +13,32 @@ use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::seed;
 use crate::study::compare::PairedBootstrap;
 
+pub use basis::{LabelledFile, SearchFiles};
+pub use pattern_search::{FoundPattern, PatternOptions, PatternSearch};
+pub use word_search::{FoundWords, WordOptions, WordSearch};
+
 /// Shuffles of the labels in a permutation test.
 const PERMUTATIONS: usize = 10_000;
 
 /// A difference of candidates is taken for one where its p value is below.
 pub const SEPARATED: f64 = 0.05;
+
+/// How the names of patterns begin that a model wrote.
+pub const WRITTEN: &str = "written-";
+
+/// What a search does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // Numbers of rows and of patterns.
+pub enum SearchStep {
+    /// The model is asked about labelled rows.
+    Asking { rows: usize, patterns: usize },
+    /// Words are looked for on labelled rows, and in each fold on the others.
+    LookingForWords { rows: usize },
+    /// The model writes patterns for labelled rows.
+    Writing { rows: usize },
+    /// Rows without labels are scored, and those with labels.
+    Scoring { rows: usize, patterns: usize },
+}
 
 /// A candidate with how it did on rows.
 #[derive(Debug, Clone, Serialize)]
@@ -117,4 +141,89 @@ pub fn permutation_test(said: &[&[usize]], truths: &[usize], seed: u64) -> f64 {
         })
         .count();
     (1 + as_often) as f64 / (1 + PERMUTATIONS) as f64
+}
+
+/// The candidates of a search with their measures.
+#[derive(Debug, Clone, Serialize)]
+pub struct SearchReport {
+    /// The version of this format.
+    pub version: u64,
+    /// Rows with a label.
+    pub labelled_rows: usize,
+    /// The candidates as they came.
+    pub candidates: Vec<Candidate>,
+    /// How sure the winner is; none without labelled rows.
+    pub certainty: Option<Certainty>,
+    /// The accuracy of choosing by cross-validation, from 0 to 1, on rows that had no part in the choice.
+    pub accuracy_of_choosing: Option<f64>,
+    /// The candidates' indices from the best to the worst.
+    #[serde(skip)]
+    pub order: Vec<usize>,
+    /// The index of what was found. What was given to compare with never wins a search for words.
+    #[serde(skip)]
+    pub winner: usize,
+}
+
+impl SearchReport {
+    /// `chosen` is what was chosen on other rows each time, where the first candidate is what was given.
+    fn of(
+        candidates: Vec<Candidate>,
+        order: Vec<usize>,
+        winner: usize,
+        chosen: Option<&Chosen>,
+        truths: &[usize],
+        seed: u64,
+        accuracy_of_choosing: Option<f64>,
+    ) -> SearchReport {
+        let certainty = certainty(&candidates, &order, winner, chosen, truths, seed);
+        let labelled_rows = truths.len();
+        SearchReport { version: 1, labelled_rows, candidates, certainty, accuracy_of_choosing, order, winner }
+    }
+}
+
+/// The candidates' indices from the best to the worst; equals in their order.
+fn ranking(candidates: &[Candidate], by: impl Fn(&Candidate) -> Option<f64>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|&one, &other| {
+        by(&candidates[other]).unwrap_or_default().total_cmp(&by(&candidates[one]).unwrap_or_default())
+    });
+    order
+}
+
+/// How sure the winner is; nothing without labelled rows.
+fn certainty(
+    candidates: &[Candidate],
+    order: &[usize],
+    winner: usize,
+    chosen: Option<&Chosen>,
+    truths: &[usize],
+    seed: u64,
+) -> Option<Certainty> {
+    candidates[winner].evaluation.as_ref()?;
+    // What was given, the first where anything was chosen, was not looked for.
+    let searched = usize::from(chosen.is_some());
+    let said: Vec<&[usize]> =
+        candidates[searched..].iter().map(|candidate| candidate.said.as_slice()).collect();
+    let right = |index: usize| candidates[index].right(truths);
+    let second = order.iter().copied().find(|&other| other != winner && other >= searched);
+    Some(Certainty {
+        p_chance: permutation_test(&said, truths, seed),
+        over_second: second.and_then(|second| PairedBootstrap::of(&[right(winner)], &[right(second)])),
+        over_given: chosen
+            .and_then(|chosen| PairedBootstrap::of(std::slice::from_ref(&chosen.right), &[right(0)])),
+    })
+}
+
+/// Rows that were each answered by what other rows chose.
+struct Chosen {
+    right: Vec<bool>,
+    accuracy: f64,
+}
+
+impl Chosen {
+    fn of(said: &[Prediction], truths: &[usize]) -> Chosen {
+        let right: Vec<bool> = said.iter().zip(truths).map(|(said, truth)| said.class() == *truth).collect();
+        let accuracy = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+        Chosen { right, accuracy }
+    }
 }

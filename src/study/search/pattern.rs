@@ -5,15 +5,17 @@ use tch::{Kind as Type, no_grad};
 
 use crate::error::Result;
 use crate::learn::sample;
+use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::values::values;
 use crate::predict::calibration::Correction;
-use crate::predict::classifier::Classifier;
 use crate::predict::encode::encode;
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::pvp::Pvp;
 use crate::predict::report::Prediction;
-use crate::predict::synonyms::is_word;
-use crate::predict::task::Task;
 use crate::seed;
+use crate::text::data::Columns;
 use crate::text::template::Template;
 
 /// Folds of a cross-validation.
@@ -21,9 +23,6 @@ pub const FOLDS: usize = 4;
 
 /// Words that stay at each gap.
 const BEAM: usize = 8;
-
-/// Inputs at once.
-const AT_ONCE: usize = 16;
 
 /// Resamples for an interval.
 const RESAMPLES: usize = 1000;
@@ -127,7 +126,7 @@ pub struct Written {
 /// A model with labelled rows, to write patterns for.
 pub struct Writer<'a> {
     /// The model.
-    pub classifier: &'a Classifier,
+    pub model: &'a PromptModel,
     /// Its tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// The longest input, in tokens.
@@ -140,18 +139,18 @@ impl Writer<'_> {
     /// those that are likely over all rows together (as Gao et al. 2021 do with a second model). Beam search
     /// from left to right; the best `count`, the best first.
     ///
-    /// `wrap` makes a task of a template; `words` are the rows' label words.
+    /// `columns` are the rows'; `words` are their label words.
     pub fn write(
         &self,
         fields: &str,
-        wrap: &dyn Fn(Template) -> Result<Task>,
+        columns: &Columns,
         rows: &[crate::text::data::Example],
         words: &[i64],
         count: usize,
     ) -> Result<Vec<Written>> {
         let mut found = Vec::new();
         for (pattern, gaps) in skeletons(fields) {
-            let task = wrap(Template::from_pattern(&pattern)?.with_most_masks(gaps + 1))?;
+            let task = Pvp::plain(Template::from_pattern(&pattern)?)?.with_room(gaps).on(columns)?;
             let inputs: Vec<Features> = rows
                 .iter()
                 .map(|row| encode(&task.wrap(row), self.tokenizer, self.max_length))
@@ -191,9 +190,6 @@ impl Writer<'_> {
         filled: &[i64],
         gaps: usize,
     ) -> Vec<(i64, f64)> {
-        let Classifier::Prompt(model, _) = self.classifier else {
-            unreachable!("a classifier on [CLS] writes nothing")
-        };
         let mask = self.tokenizer.special().mask;
         let blank = |word: i64| [filled, &vec![mask; gaps - filled.len()], &[word]].concat();
         let asked: Vec<Features> = inputs
@@ -202,18 +198,17 @@ impl Writer<'_> {
             .map(|(input, word)| input.with_blank(&blank(*word)).read_at(filled.len()))
             .collect();
         let sum = no_grad(|| {
-            let of_chunk = |chunk: &[Features]| {
-                let said =
-                    model.vocabulary_logits(&chunk.iter().collect::<Vec<_>>()).log_softmax(-1, Type::Double);
+            let of_batch = |inputs: Vec<&Features>| {
+                let said = self.model.vocabulary_logits(&inputs).log_softmax(-1, Type::Double);
                 said.sum_dim_intlist([0].as_slice(), false, Type::Double)
             };
-            asked.chunks(AT_ONCE).map(of_chunk).reduce(|sum, next| sum + next)
+            small_batches(&asked).map(of_batch).reduce(|sum, next| sum + next)
         });
-        // Of doubles by construction.
-        let sum: Vec<f64> = sum.and_then(|sum| Vec::try_from(sum).ok()).unwrap_or_default();
+        // Without rows there is no sum.
+        let sum: Vec<f64> = sum.as_ref().map(values).unwrap_or_default();
         let mut means: Vec<(i64, f64)> =
             (0..).zip(sum).map(|(id, sum)| (id, sum / inputs.len() as f64)).collect();
-        means.retain(|(id, _)| is_word(*id, self.tokenizer) && !words.contains(id));
+        means.retain(|(id, _)| self.tokenizer.is_word(*id) && !words.contains(id));
         means.sort_by(|one, other| other.1.total_cmp(&one.1));
         means.truncate(BEAM);
         means

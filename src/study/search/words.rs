@@ -7,11 +7,15 @@ use serde::Serialize;
 use tch::{Kind as Type, Tensor, no_grad};
 
 use crate::learn::sample;
+use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
-use crate::predict::classifier::{Base, Classifier};
-use crate::predict::report::{Prediction, softmax};
-use crate::predict::synonyms::{is_word, neighbours};
+use crate::model::values::values;
+use crate::numbers::softmax::{log, softmax};
+use crate::predict::classifier::VerbalizedLm;
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::report::Prediction;
+use crate::predict::synonyms::neighbours;
 
 /// Words of a class that a likelihood ratio is reckoned for, by how likely they are in its rows (Schick et
 /// al. 2020).
@@ -23,23 +27,39 @@ const BEAM: usize = 200;
 /// Assignments that are ranked on the rows that are held out (Gao et al. 2021: 100, with a training for
 /// each).
 const RANKED: usize = 10;
-/// Inputs at once.
-const AT_ONCE: usize = 16;
 
 /// How label words are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// PETAL (Schick, Schmid & Schütze 2020): for a class the words with the largest
+    /// Words that are likelier in a class's rows than in others (PETAL: Schick et al. 2020).
+    ///
+    /// For a class they are the words with the largest
     /// `(n - n_c)/n_c · Σ_{rows of c} ln(p/(1-p)) - Σ_{other rows} ln(p/(1-p))`, p a word's probability at
     /// the row's mask, among the 1,000 words that are likeliest in the class's rows.
     LikelihoodRatio,
-    /// LM-BFF (Gao et al. 2021): one word a class. The likeliest words of each class's rows, all assignments
-    /// of them, pruned by their accuracy on one half of the rows, the best ranked on the other half.
+    /// One word a class, assignments ranked on held-out rows (LM-BFF: Gao et al. 2021).
+    ///
+    /// All assignments of the likeliest words of each class's rows, pruned by their accuracy on one half of the
+    /// rows, the best ranked on the other half.
     Ranked,
-    /// NPPrompt (Zhao et al. 2023): the words nearest to the classes' given words in the model's input
-    /// embeddings, weighted by the softmax of their cosines. No row is looked at.
+    /// The nearest to the given words in the model's embeddings, weighted; looks at no row (NPPrompt: Zhao et
+    /// al. 2023).
+    ///
+    /// The weights are the softmax of the cosines in the input embeddings.
     Nearest,
+}
+
+impl Method {
+    /// Its name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::LikelihoodRatio => "likelihood-ratio",
+            Method::Ranked => "ranked",
+            Method::Nearest => "nearest",
+        }
+    }
 }
 
 /// Words for each class with their weights.
@@ -57,31 +77,25 @@ pub struct Said {
 impl Said {
     /// Asks a model about the rows of each pattern, for all whole words and these.
     pub fn of(
-        classifier: &Classifier,
+        model: &PromptModel,
         tokenizer: &Tokenizer,
         also: &[i64],
         by_pattern: &[Vec<Features>],
     ) -> Said {
-        let ids = 0..i64::try_from(tokenizer.vocabulary_size()).unwrap_or(0);
-        let ids = ids.filter(|id| is_word(*id, tokenizer) || also.contains(id));
-        Said::of_words(classifier, ids.collect(), by_pattern)
+        let ids = tokenizer.ids().filter(|id| tokenizer.is_word(*id) || also.contains(id));
+        Said::of_words(model, ids.collect(), by_pattern)
     }
 
     /// The same for these words.
-    pub fn of_words(classifier: &Classifier, ids: Vec<i64>, by_pattern: &[Vec<Features>]) -> Said {
-        let Classifier::Prompt(model, _) = classifier else {
-            unreachable!("a classifier on [CLS] has no words")
-        };
+    pub fn of_words(model: &PromptModel, ids: Vec<i64>, by_pattern: &[Vec<Features>]) -> Said {
         let columns = Tensor::from_slice(&ids).to_device(model.device());
         let say = |rows: &Vec<Features>| {
             let mut all = Vec::with_capacity(rows.len() * ids.len());
-            for rows in rows.chunks(AT_ONCE) {
-                let inputs: Vec<&Features> = rows.iter().collect();
+            for inputs in small_batches(rows) {
                 let said = no_grad(|| {
                     model.vocabulary_logits(&inputs).log_softmax(-1, Type::Double).index_select(1, &columns)
                 });
-                // Of doubles by construction.
-                all.extend(Vec::<f64>::try_from(said.flatten(0, -1)).unwrap_or_default());
+                all.extend(values::<f64>(&said));
             }
             Array2::from_shape_vec((rows.len(), ids.len()), all).unwrap_or_default()
         };
@@ -129,8 +143,8 @@ impl Said {
 }
 
 /// `ln(p/(1-p))` of `ln p`.
-fn log_odds(log: f64) -> f64 {
-    log - (-log.exp_m1()).max(f64::MIN_POSITIVE).ln()
+fn log_odds(of: f64) -> f64 {
+    of - log(-of.exp_m1())
 }
 
 /// PETAL's score of each word for a class: see [`Method::LikelihoodRatio`].
@@ -220,7 +234,7 @@ fn fit(said: &Said, truths: &[usize], rows: &[usize], words: &Words) -> (usize, 
     for &row in rows {
         let prediction = said.predict(row, words);
         right += usize::from(prediction.class() == truths[row]);
-        sum += prediction.probabilities[truths[row]].max(f64::MIN_POSITIVE).ln();
+        sum += log(prediction.probabilities[truths[row]]);
     }
     (right, sum / rows.len().max(1) as f64)
 }
@@ -241,7 +255,7 @@ pub fn ranked(said: &Said, truths: &[usize], classes: usize, seed: u64) -> Vec<W
 
 /// So many words for each class, nearest to the given ones in the embeddings, these among them: see
 /// [`Method::Nearest`]. A word that is near to two classes goes to the nearer.
-pub fn nearest(base: &Base, given: &[Vec<i64>], count: usize) -> Words {
+pub fn nearest(base: &VerbalizedLm, given: &[Vec<i64>], count: usize) -> Words {
     let mut near: Vec<(f64, usize, i64)> = Vec::new();
     for (class, words) in given.iter().enumerate() {
         for &word in words {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::{Columns, Example, stream_error};
-use crate::error::{Error, Kind, Place, Result};
+use crate::error::{DataError, Error, Kind, Place, Result};
 
 /// A record put behind every input. Where it does not come back as a record of its own, a quote before it was
 /// never closed, and what stands between the two would be one field.
@@ -35,15 +35,15 @@ impl Reader {
         let mut record = ByteRecord::new();
         records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
         if is_end(&record) {
-            return Err(Kind::DataEmpty { data: name.to_owned() }.into());
+            return Err(DataError::Empty { data: name.to_owned() }.into());
         }
         if matches!(record.get(0), Some([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) {
-            return Err(Kind::DataUtf16 { data: name.to_owned() }.into());
+            return Err(Kind::Data(DataError::Utf16 { data: name.to_owned() }).into());
         }
         let at_header =
             |column: Option<String>| Place::Row { file: name.to_owned(), line: 1, record: 0, column };
         if holds_end(&record) {
-            return Err(Error::new(Kind::DataUnclosedQuote).at(at_header(None)));
+            return Err(Error::new(DataError::UnclosedQuote).at(at_header(None)));
         }
         let names = record
             .iter()
@@ -51,7 +51,7 @@ impl Reader {
             .map(|(index, field)| match std::str::from_utf8(field) {
                 Ok(name) => Ok(name.trim().to_owned()),
                 Err(_) => {
-                    Err(Error::new(Kind::DataNotUtf8 { what: format!("the name of column {}", index + 1) })
+                    Err(Error::new(DataError::NotUtf8 { what: format!("the name of column {}", index + 1) })
                         .at(at_header(None)))
                 }
             })
@@ -81,22 +81,22 @@ impl Reader {
             column: column.map(str::to_owned),
         };
         if holds_end(&self.record) {
-            return Err(Error::new(Kind::DataUnclosedQuote).at(at(None)));
+            return Err(Error::new(DataError::UnclosedQuote).at(at(None)));
         }
         let (found, wanted) = (self.record.len(), columns.names().len());
         if found != wanted {
-            return Err(Error::new(Kind::DataRagged { found, wanted }).at(at(None)));
+            return Err(Error::new(DataError::Ragged { found, wanted }).at(at(None)));
         }
-        let fields =
-            self.record
-                .iter()
-                .zip(columns.names())
-                .map(|(field, column)| match std::str::from_utf8(field) {
-                    Ok(text) => Ok(text.to_owned()),
-                    Err(_) => Err(Error::new(Kind::DataNotUtf8 { what: format!("column {column:?}") })
-                        .at(at(Some(column)))),
-                })
-                .collect::<Result<Vec<String>>>()?;
+        let fields = self
+            .record
+            .iter()
+            .zip(columns.names())
+            .map(|(field, column)| match std::str::from_utf8(field) {
+                Ok(text) => Ok(text.to_owned()),
+                Err(_) => Err(Error::new(DataError::NotUtf8 { what: format!("column {column:?}") })
+                    .at(at(Some(column)))),
+            })
+            .collect::<Result<Vec<String>>>()?;
         Ok(columns.example(self.count, line, fields))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Columns, Example, stream_error};
-use crate::error::{Error, Kind, Place, Result};
+use crate::error::{DataError, Error, Place, Result};
 use crate::text::json::plain_message;
 
 /// Keys and values of a line, in its order.
@@ -30,7 +30,7 @@ impl Reader {
     ) -> Result<(Reader, Columns)> {
         let mut reader = Reader { lines: BufReader::new(input), line: 0, count: 0, first: None };
         let first = match reader.object(name) {
-            None => return Err(Kind::DataEmpty { data: name.to_owned() }.into()),
+            None => return Err(DataError::Empty { data: name.to_owned() }.into()),
             Some(object) => object?,
         };
         let columns = Columns::check(name, first.iter().map(|(key, _)| key.clone()).collect(), label_column)?;
@@ -57,7 +57,7 @@ impl Reader {
                 Ok(_) => self.line += 1,
             }
             if self.line == 1 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])) {
-                return Some(Err(Kind::DataUtf16 { data: name.to_owned() }.into()));
+                return Some(Err(DataError::Utf16 { data: name.to_owned() }.into()));
             }
             let text =
                 if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
@@ -76,18 +76,18 @@ impl Reader {
             .iter()
             .map(|column| match object.iter().position(|(key, _)| key == column) {
                 Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
-                    Error::new(Kind::DataNotObject {
+                    Error::new(DataError::NotObject {
                         message: format!("the value of {column:?} is a list or an object"),
                     })
                     .at(at(column))
                 }),
-                None => Err(Error::new(Kind::DataKeyMissing { key: column.clone() }).at(at(column))),
+                None => Err(Error::new(DataError::KeyMissing { key: column.clone() }).at(at(column))),
             })
             .collect::<Result<Vec<String>>>()?;
         match object.first() {
             None => Ok(columns.example(self.count, self.line, fields)),
             Some((key, _)) => {
-                Err(Error::new(Kind::DataKeyUnknown { key: key.clone(), columns: columns.names().to_vec() })
+                Err(Error::new(DataError::KeyUnknown { key: key.clone(), columns: columns.names().to_vec() })
                     .at(at(key)))
             }
         }
@@ -115,12 +115,12 @@ fn plain(value: &RawValue) -> Option<String> {
 }
 
 /// A line as an object.
-fn object(line: &[u8]) -> Result<Object, Kind> {
-    let text = std::str::from_utf8(line).map_err(|_| Kind::DataNotUtf8 { what: "this line".to_owned() })?;
+fn object(line: &[u8]) -> Result<Object, DataError> {
+    let text = std::str::from_utf8(line).map_err(|_| DataError::NotUtf8 { what: "this line".to_owned() })?;
     match serde_json::from_str(text.trim_end()) {
         Ok(Row(object)) => Ok(object),
-        Err(error) if error.is_data() => Err(Kind::DataNotObject { message: plain_message(&error) }),
-        Err(error) => Err(Kind::DataNotObject {
+        Err(error) if error.is_data() => Err(DataError::NotObject { message: plain_message(&error) }),
+        Err(error) => Err(DataError::NotObject {
             message: format!("{}, column {}", plain_message(&error), error.column()),
         }),
     }

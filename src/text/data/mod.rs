@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind, Place, Result};
+use crate::error::{DataError, Error, FileError, Kind, Place, Result};
 
 /// One row: its fields in the columns' order, its label if it has one, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +41,11 @@ impl Columns {
         if let Some(twice) =
             names.iter().enumerate().find_map(|(index, name)| names[..index].contains(name).then_some(name))
         {
-            return Err(Kind::DataSameColumn { column: twice.clone() }.into());
+            return Err(DataError::SameColumn { column: twice.clone() }.into());
         }
         let label = names.iter().position(|name| name == label_column.unwrap_or("label"));
         match (label, label_column) {
-            (None, Some(column)) => Err(Kind::DataNoLabelColumn {
+            (None, Some(column)) => Err(DataError::NoLabelColumn {
                 column: column.to_owned(),
                 data: data.to_owned(),
                 columns: names,
@@ -93,21 +93,61 @@ impl Columns {
     }
 }
 
+/// The column of identities: what a row is known by, in whatever order the rows come.
+pub const ID: &str = "id";
+
+/// How a file of rows is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The format, where its name does not tell.
+    pub format: Option<Format>,
+    /// The column of labels, if not `label`.
+    pub label_column: Option<String>,
+}
+
+impl Reading {
+    /// Opens a file, or standard input for `-`.
+    pub fn open(&self, path: &Path) -> Result<Rows> {
+        Rows::open(&Input::of(path), self.format, self.label_column.as_deref())
+    }
+}
+
 /// How rows are written in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends.
     /// Blank lines are no rows, also where there is one column only: an empty text there is `""`.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Csv,
     /// The same with tabs for commas.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Tsv,
     /// One JSON object a line.
     #[serde(rename = "jsonl")]
+    #[cfg_attr(feature = "cli", value(name = "jsonl", help = None::<&'static str>))]
     JsonLines,
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Format; 3] = [Format::Csv, Format::Tsv, Format::JsonLines];
+
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::JsonLines => "jsonl",
+        }
+    }
+
+    /// The format of that name.
+    pub fn named(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// The format that a file's name tells.
     pub fn of(path: &Path) -> Option<Format> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
@@ -129,6 +169,11 @@ pub enum Input {
 }
 
 impl Input {
+    /// What a path means: `-` is standard input.
+    pub fn of(path: &Path) -> Input {
+        if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
+    }
+
     /// The input's name in messages.
     pub fn name(&self) -> String {
         match self {
@@ -183,9 +228,10 @@ impl Rows {
                 let format = format.or_else(|| Format::of(path));
                 let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
                 if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                    return Err(Kind::FolderForFile { path: path.clone() }.into());
+                    return Err(FileError::FolderForFile { path: path.clone() }.into());
                 }
-                let format = format.ok_or_else(|| Kind::DataFormatUnknown { data: input.name() })?;
+                let format =
+                    format.ok_or_else(|| Kind::Data(DataError::FormatUnknown { data: input.name() }))?;
                 Rows::read(Box::new(file), &input.name(), format, label_column)
             }
             Input::Stdin => {

@@ -43,13 +43,13 @@ mod steps;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::source::{Source, Span};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result, TemplateError};
 use crate::text::demonstrations::Shown;
 use crate::text::json::{self, Node, Text};
 
@@ -78,19 +78,18 @@ pub struct Template {
     has_instruction: bool,
     pieces: Vec<Piece>,
     steps: Vec<Step>,
-    vectors: Vectors,
-    /// So many masks the blank may grow to.
-    most_masks: usize,
 }
 
-/// Which soft vectors stand where in a pattern, once its words are known to a tokenizer
-/// ([`crate::tune::soft::SoftTokens::check`]).
+/// What a model adds to a pattern: which soft vectors stand where, and the room that the blank may need.
+/// [`crate::tune::soft::SoftTokens::place`] makes it, with a range for each of the template's soft tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vectors {
+pub struct Placement {
     /// Before `[CLS]`: the vectors `0..front`.
-    pub front: usize,
-    /// For each `{soft}` of the pattern in order.
-    pub pieces: Vec<Range<usize>>,
+    pub(crate) front: usize,
+    /// The vectors of each `{soft}` of the pattern, in order.
+    pub(crate) soft: Vec<Range<usize>>,
+    /// So many tokens are left free: the blank may grow by them.
+    pub(crate) kept_free: usize,
 }
 
 /// A part of a pattern.
@@ -174,6 +173,27 @@ impl Template {
         Template::parse(&name, &path.display().to_string(), &json::read_text(path)?)
     }
 
+    /// The template files of a folder, in the order of their names. A folder without any is refused.
+    pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).map_err(|error| Error::reading(folder, &error))?;
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        match paths.is_empty() {
+            true => Err(TemplateError::NoneInFolder { path: folder.to_owned() }.into()),
+            false => Ok(paths),
+        }
+    }
+
+    /// Refuses a pattern whose prompts depend on more than the row: one with demonstrations or with steps. Messages
+    /// say that it is refused by `command`.
+    pub fn check_plain(&self, command: &'static str) -> Result<()> {
+        if self.demonstrations().is_some() {
+            return Err(self.error(TemplateError::WithDemonstrations { command }));
+        }
+        if self.steps().is_empty() { Ok(()) } else { Err(self.error(TemplateError::WithSteps { command })) }
+    }
+
     /// A template from the text of its file, which messages call `file`.
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Template> {
         let source = Source::new(file, text);
@@ -184,7 +204,7 @@ impl Template {
         let instruction =
             raw.instruction.map(|instruction| root.key("instruction", instruction).text()).transpose()?;
         if let Some(empty) = instruction.as_ref().filter(|instruction| instruction.value.trim().is_empty()) {
-            return Err(empty.whole_error(Kind::InstructionEmpty));
+            return Err(empty.whole_error(TemplateError::InstructionEmpty));
         }
         let before = instruction.as_ref().map(|text| text.value.trim());
         let mut template = Template::checked(name, about, before, root.key("pattern", raw.pattern).text()?)?;
@@ -225,8 +245,6 @@ impl Template {
             has_instruction: false,
             pieces,
             steps: Vec::new(),
-            vectors: Vectors::default(),
-            most_masks: 1,
         }
     }
 
@@ -238,7 +256,7 @@ impl Template {
     ) -> Result<Template> {
         let mut pieces = parse::pattern(&pattern)?;
         if !pieces.contains(&Piece::Mask) {
-            return Err(pattern.whole_error(Kind::PatternWithoutMask));
+            return Err(pattern.whole_error(TemplateError::WithoutMask));
         }
         let any_marked = pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field.shorten));
         if !any_marked {
@@ -259,8 +277,6 @@ impl Template {
             has_instruction: instruction.is_some(),
             pieces,
             steps: Vec::new(),
-            vectors: Vectors::default(),
-            most_masks: 1,
         })
     }
 
@@ -322,7 +338,7 @@ impl Template {
     }
 
     /// The pattern's pieces as a demonstration shows them: the row's fields from `value_of` as in
-    /// [`Template::wrap`], the word in the blank. Soft tokens, other demonstrations and the instruction are
+    /// `Template::wrap`, the word in the blank. Soft tokens, other demonstrations and the instruction are
     /// left out, a border is a space.
     pub fn demonstrate<'a>(&'a self, value_of: impl Fn(usize) -> &'a str, word: &str) -> Vec<Shown> {
         let mut field_index = 0;
@@ -346,13 +362,6 @@ impl Template {
         shown
     }
 
-    /// The same template with these vectors at its soft tokens.
-    #[must_use]
-    pub fn with_vectors(mut self, vectors: Vectors) -> Template {
-        self.vectors = vectors;
-        self
-    }
-
     /// The same template with its own words changed; the instruction is not looked at. The change is told
     /// which text is the last of the pattern, behind which nothing comes.
     #[must_use]
@@ -367,34 +376,32 @@ impl Template {
         changed
     }
 
-    /// The same template with room left for its blank to grow to so many masks.
-    #[must_use]
-    pub fn with_most_masks(mut self, most_masks: usize) -> Template {
-        self.most_masks = most_masks;
-        self
-    }
-
     /// An error about soft tokens of the pattern.
-    pub fn soft_error(&self, soft: &Soft, kind: Kind) -> crate::error::Error {
+    pub fn soft_error(&self, soft: &Soft, kind: impl Into<Kind>) -> crate::error::Error {
         self.pattern.error(soft.span.clone(), kind)
     }
 
     /// An error about the whole pattern.
-    pub fn error(&self, kind: Kind) -> crate::error::Error {
+    pub fn error(&self, kind: impl Into<Kind>) -> crate::error::Error {
         self.pattern.whole_error(kind)
     }
 
     /// An error about one of the pattern's fields.
-    pub fn field_error(&self, field: &Field, kind: Kind) -> crate::error::Error {
+    pub fn field_error(&self, field: &Field, kind: impl Into<Kind>) -> crate::error::Error {
         self.pattern.error(field.span.clone(), kind)
     }
 
-    /// Puts a row's values into the pattern. `value_of` gives the text of the n-th field; filters are applied
-    /// here.
-    pub fn wrap<'a>(&'a self, value_of: impl Fn(usize) -> &'a str) -> Prompt<'a> {
+    /// Puts a row's values into the pattern, with what a model adds to it. `value_of` gives the text of the n-th
+    /// field; filters are applied here. Only a pattern that is bound to a model is wrapped:
+    /// [`crate::predict::pvp::Pvp::wrap`].
+    pub(crate) fn wrap<'a>(
+        &'a self,
+        placement: &Placement,
+        value_of: impl Fn(usize) -> &'a str,
+    ) -> Prompt<'a> {
         let mut segments = vec![Vec::new()];
         let mut field_index = 0;
-        let mut soft_index = 0;
+        let mut vectors = placement.soft.iter();
         for piece in &self.pieces {
             let part = match piece {
                 Piece::Separator => {
@@ -404,10 +411,7 @@ impl Template {
                 Piece::Mask => Part::Mask,
                 Piece::Demonstrations(_) => Part::Demonstrations(Vec::new()),
                 Piece::Text(text) => Part::Text(text),
-                Piece::Soft(_) => {
-                    soft_index += 1;
-                    Part::Soft { vectors: self.vectors.pieces.get(soft_index - 1).cloned().unwrap_or(0..0) }
-                }
+                Piece::Soft(_) => Part::Soft { vectors: vectors.next().cloned().unwrap_or_default() },
                 Piece::Field(field) => {
                     let text = field
                         .filters
@@ -421,7 +425,7 @@ impl Template {
                 segment.push(part);
             }
         }
-        Prompt { pattern: &self.name, front: self.vectors.front, segments, kept_free: self.most_masks - 1 }
+        Prompt { pattern: &self.name, front: placement.front, segments, kept_free: placement.kept_free }
     }
 }
 
@@ -484,7 +488,7 @@ pub enum Part<'a> {
     Demonstrations(Vec<&'a [Shown]>),
     /// Soft tokens.
     Soft {
-        /// Which vectors; empty if no tokenizer has seen the pattern yet ([`crate::tune::soft`]).
+        /// Which vectors.
         vectors: Range<usize>,
     },
 }

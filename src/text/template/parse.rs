@@ -2,7 +2,7 @@
 
 use super::{Field, Filter, Piece, Soft, SoftStart};
 use crate::error::source::Span;
-use crate::error::{Kind, Result};
+use crate::error::{Kind, Result, TemplateError};
 use crate::text::json::Text;
 
 /// The pieces of a pattern. Every byte sequence gives pieces or an error with its place; at most one mask, at
@@ -18,10 +18,10 @@ pub(super) fn pattern(pattern: &Text) -> Result<Vec<Piece>> {
             literal.push(letter);
             at += 2;
         } else if letter == '}' {
-            return Err(pattern.error(at..at + 1, Kind::PatternStrayBrace));
+            return Err(pattern.error(at..at + 1, TemplateError::StrayBrace));
         } else if letter == '{' {
             let length =
-                closing_brace(rest).ok_or_else(|| pattern.error(at..at + 1, Kind::PatternUnclosedBrace))?;
+                closing_brace(rest).ok_or_else(|| pattern.error(at..at + 1, TemplateError::UnclosedBrace))?;
             if !literal.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut literal)));
             }
@@ -29,15 +29,15 @@ pub(super) fn pattern(pattern: &Text) -> Result<Vec<Piece>> {
             let piece = placeholder(pattern, span.clone())?;
             match piece {
                 Piece::Mask if pieces.contains(&Piece::Mask) => {
-                    return Err(pattern.error(span, Kind::PatternWithSecondMask));
+                    return Err(pattern.error(span, TemplateError::WithSecondMask));
                 }
                 Piece::Demonstrations(_)
                     if pieces.iter().any(|piece| matches!(piece, Piece::Demonstrations(_))) =>
                 {
-                    return Err(pattern.error(span, Kind::PatternWithSecondDemonstrations));
+                    return Err(pattern.error(span, Kind::Template(TemplateError::WithSecondDemonstrations)));
                 }
                 Piece::Separator if pieces.contains(&Piece::Separator) => {
-                    return Err(pattern.error(span, Kind::PatternWithSecondSeparator));
+                    return Err(pattern.error(span, TemplateError::WithSecondSeparator));
                 }
                 piece => pieces.push(piece),
             }
@@ -67,7 +67,7 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
     // `soft:8`, `demos:4`: the kind of piece stands before the colon.
     let kind = name.split(':').next().unwrap_or_default().trim();
     let simple = match kind {
-        "" => return Err(pattern.error(span, Kind::PatternEmptyBraces)),
+        "" => return Err(pattern.error(span, TemplateError::EmptyBraces)),
         "mask" if name == kind => Some(("mask", Piece::Mask)),
         "sep" if name == kind => Some(("sep", Piece::Separator)),
         "demos" => Some(("demos", Piece::Demonstrations(demonstrations(pattern, name, &name_span)?))),
@@ -81,7 +81,7 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
         return match parts.next() {
             None => Ok(piece),
             Some((_, filter_span)) => {
-                Err(pattern.error(filter_span, Kind::PatternFilterOnPiece { piece: name }))
+                Err(pattern.error(filter_span, TemplateError::FilterOnPiece { piece: name }))
             }
         };
     }
@@ -95,7 +95,7 @@ fn placeholder(pattern: &Text, span: Span) -> Result<Piece> {
             let allowed =
                 std::iter::once("shorten").chain(Filter::ALL.iter().map(|(known, _)| *known)).collect();
             return Err(
-                pattern.error(filter_span, Kind::PatternUnknownFilter { name: name.to_owned(), allowed })
+                pattern.error(filter_span, TemplateError::UnknownFilter { name: name.to_owned(), allowed })
             );
         }
     }
@@ -109,7 +109,7 @@ fn demonstrations(pattern: &Text, written: &str, span: &Span) -> Result<usize> {
     let number = number.filter(|number| (1..=MOST_DEMONSTRATIONS).contains(number));
     number.ok_or_else(|| {
         let kind =
-            Kind::PatternDemonstrationsUnclear { written: written.to_owned(), most: MOST_DEMONSTRATIONS };
+            TemplateError::DemonstrationsUnclear { written: written.to_owned(), most: MOST_DEMONSTRATIONS };
         pattern.error(span.clone(), kind)
     })
 }
@@ -130,7 +130,7 @@ fn parts_with_spans(inside: &str, start: usize) -> impl Iterator<Item = (&str, S
 /// `soft`, `soft:8`, `soft:"it was"`, each with ` as NAME` behind or without.
 fn soft(pattern: &Text, written: &str, written_span: &Span, span: Span) -> Result<Soft> {
     let unclear =
-        || pattern.error(written_span.clone(), Kind::PatternSoftUnclear { written: written.to_owned() });
+        || pattern.error(written_span.clone(), TemplateError::SoftUnclear { written: written.to_owned() });
     let rest = written["soft".len()..].trim();
     let (start, name) = match rest.strip_prefix(':').map(str::trim_start) {
         None => (None, rest),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Piece, Template};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, TemplateError, TuningError};
 use crate::text::json::{Node, Text};
 
 /// A question before the question: the words in its blank stand for its name in later patterns of the
@@ -79,7 +79,7 @@ impl Step {
     }
 
     /// An error about its name.
-    pub fn name_error(&self, kind: Kind) -> Error {
+    pub fn name_error(&self, kind: impl Into<Kind>) -> Error {
         self.name.whole_error(kind)
     }
 
@@ -91,20 +91,20 @@ impl Step {
             || !name.value.chars().all(is_name)
             || ["mask", "sep", "soft", "demos"].contains(&name.value.as_str())
         {
-            return Err(name.whole_error(Kind::StepName));
+            return Err(name.whole_error(TemplateError::StepName));
         }
         let template = Template::checked(&name.value, None, None, node.key("pattern", raw.pattern).text()?)?;
         if template.pieces.iter().any(|piece| matches!(piece, Piece::Soft(_) | Piece::Demonstrations(_))) {
-            return Err(template.error(Kind::StepPieces));
+            return Err(template.error(Kind::Template(TemplateError::StepPieces)));
         }
         let fill = match (raw.top, raw.words) {
-            (Some(top), Some(_)) => return Err(node.key("top", top).error(Kind::StepFilledTwice)),
+            (Some(top), Some(_)) => return Err(node.key("top", top).error(TemplateError::StepFilledTwice)),
             (None, None) => Fill::Likeliest(USUAL_TOP),
             (Some(top), None) => {
                 let node = node.key("top", top);
                 let top: usize = node.read()?;
                 if !(1..=MOST_TOP).contains(&top) {
-                    return Err(node.error(Kind::OptionOutOfRange {
+                    return Err(node.error(TuningError::OptionOutOfRange {
                         name: "top".to_owned(),
                         found: top as f64,
                         allowed: format!("from 1 to {MOST_TOP}"),
@@ -116,7 +116,7 @@ impl Step {
                 let list = node.key("words", words);
                 let raw: Vec<&RawValue> = list.read()?;
                 if raw.is_empty() {
-                    return Err(list.error(Kind::StepWithoutWords));
+                    return Err(list.error(TemplateError::StepWithoutWords));
                 }
                 let words = raw.into_iter().enumerate().map(|(index, word)| list.element(index, word).text());
                 Fill::OneOf(words.collect::<Result<_>>()?)
@@ -134,18 +134,22 @@ pub(super) fn read(list: &Node<'_>, last: &Template) -> Result<Vec<Step>> {
     let steps: Vec<Step> = steps.collect::<Result<_>>()?;
     for (index, step) in steps.iter().enumerate() {
         if steps[..index].iter().any(|other| other.name() == step.name()) {
-            return Err(step.name_error(Kind::StepNameTaken { name: step.name().to_owned() }));
+            return Err(step.name_error(TemplateError::StepNameTaken { name: step.name().to_owned() }));
         }
         let early = steps[..=index].iter().find_map(|earlier| {
             let field = earlier.template.fields().find(|field| field.column == step.name())?;
-            Some(earlier.template.field_error(field, Kind::StepTooEarly { name: step.name().to_owned() }))
+            Some(
+                earlier
+                    .template
+                    .field_error(field, TemplateError::StepTooEarly { name: step.name().to_owned() }),
+            )
         });
         if let Some(error) = early {
             return Err(error);
         }
         let mut later = steps[index + 1..].iter().map(Step::template).chain([last]);
         if !later.any(|template| template.fields().any(|field| field.column == step.name())) {
-            return Err(step.name_error(Kind::StepUnused { name: step.name().to_owned() }));
+            return Err(step.name_error(TemplateError::StepUnused { name: step.name().to_owned() }));
         }
     }
     Ok(steps)

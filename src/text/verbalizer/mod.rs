@@ -23,12 +23,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 pub use aggregate::Aggregate;
 pub use multi_token::{MultiToken, Scoring};
 
 use crate::error::source::Source;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Errors, Kind, Result, VerbalizerError};
 use crate::text::json::{self, Node, Text};
 
 /// The version of verbalizer files that this cloze reads.
@@ -133,7 +134,7 @@ impl LabelWord {
     }
 
     /// An error about this word.
-    pub fn error(&self, kind: Kind) -> Error {
+    pub fn error(&self, kind: impl Into<Kind>) -> Error {
         self.text.whole_error(kind)
     }
 }
@@ -177,31 +178,41 @@ struct RawWord<'a> {
 
 impl Verbalizer {
     /// Reads a verbalizer file; its name is the file's without `.json`. All problems at once.
-    pub fn read(path: &Path) -> Result<Verbalizer, Vec<Error>> {
+    pub fn read(path: &Path) -> Result<Verbalizer, Errors> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Verbalizer::parse(
-            &name,
-            &path.display().to_string(),
-            &json::read_text(path).map_err(|error| vec![error])?,
-        )
+        Verbalizer::parse(&name, &path.display().to_string(), &json::read_text(path)?)
+    }
+
+    /// Classes with words that count alike, for programs that write no file.
+    ///
+    /// ```
+    /// use cloze::Verbalizer;
+    /// let mood = Verbalizer::of(&[("down", &["bad", "terrible"]), ("up", &["great"])])?;
+    /// assert_eq!(mood.labels().collect::<Vec<_>>(), ["down", "up"]);
+    /// assert!(Verbalizer::of(&[("up", &["great"])]).is_err());
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn of(classes: &[(&str, &[&str])]) -> Result<Verbalizer, Errors> {
+        let class = |(label, words): &(&str, &[&str])| json!({ "label": label, "words": words });
+        let classes: Vec<Value> = classes.iter().map(class).collect();
+        let text = json!({ "version": VERSION, "classes": classes }).to_string();
+        Verbalizer::parse("verbalizer", "the verbalizer", &text)
     }
 
     /// A verbalizer from the text of its file, which messages call `file`. All problems at once.
-    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer, Vec<Error>> {
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer, Errors> {
         let source = Source::new(file, text);
         let root = Node::root(&source);
-        let raw: RawVerbalizer =
-            root.check_version(VERSION).and_then(|()| root.read_object()).map_err(|error| vec![error])?;
-        let mut problems = Vec::new();
-        let about = raw.about.and_then(|about| keep(root.key("about", about).read(), &mut problems));
-        let aggregate = raw
-            .aggregate
-            .and_then(|value| keep(read_aggregate(&root.key("aggregate", value)), &mut problems));
+        let raw: RawVerbalizer = root.check_version(VERSION).and_then(|()| root.read_object())?;
+        let mut problems = Errors::new();
+        let about = raw.about.and_then(|about| problems.keep(root.key("about", about).read()));
+        let aggregate =
+            raw.aggregate.and_then(|value| problems.keep(read_aggregate(&root.key("aggregate", value))));
         let multi_token = raw
             .multi_token
-            .and_then(|value| keep(MultiToken::read(&root.key("multi_token", value)), &mut problems));
+            .and_then(|value| problems.keep(MultiToken::read(&root.key("multi_token", value))));
         let kind = raw.kind.map(|value| root.key("kind", value));
-        let found = kind.as_ref().and_then(|node| keep(read_kind(node), &mut problems)).unwrap_or_default();
+        let found = kind.as_ref().and_then(|node| problems.keep(read_kind(node))).unwrap_or_default();
         let classes = read_classes(
             &root.key("classes", raw.classes),
             found == VerbalizerKind::Knowledge,
@@ -309,7 +320,7 @@ fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {
     let name: String = node.read()?;
     Aggregate::from_name(&name).ok_or_else(|| {
         let allowed = Aggregate::ALL.iter().map(|aggregate| aggregate.name()).collect();
-        node.error(Kind::VerbalizerUnknownAggregate { name, allowed })
+        node.error(VerbalizerError::UnknownAggregate { name, allowed })
     })
 }
 
@@ -317,7 +328,7 @@ fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
     let name: String = node.read()?;
     VerbalizerKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
         let allowed = VerbalizerKind::ALL.iter().map(|kind| kind.name()).collect();
-        node.error(Kind::VerbalizerUnknownKind { name, allowed })
+        node.error(VerbalizerError::UnknownKind { name, allowed })
     })
 }
 
@@ -327,12 +338,12 @@ fn problem_of_kind(
     classes: &[Class],
     aggregate: Option<Aggregate>,
     multi_token: Option<MultiToken>,
-) -> Option<Kind> {
+) -> Option<VerbalizerError> {
     match kind {
         VerbalizerKind::Words | VerbalizerKind::Knowledge => None,
         VerbalizerKind::OneToOne => {
             let class = classes.iter().find(|class| class.words.len() > 1)?;
-            Some(Kind::VerbalizerNotOneToOne { label: class.label.clone(), found: class.words.len() })
+            Some(VerbalizerError::NotOneToOne { label: class.label.clone(), found: class.words.len() })
         }
         VerbalizerKind::Soft | VerbalizerKind::Prototype => {
             let has_prior = classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some());
@@ -342,32 +353,27 @@ fn problem_of_kind(
             wrong
                 .into_iter()
                 .find(|(_, is)| *is)
-                .map(|(key, _)| Kind::VerbalizerLearnedWith { kind: kind.name(), key })
+                .map(|(key, _)| VerbalizerError::LearnedWith { kind: kind.name(), key })
         }
     }
 }
 
-/// Puts a result's error aside.
-fn keep<T>(result: Result<T>, problems: &mut Vec<Error>) -> Option<T> {
-    result.map_err(|error| problems.push(error)).ok()
-}
-
 /// The classes that can be read; they are whole only if no problem was found.
-fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Vec<Error>) -> Vec<Class> {
-    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
+fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Vec<Class> {
+    let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return Vec::new() };
     if raw.len() < 2 {
-        problems.push(list.error(Kind::VerbalizerTooFewClasses { found: raw.len() }));
+        problems.push(list.error(VerbalizerError::TooFewClasses { found: raw.len() }));
     }
     let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
         let node = list.element(index, value);
-        let Some(raw) = keep(node.read_object::<RawClass>(), problems) else { continue };
-        let Some(label) = keep(node.key("label", raw.label).text(), problems) else { continue };
+        let Some(raw) = problems.keep(node.read_object::<RawClass>()) else { continue };
+        let Some(label) = problems.keep(node.key("label", raw.label).text()) else { continue };
         if label.value.is_empty() {
-            problems.push(label.whole_error(Kind::VerbalizerEmptyLabel));
+            problems.push(label.whole_error(VerbalizerError::EmptyLabel));
         }
         if classes.iter().any(|class| class.label == label.value) {
-            problems.push(label.whole_error(Kind::VerbalizerSameLabel { label: label.value.clone() }));
+            problems.push(label.whole_error(VerbalizerError::SameLabel { label: label.value.clone() }));
         }
         let earlier = if may_share { &[][..] } else { &classes };
         let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
@@ -376,20 +382,20 @@ fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Vec<Error>) -> 
     classes
 }
 
-fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Vec<Error>) -> Vec<LabelWord> {
-    let Some(raw) = keep(list.read::<Vec<&RawValue>>(), problems) else { return Vec::new() };
+fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Errors) -> Vec<LabelWord> {
+    let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return Vec::new() };
     if raw.is_empty() {
-        problems.push(list.error(Kind::VerbalizerClassWithoutWords { label: label.to_owned() }));
+        problems.push(list.error(VerbalizerError::ClassWithoutWords { label: label.to_owned() }));
     }
     let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
-        let Some(word) = keep(read_word(&list.element(index, value)), problems) else { continue };
+        let Some(word) = problems.keep(read_word(&list.element(index, value))) else { continue };
         if word.word().trim().is_empty() {
-            problems.push(word.error(Kind::VerbalizerEmptyWord));
+            problems.push(word.error(VerbalizerError::EmptyWord));
         }
         if words.iter().any(|known| known.word() == word.word()) {
             problems.push(
-                word.error(Kind::VerbalizerSameWord {
+                word.error(VerbalizerError::SameWord {
                     word: word.word().to_owned(),
                     label: label.to_owned(),
                 }),
@@ -397,7 +403,7 @@ fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Ve
         } else if let Some(first) =
             earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word()))
         {
-            let kind = Kind::VerbalizerSharedWord {
+            let kind = VerbalizerError::SharedWord {
                 word: word.word().to_owned(),
                 first: first.label.clone(),
                 second: label.to_owned(),
@@ -426,7 +432,7 @@ fn read_prior(node: &Node<'_>) -> Result<f64> {
     if prior >= f64::from(f32::MIN_POSITIVE) && prior <= 1.0 {
         Ok(prior)
     } else {
-        Err(node.error(Kind::VerbalizerBadPrior { found: prior }))
+        Err(node.error(VerbalizerError::BadPrior { found: prior }))
     }
 }
 
@@ -435,5 +441,5 @@ fn read_weight(node: &Node<'_>) -> Result<f64> {
     // Scores are fp32: a weight must be a number there too.
     #[allow(clippy::cast_possible_truncation)]
     let usable = weight > 0.0 && (weight as f32).is_normal();
-    if usable { Ok(weight) } else { Err(node.error(Kind::VerbalizerBadWeight { found: weight })) }
+    if usable { Ok(weight) } else { Err(node.error(VerbalizerError::BadWeight { found: weight })) }
 }

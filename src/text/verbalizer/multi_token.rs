@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{Kind, Result};
+use crate::error::{Result, VerbalizerError};
 use crate::text::json::Node;
 
 /// How a label word of m tokens `t_1 … t_m` gets one score, in a pattern whose blank is as many masks.
@@ -58,7 +58,7 @@ impl Scoring {
         let name: String = node.read()?;
         Scoring::ALL.into_iter().find(|scoring| scoring.name() == name).ok_or_else(|| {
             let allowed = Scoring::ALL.iter().map(|scoring| scoring.name()).collect();
-            node.error(Kind::VerbalizerUnknownScoring { name, allowed })
+            node.error(VerbalizerError::UnknownScoring { name, allowed })
         })
     }
 }

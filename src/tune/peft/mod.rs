@@ -21,10 +21,9 @@ mod write;
 
 use std::collections::BTreeSet;
 
-use crate::model::config::Config;
-use crate::model::parameters::linear_layers;
-use crate::tune::learner::{IA3, LORA_A, LORA_B, Learned, PEFT};
-use crate::tune::options::{Tuning, is_target};
+use crate::model::tensor_map::{LinearLayer, TensorMap, is_target};
+use crate::tune::options::Tuning;
+use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, PEFT};
 
 pub use read::read;
 pub use write::write;
@@ -44,35 +43,32 @@ pub struct PeftAdapter {
     pub front: usize,
 }
 
-/// The linear layers by name, each with `[out,in]`.
-type Layers = Vec<(String, [i64; 2])>;
-
-/// The layers that tensors of these names belong to.
-fn modules_of<'a>(keys: impl Iterator<Item = &'a String>, config: &Config) -> Layers {
+/// The linear layers that tensors of these names belong to.
+fn modules_of<'a>(keys: impl Iterator<Item = &'a String>, map: &TensorMap) -> Vec<LinearLayer<'_>> {
     let named: BTreeSet<&str> = keys
         .filter_map(|key| {
             let name = key.strip_prefix(PEFT)?;
             [LORA_A, LORA_B, IA3].iter().find_map(|end| name.strip_suffix(end))
         })
         .collect();
-    let mut layers = linear_layers(config);
-    layers.retain(|(name, _)| {
-        named.contains(name.as_str()) || name.strip_prefix("bert.").is_some_and(|name| named.contains(name))
-    });
-    layers
+    let has = |name: &str| named.contains(name) || map.bare(name).is_some_and(|name| named.contains(name));
+    map.linear_layers().filter(|layer| has(layer.name)).collect()
 }
 
 /// Names for `target_modules` that mean these layers and no other: the candidates as far as they mean any
-/// layer, if that is enough, or the layers' whole names.
-fn targets(modules: &Layers, candidates: Vec<String>, config: &Config) -> Vec<String> {
-    let all = linear_layers(config);
-    let mut short: Vec<String> =
-        candidates.into_iter().filter(|target| all.iter().any(|(name, _)| is_target(name, target))).collect();
-    let meant = all.iter().filter(|(name, _)| short.iter().any(|target| is_target(name, target)));
-    if meant.eq(modules) {
+/// layer, if that is enough, or the layers' whole names. A candidate that is a role's word is told by the
+/// family's own name.
+fn targets(modules: &[LinearLayer<'_>], candidates: Vec<String>, map: &TensorMap) -> Vec<String> {
+    let means = |target: &str| map.linear_layers().any(|layer| is_target(layer.name, target));
+    let own_names = |target: String| {
+        if means(&target) { vec![target] } else { map.kinds_of(map.targeted(&target)) }
+    };
+    let mut short: Vec<String> = candidates.into_iter().flat_map(own_names).collect();
+    let is_meant = |layer: &LinearLayer<'_>| short.iter().any(|target| is_target(layer.name, target));
+    if map.linear_layers().filter(is_meant).eq(modules.iter().copied()) {
         short.sort();
         short.dedup();
         return short;
     }
-    modules.iter().map(|(name, _)| name.clone()).collect()
+    modules.iter().map(|layer| layer.name.to_owned()).collect()
 }

@@ -8,15 +8,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tch::Tensor;
 
-use super::{CONFIG, Layers, PROMPT, PeftAdapter, TENSORS, modules_of, targets};
+use super::{CONFIG, PROMPT, PeftAdapter, TENSORS, modules_of, targets};
 use crate::error::source::Source;
-use crate::error::{Kind, Result, TensorProblem};
-use crate::model::config::Config;
-use crate::model::parameters::linear_layers;
+use crate::error::{FileError, JsonError, ModelError, PeftError, Result, TensorProblem, TuningError};
+use crate::model::arch::Config;
 use crate::model::tensor_file;
+use crate::model::tensor_map::{LinearLayer, Module, TensorMap, is_target};
 use crate::text::json::{self, Node};
-use crate::tune::learner::{IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, SOFT_TOKENS};
-use crate::tune::options::{Lora, Prefix, PromptEncoder, SoftPrompt, Tuning, is_target, target_names};
+use crate::tune::options::{Lora, Prefix, PromptEncoder, SoftPrompt, Tuning};
+use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, SOFT_TOKENS};
 
 /// What older PEFTs write, and others if they are told to.
 const PICKLE: &str = "adapter_model.bin";
@@ -24,14 +24,14 @@ const PICKLE: &str = "adapter_model.bin";
 /// Reads an adapter for a base model of these sizes. Half precisions are widened.
 pub fn read(folder: &Path, config: &Config) -> Result<PeftAdapter> {
     if folder.is_file() {
-        return Err(Kind::FileForFolder { path: folder.to_owned() }.into());
+        return Err(FileError::ForFolder { path: folder.to_owned() }.into());
     }
     if !folder.is_dir() {
-        return Err(Kind::PeftMissing { path: folder.to_owned() }.into());
+        return Err(PeftError::Missing { path: folder.to_owned() }.into());
     }
     let [path, tensors] = [CONFIG, TENSORS].map(|name| folder.join(name));
     if !path.exists() {
-        return Err(Kind::PeftFileMissing { path: folder.to_owned(), wanted: CONFIG }.into());
+        return Err(PeftError::FileMissing { path: folder.to_owned(), wanted: CONFIG }.into());
     }
     let source = Source::new(path.display().to_string(), json::read_text(&path)?);
     let node = Node::root(&source);
@@ -41,9 +41,9 @@ pub fn read(folder: &Path, config: &Config) -> Result<PeftAdapter> {
     if !tensors.exists() {
         let pickle = folder.join(PICKLE);
         return Err(if pickle.exists() {
-            Kind::PeftPickle { path: pickle }.into()
+            PeftError::Pickle { path: pickle }.into()
         } else {
-            Kind::PeftFileMissing { path: folder.to_owned(), wanted: TENSORS }.into()
+            PeftError::FileMissing { path: folder.to_owned(), wanted: TENSORS }.into()
         });
     }
     let (named, _) = tensor_file::read(&tensors)?;
@@ -53,17 +53,17 @@ pub fn read(folder: &Path, config: &Config) -> Result<PeftAdapter> {
         .map(|(name, _)| name.clone())
         .collect();
     if !not_finite.is_empty() {
-        return Err(Kind::WeightsNotFinite { path: tensors, tensors: not_finite }.into());
+        return Err(ModelError::WeightsNotFinite { path: tensors, tensors: not_finite }.into());
     }
-    let found = Found { path: tensors, named };
+    let found = Found { path: tensors, named, map: &config.tensors };
     let adapter = match kind {
-        PeftType::Lora => fields.lora(found, config)?,
-        PeftType::Ia3 => fields.ia3(found, config)?,
+        PeftType::Lora => fields.lora(found)?,
+        PeftType::Ia3 => fields.ia3(found)?,
         PeftType::PromptTuning | PeftType::PTuning | PeftType::PrefixTuning => {
             fields.prompt(kind, found, config)?
         }
     };
-    adapter.tuning.check(config).map_err(|error| fields.node.error(error.kind().clone()))?;
+    adapter.tuning.check(config).map_err(|error| error.at(fields.node.place_of_all()))?;
     Ok(adapter)
 }
 
@@ -109,9 +109,10 @@ struct Fields<'a> {
 }
 
 /// The file's tensors.
-struct Found {
+struct Found<'a> {
     path: PathBuf,
     named: Learned,
+    map: &'a TensorMap,
 }
 
 /// A tensor that the file should have.
@@ -136,14 +137,14 @@ impl<'a> Fields<'a> {
 
     fn kind(&self) -> Result<PeftType> {
         let Some(node) = self.find("peft_type") else {
-            return Err(self.node.error(Kind::JsonMissingKey { key: "peft_type".to_owned() }));
+            return Err(self.node.error(JsonError::MissingKey { key: "peft_type".to_owned() }));
         };
         let found: String = node.read()?;
         match TYPES.iter().find(|(name, _)| *name == found) {
             Some((_, kind)) => Ok(*kind),
             None => {
                 Err(node
-                    .error(Kind::PeftUnknownType { found, allowed: TYPES.map(|(name, _)| name).to_vec() }))
+                    .error(PeftError::UnknownType { found, allowed: TYPES.map(|(name, _)| name).to_vec() }))
             }
         }
     }
@@ -159,7 +160,7 @@ impl<'a> Fields<'a> {
             Value::Object(map) => map.is_empty(),
         };
         let refuse = |key: &str, node: &Node<'_>, value: &Value, allowed: &'static str| {
-            node.error(Kind::PeftNotDone { key: key.to_owned(), found: value.to_string(), allowed })
+            node.error(PeftError::NotDone { key: key.to_owned(), found: value.to_string(), allowed })
         };
         for key in NOT_DONE {
             let Some(node) = self.find(key) else { continue };
@@ -185,10 +186,10 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn lora(&self, found: Found, config: &Config) -> Result<PeftAdapter> {
+    fn lora(&self, found: Found<'_>) -> Result<PeftAdapter> {
         let rank = self.read("r", 8)?;
-        let (modules, candidates) = self.modules(&found, config)?;
-        let wanted = modules.iter().flat_map(|(name, [output, input])| {
+        let (modules, candidates) = self.modules(&found)?;
+        let wanted = modules.iter().flat_map(|LinearLayer { name, size: [output, input], .. }| {
             [found.wanted(name, LORA_A, vec![rank, *input]), found.wanted(name, LORA_B, vec![*output, rank])]
         });
         let wanted = wanted.collect();
@@ -196,19 +197,19 @@ impl<'a> Fields<'a> {
             rank,
             alpha: self.read("lora_alpha", 8.0)?,
             dropout: self.read("lora_dropout", 0.0)?,
-            targets: targets(&modules, candidates, config),
+            targets: targets(&modules, candidates, found.map),
             rank_stabilized: self.read("use_rslora", false)?,
         };
         Ok(PeftAdapter { tuning: Tuning::Lora(lora), learned: found.take(wanted)?, front: 0 })
     }
 
-    fn ia3(&self, found: Found, config: &Config) -> Result<PeftAdapter> {
-        let (modules, _) = self.modules(&found, config)?;
+    fn ia3(&self, found: Found<'_>) -> Result<PeftAdapter> {
+        let (modules, _) = self.modules(&found)?;
         let feedforward = match self.find("feedforward_modules") {
             Some(node) if node.is_list() => Some(node.read::<Vec<String>>()?),
             _ => None,
         };
-        let wanted = modules.iter().map(|(name, [output, input])| {
+        let wanted = modules.iter().map(|LinearLayer { name, size: [output, input], .. }| {
             let of_inputs = match &feedforward {
                 // Without a dot before it, as PEFT compares.
                 Some(list) => list.iter().any(|target| name.ends_with(target.as_str())),
@@ -224,7 +225,7 @@ impl<'a> Fields<'a> {
         Ok(PeftAdapter { tuning: Tuning::Ia3, learned: found.take(wanted)?, front: 0 })
     }
 
-    fn prompt(&self, kind: PeftType, found: Found, config: &Config) -> Result<PeftAdapter> {
+    fn prompt(&self, kind: PeftType, found: Found<'_>, config: &Config) -> Result<PeftAdapter> {
         let sizes = [
             ("token_dim", config.hidden_size),
             ("num_layers", config.num_hidden_layers),
@@ -236,11 +237,11 @@ impl<'a> Fields<'a> {
             let found = node.read()?;
             if found != wanted {
                 let base = self.read("base_model_name_or_path", String::new())?;
-                return Err(node.error(Kind::PeftOtherModel { key, found, wanted, base }));
+                return Err(node.error(PeftError::OtherModel { key, found, wanted, base }));
             }
         }
         let Some(length) = self.find("num_virtual_tokens") else {
-            return Err(self.node.error(Kind::JsonMissingKey { key: "num_virtual_tokens".to_owned() }));
+            return Err(self.node.error(JsonError::MissingKey { key: "num_virtual_tokens".to_owned() }));
         };
         let length: usize = length.read()?;
         let mut soft = SoftPrompt { length, ..SoftPrompt::default() };
@@ -266,33 +267,34 @@ impl<'a> Fields<'a> {
     /// The linear layers that the adapter is on, and how the file names them. Where its names are not a list
     /// (a regular expression, "all-linear", PEFT's own choice), the layers are those that the tensors belong
     /// to.
-    fn modules(&self, found: &Found, config: &Config) -> Result<(Layers, Vec<String>)> {
+    fn modules<'m>(&self, found: &Found<'m>) -> Result<(Vec<LinearLayer<'m>>, Vec<String>)> {
+        let map = found.map;
         let listed = self
             .find("target_modules")
             .filter(|node| node.is_list() && self.find("exclude_modules").is_none());
         let Some(node) = listed else {
-            let modules = modules_of(found.named.keys(), config);
-            let names = target_names(&modules);
+            let modules = modules_of(found.named.keys(), map);
+            let names = map.kinds_of(modules.iter().copied());
             return Ok((modules, names));
         };
         let names: Vec<String> = node.read()?;
         let chosen = self.chosen_layers()?;
-        let mut modules = linear_layers(config);
-        modules.retain(|(name, _)| {
-            let is_meant = names.iter().any(|target| is_target(name, target));
-            is_meant
-                && chosen
-                    .as_ref()
-                    .is_none_or(|chosen| layer_of(name).is_some_and(|layer| chosen.contains(&layer)))
-        });
+        let is_chosen = |module: Module| {
+            chosen
+                .as_ref()
+                .is_none_or(|chosen| module.layer().is_some_and(|layer| chosen.contains(&(layer as u64))))
+        };
+        let is_meant = |layer: &LinearLayer<'_>| names.iter().any(|target| is_target(layer.name, target));
+        let mut modules: Vec<LinearLayer<'_>> =
+            map.linear_layers().filter(|layer| is_meant(layer) && is_chosen(layer.module)).collect();
         if modules.is_empty() {
-            return Err(node.error(Kind::TuningUnknownLayer {
+            return Err(node.error(TuningError::UnknownLayer {
                 target: names.join(", "),
-                layers: target_names(&linear_layers(config)),
+                layers: map.kinds_of(map.linear_layers()),
             }));
         }
-        // A bare BertModel has no head.
-        modules.retain(|(name, _)| !found.is_bare() || name.starts_with("bert."));
+        // A bare encoder has no head.
+        modules.retain(|layer| !found.is_bare() || !layer.module.is_head());
         Ok((modules, names))
     }
 
@@ -308,14 +310,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Found {
-    /// Whether the adapter was saved over a `BertModel`, whose names have no `bert.`.
+impl Found<'_> {
+    /// Whether the adapter was saved over a bare encoder, whose names do not begin as those of a masked
+    /// language model.
     fn is_bare(&self) -> bool {
-        self.named.keys().any(|key| key.strip_prefix(PEFT).is_some_and(|name| name.starts_with("encoder.")))
+        self.named.keys().any(|key| key.strip_prefix(PEFT).is_some_and(|name| self.map.is_bare_layer(name)))
     }
 
     fn key(&self, module: &str, end: &str) -> String {
-        let module = if self.is_bare() { module.strip_prefix("bert.").unwrap_or(module) } else { module };
+        let module = if self.is_bare() { self.map.bare(module).unwrap_or(module) } else { module };
         format!("{PEFT}{module}{end}")
     }
 
@@ -344,11 +347,6 @@ impl Found {
         if tensors.is_empty() && unknown.is_empty() && !learned.is_empty() {
             return Ok(learned);
         }
-        Err(Kind::PeftMisfit { path: self.path, tensors, unknown }.into())
+        Err(PeftError::Misfit { path: self.path, tensors, unknown }.into())
     }
-}
-
-/// The number in a layer's name.
-fn layer_of(name: &str) -> Option<u64> {
-    name.split('.').find_map(|part| part.parse().ok())
 }

@@ -7,20 +7,21 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{CONFIG, PROMPT, TENSORS, modules_of, targets};
-use crate::error::{Error, Kind, Result};
-use crate::model::config::Config;
+use crate::error::{Error, PeftError, Result, TuningError};
+use crate::model::arch::Config;
 use crate::model::tensor_file;
+use crate::model::tensor_map::{LinearLayer, is_target};
 use crate::text::whole_file;
 use crate::text::whole_file::WholeFile;
-use crate::tune::learner::{IA3, Learned, PEFT, PREFIX, SOFT_TOKENS, is_verbalizer};
-use crate::tune::options::{Lora, PromptEncoder, SoftPrompt, Tuning, is_target, target_names};
+use crate::tune::options::{Lora, PromptEncoder, SoftPrompt, Tuning};
+use crate::tune::trainable::{IA3, Learned, PEFT, PREFIX, SOFT_TOKENS, is_verbalizer};
 
 /// Writes an adapter into a folder that is new or empty. `front` soft tokens stand before `[CLS]`;
 /// `base_name` is the base model's folder or its name on the hub.
 ///
-/// PEFT's keys for LoRA and IA3 are those of an adapter on `BertForMaskedLM`. It has no class for soft tokens
-/// or prefixes before one: those are for `PeftModelForFeatureExtraction` on a `BertModel`, which drops token
-/// types: to it all is one segment.
+/// PEFT's keys for LoRA and IA3 are those of an adapter on the masked language model. It has no class for
+/// soft tokens or prefixes before one: those are for `PeftModelForFeatureExtraction` on the bare encoder,
+/// which drops token types: to it all is one segment.
 pub fn write(
     folder: &Path,
     tuning: &Tuning,
@@ -38,7 +39,8 @@ pub fn write(
     ]);
     if matches!(tuning, Tuning::Lora(_) | Tuning::Ia3) {
         // PEFT writes this in place of a task_type that is null.
-        let class = json!({ "base_model_class": "BertForMaskedLM", "parent_library": "transformers.models.bert.modeling_bert" });
+        let [class, module] = config.python_class;
+        let class = json!({ "base_model_class": class, "parent_library": module });
         fields.extend([
             ("auto_mapping", class),
             ("task_type", Value::Null),
@@ -77,18 +79,18 @@ type Written = BTreeMap<&'static str, Value>;
 /// does not know), and the tensors.
 fn written(tuning: &Tuning, config: &Config, learned: &Learned, front: usize) -> Result<(Written, Learned)> {
     if learned.keys().any(|name| is_verbalizer(name)) {
-        return Err(Kind::ExportWithClassVectors.into());
+        return Err(TuningError::ExportWithClassVectors.into());
     }
     let vectors = learned.get(SOFT_TOKENS).map_or(0, |soft| usize::try_from(soft.size()[0]).unwrap_or(0));
     let soft_method = matches!(tuning, Tuning::PromptTuning(_) | Tuning::PTuning(_));
     let fields = match tuning {
         Tuning::Lora(_) | Tuning::Ia3 | Tuning::Prefix(_) | Tuning::PTuningV2(_) if vectors > 0 => {
-            return Err(Kind::PeftSoftBeside { method: tuning.name() }.into());
+            return Err(PeftError::SoftBeside { method: tuning.name() }.into());
         }
         Tuning::Lora(lora) => lora_fields(lora, config, learned),
         Tuning::Ia3 => ia3_fields(config, learned),
         Tuning::PromptTuning(_) | Tuning::PTuning(_) if vectors != front || vectors == 0 => {
-            return Err(Kind::PeftSoftInside.into());
+            return Err(PeftError::SoftInside.into());
         }
         Tuning::PTuning(soft) if soft.encoder != Some(PromptEncoder::None) => {
             p_tuning_fields(soft, config, vectors)
@@ -104,7 +106,7 @@ fn written(tuning: &Tuning, config: &Config, learned: &Learned, front: usize) ->
         Tuning::Prefix(options) | Tuning::PTuningV2(options) => {
             let last = usize::try_from(config.num_hidden_layers).unwrap_or(1) - 1;
             if let Some([first, end]) = options.layers.filter(|layers| *layers != [0, last]) {
-                return Err(Kind::PeftPrefixLayers { first, end, last }.into());
+                return Err(PeftError::PrefixLayers { first, end, last }.into());
             }
             Written::from([
                 ("peft_type", json!("PREFIX_TUNING")),
@@ -114,7 +116,7 @@ fn written(tuning: &Tuning, config: &Config, learned: &Learned, front: usize) ->
             ])
         }
         Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Adapter(_) | Tuning::Cls(_) => {
-            return Err(Kind::PeftWithout { method: tuning.name(), merges: tuning.merges() }.into());
+            return Err(PeftError::Without { method: tuning.name(), merges: tuning.merges() }.into());
         }
     };
     let tensors = match (soft_method, learned.get(PREFIX)) {
@@ -146,18 +148,26 @@ fn lora_fields(lora: &Lora, config: &Config, learned: &Learned) -> Written {
         ("megatron_core", json!("megatron.core")),
         ("r", json!(lora.rank)),
         ("rank_pattern", json!({})),
-        ("target_modules", json!(targets(&modules_of(learned.keys(), config), lora.targets.clone(), config))),
+        (
+            "target_modules",
+            json!(targets(
+                &modules_of(learned.keys(), &config.tensors),
+                lora.targets.clone(),
+                &config.tensors
+            )),
+        ),
         ("use_dora", json!(false)),
         ("use_rslora", json!(lora.rank_stabilized)),
     ])
 }
 
 fn ia3_fields(config: &Config, learned: &Learned) -> Written {
-    let modules = modules_of(learned.keys(), config);
-    let names = targets(&modules, target_names(&modules), config);
+    let map = &config.tensors;
+    let modules = modules_of(learned.keys(), map);
+    let names = targets(&modules, map.kinds_of(modules.iter().copied()), map);
     let of_inputs = |target: &&String| {
-        let mut meant = modules.iter().filter(|(module, _)| is_target(module, target));
-        meant.any(|(module, _)| learned[&format!("{PEFT}{module}{IA3}")].size()[0] == 1)
+        let mut meant = modules.iter().filter(|layer| is_target(layer.name, target));
+        meant.any(|LinearLayer { name, .. }| learned[&format!("{PEFT}{name}{IA3}")].size()[0] == 1)
     };
     let feedforward: Vec<&String> = names.iter().filter(of_inputs).collect();
     Written::from([

@@ -1,0 +1,96 @@
+//! What a command writes is nothing that it reads.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cloze::error::{FileError, Result};
+use cloze::model::folder::ModelFolder;
+
+/// What a command reads.
+#[derive(Default)]
+pub struct Reads {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+impl Reads {
+    /// These files; standard input is none.
+    pub fn files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Reads {
+        let paths = paths.into_iter().map(|path| path.as_ref().to_owned());
+        Reads { files: paths.filter(|path| path != Path::new("-")).collect(), folders: Vec::new() }
+    }
+
+    /// And a model.
+    #[must_use]
+    pub fn model(mut self, folder: &Path) -> Reads {
+        self.files.extend(ModelFolder::files(folder));
+        self
+    }
+
+    /// And all that lies in a folder, or will: a run's or an adapter's is what its files are.
+    #[must_use]
+    pub fn folder(mut self, folder: Option<&Path>) -> Reads {
+        self.folders.extend(folder.and_then(|folder| whereabouts(folder).ok()));
+        self
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| same(file, path))
+            || whereabouts(path).is_ok_and(|path| self.folders.iter().any(|folder| path.starts_with(folder)))
+    }
+}
+
+/// Refuses to write over what is read, and to write two things to one file. Each output comes with its name
+/// in messages.
+pub fn check(outputs: &[(&str, Option<&Path>)], reads: &Reads) -> Result<()> {
+    // Devices take whatever comes: all may go to /dev/null.
+    let files: Vec<(&str, &Path)> = outputs
+        .iter()
+        .filter_map(|(what, path)| {
+            path.filter(|path| path.is_file() || !path.exists()).map(|path| (*what, path))
+        })
+        .collect();
+    if let Some((_, path)) = files.iter().find(|(_, path)| reads.has(path)) {
+        return Err(FileError::OutputIsInput { path: (*path).to_owned() }.into());
+    }
+    let twice = files.iter().enumerate().find_map(|(index, first)| {
+        Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?))
+    });
+    match twice {
+        Some(((one, path), (other, _))) => {
+            Err(FileError::OutputTwice { path: (*path).to_owned(), what: format!("{one} and {other}") }
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether two paths are one file, however they are written: by links of either kind, or when it is made.
+pub fn same(one: &Path, other: &Path) -> bool {
+    whereabouts(one).is_ok_and(|one| whereabouts(other).is_ok_and(|other| one == other))
+        || is_hard_link(one, other)
+}
+
+/// One name for a file, whether it exists or will.
+fn whereabouts(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|_| {
+        Ok(std::path::absolute(path)?
+            .parent()
+            .unwrap_or(path)
+            .canonicalize()?
+            .join(path.file_name().unwrap_or_default()))
+    })
+}
+
+#[cfg(unix)]
+fn is_hard_link(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+/// Elsewhere the standard library does not tell.
+#[cfg(not(unix))]
+fn is_hard_link(_: &Path, _: &Path) -> bool {
+    false
+}

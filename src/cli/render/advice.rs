@@ -1,0 +1,293 @@
+//! What the command line says of an error where the way out is a flag or a command: the library names neither.
+
+use cloze::error::notes::{MERGE_IN_PYTHON, Note, help, listed, tensor_line, tensor_lines};
+use cloze::error::{
+    CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
+    RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
+};
+
+/// An error's message.
+pub fn message(kind: &Kind) -> String {
+    match kind {
+        Kind::Model(ModelError::NoCuda) => format!("--device cuda: {kind}"),
+        Kind::Model(ModelError::ReferenceCannot { reason }) => {
+            format!("--engine rust-bert cannot run this model: {reason}")
+        }
+        Kind::Tuning(TuningError::EngineCannotTune { method, reason }) => {
+            format!("--engine rust-bert cannot do {method}: {reason}")
+        }
+        Kind::Tuning(TuningError::OptionOutOfRange { name, found, allowed }) => {
+            format!("{} must be {allowed}, not {found}", flag_of(name))
+        }
+        Kind::Search(SearchError::WithoutLabelledRows { method }) => {
+            format!("--method {method} learns from labelled rows: give --train")
+        }
+        Kind::Search(SearchError::TooMuch { .. }) => {
+            format!("{kind}: draw some of each class with --shots")
+        }
+        Kind::Template(TemplateError::NoneInFolder { .. }) => {
+            format!("{kind}: --patterns takes a folder of .json files")
+        }
+        Kind::Training(TrainingError::TooFewDevRows { label, data, found, wanted }) => format!(
+            "{data} has {found} of the {wanted} rows of {label:?} that --select dev needs, train rows not counted"
+        ),
+        Kind::Training(TrainingError::NoDevRows { data }) => {
+            format!("--select dev has no rows to choose by: all rows of {data} are train rows")
+        }
+        Kind::Training(TrainingError::DevNotUsed) => {
+            "--dev gives rows to choose by, and nothing is chosen".to_owned()
+        }
+        Kind::Ensemble(error) => {
+            needed(error).map_or_else(|| kind.to_string(), |flag| format!("an ensemble needs {flag}"))
+        }
+        _ => kind.to_string(),
+    }
+}
+
+/// An option as the command line writes it, where it is one of its flags; an option in a file as it stands there.
+fn flag_of(name: &str) -> String {
+    let flag = |start: &str, key: &str| format!("--{start}{}", key.replace('_', "-"));
+    let known = [("student.plan.", "student-"), ("plan.", ""), ("experiment.", "")];
+    let found = known.iter().find_map(|(place, start)| Some(flag(start, name.strip_prefix(place)?)));
+    found.unwrap_or_else(|| name.to_owned())
+}
+
+/// The flag of what an ensemble needs.
+fn needed(error: &EnsembleError) -> Option<&'static str> {
+    Some(match error {
+        EnsembleError::Needs { what, .. } => match *what {
+            "templates" => "--template",
+            "verbalizers" => "--verbalizer",
+            "unlabeled" => "--unlabeled",
+            "train" => "--train",
+            "test" => "--test",
+            "seeds" => "--seeds",
+            _ => return None,
+        },
+        EnsembleError::StudentWithoutRows => "--unlabeled",
+        EnsembleError::StudentReadsNoTemplate => "--student",
+        EnsembleError::NothingToTrain => "--train",
+        _ => return None,
+    })
+}
+
+/// What was allowed, and a way out.
+pub fn notes(kind: &Kind) -> Vec<Note> {
+    match kind {
+        Kind::File(FileError::SameColumn { .. }) => {
+            help("rename it in the input, or leave out --keep-columns")
+        }
+        Kind::Template(TemplateError::NoneInFolder { .. })
+        | Kind::Search(SearchError::WithoutLabelledRows { .. } | SearchError::TooMuch { .. }) => vec![],
+        Kind::Template(TemplateError::WithoutSupport) => help("give a file of labelled rows with --demos"),
+        Kind::Template(TemplateError::WithSteps { .. }) => {
+            help("leave the steps out: cloze score takes them")
+        }
+        Kind::Template(TemplateError::SupportWithoutClass { .. }) => {
+            help("add a row of that class, or choose --demo-strategy random")
+        }
+        Kind::Template(TemplateError::SoftUntrained) => {
+            help("train with cloze train and score with --run, or start them from words: {soft:\"it was\"}")
+        }
+        Kind::Template(TemplateError::UsesLabel { .. }) => help(
+            "the answer would stand in the question; use another column, or name the labels' with --label-column",
+        ),
+        Kind::Data(DataError::FormatUnknown { .. }) => {
+            vec![
+                ("allowed", ".csv, .tsv, .jsonl".into()),
+                ("help", "say it with --format csv, tsv or jsonl".into()),
+            ]
+        }
+        Kind::Data(DataError::WithoutLabels { columns, .. }) => {
+            vec![("columns", listed(columns)), ("help", "name it with --label-column".into())]
+        }
+        Kind::Model(ModelError::Missing { .. } | ModelError::FileForModel { .. }) => {
+            help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
+        }
+        Kind::Model(ModelError::HubUnreachable { name, .. }) => vec![(
+            "help",
+            format!(
+                "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of {name} in a folder by hand and give --model that folder"
+            ),
+        )],
+        Kind::Model(ModelError::HubName { .. }) => vec![
+            ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
+            ("help", "a folder is named without hub:".into()),
+        ],
+        Kind::Model(ModelError::ReferenceCannot { .. }) => help("leave --engine out"),
+        Kind::Model(ModelError::NoKernels { .. }) => help("leave --dtype out"),
+        Kind::Model(ModelError::NoCuda) => help("leave --device out to use the CPU"),
+        Kind::Encode(EncodeError::PatternTooLong { .. }) => {
+            help("shorten the pattern, or raise --max-length")
+        }
+        Kind::Encode(EncodeError::LengthLeavesNoRoom { .. }) => {
+            help("lower the length, shorten the pattern, or raise --max-length")
+        }
+        Kind::Encode(EncodeError::PromptTooLong { .. }) => {
+            help("mark the long field with |shorten, shorten the pattern, or raise --max-length")
+        }
+        Kind::Calibration(CalibrationError::PriorNotOne { .. }) => {
+            help("make the shares sum to 1, and leave out --prior for equal ones")
+        }
+        Kind::Calibration(CalibrationError::PriorUnclear { labels, .. }) => {
+            let share = 1.0 / labels.len().max(1) as f64;
+            let example: Vec<String> = labels.iter().map(|label| format!("{label}={share:.2}")).collect();
+            vec![("classes", listed(labels)), ("help", format!("for example --prior {}", example.join(",")))]
+        }
+        Kind::Calibration(CalibrationError::Misfit { fitted_for, now, .. }) => {
+            vec![
+                ("fitted for", fitted_for.clone()),
+                ("now", now.clone()),
+                ("help", "fit it anew with --calibrate and --calibration-out".into()),
+            ]
+        }
+        Kind::Calibration(
+            CalibrationError::Count { .. }
+            | CalibrationError::Number { .. }
+            | CalibrationError::Unclear { .. },
+        ) => help("fit it anew with --calibrate and --calibration-out"),
+        Kind::Calibration(CalibrationError::WithoutRows { .. }) => {
+            help("give --calibrate-on a file with rows, or a method that needs none: contextual, pmi")
+        }
+        Kind::Tuning(TuningError::TemplateNeeded { .. }) => help("name one with --template"),
+        Kind::Tuning(TuningError::OptionOfOtherMethod { .. }) => {
+            help("leave it out, or choose its method with --method")
+        }
+        Kind::Tuning(TuningError::NotMergeable { .. }) => {
+            help("leave out --merged; --peft writes what was learned by itself")
+        }
+        Kind::Tuning(TuningError::ExportWithClassVectors) => {
+            help("the run itself keeps them: cloze score --run")
+        }
+        Kind::Tuning(TuningError::MergedWithSoft) => help("the run itself keeps them: cloze score --run"),
+        Kind::Tuning(TuningError::ClsWithMlm) => help("leave --mlm-weight out, or choose another method"),
+        Kind::Tuning(TuningError::EngineCannotTune { .. }) => help("leave --engine out"),
+        Kind::Training(TrainingError::TooFewDevRows { .. }) => {
+            help("lower --shots, give more rows with --dev, or choose --select cv")
+        }
+        Kind::Training(TrainingError::NoDevRows { .. }) => {
+            help("say with --shots how many to learn from, give others with --dev, or choose --select cv")
+        }
+        Kind::Training(TrainingError::DevNotUsed) => help("choose with --select dev, or leave --dev out"),
+        Kind::Training(TrainingError::LearnedNotFinite { .. }) => help("lower --learning-rate"),
+        Kind::Training(TrainingError::LossNotFinite { records, .. }) if records.is_empty() => {
+            help("lower --learning-rate")
+        }
+        Kind::Training(
+            TrainingError::LossNotFinite { records, .. } | TrainingError::MlmLossNotFinite { records, .. },
+        ) => {
+            vec![
+                ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),
+                ("help", "lower --learning-rate".into()),
+            ]
+        }
+        Kind::Training(TrainingError::MlmWithoutRows { .. }) => {
+            help("give rows, with or without labels, or leave --mlm-weight out")
+        }
+        Kind::Run(RunError::Interrupted { path }) => {
+            vec![("help", format!("go on with it by the same command: --resume --out {}", path.display()))]
+        }
+        Kind::Run(RunError::Missing { .. }) => help("name the folder that --out named when the run was made"),
+        Kind::Run(RunError::ReportMissing { of_training: true, .. }) => help(
+            "it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json",
+        ),
+        Kind::Run(RunError::ReportMissing { of_training: false, .. }) => {
+            help("cloze ensemble writes one when all is done")
+        }
+        Kind::Run(RunError::PageWithoutName) => help("say with --out where to write it"),
+        Kind::Run(RunError::FileMissing { wanted, .. }) if wanted == "manifest.json" => {
+            help("name the folder that --out named when the run was made")
+        }
+        Kind::Run(RunError::FileMissing { .. }) => {
+            help("the command that made the run makes what it lacks: --resume --out RUN")
+        }
+        Kind::Run(RunError::FolderTaken { run: true, .. }) => help(
+            "name another folder, or go on with that run by the command that made it: --resume --out RUN",
+        ),
+        Kind::Run(RunError::OtherBase { .. }) => {
+            help("name the base model with --model, or take this one with --allow-other-base")
+        }
+        Kind::Run(RunError::SeedNeeded { seeds, .. }) => {
+            vec![
+                ("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())),
+                ("help", "name one with --seed".into()),
+            ]
+        }
+        Kind::Run(RunError::Finished { .. }) => help(
+            "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
+        ),
+        Kind::Run(RunError::Unfinished { .. }) => {
+            help("go on with it by the command that made it: --resume --out RUN")
+        }
+        Kind::Task(TaskError::Soft) => help(
+            "leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks",
+        ),
+        Kind::Task(TaskError::Needed { tasks, .. }) => {
+            vec![("tasks", listed(tasks)), ("help", "name one with --task".into())]
+        }
+        Kind::Search(SearchError::SpaceOfOne) => {
+            help("give several templates, or let the model write some with --generate")
+        }
+        Kind::Search(SearchError::WordNetMissing { .. }) => help(
+            "name the folder with index.noun and data.noun with --wordnet, or choose other sources with --from",
+        ),
+        Kind::Ensemble(EnsembleError::ClsAsMember) => {
+            help("it can be the student: --student cls, the default")
+        }
+        Kind::Ensemble(EnsembleError::TooManyGenerations { most, .. }) => help(&match most {
+            0 => "have more unlabelled rows, or grow by less with --growth".to_owned(),
+            most => {
+                format!("--generations {most} is the most with these rows; a smaller --growth needs fewer")
+            }
+        }),
+        Kind::Ensemble(EnsembleError::NoMembers) => {
+            help("a lower --learning-rate, or rows without texts that break numbers")
+        }
+        Kind::Ensemble(EnsembleError::MembersNotKept { .. }) => {
+            help("run the experiment with --keep-members, or score with its student")
+        }
+        Kind::Ensemble(EnsembleError::RunWithoutMembers { .. }) => {
+            help("score with it as it is: without --members")
+        }
+        Kind::Ensemble(EnsembleError::NoStudent { .. }) => help("score with the members: --members"),
+        Kind::Peft(PeftError::Missing { .. }) => {
+            help("name a folder that PEFT's save_pretrained or cloze export --peft wrote")
+        }
+        Kind::Peft(PeftError::OtherModel { base, .. }) if base.is_empty() => {
+            help("give --model the base model that the adapter was made for")
+        }
+        Kind::Peft(PeftError::OtherModel { base, .. }) => {
+            vec![("help", format!("the adapter was made for {base}: give --model that"))]
+        }
+        Kind::Peft(PeftError::Misfit { tensors, unknown, .. }) => {
+            let no_place = unknown.iter().map(|name| format!("{name} has no place"));
+            let mut notes = tensor_lines(tensors.iter().map(tensor_line).chain(no_place));
+            let same_base = "give --model the base model that the adapter was made for";
+            notes.push(("help", if unknown.is_empty() { same_base } else { MERGE_IN_PYTHON }.to_owned()));
+            notes
+        }
+        Kind::Peft(PeftError::Without { merges: true, .. }) => help("--merged writes a model folder with it"),
+        Kind::Ensemble(EnsembleError::StudentWithoutRows) => {
+            help("a student learns from rows that the members label; --no-distill goes without one")
+        }
+        Kind::Ensemble(EnsembleError::StudentReadsNoTemplate) => help(
+            "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
+        ),
+        Kind::Ensemble(EnsembleError::NothingToTrain) => {
+            help("without labelled rows and without --generations no member is trained")
+        }
+        Kind::Run(RunError::OfOtherKind { found: "train", .. }) => {
+            help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
+        }
+        Kind::Run(RunError::OfOtherKind { found: "ensemble", .. }) => help(
+            "cloze ensemble goes on with it (--resume --out RUN), or runs it again (--experiment RUN/manifest.json --out NEW)",
+        ),
+        Kind::Run(RunError::OfOtherKind { .. }) => help(
+            "it is neither gone on with nor run from its manifest: give its --tasks again, and another --out",
+        ),
+        Kind::Run(RunError::FileDamaged { checkpoint: false, .. }) => help(
+            "put a whole copy in its place; or delete it and go on with the run (--resume --out RUN), or make the run anew",
+        ),
+        _ => kind.notes(),
+    }
+}

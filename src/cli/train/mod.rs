@@ -1,0 +1,361 @@
+//! `cloze train`: a few labelled rows in, a run's folder out.
+
+mod tasks;
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use cloze::error::source::Source;
+use cloze::error::{Error, Errors, ModelError, RunError, TemplateError, TrainingError, TuningError};
+use cloze::learn::run::{
+    DataFile, DataFiles, Header, MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, Select, StoredFile,
+    kind_of,
+};
+use cloze::learn::train::Plan;
+use cloze::model::threads::Threads;
+use cloze::study::experiment::Experiment;
+use cloze::study::run::check_base;
+use cloze::text::dataset::read_columns;
+use cloze::text::json::{self, Node};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::tune::Tuning;
+
+use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::render::{self, TrainProgress};
+use super::setup;
+
+/// Learn from a few labelled rows, in any way of tuning, over several seeds
+#[derive(Debug, clap::Args)]
+#[command(
+    allow_negative_numbers = true,
+    // The method of `Command`: the bare word is one of the derive's own.
+    r#defer = said_by_file,
+    after_help = "\
+Examples:
+  cloze train --template templates/tickets/*.json \\
+      --verbalizer verbalizers/tickets.json \\
+      --train data/tickets/train.csv --test data/tickets/test.csv \\
+      --shots 8 --seeds 13,21,42 --method full --out runs/tickets
+  cloze score --run runs/tickets --data mine.csv --out labelled.csv
+  cloze train --from runs/tickets/manifest.json --out runs/again
+  cloze train --tasks tasks.json --seeds 13,21,42 --out runs/tasks
+  cloze score --run runs/tasks --task mood --data mine.csv --out labelled.csv
+
+Methods, with the learning rate that each starts with (40 steps a class, 80 to 400 in all):
+  full           5e-5  all weights (PET: Schick & Schütze 2021)
+  head           1e-3  the masked-language-model head
+  bias           2e-3  all bias terms (BitFit: Ben Zaken et al. 2022)
+  lora           1e-3  low-rank updates, R 8, query and value (Hu et al. 2021)
+  ia3            1e-2  rescaled key, value, feed-forward (Liu et al. 2022)
+  prompt-tuning  2e-3  16 soft tokens before the input (Lester et al. 2021)
+  p-tuning       5e-4  the pattern's, or 16, by an LSTM (Liu et al. 2021)
+  prefix         3e-4  16 keys, values a layer, by an MLP (Li & Liang 2021)
+  p-tuning-v2    1e-2  the same, directly (Liu et al. 2022)
+  adapter        5e-4  bottlenecks of 64 in each layer (Pfeiffer et al. 2021)
+  cls            1e-4  new head on [CLS], all weights (Devlin et al. 2019);
+                       1e-3 with --frozen-encoder
+The rates did well on development rows of film reviews, 16 rows a class, with
+the model that ships; benches/few-shot.md has what each method then gives.
+
+--tuning FILE has a method with all its options:
+  { \"lora\": { \"rank\": 8, \"targets\": [\"query\", \"value\"] } }"
+)]
+#[allow(clippy::struct_excessive_bools)] // Flags.
+pub struct Train {
+    /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls
+    /// needs none
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"])]
+    template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
+    verbalizer: Option<PathBuf>,
+    /// Labelled rows to learn from: .csv, .tsv or .jsonl
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
+    train: Option<PathBuf>,
+    /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates,
+    /// verbalizer, rows and share
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_TASKS)]
+    tasks: Option<PathBuf>,
+    /// Labelled rows for --select dev [default: train rows that are left over]
+    #[arg(long, value_name = "FILE")]
+    dev: Option<PathBuf>,
+    /// Rows to score, and to evaluate on where they have labels; no choice ever looks at them
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    model: Model,
+    /// Rows of each class to learn from [default: all]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    shots: Option<u32>,
+    /// How {demos:K} of patterns is filled: each seed shows its own train rows
+    #[command(flatten)]
+    drawing: DrawingArgs,
+    /// Seeds: each draws its own rows and trains its own model
+    #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42,87,100")]
+    seeds: Vec<u64>,
+    /// Another baseline besides majority, TF-IDF and zero-shot
+    #[arg(long, value_enum, value_name = "METHOD")]
+    baseline: Option<Baseline>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_every: u32,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN")]
+    out: PathBuf,
+    /// Run a run's manifest again, in a new folder; only --model can be another
+    #[arg(long, value_name = "MANIFEST", conflicts_with = "resume")]
+    from: Option<PathBuf>,
+    /// Go on with the run in --out, which was stopped
+    #[arg(long)]
+    resume: bool,
+    /// With --from: a base model whose weights are others than they were
+    #[arg(long, requires = "from")]
+    allow_other_base: bool,
+    /// No progress and no table on the terminal
+    #[arg(long, short)]
+    quiet: bool,
+    // Last, because their headings stand above all that follows.
+    #[command(flatten)]
+    tuning: TuningArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    looks: LookArgs,
+    /// How the step that is kept is chosen
+    #[arg(long, value_enum, default_value_t = Select::None)]
+    select: Select,
+}
+
+/// What a file of tasks says itself, and what several tasks have none of.
+const NOT_WITH_TASKS: [&str; 14] = [
+    "template",
+    "verbalizer",
+    "train",
+    "dev",
+    "test",
+    "shots",
+    "select",
+    "baseline",
+    "from",
+    "resume",
+    "demo_strategy",
+    "demo_draws",
+    "demo_seed",
+    "evaluate_every",
+];
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Training")]
+struct LookArgs {
+    /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
+    #[arg(long, value_name = "N")]
+    evaluate_every: Option<usize>,
+    /// With --select dev: so many looks without a better one end the training
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    patience: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Baseline {
+    /// Fine-tuning with a new head on [CLS]
+    Cls,
+}
+
+/// Runs the command.
+pub fn run(args: &Train) -> Result<()> {
+    if let Some(tasks) = &args.tasks {
+        return tasks::run(args, tasks);
+    }
+    let earlier =
+        args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
+    if earlier.is_some_and(|file| kind_of(&file).is_ok_and(|kind| kind == Some(RunKind::Tasks))) {
+        anyhow::bail!(
+            "a run of several tasks is neither gone on with nor run from its manifest: give its --tasks again, and another --out"
+        );
+    }
+    let (mut manifest, existing) = match (&args.from, args.resume) {
+        (Some(from), _) => (again(&manifest_file(from), args)?, None),
+        (None, true) => {
+            let (mut folder, mut manifest) = RunFolder::open(&args.out)?;
+            if folder.is_finished(&manifest) {
+                return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
+            }
+            folder.hold()?;
+            manifest.header.model = unchanged(&manifest, args)?;
+            (manifest, Some(folder))
+        }
+        (None, false) => (manifest(args)?, None),
+    };
+    if existing.is_none() {
+        RunFolder::check_free(&args.out)?;
+    }
+    // The same number as before, unless another is asked for.
+    if let Some(threads) = args.model.threads {
+        manifest.header.threads = usize::from(threads);
+    }
+    let placed = |error: Error| placed(error, &manifest, args);
+    let prepared = Experiment::prepare(manifest.clone(), args.checkpoint_every as usize);
+    let (experiment, warnings) = prepared.map_err(|errors| errors.map(placed))?;
+    let warnings = [warnings, experiment.check().map_err(placed)?].concat();
+    if !args.quiet {
+        render::warnings(&warnings)?;
+    }
+    // Only now, when nothing is known any more that would stop the training.
+    let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
+    let stop = setup::stop_on_signal()?;
+    let mut progress = TrainProgress::start(args.quiet, &manifest);
+    let metrics = experiment.run(&folder, warnings, &mut |event| {
+        progress.show(event);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    progress.finish();
+    match metrics? {
+        None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
+        Some(metrics) => {
+            if !args.quiet {
+                anstream::stderr().write_all(render::metrics(&metrics, &args.out).as_bytes())?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The manifest that a path means: a file, or that of a run's folder.
+fn manifest_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() }
+}
+
+/// The run of an earlier manifest, with the base model that there is now.
+fn again(file: &Path, args: &Train) -> Result<Manifest, Error> {
+    let mut manifest = Manifest::read(file)?;
+    manifest.header.model = unchanged(&manifest, args)?;
+    manifest.header.cloze = env!("CARGO_PKG_VERSION").to_owned();
+    manifest.header.command = setup::command();
+    Ok(manifest)
+}
+
+/// The base model for an earlier manifest. Data files and weights that are not what they were are refused.
+fn unchanged(manifest: &Manifest, args: &Train) -> Result<ModelFiles, Error> {
+    manifest.header.data.check()?;
+    let model = &manifest.header.model;
+    let path = match &args.model.limits.model {
+        Some(_) => setup::model_path(&args.model.limits)?,
+        None if !model.path.is_dir() => {
+            return Err(ModelError::Missing { path: model.path.clone() }.into());
+        }
+        None => model.path.clone(),
+    };
+    let sha256 = check_base(model, &path, args.allow_other_base)?;
+    Ok(ModelFiles { path, sha256 })
+}
+
+/// An error about a value that stands in a manifest or a tuning file, at its place there.
+fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
+    let file = match (&args.from, args.resume, &args.tuning.tuning) {
+        (Some(from), ..) => manifest_file(from),
+        (None, true, _) => args.out.join(MANIFEST),
+        (None, false, Some(tuning)) => tuning.clone(),
+        (None, false, None) => return error,
+    };
+    let Ok(text) = json::read_text(&file) else { return error };
+    let source = Source::new(file.display().to_string(), text);
+    let root = Node::root(&source);
+    if args.from.is_some() || args.resume {
+        manifest.place_error(error, &root)
+    } else {
+        manifest.tuning.place_error(error, &root)
+    }
+}
+
+/// The run that the flags ask for.
+fn manifest(args: &Train) -> Result<Manifest, Errors> {
+    let mut problems = Errors::new();
+    let tuning = problems.keep(setup::tuning(&args.tuning)).unwrap_or(Tuning::Full);
+    let templates: Vec<StoredFile> =
+        args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
+    let is_cls = matches!(tuning, Tuning::Cls(_));
+    if args.template.is_empty() && !is_cls {
+        problems.push(TuningError::TemplateNeeded { method: tuning.name() });
+    }
+    if args.drawing.any()
+        && args
+            .template
+            .iter()
+            .all(|path| Template::read(path).is_ok_and(|template| template.demonstrations().is_none()))
+    {
+        problems.push(TemplateError::NothingToShow);
+    }
+    if args.dev.is_some() && !matches!(args.select, Select::Dev) {
+        problems.push(TrainingError::DevNotUsed);
+    }
+    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(StoredFile::of(path)));
+    let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
+    let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
+    let columns = args
+        .train
+        .as_ref()
+        .and_then(|path| problems.keep(setup::reading(&args.reading).open(path)))
+        .map(|rows| rows.columns().clone());
+    let folder = problems.keep(setup::open_model(&args.model.limits));
+    let max_length =
+        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
+    let labels = verbalizer
+        .as_ref()
+        .and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+    let plan = setup::plan_options(&args.plan)
+        .plan(&tuning, labels.as_ref().map_or(0, |labels| labels.labels().len()));
+    let plan = Plan {
+        evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every),
+        patience: args.looks.patience,
+        ..plan
+    };
+    let parsed = templates
+        .iter()
+        .filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
+    let parsed: Vec<Template> = parsed.collect();
+    let (Some(verbalizer), Some(labels), Some(train), Some(columns), Some(folder), Some(max_length), true) =
+        (verbalizer, labels, train, columns, folder, max_length, problems.is_empty())
+    else {
+        return Err(problems);
+    };
+    Ok(Manifest {
+        header: Header {
+            cloze: env!("CARGO_PKG_VERSION").to_owned(),
+            command: setup::command(),
+            model: ModelFiles::of(&folder)?,
+            data: DataFiles {
+                train: Some(train),
+                dev,
+                unlabeled: None,
+                test,
+                format: args.reading.format,
+                label_column: args.reading.label_column.clone(),
+            },
+            device: args.model.device,
+            threads: args.model.threads.map_or_else(Threads::usual, usize::from),
+            engine: args.model.engine,
+            max_length,
+            seeds: args.seeds.clone(),
+        },
+        templates,
+        verbalizer,
+        classes: labels.labels().map(str::to_owned).collect(),
+        columns: read_columns(&parsed, &columns),
+        tuning,
+        plan,
+        demonstrations: parsed
+            .iter()
+            .any(|template| template.demonstrations().is_some())
+            .then(|| setup::drawing(&args.drawing)),
+        shots: args.shots.map(|shots| shots as usize),
+        select: args.select,
+        cls_baseline: args.baseline == Some(Baseline::Cls) && !is_cls,
+    })
+}

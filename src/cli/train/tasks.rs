@@ -1,0 +1,94 @@
+//! `cloze train --tasks`: one model for several tasks.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use anyhow::Result;
+use cloze::learn::run::RunFolder;
+use cloze::learn::train::Event;
+use cloze::model::threads::Threads;
+use cloze::numbers::{interval, percent};
+use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
+
+use cloze::tune::Tuning;
+
+use super::super::render::{self, Align};
+use super::super::setup;
+use super::Train;
+
+/// Runs the command with a file of tasks.
+pub fn run(args: &Train, tasks: &Path) -> Result<()> {
+    RunFolder::check_free(&args.out)?;
+    let tuning = setup::tuning(&args.tuning)?;
+    anyhow::ensure!(
+        !matches!(tuning, Tuning::Cls(_)),
+        "--method cls has one head for one task: choose another method with --tasks"
+    );
+    let plan = setup::plan_options(&args.plan);
+    let request = TasksRequest {
+        files: TaskFiles::read(tasks)?,
+        tuning,
+        plan: &|tuning, classes| plan.plan(tuning, classes),
+        dropout: args.plan.dropout,
+        options: setup::options(&args.model)?,
+        folder: setup::open_model(&args.model.limits)?,
+        max_length: args.model.limits.max_length,
+        reading: setup::reading(&args.reading),
+        seeds: args.seeds.clone(),
+        threads: args.model.threads.map_or_else(Threads::usual, usize::from),
+        command: setup::command(),
+    };
+    let (training, warnings) = MultiTask::prepare(request)?;
+    let mixture = training.check()?;
+    if !args.quiet {
+        render::warnings(&warnings)?;
+    }
+    let run = RunFolder::create(&args.out, &training.manifest.written())?;
+    let shows = !args.quiet && std::io::stderr().is_terminal();
+    let steps = training.manifest.plan.steps;
+    let metrics = training.run(&run, mixture, &mut |seed, event| {
+        if let (true, Event::Step { step, task: Some(task), losses, .. }) = (shows, event) {
+            let loss = losses.leading().unwrap_or_default();
+            // Only for people who watch: that it cannot be shown stops nothing.
+            let _ = write!(
+                anstream::stderr(),
+                "\r\x1b[Kseed {seed}, step {step} of {steps}, {task}: loss {loss:.3}"
+            );
+        }
+    })?;
+    if shows {
+        let _ = write!(anstream::stderr(), "\r\x1b[K");
+    }
+    if !args.quiet {
+        anstream::stderr().write_all(table(&metrics).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn table(metrics: &[TaskMetrics]) -> String {
+    let mut rows =
+        vec![["task", "", "test rows", "before", "after", "± sd", "95 % seeds"].map(str::to_owned).to_vec()];
+    for task in metrics {
+        let after = task.after.iter().sum::<f64>() / task.after.len().max(1) as f64;
+        let after = if task.after.is_empty() { String::new() } else { percent(after) };
+        let (deviation, seeds) = match &task.over_seeds {
+            Some(over_seeds) => (percent(over_seeds.spread.standard_deviation), interval(over_seeds.mean_95)),
+            None => (String::new(), String::new()),
+        };
+        rows.push(vec![
+            task.name.clone(),
+            if task.learned { "learned" } else { "not seen" }.to_owned(),
+            task.test_rows.to_string(),
+            task.before.map(percent).unwrap_or_default(),
+            after,
+            deviation,
+            seeds,
+        ]);
+    }
+    let right = Align::Right;
+    let mut text = render::table(&[Align::Left, Align::Left, right, right, right, right, right], &rows);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  accuracy in percent; the mean over the seeds");
+    text
+}

@@ -1,0 +1,80 @@
+//! Data files, their columns, rows and labels.
+
+use super::notes::{Note, allowed_and_nearest, help, listed};
+
+/// Data files, their columns, rows and labels.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum DataError {
+    #[error("the patterns read {} columns, and a text has one", columns.len())]
+    NotOneColumn { columns: Vec<String> },
+    #[error("{data} is empty: nothing names the columns")]
+    Empty { data: String },
+    #[error("{data} has no rows")]
+    WithoutRows { data: String },
+    #[error("two columns are named {column:?}")]
+    SameColumn { column: String },
+    #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
+    Ragged { found: usize, wanted: usize },
+    #[error("a quote in this record is never closed")]
+    UnclosedQuote,
+    #[error("{what} is not UTF-8 text")]
+    NotUtf8 { what: String },
+    #[error("{data} is UTF-16 text, not UTF-8")]
+    Utf16 { data: String },
+    #[error("{label:?} is not a class of {verbalizer}")]
+    UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{data} has no column {column:?} for the labels")]
+    NoLabelColumn { column: String, data: String, columns: Vec<String> },
+    #[error("not a JSON object of plain values: {message}")]
+    NotObject { message: String },
+    #[error("key {key:?} is missing here, and stands in the first row")]
+    KeyMissing { key: String },
+    #[error("key {key:?} does not stand in the first row")]
+    KeyUnknown { key: String, columns: Vec<String> },
+    #[error("cannot tell the format of {data} from its name")]
+    FormatUnknown { data: String },
+    #[error("this row has no label")]
+    RowWithoutLabel { data: String },
+    #[error("{data} has no column for the labels")]
+    WithoutLabels { data: String, columns: Vec<String> },
+    #[error("{data} has no column {column:?}, which is read from {first}")]
+    OtherColumns { data: String, columns: Vec<String>, first: String, column: String },
+}
+
+impl DataError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use DataError::*;
+        match self {
+            NotOneColumn { columns } => {
+                vec![("columns", listed(columns)), ("help", "classify rows with these columns".into())]
+            }
+            Empty { .. } => help(
+                "CSV and TSV begin with a line of column names; in JSON Lines the first object's keys are the columns",
+            ),
+            WithoutRows { .. } => help("name a file that has some below its header, or leave it out"),
+            SameColumn { .. } => help("rename one of them"),
+            Ragged { .. } => help(
+                "put fields that contain the separator in quotes, double the quotes inside, and close each",
+            ),
+            UnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
+            NotUtf8 { .. } => help("save the file as UTF-8"),
+            Utf16 { .. } => help("save it as UTF-8"),
+            UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            NoLabelColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            NotObject { .. } => help(
+                "one object a line, as {\"text\": \"…\", \"label\": \"…\"}; strings, numbers, true, false and null are values",
+            ),
+            KeyMissing { .. } => help("give every row the same keys; \"\" or null for none"),
+            KeyUnknown { key, columns } => allowed_and_nearest("columns", key, columns),
+            RowWithoutLabel { .. } => {
+                help("training needs a label in every row: give it one, or take the row out")
+            }
+            OtherColumns { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            FormatUnknown { .. } => vec![("allowed", ".csv, .tsv, .jsonl".into())],
+            WithoutLabels { columns, .. } => vec![("columns", listed(columns))],
+        }
+    }
+}

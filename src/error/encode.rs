@@ -1,0 +1,40 @@
+//! Prompts that do not fit the model, and scores that are no numbers.
+
+use super::notes::{Note, help};
+
+/// Prompts that do not fit the model, and scores that are no numbers.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum EncodeError {
+    #[error("the pattern's own words take {fixed} tokens, the limit is {limit}")]
+    PatternTooLong { fixed: usize, limit: usize },
+    #[error("the pattern's own words take {fixed} tokens, and {method}.length {length} leaves {left}")]
+    LengthLeavesNoRoom { method: &'static str, length: usize, fixed: usize, left: usize },
+    #[error(
+        "pattern {pattern} and the fields that it may not shorten take {fixed} tokens, the limit is {limit}"
+    )]
+    PromptTooLong { pattern: String, fixed: usize, limit: usize },
+    #[error("a maximum length of {found} is outside of what the model takes")]
+    MaxLengthOutOfRange { found: usize, most: usize },
+    #[error("the scores of this row are not finite numbers")]
+    ScoreNotFinite,
+}
+
+impl EncodeError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use EncodeError::*;
+        match self {
+            MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
+            ScoreNotFinite => help("the weights are damaged, or overflow"),
+            PatternTooLong { .. } => help("shorten the pattern, or raise the maximum length"),
+            LengthLeavesNoRoom { .. } => {
+                help("lower the length, shorten the pattern, or raise the maximum length")
+            }
+            PromptTooLong { .. } => {
+                help("mark the long field with |shorten, shorten the pattern, or raise the maximum length")
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Model folders: configuration, tokenizer, weights; and what computes them.
+
+use std::path::PathBuf;
+
+use super::TensorProblem;
+use super::notes::{Note, help, listed, tensor_line, tensor_lines};
+
+/// Model folders: configuration, tokenizer, weights; and what computes them.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum ModelError {
+    #[error("there is no model folder {}", path.display())]
+    Missing { path: PathBuf },
+    #[error("{} is a file, not a model folder", path.display())]
+    FileForModel { path: PathBuf },
+    #[error("the model folder {} has no {wanted}", path.display())]
+    FileMissing { path: PathBuf, wanted: &'static str },
+    #[error("{}: {message}", path.display())]
+    Config { path: PathBuf, message: String },
+    #[error("{}: {message}", path.display())]
+    Tokenizer { path: PathBuf, message: String },
+    #[error("{} is damaged or not of its kind: {reason}", path.display())]
+    WeightsUnreadable { path: PathBuf, reason: String },
+    #[error("{} cannot be used: it has {what}", path.display())]
+    WeightsUnsupported { path: PathBuf, what: String, remedy: &'static str },
+    #[error("the weights of {} do not fit its config.json", path.display())]
+    WeightsMisfit { path: PathBuf, tensors: Vec<TensorProblem> },
+    #[error("the weights of {} have values that are not finite numbers", path.display())]
+    WeightsNotFinite { path: PathBuf, tensors: Vec<String> },
+    #[error("the vocabulary of {} has {vocabulary} entries, its embedding only {embedding} rows", path.display())]
+    VocabularyMisfit { path: PathBuf, vocabulary: usize, embedding: i64 },
+    #[error("cannot fetch {name:?} from the hub: {reason}")]
+    HubUnreachable { name: String, reason: String },
+    #[error("{name:?} is not a name on the hub")]
+    HubName { name: String },
+    #[error("this libtorch cannot compute in {dtype} on this machine")]
+    NoKernels { dtype: &'static str },
+    #[error("this libtorch has no CUDA, or the machine no GPU")]
+    NoCuda,
+    #[error("rust-bert's model cannot run this model: {reason}")]
+    ReferenceCannot { reason: String },
+}
+
+impl ModelError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use ModelError::*;
+        match self {
+            FileMissing { wanted, .. } => vec![(
+                "help",
+                format!(
+                    "a model folder has config.json, vocab.txt or tokenizer.json, and weights; without {wanted} it cannot be used"
+                ),
+            )],
+            Config { .. } | Tokenizer { .. } => vec![],
+            WeightsUnreadable { .. } => help("copy or download the file again"),
+            WeightsUnsupported { remedy, .. } => help(remedy),
+            WeightsMisfit { tensors, .. } => tensor_lines(tensors.iter().map(tensor_line)),
+            WeightsNotFinite { tensors, .. } => {
+                vec![("tensors", listed(tensors)), ("help", "copy or download the weights again".into())]
+            }
+            VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
+            Missing { .. } | FileForModel { .. } => {
+                help("name a Hugging Face folder of a BERT masked language model")
+            }
+            HubUnreachable { name, .. } => vec![(
+                "help",
+                format!(
+                    "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of \
+ {name} in a folder by hand and name that folder"
+                ),
+            )],
+            HubName { .. } => {
+                vec![("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into())]
+            }
+            ReferenceCannot { .. } => help("use cloze's own engine"),
+            NoKernels { .. } => help("compute in f32"),
+            NoCuda => help("use the CPU"),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What stands under an error's message: what was allowed, and a way out.
+
+use super::TensorProblem;
+
+/// A line under the message: its label, as `columns` or `help`, and its text.
+pub type Note = (&'static str, String);
+
+/// The way out where PEFT has more than cloze.
+pub const MERGE_IN_PYTHON: &str =
+    "merge the adapter in Python (merge_and_unload) and use the folder of the merged model";
+
+/// A way out alone.
+pub fn help(text: &str) -> Vec<Note> {
+    vec![("help", text.to_owned())]
+}
+
+/// One note for each line, up to a number.
+pub fn tensor_lines(lines: impl Iterator<Item = String>) -> Vec<Note> {
+    let lines: Vec<String> = lines.collect();
+    let more = lines.len().saturating_sub(MOST_LISTED);
+    let listed = lines.into_iter().take(MOST_LISTED).map(|line| ("tensor", line));
+    listed.chain((more > 0).then(|| ("tensors", format!("… and {more} more")))).collect()
+}
+
+/// A tensor, what it should be and what it is.
+pub fn tensor_line(tensor: &TensorProblem) -> String {
+    match &tensor.found {
+        None => format!("{} is missing, should be {:?}", tensor.name, tensor.wanted),
+        Some(found) => format!("{} is {found:?}, should be {:?}", tensor.name, tensor.wanted),
+    }
+}
+
+/// What was allowed, and the nearest of it to what was written, if one is near.
+pub fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, allowed: &[S]) -> Vec<Note> {
+    let mut notes = vec![(what, if allowed.is_empty() { "none".to_owned() } else { listed(allowed) })];
+    if let Some(near) = nearest(written, allowed) {
+        notes.push(("help", format!("did you mean {near}?")));
+    }
+    notes
+}
+
+/// Of a list in a message, so many are shown.
+const MOST_LISTED: usize = 20;
+
+/// Names in a row; of many only the first.
+pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let mut shown: Vec<&str> = names.iter().map(AsRef::as_ref).take(MOST_LISTED).collect();
+    if names.len() > MOST_LISTED {
+        shown.push("…");
+    }
+    shown.join(", ")
+}
+
+/// The allowed word that a typing mistake most likely meant. 0.7 of Jaro-Winkler similarity lets "titel" find
+/// "title" and keeps "body" from finding "label".
+fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str> {
+    let likeness = |word: &str| strsim::jaro_winkler(&written.to_lowercase(), &word.to_lowercase());
+    allowed
+        .iter()
+        .map(AsRef::as_ref)
+        .map(|word| (likeness(word), word))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, word)| word)
+}

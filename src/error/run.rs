@@ -1,0 +1,102 @@
+//! Runs' folders.
+
+use std::path::PathBuf;
+
+use super::notes::{Note, help, listed};
+
+/// Runs' folders.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum RunError {
+    #[error("stopped; {} holds where it stands", path.display())]
+    Interrupted { path: PathBuf },
+    #[error("there is no run {}", path.display())]
+    Missing { path: PathBuf },
+    #[error("the run {} has no {wanted}", path.display())]
+    FileMissing { path: PathBuf, wanted: String },
+    #[error("{} is a run of {}, not of {}", path.display(), run_of(found), run_of(wanted))]
+    OfOtherKind { path: PathBuf, found: &'static str, wanted: &'static str },
+    #[error("{} is damaged or not of its kind: {reason}", path.display())]
+    FileDamaged { path: PathBuf, reason: String, checkpoint: bool },
+    #[error("{} was made under another manifest: the run's was changed afterwards", path.display())]
+    MadeByOtherManifest { path: PathBuf },
+    #[error("the run {} has no report.json", path.display())]
+    ReportMissing { path: PathBuf, of_training: bool },
+    #[error("the run {} is named twice", path.display())]
+    SameRun { path: PathBuf },
+    #[error("the page of several runs belongs to none of them")]
+    PageWithoutName,
+    #[error("{} is a file, not a folder for a run", path.display())]
+    FolderIsFile { path: PathBuf },
+    #[error("the folder {} holds {} already", path.display(), if *run { "a run" } else { "something" })]
+    FolderTaken { path: PathBuf, run: bool },
+    #[error("{} is not what it was when the run was made", path.display())]
+    DataChanged { path: PathBuf },
+    #[error("the weights of {} are not those that the run was trained on", path.display())]
+    OtherBase { path: PathBuf },
+    #[error("the run {} has several seeds", path.display())]
+    SeedNeeded { path: PathBuf, seeds: Vec<u64> },
+    #[error("the run {} has no seed {seed}", path.display())]
+    WithoutSeed { path: PathBuf, seed: u64, seeds: Vec<u64> },
+    #[error("another process is at work in the run {}", path.display())]
+    InUse { path: PathBuf },
+    #[error("the run {} is finished", path.display())]
+    Finished { path: PathBuf },
+    #[error("the run {} is not finished", path.display())]
+    Unfinished { path: PathBuf },
+}
+
+/// What makes runs of a kind.
+fn run_of(kind: &str) -> &'static str {
+    match kind {
+        "train" => "cloze train",
+        "tasks" => "cloze train on several tasks",
+        _ => "cloze ensemble",
+    }
+}
+
+impl RunError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use RunError::*;
+        match self {
+            OfOtherKind { .. } => help("use it for what it is"),
+            FileDamaged { checkpoint: true, .. } => {
+                help("delete it, and go on: its training begins anew, and all else of the run stays")
+            }
+            FileDamaged { checkpoint: false, .. } => {
+                help("put a whole copy in its place; or delete it and resume the run, or make the run anew")
+            }
+            MadeByOtherManifest { .. } => help(
+                "put the manifest.json back as it was, or run the changed one as another run, in a new folder",
+            ),
+            SameRun { .. } => help("name each once"),
+            FolderIsFile { .. } => help("name a folder"),
+            FolderTaken { run: false, .. } => help("name a folder that is new or empty"),
+            DataChanged { .. } => help("put the file back, or train anew"),
+            WithoutSeed { seeds, .. } => {
+                vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
+            }
+            InUse { .. } => help("wait until it is done, or name another folder"),
+            Interrupted { .. } => help("resume it in the same folder"),
+            Missing { .. } => help("name the folder that the run was made in"),
+            ReportMissing { of_training: true, .. } => {
+                help("it is a run of a training, whose results are in its metrics.json")
+            }
+            ReportMissing { of_training: false, .. } => help("an ensemble writes one when all is done"),
+            PageWithoutName => help("say where to write it"),
+            FileMissing { wanted, .. } if wanted == "manifest.json" => {
+                help("name the folder that the run was made in")
+            }
+            FileMissing { .. } => help("resume the run: that makes what it lacks"),
+            FolderTaken { run: true, .. } => help("name another folder, or resume that run"),
+            OtherBase { .. } => help("name the base model that it was trained on"),
+            SeedNeeded { seeds, .. } => {
+                vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
+            }
+            Finished { .. } => help("run its manifest again in another folder"),
+            Unfinished { .. } => help("resume it"),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Trainings of several tasks.
+
+use std::path::PathBuf;
+
+use super::notes::{Note, allowed_and_nearest, help, listed};
+
+/// Trainings of several tasks.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum TaskError {
+    #[error("{}", if name.is_empty() { "a task needs a name".to_owned() } else { format!("two tasks are named {name:?}") })]
+    Name { name: String },
+    #[error("the task {name:?} has neither rows to learn from nor rows to score")]
+    WithoutRows { name: String },
+    #[error("no task has rows to learn from")]
+    WithoutTraining,
+    #[error("a pattern's own soft tokens would be another task's too")]
+    Soft,
+    #[error("the vectors of {verbalizer} would be one task's alone")]
+    ClassVectors { verbalizer: String },
+    #[error("the run {} has several tasks", path.display())]
+    Needed { path: PathBuf, tasks: Vec<String> },
+    #[error("{name:?} is not a task of the run {}", path.display())]
+    Unknown { path: PathBuf, name: String, tasks: Vec<String> },
+}
+
+impl TaskError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use TaskError::*;
+        match self {
+            Name { .. } => help("give each task a name of its own"),
+            WithoutRows { .. } => help("give it \"train\", \"test\" or both"),
+            WithoutTraining => help("give one of them \"train\" at least"),
+            ClassVectors { .. } => help("leave \"kind\" out"),
+            Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
+            Soft => {
+                help("leave the {soft} out; prompt-tuning puts soft tokens before the patterns of all tasks")
+            }
+            Needed { tasks, .. } => vec![("tasks", listed(tasks))],
+        }
+    }
+}

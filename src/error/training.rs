@@ -1,0 +1,53 @@
+//! Trainings: their rows, and numbers that are none any more.
+
+use super::notes::{Note, help, listed};
+
+/// Trainings: their rows, and numbers that are none any more.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum TrainingError {
+    #[error("what was learned after the last step, {step}, is not a finite number")]
+    LearnedNotFinite { step: usize },
+    #[error("the loss of step {step} is not a finite number")]
+    LossNotFinite { step: usize, records: Vec<u64> },
+    #[error("the masked-language-model loss of step {step}, on rows of {data}, is not a finite number")]
+    MlmLossNotFinite { step: usize, data: String, records: Vec<u64> },
+    #[error("{data} has no rows for the masked-language-model loss")]
+    MlmWithoutRows { data: String },
+    #[error("the seed {seed} is named twice")]
+    SameSeed { seed: u64 },
+    #[error("no row of {data} is labelled {label:?}")]
+    ClassWithoutRows { label: String, data: String },
+    #[error("{data} has {found} of the {wanted} rows of {label:?} to choose by, train rows not counted")]
+    TooFewDevRows { label: String, data: String, found: usize, wanted: usize },
+    #[error("there are no rows to choose by: all rows of {data} are train rows")]
+    NoDevRows { data: String },
+    #[error("there are rows to choose by, and nothing is chosen")]
+    DevNotUsed,
+}
+
+impl TrainingError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use TrainingError::*;
+        match self {
+            SameSeed { .. } => help("each seed gives one result, however often it is named"),
+            ClassWithoutRows { .. } => help("add rows of that class, or take it out of the verbalizer"),
+            TooFewDevRows { .. } => {
+                help("use fewer shots, give more development rows, or choose by cross-validation")
+            }
+            NoDevRows { .. } => {
+                help("say how many rows to learn from, give development rows, or choose by cross-validation")
+            }
+            DevNotUsed => help("choose by them, or leave them out"),
+            LearnedNotFinite { .. } => help("lower the learning rate"),
+            LossNotFinite { records, .. } if records.is_empty() => help("lower the learning rate"),
+            LossNotFinite { records, .. } | MlmLossNotFinite { records, .. } => vec![
+                ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),
+                ("help", "lower the learning rate".into()),
+            ],
+            MlmWithoutRows { .. } => help("give rows, with or without labels, or leave the loss out"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Verbalizers and their label words.
+
+use super::notes::{Note, allowed_and_nearest, help};
+
+/// Verbalizers and their label words.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum VerbalizerError {
+    #[error("a verbalizer needs at least two classes, this one has {found}")]
+    TooFewClasses { found: usize },
+    #[error("the class {label:?} stands here a second time")]
+    SameLabel { label: String },
+    #[error("a class needs a label that is not empty")]
+    EmptyLabel,
+    #[error("the class {label:?} has no words")]
+    ClassWithoutWords { label: String },
+    #[error("a label word must not be empty")]
+    EmptyWord,
+    #[error("the word {word:?} stands for {label:?} a second time")]
+    SameWord { word: String, label: String },
+    #[error("the word {word:?} stands for two classes, {first:?} and {second:?}")]
+    SharedWord { word: String, first: String, second: String },
+    #[error("a weight must be a number above 0, not {found}")]
+    BadWeight { found: f64 },
+    #[error("a prior is a probability above 0, not {found}")]
+    BadPrior { found: f64 },
+    #[error("{name:?} is not a way to aggregate")]
+    UnknownAggregate { name: String, allowed: Vec<&'static str> },
+    #[error("{name:?} is not a kind of verbalizer")]
+    UnknownKind { name: String, allowed: Vec<&'static str> },
+    #[error("a one2one verbalizer has one word a class, {label:?} has {found}")]
+    NotOneToOne { label: String, found: usize },
+    #[error(
+        "a {kind} verbalizer has no {key:?}: its vectors start from the weighted mean of words of one token"
+    )]
+    LearnedWith { kind: &'static str, key: &'static str },
+    #[error("{name:?} is not a way to score words of several tokens")]
+    UnknownScoring { name: String, allowed: Vec<&'static str> },
+    #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
+    WordSplits { word: String, pieces: Vec<String> },
+    #[error("label word {word:?} is unknown to this model: its vocabulary has no pieces for it")]
+    WordUnknown { word: String },
+    #[error("the label words {first_word:?} ({first}) and {second_word:?} ({second}) are the same {} for this model, {token:?}", if token.contains(' ') { "tokens" } else { "token" })]
+    WordsSameToken { first_word: String, first: String, second_word: String, second: String, token: String },
+}
+
+impl VerbalizerError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use VerbalizerError::*;
+        match self {
+            TooFewClasses { .. } => vec![],
+            SameLabel { .. } => help("give all its words in one place"),
+            EmptyLabel | EmptyWord => vec![],
+            ClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),
+            SameWord { .. } => help("name it once; \"weight\" makes a word count more"),
+            SharedWord { .. } => help("take it out of one of them"),
+            BadWeight { .. } => vec![],
+            BadPrior { .. } => help("write it as 0.001"),
+            NotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
+            LearnedWith { .. } => help("leave it out"),
+            UnknownAggregate { name, allowed }
+            | UnknownScoring { name, allowed }
+            | UnknownKind { name, allowed } => allowed_and_nearest("allowed", name, allowed),
+            WordSplits { .. } => help(
+                "use a word that the vocabulary has whole, or let words have several tokens: \"multi_token\": \"joint\"",
+            ),
+            WordUnknown { .. } => help("use a word that the vocabulary has"),
+            WordsSameToken { .. } => help("take one of them out"),
+        }
+    }
+}

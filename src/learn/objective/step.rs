@@ -1,0 +1,104 @@
+//! The gradients of a step: inputs go through the model in parts, each with what was learned so far.
+
+use tch::{Kind as Type, Tensor};
+
+use crate::learn::plan::Plan;
+use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::tune::{Form, Trainable, Tuning};
+
+/// One optimiser step, as objectives see it.
+pub struct Step<'a> {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// The base model.
+    pub base: &'a VerbalizedLm,
+    /// What moves.
+    pub tuning: &'a Tuning,
+    /// How long and how fast.
+    pub plan: &'a Plan,
+    /// What moves, as it is.
+    pub trainable: &'a Trainable,
+    /// The model that takes it.
+    pub classifier: &'a mut Classifier,
+}
+
+/// An input of a step.
+pub(super) struct Input<T> {
+    /// Its row.
+    pub row: usize,
+    /// Its tokens.
+    pub length: usize,
+    /// How many losses it has.
+    pub losses: usize,
+    /// What they are computed from.
+    pub content: T,
+}
+
+impl Step<'_> {
+    /// The rows of a step in all epochs, one behind the other.
+    pub(super) fn places(&self, batch_size: usize) -> std::ops::Range<usize> {
+        let size = batch_size * self.plan.accumulation;
+        self.number * size..(self.number + 1) * size
+    }
+
+    /// Adds the gradients of `weight` times the mean of the inputs' losses to the leaves; gives the mean,
+    /// none of no losses, or the rows whose losses are not finite. `losses` gives those of a part of the
+    /// inputs, in their order.
+    pub(super) fn add_gradients<T>(
+        &mut self,
+        inputs: &[Input<T>],
+        weight: f64,
+        losses: impl Fn(&Classifier, &[&T]) -> Tensor,
+    ) -> Result<Option<f64>, Vec<usize>> {
+        let count: usize = inputs.iter().map(|input| input.losses).sum();
+        let mut total = 0.0;
+        for part in parts(inputs, self.plan.batch_tokens) {
+            // Anew for each part: a part's backward pass uses its graph up.
+            self.classifier.adapt(self.base, self.tuning, &self.trainable.learned(), Form::Beside);
+            if self.plan.bf16 {
+                self.classifier.narrow();
+            }
+            let contents: Vec<&T> = part.iter().map(|input| &input.content).collect();
+            total += backward(&losses(self.classifier, &contents), count, weight).map_err(|bad| {
+                let rows: Vec<usize> = part.iter().flat_map(|input| vec![input.row; input.losses]).collect();
+                bad.into_iter().map(|loss| rows[loss]).collect::<Vec<usize>>()
+            })?;
+        }
+        Ok((count > 0).then_some(total))
+    }
+}
+
+/// The inputs in parts that fit the budget of tokens, like lengths together.
+fn parts<T>(inputs: &[Input<T>], batch_tokens: usize) -> Vec<Vec<&Input<T>>> {
+    let mut inputs: Vec<&Input<T>> = inputs.iter().collect();
+    inputs.sort_by_key(|input| input.length);
+    let mut parts: Vec<Vec<&Input<T>>> = Vec::new();
+    for input in inputs {
+        match parts.last_mut() {
+            Some(part) if (part.len() + 1) * input.length <= batch_tokens => part.push(input),
+            _ => parts.push(vec![input]),
+        }
+    }
+    parts
+}
+
+/// Adds the gradients of `weight` times the sum of losses over `count` to the leaves; gives that sum over
+/// `count`, or which losses are not finite.
+///
+/// # Shapes
+/// losses `[B]`
+fn backward(losses: &Tensor, count: usize, weight: f64) -> Result<f64, Vec<usize>> {
+    let loss = losses.sum(Type::Float) / count as f64;
+    let value = loss.double_value(&[]);
+    if !value.is_finite() {
+        let bad = |index: &usize| !losses.double_value(&[*index as i64]).is_finite();
+        return Err((0..losses.numel()).filter(bad).collect());
+    }
+    // Where soft tokens alone are learned, rows in a pattern without any teach nothing.
+    if loss.requires_grad() {
+        (loss * weight).backward();
+    }
+    Ok(value)
+}

@@ -1,0 +1,120 @@
+//! How long and how fast a training goes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Errors, Result, TuningError};
+use crate::learn::schedule;
+use crate::tune::SOFT_RATE;
+
+/// How long and how fast to train. Every number is one that a user may set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// The highest learning rate of soft tokens that stand beside another method.
+    pub soft_learning_rate: f64,
+    /// The share of the steps in which the rate goes up from 0; it goes down to 0 in the rest.
+    pub warm_up: f64,
+    /// Rows in a batch.
+    pub batch_size: usize,
+    /// Batches in an optimiser step.
+    pub accumulation: usize,
+    /// Most tokens that go through the model at once, padding counted; a larger batch goes through in parts.
+    pub batch_tokens: usize,
+    /// AdamW's λ: none on biases, layer norms and soft tokens.
+    pub weight_decay: f64,
+    /// The most that the norm of all gradients together may be.
+    pub clip_norm: f64,
+    /// The probability of dropout in place of the model's own.
+    pub dropout: Option<f64>,
+    /// Whether the encoder's products are computed in bfloat16; what is learned, its gradients and AdamW stay
+    /// in single precision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bf16: bool,
+    /// Steps from one evaluation on held-out rows to the next.
+    pub evaluate_every: usize,
+    /// Early stopping: so many evaluations without a better one end the training.
+    pub patience: usize,
+}
+
+/// The most rows in a batch, and batches in a step.
+pub(crate) const MOST_ROWS: usize = 1 << 20;
+
+impl Plan {
+    /// So many steps at a rate, and the usual rest.
+    pub fn usual(steps: usize, learning_rate: f64) -> Plan {
+        Plan {
+            steps,
+            learning_rate,
+            soft_learning_rate: SOFT_RATE,
+            warm_up: 0.1,
+            batch_size: 16,
+            accumulation: 1,
+            batch_tokens: 4096,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            dropout: None,
+            bf16: false,
+            evaluate_every: (steps / 10).max(1),
+            patience: 5,
+        }
+    }
+
+    /// Refuses numbers that no training can have. All problems at once.
+    pub fn check(&self) -> Result<(), Errors> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let checks = [
+            ("steps", self.steps as f64, self.steps >= 1, "1 or more"),
+            ("learning_rate", self.learning_rate, positive(self.learning_rate), "a number above 0"),
+            (
+                "soft_learning_rate",
+                self.soft_learning_rate,
+                positive(self.soft_learning_rate),
+                "a number above 0",
+            ),
+            ("warm_up", self.warm_up, (0.0..=1.0).contains(&self.warm_up), "from 0 to 1"),
+            (
+                "batch_size",
+                self.batch_size as f64,
+                (1..=MOST_ROWS).contains(&self.batch_size),
+                "1 to 1048576",
+            ),
+            (
+                "accumulation",
+                self.accumulation as f64,
+                (1..=MOST_ROWS).contains(&self.accumulation),
+                "1 to 1048576",
+            ),
+            ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "from 0 to below 1"),
+            ("clip_norm", self.clip_norm, positive(self.clip_norm), "a number above 0"),
+            (
+                "dropout",
+                self.dropout.unwrap_or(0.0),
+                (0.0..1.0).contains(&self.dropout.unwrap_or(0.0)),
+                "from 0 to below 1",
+            ),
+            ("evaluate_every", self.evaluate_every as f64, self.evaluate_every >= 1, "1 or more"),
+            ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
+        ];
+        out_of_range(checks).none()
+    }
+
+    /// The share of the highest rates at a step, from 0.
+    pub(crate) fn rate(&self, step: usize) -> f64 {
+        // At least one step is taken at the full rate.
+        let warm_up = ((self.warm_up * self.steps as f64).round() as usize).min(self.steps.saturating_sub(1));
+        schedule::linear(step, warm_up, self.steps)
+    }
+}
+
+/// The errors of options with their numbers, of which some are not what is allowed.
+pub(crate) fn out_of_range<const N: usize>(checks: [(&str, f64, bool, &str); N]) -> Errors {
+    let wrong = checks.into_iter().filter(|(_, _, is, _)| !is).map(|(name, found, _, allowed)| {
+        TuningError::OptionOutOfRange { name: format!("plan.{name}"), found, allowed: allowed.to_owned() }
+            .into()
+    });
+    wrong.collect()
+}

@@ -1,0 +1,345 @@
+//! BERT (Devlin et al. 2019): its `config.json`, its tensors' names, and its forward pass. The head is
+//! [`crate::model::head::MlmHead`], by the modules that are named here.
+//!
+//! Letters: B batch, R rows, L tokens, V vocabulary, H hidden, A heads, D = H/A, F feed-forward.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tch::{Device, Tensor};
+
+use super::{Arch, Config, MOST, MOST_LAYERS, Pass, check_sizes};
+use crate::model::batch::Batch;
+use crate::model::layers::{
+    Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Range, attend,
+    drop_out,
+};
+use crate::model::parameters::Parameters;
+use crate::model::shared::Shared;
+use crate::model::tensor_map::{Module, Role, TensorMap};
+
+/// What `config.json` calls the family.
+pub const MODEL_TYPE: &str = "bert";
+
+/// `config.json`, with what Hugging Face's BertConfig takes where it says nothing.
+#[derive(Deserialize)]
+struct File {
+    vocab_size: i64,
+    hidden_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    intermediate_size: i64,
+    #[serde(default)]
+    hidden_act: Activation,
+    #[serde(default = "dropout")]
+    hidden_dropout_prob: f64,
+    #[serde(default = "dropout")]
+    attention_probs_dropout_prob: f64,
+    max_position_embeddings: i64,
+    type_vocab_size: i64,
+    #[serde(default = "epsilon")]
+    layer_norm_eps: f64,
+    #[serde(default = "absolute")]
+    position_embedding_type: String,
+    #[serde(default = "tied")]
+    tie_word_embeddings: bool,
+}
+
+fn dropout() -> f64 {
+    0.1
+}
+fn epsilon() -> f64 {
+    1e-12
+}
+fn absolute() -> String {
+    "absolute".into()
+}
+fn tied() -> bool {
+    true
+}
+
+/// Reads and checks the text of a BERT's `config.json`.
+pub(super) fn config(text: &str) -> Result<Config, String> {
+    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if file.position_embedding_type != "absolute" {
+        return Err(format!(
+            "position_embedding_type is {:?}, this version of cloze takes \"absolute\"",
+            file.position_embedding_type
+        ));
+    }
+    let (hidden, heads) = (file.hidden_size, file.num_attention_heads);
+    check_sizes(&[
+        ("vocab_size", file.vocab_size, MOST),
+        ("hidden_size", hidden, MOST),
+        ("num_hidden_layers", file.num_hidden_layers, MOST_LAYERS),
+        ("num_attention_heads", heads, MOST),
+        ("intermediate_size", file.intermediate_size, MOST),
+        ("max_position_embeddings", file.max_position_embeddings, MOST),
+        ("type_vocab_size", file.type_vocab_size, MOST),
+    ])?;
+    if hidden % heads != 0 {
+        return Err(format!("hidden_size {hidden} is not a multiple of num_attention_heads {heads}"));
+    }
+    let mut config = Config {
+        arch: Arch::Bert,
+        tensors: Arc::new(TensorMap::new("", "")),
+        python_class: ["BertForMaskedLM", "transformers.models.bert.modeling_bert"],
+        vocab_size: file.vocab_size,
+        hidden_size: file.hidden_size,
+        num_hidden_layers: file.num_hidden_layers,
+        num_attention_heads: file.num_attention_heads,
+        intermediate_size: file.intermediate_size,
+        hidden_act: file.hidden_act,
+        hidden_dropout_prob: file.hidden_dropout_prob,
+        attention_probs_dropout_prob: file.attention_probs_dropout_prob,
+        max_position_embeddings: file.max_position_embeddings,
+        type_vocab_size: file.type_vocab_size,
+        layer_norm_eps: file.layer_norm_eps,
+    };
+    config.tensors = Arc::new(tensors(&config, file.tie_word_embeddings));
+    Ok(config)
+}
+
+/// The tensors of a BERT of these sizes.
+pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
+    let (vocabulary, hidden, inner) = (config.vocab_size, config.hidden_size, config.intermediate_size);
+    let mut map = TensorMap::new("bert.", "bert.encoder.layer.");
+    for (module, part, rows) in [
+        (Module::WordEmbeddings, "word", vocabulary),
+        (Module::PositionEmbeddings, "position", config.max_position_embeddings),
+        (Module::TypeEmbeddings, "token_type", config.type_vocab_size),
+    ] {
+        map.embeddings(module, &format!("bert.embeddings.{part}_embeddings"), [rows, hidden]);
+    }
+    map.norm(Module::EmbeddingNorm, "bert.embeddings.LayerNorm", hidden, true);
+    for layer in 0..usize::try_from(config.num_hidden_layers).unwrap_or(0) {
+        let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
+        for (role, part, size) in [
+            (Role::Query, "attention.self.query", [hidden, hidden]),
+            (Role::Key, "attention.self.key", [hidden, hidden]),
+            (Role::Value, "attention.self.value", [hidden, hidden]),
+            (Role::AttentionOutput, "attention.output.dense", [hidden, hidden]),
+            (Role::Intermediate, "intermediate.dense", [inner, hidden]),
+            (Role::Output, "output.dense", [hidden, inner]),
+        ] {
+            map.linear(Module::Linear(layer, role), &name(part), size, true);
+        }
+        map.norm(Module::AttentionNorm(layer), &name("attention.output.LayerNorm"), hidden, true);
+        map.norm(Module::OutputNorm(layer), &name("output.LayerNorm"), hidden, true);
+    }
+    map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
+    map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
+    map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
+    map
+}
+
+/// Embeddings and layers. It is a view of [`Parameters`], made anew when they move: query, key and value are
+/// one matrix in it, and where parameters take gradients the making of that matrix is part of the graph.
+#[derive(Clone)]
+pub(crate) struct Network {
+    words: Shared,
+    positions: Shared,
+    types: Shared,
+    norm: LayerNorm,
+    dropout: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Clone)]
+struct Layer {
+    projection: Projection,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+    heads: Heads,
+    activation: Activation,
+    dropout: f64,
+    attention_dropout: f64,
+}
+
+/// How states become queries, keys and values; the query's rows are scaled by 1/√D.
+#[derive(Clone)]
+enum Projection {
+    /// In one product, `[3H,H]`.
+    Joined(Linear),
+    /// In two, `[H,H]` and `[2H,H]`: of the last layer, whose queries are wanted at the masks alone.
+    Apart(Linear, Linear),
+}
+
+impl Network {
+    pub(super) fn new(config: &Config, parameters: &Parameters) -> Network {
+        let embedding = |module| parameters.weight(module).shallow_clone().into();
+        let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+        Network {
+            words: embedding(Module::WordEmbeddings),
+            positions: embedding(Module::PositionEmbeddings),
+            types: embedding(Module::TypeEmbeddings),
+            norm: LayerNorm::of(parameters, Module::EmbeddingNorm, config.layer_norm_eps),
+            dropout: config.hidden_dropout_prob,
+            layers: (0..depth)
+                .map(|index| Layer::new(config, parameters, index, index + 1 == depth))
+                .collect(),
+        }
+    }
+
+    pub(super) fn device(&self) -> Device {
+        self.words.device()
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Word, position and type embeddings, summed and normalised: `[B,L,H]`.
+    pub(super) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+        let (_, length) = batch.size();
+        // Without padding index: its row takes no part in scores, because padding is masked.
+        let words = Tensor::embedding(&self.words, &batch.ids, -1, false, false);
+        let words = match (&batch.soft, &additions.soft) {
+            (Some(places), Some(vectors)) => places.fill(&words, vectors),
+            (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
+            (None, _) => words,
+        };
+        let types = Tensor::embedding(&self.types, &batch.types, -1, false, false);
+        let sum = words + types + self.positions.narrow(0, additions.first_position, length);
+        drop_out(self.norm.forward(&sum), self.dropout, mode)
+    }
+
+    pub(super) fn layer(
+        &self,
+        index: usize,
+        pass: &Pass,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        states: &Tensor,
+    ) -> Tensor {
+        self.layers[index].forward(pass, added, rows, states)
+    }
+
+    pub(super) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
+        let [_, key_value] = self.layers[index].projection.apart(states, states);
+        let hidden = states.size()[2];
+        [key_value.narrow(-1, 0, hidden), key_value.narrow(-1, hidden, hidden)]
+    }
+
+    pub(super) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
+        self.layers.iter_mut().flat_map(Layer::linears).collect()
+    }
+}
+
+impl Projection {
+    /// Queries of the rows, which are all of the states where the projection is joined; keys and values of
+    /// the states.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`, `[B,L,2H]`
+    fn apart(&self, rows: &Tensor, states: &Tensor) -> [Tensor; 2] {
+        match self {
+            Projection::Joined(joined) => {
+                let all = joined.forward(states);
+                let hidden = states.size()[2];
+                [all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden)]
+            }
+            Projection::Apart(query, key_value) => [query.forward(rows), key_value.forward(states)],
+        }
+    }
+}
+
+/// The weights of linear layers under each other; a bias that is missing among others is 0.
+fn joined(parts: &[&(Tensor, Option<Tensor>)]) -> Linear {
+    let weights: Vec<&Tensor> = parts.iter().map(|(weight, _)| weight).collect();
+    let bias = parts.iter().any(|(_, bias)| bias.is_some()).then(|| {
+        let of_part = |(weight, bias): &&(Tensor, Option<Tensor>)| {
+            bias.as_ref().map_or_else(
+                || Tensor::zeros([weight.size()[0]], (weight.kind(), weight.device())),
+                Tensor::shallow_clone,
+            )
+        };
+        Tensor::cat(&parts.iter().map(of_part).collect::<Vec<_>>(), 0)
+    });
+    Linear::new(Tensor::cat(&weights, 0), bias)
+}
+
+impl Layer {
+    fn new(config: &Config, parameters: &Parameters, index: usize, is_last: bool) -> Layer {
+        let heads = Heads::new(config.num_attention_heads, config.hidden_size);
+        let linear = |role| Linear::of(parameters, Module::Linear(index, role));
+        let norm = |module| LayerNorm::of(parameters, module, config.layer_norm_eps);
+        let [query, key, value] = [Role::Query, Role::Key, Role::Value].map(|role| {
+            let module = Module::Linear(index, role);
+            (parameters.weight(module).shallow_clone(), parameters.bias(module).map(Tensor::shallow_clone))
+        });
+        let query = (query.0 * heads.scale(), query.1.map(|bias| bias * heads.scale()));
+        Layer {
+            projection: match is_last {
+                true => Projection::Apart(joined(&[&query]), joined(&[&key, &value])),
+                false => Projection::Joined(joined(&[&query, &key, &value])),
+            },
+            attention_output: linear(Role::AttentionOutput),
+            attention_norm: norm(Module::AttentionNorm(index)),
+            intermediate: linear(Role::Intermediate),
+            output: linear(Role::Output),
+            output_norm: norm(Module::OutputNorm(index)),
+            heads,
+            activation: config.hidden_act,
+            dropout: config.hidden_dropout_prob,
+            attention_dropout: config.attention_probs_dropout_prob,
+        }
+    }
+
+    fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
+        let (mut linears, all_rows) = match &mut self.projection {
+            Projection::Joined(joined) => (vec![(joined, Some(Range::Even))], true),
+            Projection::Apart(query, key_value) => {
+                (vec![(query, None), (key_value, Some(Range::Even))], false)
+            }
+        };
+        let range = |range| all_rows.then_some(range);
+        linears.push((&mut self.attention_output, range(Range::Even)));
+        linears.push((&mut self.intermediate, range(Range::Even)));
+        linears.push((&mut self.output, range(Range::Raised)));
+        linears
+    }
+
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`
+    fn forward(&self, pass: &Pass, added: &LayerAdditions, rows: &Tensor, states: &Tensor) -> Tensor {
+        let mode = pass.mode;
+        let linear = |role, linear: &Linear, input: &Tensor| {
+            LowRank::add(added.low_rank(role), linear.forward(input), input, mode)
+        };
+        let adapted = |role, states| Adapter::apply(added.adapter(role), self.activation, states);
+        let [query, key, value] = self.project(added, rows, states, mode);
+        let (key, value, mask) =
+            self.heads.with_prefix(added.prefix.as_ref(), key, value, pass.mask.as_ref());
+        let context = attend(&query, &key, &value, mask.as_ref(), self.attention_dropout, mode);
+        let context = context.transpose(1, 2).reshape(rows.size());
+        let attended = linear(Role::AttentionOutput, &self.attention_output, &context);
+        let attended = adapted(Role::AttentionOutput, drop_out(attended, self.dropout, mode));
+        let attended = self.attention_norm.forward(&(attended + rows));
+        let inner = self.activation.forward(&linear(Role::Intermediate, &self.intermediate, &attended));
+        let output = linear(Role::Output, &self.output, &inner);
+        let output = adapted(Role::Output, drop_out(output, self.dropout, mode));
+        self.output_norm.forward(&(output + attended))
+    }
+
+    /// Queries of the rows, keys and values of all states, by heads.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]` → query `[B,A,R,D]`, key and value `[B,A,L,D]`
+    fn project(&self, added: &LayerAdditions, rows: &Tensor, states: &Tensor, mode: Mode) -> [Tensor; 3] {
+        let hidden = states.size()[2];
+        let [query, key_value] = self.projection.apart(rows, states);
+        // The query is scaled already, so its update is too.
+        let query = match added.low_rank(Role::Query) {
+            None => query,
+            Some(low_rank) => query + low_rank.forward(rows, mode) * self.heads.scale(),
+        };
+        let [key, value] = [(Role::Key, 0), (Role::Value, hidden)].map(|(role, start)| {
+            LowRank::add(added.low_rank(role), key_value.narrow(-1, start, hidden), states, mode)
+        });
+        [query, key, value].map(|part| self.heads.split(&part))
+    }
+}

@@ -1,0 +1,193 @@
+//! Families of encoders: how their `config.json` is read, what their tensors are called, and their forward
+//! pass.
+//!
+//! A family is one file, named here four times: as a module, as a `model_type` that [`Config::load`] knows,
+//! as a variant of [`Arch`], and as its `Network`. Everything else asks a [`Config`] for sizes and its
+//! [`TensorMap`] for tensors, by what they are for.
+//!
+//! [`Arch`] is closed, and says only whose layers compute. The map is a value that a [`Config`] holds, so a
+//! family that differs from another in its names and sizes alone needs no layers of its own: it makes a map
+//! and a configuration that name the other's [`Arch`]. `tests/arch.rs` has such a family, made from outside.
+
+pub mod bert;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tch::{Device, Tensor};
+
+use crate::error::{ModelError, Result};
+use crate::model::batch::Batch;
+use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range};
+use crate::model::parameters::Parameters;
+use crate::model::tensor_map::TensorMap;
+use crate::text::json;
+
+/// What computes a model's states: a family's layers, or those of another that it shares them with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arch {
+    /// BERT's: see [`bert`].
+    Bert,
+}
+
+/// What a model's `config.json` says, whatever its family calls it: the sizes and constants, named as Hugging
+/// Face names BERT's.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // The names are Hugging Face's.
+pub struct Config {
+    /// Whose layers it has.
+    pub arch: Arch,
+    /// Its tensors' names and shapes.
+    pub tensors: Arc<TensorMap>,
+    /// Its class in transformers that fills masks, and the Python module that has it.
+    pub python_class: [&'static str; 2],
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub num_hidden_layers: i64,
+    pub num_attention_heads: i64,
+    pub intermediate_size: i64,
+    pub hidden_act: Activation,
+    pub hidden_dropout_prob: f64,
+    pub attention_probs_dropout_prob: f64,
+    /// The longest input, in tokens.
+    pub max_position_embeddings: i64,
+    pub type_vocab_size: i64,
+    pub layer_norm_eps: f64,
+}
+
+impl Config {
+    /// Reads and checks `config.json` of a model folder.
+    pub fn load(folder: &Path) -> Result<Config> {
+        #[derive(Deserialize)]
+        struct Family {
+            // Hugging Face's BertConfig, where a file says nothing.
+            #[serde(default = "bert_type")]
+            model_type: String,
+        }
+        let path = folder.join("config.json");
+        if !path.exists() {
+            return Err(ModelError::FileMissing { path: folder.to_owned(), wanted: "config.json" }.into());
+        }
+        let text = json::read_text(&path)?;
+        let config = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(
+            |Family { model_type }| match model_type.as_str() {
+                bert::MODEL_TYPE => bert::config(&text),
+                other => Err(format!(
+                    "model_type is {other:?}, this version of cloze takes {:?}",
+                    bert::MODEL_TYPE
+                )),
+            },
+        );
+        config.map_err(|message| ModelError::Config { path, message }.into())
+    }
+
+    /// The longest input that scoring uses unless told otherwise: the model's own limit, at most 512 tokens.
+    pub fn default_max_length(&self) -> usize {
+        usize::try_from(self.max_position_embeddings).unwrap_or(512).min(512)
+    }
+}
+
+fn bert_type() -> String {
+    bert::MODEL_TYPE.to_owned()
+}
+
+/// More layers than any encoder has. Larger numbers are mistakes, and the names of so many layers' tensors
+/// would fill the memory.
+const MOST_LAYERS: i64 = 1000;
+/// The most of any other size. What is above the weights' own is found by their shapes.
+const MOST: i64 = i32::MAX as i64;
+
+/// Refuses sizes that no model has; each has its name in `config.json` and the most that it may be.
+fn check_sizes(sizes: &[(&str, i64, i64)]) -> Result<(), String> {
+    for (name, size, most) in sizes {
+        if *size < 1 {
+            return Err(format!("{name} is {size}, it must be at least 1"));
+        }
+        if size > most {
+            return Err(format!("{name} is {size}, it must be at most {most}"));
+        }
+    }
+    Ok(())
+}
+
+/// What all layers of one forward pass share.
+pub(crate) struct Pass {
+    /// What is added to attention scores, `[B,1,1,L]`: none where nothing is padded.
+    pub mask: Option<Tensor>,
+    /// Whether dropout acts.
+    pub mode: Mode,
+}
+
+/// A family's embeddings and layers over parameters.
+#[derive(Clone)]
+pub(crate) enum Network {
+    Bert(bert::Network),
+}
+
+impl Network {
+    pub(crate) fn new(config: &Config, parameters: &Parameters) -> Network {
+        match config.arch {
+            Arch::Bert => Network::Bert(bert::Network::new(config, parameters)),
+        }
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Network::Bert(network) => network.device(),
+        }
+    }
+
+    /// The number of layers.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Network::Bert(network) => network.depth(),
+        }
+    }
+
+    /// What the first layer takes.
+    ///
+    /// # Shapes
+    /// batch of B inputs, L tokens → `[B,L,H]`
+    pub(crate) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
+        match self {
+            Network::Bert(network) => network.embed(batch, additions, mode),
+        }
+    }
+
+    /// One layer for the rows that are asked for, which look at all states.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`; only the last layer's rows may be fewer than the states.
+    pub(crate) fn layer(
+        &self,
+        index: usize,
+        pass: &Pass,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        states: &Tensor,
+    ) -> Tensor {
+        match self {
+            Network::Bert(network) => network.layer(index, pass, added, rows, states),
+        }
+    }
+
+    /// A layer's keys and values.
+    ///
+    /// # Shapes
+    /// states `[B,L,H]` → twice `[B,L,H]`
+    pub(crate) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
+        match self {
+            Network::Bert(network) => network.key_and_value(index, states),
+        }
+    }
+
+    /// All layers' linear layers, and the range of their inputs in int8. What the last layer does for the
+    /// masks alone stays wide, with no range: it is little work, and nothing evens its errors out.
+    pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
+        match self {
+            Network::Bert(network) => network.linears(),
+        }
+    }
+}

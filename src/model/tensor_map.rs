@@ -1,0 +1,342 @@
+//! What each tensor of a model is for, and what its family's checkpoints call it.
+//!
+//! A family's own file lists its modules once, as a [`TensorMap`]. Everything else asks for a [`Module`], say
+//! the query projection of layer 3, and finds its tensors, their names and their shapes here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a linear layer does in its transformer layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The attention's queries, `[H,H]`.
+    Query,
+    /// The attention's keys, `[H,H]`.
+    Key,
+    /// The attention's values, `[H,H]`.
+    Value,
+    /// What the attention's heads are put together with, `[H,H]`.
+    AttentionOutput,
+    /// The feed-forward's first projection, `[F,H]`.
+    Intermediate,
+    /// The feed-forward's second projection, `[H,F]`.
+    Output,
+}
+
+impl Role {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Role; 6] =
+        [Role::Query, Role::Key, Role::Value, Role::AttentionOutput, Role::Intermediate, Role::Output];
+
+    /// The word that stands for the role as a target of LoRA in every family.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Role::Query => Some("query"),
+            Role::Key => Some("key"),
+            Role::Value => Some("value"),
+            Role::AttentionOutput | Role::Intermediate | Role::Output => None,
+        }
+    }
+}
+
+/// A part of a model that has a weight, and often a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Module {
+    /// `[V,H]`
+    WordEmbeddings,
+    /// A row for each position, `[L,H]`.
+    PositionEmbeddings,
+    /// A row for each segment, `[2,H]` in most families that have them.
+    TypeEmbeddings,
+    /// The layer norm of the embeddings' sum.
+    EmbeddingNorm,
+    /// A linear layer of a transformer layer, which is counted from 0.
+    Linear(usize, Role),
+    /// The layer norm of a layer's attention.
+    AttentionNorm(usize),
+    /// The layer norm of a layer's feed-forward.
+    OutputNorm(usize),
+    /// The dense layer of the MLM head.
+    Transform,
+    /// The layer norm of the MLM head.
+    TransformNorm,
+    /// The MLM head's decoder, `[V,H]`, and its bias `[V]`. Its weight is absent where it is tied to the word
+    /// embeddings.
+    Decoder,
+}
+
+impl Module {
+    /// Whether it belongs to the MLM head.
+    pub fn is_head(self) -> bool {
+        matches!(self, Module::Transform | Module::TransformNorm | Module::Decoder)
+    }
+
+    /// Whether it is a layer norm.
+    pub fn is_norm(self) -> bool {
+        matches!(
+            self,
+            Module::EmbeddingNorm | Module::AttentionNorm(_) | Module::OutputNorm(_) | Module::TransformNorm
+        )
+    }
+
+    /// The number of the transformer layer that it stands in.
+    pub fn layer(self) -> Option<usize> {
+        match self {
+            Module::Linear(layer, _) | Module::AttentionNorm(layer) | Module::OutputNorm(layer) => {
+                Some(layer)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A tensor's name in checkpoints, and its shape.
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    shape: Vec<i64>,
+}
+
+/// A module's name, and its tensors.
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    name: String,
+    weight: Option<Named>,
+    bias: Option<Named>,
+}
+
+/// A linear layer other than the decoder: one that may be tuned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearLayer<'a> {
+    /// What it is.
+    pub module: Module,
+    /// Its name.
+    pub name: &'a str,
+    /// `[out,in]`
+    pub size: [i64; 2],
+}
+
+/// The modules of a model by what they are for, with the names that its family's checkpoints give them.
+///
+/// Several modules may have one name: they share their tensors.
+///
+/// ```
+/// use cloze::model::tensor_map::{Module, Role, TensorMap};
+/// let mut map = TensorMap::new("toy.", "toy.blocks.");
+/// map.linear(Module::Linear(0, Role::Query), "toy.blocks.0.attn.q", [32, 32], true);
+/// assert_eq!(map.weight_name(Module::Linear(0, Role::Query)), Some("toy.blocks.0.attn.q.weight"));
+/// // Saved from within a wrapper, and without the head.
+/// assert_eq!(map.uniform("module.blocks.0.attn.q.bias"), "toy.blocks.0.attn.q.bias");
+/// assert_eq!(map.targeted("q"), map.targeted("query"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct TensorMap {
+    base: String,
+    layers: String,
+    modules: BTreeMap<Module, Entry>,
+    by_name: BTreeMap<String, Module>,
+    /// The first parts of the names below the base.
+    bare: BTreeSet<String>,
+}
+
+impl TensorMap {
+    /// A map without modules. `base` begins the names of everything but the head, with the dot behind it;
+    /// checkpoints of a bare encoder leave it out. `layers` begins the names of what stands in layers, up to
+    /// the layer's number.
+    pub fn new(base: &str, layers: &str) -> TensorMap {
+        TensorMap {
+            base: base.to_owned(),
+            layers: layers.to_owned(),
+            modules: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            bare: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a table of `[N,H]`.
+    pub fn embeddings(&mut self, module: Module, name: &str, size: [i64; 2]) {
+        self.add(module, name, &size, None);
+    }
+
+    /// Adds a linear layer of `[out,in]`, with a bias or without.
+    pub fn linear(&mut self, module: Module, name: &str, size: [i64; 2], has_bias: bool) {
+        self.add(module, name, &size, has_bias.then_some(size[0]));
+    }
+
+    /// Adds a layer norm over so many, with a bias or without.
+    pub fn norm(&mut self, module: Module, name: &str, size: i64, has_bias: bool) {
+        self.add(module, name, &[size], has_bias.then_some(size));
+    }
+
+    /// Adds the decoder of `[V,H]`. Its bias often has a name apart. The weight is not looked for where it is
+    /// tied to the word embeddings.
+    pub fn decoder(&mut self, name: &str, bias: &str, size: [i64; 2], is_tied: bool) {
+        let weight = Named { name: format!("{name}.weight"), shape: size.to_vec() };
+        let bias = Named { name: bias.to_owned(), shape: vec![size[0]] };
+        let weight = (!is_tied).then_some(weight);
+        self.insert(Module::Decoder, Entry { name: name.to_owned(), weight, bias: Some(bias) });
+    }
+
+    fn add(&mut self, module: Module, name: &str, shape: &[i64], bias: Option<i64>) {
+        if let Some((first, _)) = name.strip_prefix(&self.base).and_then(|rest| rest.split_once('.')) {
+            self.bare.insert(format!("{first}."));
+        }
+        let entry = Entry {
+            name: name.to_owned(),
+            weight: Some(Named { name: format!("{name}.weight"), shape: shape.to_vec() }),
+            bias: bias.map(|size| Named { name: format!("{name}.bias"), shape: vec![size] }),
+        };
+        self.insert(module, entry);
+    }
+
+    fn insert(&mut self, module: Module, entry: Entry) {
+        for tensor in entry.tensors() {
+            self.by_name.entry(tensor.name.clone()).or_insert(module);
+        }
+        self.modules.insert(module, entry);
+    }
+
+    /// The name of a module's weight.
+    pub fn weight_name(&self, module: Module) -> Option<&str> {
+        self.modules.get(&module)?.weight.as_ref().map(|weight| weight.name.as_str())
+    }
+
+    /// The name of a module's bias.
+    pub fn bias_name(&self, module: Module) -> Option<&str> {
+        self.modules.get(&module)?.bias.as_ref().map(|bias| bias.name.as_str())
+    }
+
+    /// The module that a tensor of this name belongs to; the first listed of several that share it.
+    pub fn module_of(&self, name: &str) -> Option<Module> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The shapes of all tensors by their names.
+    pub fn shapes(&self) -> BTreeMap<&str, &[i64]> {
+        let tensors = self.modules.values().flat_map(Entry::tensors);
+        tensors.map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())).collect()
+    }
+
+    /// The number of transformer layers.
+    pub fn layers(&self) -> usize {
+        self.modules.keys().filter_map(|module| module.layer()).max().map_or(0, |last| last + 1)
+    }
+
+    /// The number of the layer that a tensor of this name stands in, whether the model has it or not.
+    pub fn layer_of(&self, name: &str) -> Option<usize> {
+        name.strip_prefix(&self.layers)?.split('.').next()?.parse().ok()
+    }
+
+    /// The linear layers that may be tuned, from the first transformer layer to the head.
+    pub fn linear_layers(&self) -> impl Iterator<Item = LinearLayer<'_>> {
+        self.modules.iter().filter_map(|(module, entry)| {
+            let is_linear = matches!(module, Module::Linear(..) | Module::Transform);
+            match entry.weight.as_ref().filter(|_| is_linear)?.shape[..] {
+                [output, input] => {
+                    Some(LinearLayer { module: *module, name: &entry.name, size: [output, input] })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The linear layers that a target of LoRA means: those whose names end in it, as in PEFT. Where no name
+    /// does, `query`, `key` and `value` mean the layers of that role.
+    pub fn targeted(&self, target: &str) -> Vec<LinearLayer<'_>> {
+        let named: Vec<LinearLayer<'_>> =
+            self.linear_layers().filter(|layer| is_target(layer.name, target)).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let has_role = |layer: &LinearLayer<'_>| match layer.module {
+            Module::Linear(_, role) => role.word() == Some(target),
+            _ => false,
+        };
+        self.linear_layers().filter(has_role).collect()
+    }
+
+    /// What a linear layer's kind is called as a target: the shortest end of its name that means no other
+    /// kind. The head's has its whole name.
+    fn kind_of<'a>(&'a self, layer: &LinearLayer<'a>) -> &'a str {
+        let Some(part) = self.part(layer.name) else { return layer.name };
+        let other_kinds: BTreeSet<&str> = self
+            .linear_layers()
+            .filter(|other| other.module.layer() == layer.module.layer() || other.module.layer().is_none())
+            .map(|other| self.part(other.name).unwrap_or(other.name))
+            .filter(|other| *other != part)
+            .collect();
+        let mut ends = part.rmatch_indices('.').map(|(dot, _)| &part[dot + 1..]);
+        ends.find(|end| !other_kinds.iter().any(|other| is_target(other, end))).unwrap_or(part)
+    }
+
+    /// The kinds of linear layers, each once: what is said of them in messages.
+    pub fn kinds_of<'a>(&'a self, layers: impl IntoIterator<Item = LinearLayer<'a>>) -> Vec<String> {
+        let mut kinds: Vec<String> = Vec::new();
+        for layer in layers {
+            let kind = self.kind_of(&layer);
+            if !kinds.iter().any(|known| known == kind) {
+                kinds.push(kind.to_owned());
+            }
+        }
+        kinds
+    }
+
+    /// What stands behind the layer's number.
+    fn part<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.layers)?.split_once('.').map(|(_, part)| part)
+    }
+
+    /// The name of the block that a linear layer is the end of: adapters are named by it.
+    pub fn block_of(&self, module: Module) -> Option<&str> {
+        let name = &self.modules.get(&module)?.name;
+        Some(name.strip_suffix(".dense").unwrap_or(name))
+    }
+
+    /// The name of a module of the encoder that this map lists none of, as the pooler.
+    pub fn below_base(&self, name: &str) -> String {
+        format!("{}{name}", self.base)
+    }
+
+    /// A name without what begins the names of the encoder's modules; none of the head's.
+    pub fn bare<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.base)
+    }
+
+    /// Whether a name is one of a bare encoder's layers.
+    pub fn is_bare_layer(&self, name: &str) -> bool {
+        self.bare(&self.layers).is_some_and(|layers| {
+            let first = layers.split_inclusive('.').next().unwrap_or(layers);
+            name.starts_with(first)
+        })
+    }
+
+    /// The name that a tensor of a checkpoint has here: without `module.`, which a parallel training leaves;
+    /// with the base before a bare encoder's; `weight` and `bias` for the `gamma` and `beta` of the first
+    /// checkpoints; one name for the decoder's bias.
+    pub fn uniform(&self, name: &str) -> String {
+        let name = name.strip_prefix("module.").unwrap_or(name);
+        let is_bare = self.bare.iter().any(|first| name.starts_with(first));
+        let name = if is_bare { format!("{}{name}", self.base) } else { name.to_owned() };
+        let name = match (name.strip_suffix(".gamma"), name.strip_suffix(".beta")) {
+            (Some(stem), _) => format!("{stem}.weight"),
+            (_, Some(stem)) => format!("{stem}.bias"),
+            _ => name,
+        };
+        match self.modules.get(&Module::Decoder) {
+            Some(Entry { name: decoder, bias: Some(bias), .. }) if name == format!("{decoder}.bias") => {
+                bias.name.clone()
+            }
+            _ => name,
+        }
+    }
+}
+
+impl Entry {
+    fn tensors(&self) -> impl Iterator<Item = &Named> {
+        self.weight.iter().chain(&self.bias)
+    }
+}
+
+/// Whether a linear layer's name is meant: a target is its last parts, as in PEFT.
+pub fn is_target(name: &str, target: &str) -> bool {
+    name == target || name.strip_suffix(target).is_some_and(|rest| rest.ends_with('.'))
+}

@@ -1,0 +1,276 @@
+//! The protocol of calibration: what is fitted on which rows, what a row is then answered, and what is counted.
+
+use std::path::PathBuf;
+
+use crate::error::{CalibrationError, Error, Errors, Result};
+use crate::predict::blueprint::Blueprint;
+use crate::predict::calibration::{
+    Conformal, Correction, Coverage, Fitted, FittedFor, Method, WITHOUT_CONTENT, check_prior,
+};
+use crate::predict::output::Answer;
+use crate::predict::report::{
+    Abstention, Before, CalibrationReport, PatternCorrection, Prediction, Report, Run,
+};
+use crate::predict::score::{Counts, Scored, Scorer};
+use crate::predict::task::Task;
+use crate::text::data::{Columns, Example, Reading};
+use crate::text::dataset::{Dataset, Labels, read_columns};
+
+/// Between the labels of a set in the output.
+pub const BETWEEN: &str = "|";
+
+/// What is asked of a calibration.
+#[derive(Debug, Clone, Default)]
+pub struct CalibrationRequest {
+    /// How to correct the probabilities.
+    pub method: Option<Method>,
+    /// A file of rows to fit the correction on, if they are not those to score.
+    pub fit_on: Option<PathBuf>,
+    /// The classes' shares as [`prior`] reads them, for [`Method::Prior`].
+    pub prior: Option<String>,
+    /// α: the share of rows whose prediction set may lack the truth.
+    pub conformal: Option<f64>,
+    /// A file of labelled rows to find the thresholds of sets on.
+    pub conformal_on: Option<PathBuf>,
+    /// Whether that is promised class by class.
+    pub class_conditional: bool,
+    /// The least probability of an answer.
+    pub abstain_below: Option<f64>,
+    /// A calibration that was fitted before.
+    pub fitted: Option<PathBuf>,
+    /// Whether what is fitted will be written, for later.
+    pub keeps: bool,
+    /// How the files of rows are read.
+    pub reading: Reading,
+}
+
+/// What is asked, and what was fitted.
+pub struct Calibrator {
+    method: Option<Method>,
+    prior: Vec<f64>,
+    /// Rows to fit corrections on, if they are not those to score.
+    fit_on: Option<Dataset>,
+    /// α, labelled rows to find thresholds on, and whether class by class.
+    conformal: Option<(f64, Dataset, bool)>,
+    abstain_below: Option<f64>,
+    labels: Vec<String>,
+    fitted: Fitted,
+}
+
+impl Calibrator {
+    /// Reads and checks what is asked before any weights are loaded. All problems at once.
+    pub fn check(
+        request: &CalibrationRequest,
+        blueprint: &Blueprint,
+        tasks: &[Task],
+        columns: &Columns,
+    ) -> Result<Calibrator, Errors> {
+        let CalibrationRequest { method, conformal, class_conditional, reading, .. } = request;
+        let (verbalizer, labels) = (&blueprint.verbalizer, blueprint.labels());
+        let learns = method.is_some_and(Method::needs_labels);
+        let mut errors = Errors::new();
+        let prior = errors.keep(prior(request.prior.as_deref(), &labels)).unwrap_or_default();
+        let read = read_columns(tasks.iter().map(Task::template), columns);
+        let mut rows = |path: &PathBuf, labels: Labels| {
+            let set = errors.keep(Dataset::read(path, reading, &read, verbalizer, Some(columns), labels))?;
+            if set.examples.is_empty() {
+                errors.push(CalibrationError::WithoutRows { data: set.columns.data().to_owned() });
+            }
+            Some(set)
+        };
+        let wanted = if learns { Labels::Needed } else { Labels::Ignored };
+        let fit_on = request.fit_on.as_ref().and_then(|path| rows(path, wanted));
+        let sets_on = request.conformal_on.as_ref().and_then(|path| rows(path, Labels::Needed));
+        if let (Some(alpha), Some(set)) = (*conformal, &sets_on) {
+            let truths = set.truths.iter().flatten().copied();
+            errors.keep(Conformal::check(truths, &labels, alpha, *class_conditional));
+        }
+        errors.none()?;
+        // Reading all weights costs time, which only files that outlive this run are worth.
+        let remembered = request.fitted.is_some() || request.keeps;
+        let sha256 = if remembered { blueprint.identity()? } else { String::new() };
+        let identities: Vec<String> = tasks.iter().map(Task::identity).collect();
+        let patterns =
+            tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
+        let fitted_for = FittedFor::new(blueprint.folder.path().to_owned(), sha256, verbalizer);
+        let nothing = Fitted::new(fitted_for, patterns);
+        let fitted = request
+            .fitted
+            .as_deref()
+            .map_or_else(|| Ok(nothing.clone()), |path| Fitted::load(path, &nothing))?;
+        Ok(Calibrator {
+            method: *method,
+            prior,
+            fit_on,
+            conformal: conformal.zip(sets_on).map(|(alpha, rows)| (alpha, rows, *class_conditional)),
+            abstain_below: request.abstain_below,
+            labels,
+            fitted,
+        })
+    }
+
+    /// Whether corrections are to be fitted on the rows that are scored, which must then be there first.
+    pub fn on_own_rows(&self) -> bool {
+        self.method.is_some_and(Method::needs_rows) && self.fit_on.is_none()
+    }
+
+    /// Fits what is not to be fitted on the rows that are scored.
+    pub fn fit(&mut self, scorer: &Scorer<'_>, columns: &Columns) -> Result<()> {
+        match (self.method, self.fit_on.take()) {
+            (Some(_), Some(set)) => {
+                let scored = scorer.score(&set.columns, &set.examples, &mut |_| {})?;
+                let truths: Vec<usize> = set.truths.iter().flatten().copied().collect();
+                self.fit_corrections(scorer, &set.columns, &set.examples, &truths, &scored)
+            }
+            (Some(_), None) => self.fit_corrections(scorer, columns, &[], &[], &[]),
+            (None, _) => self.fit_sets(scorer),
+        }
+    }
+
+    /// Fits corrections, on rows and what was said of them, then the thresholds of sets.
+    pub fn fit_corrections<'r>(
+        &mut self,
+        scorer: &Scorer<'_>,
+        columns: &Columns,
+        rows: impl IntoIterator<Item = &'r Example>,
+        truths: &[usize],
+        scored: &[Scored],
+    ) -> Result<()> {
+        let Some(method) = self.method else { return Ok(()) };
+        let rows: Vec<&Example> = rows.into_iter().collect();
+        if method.needs_rows() && rows.is_empty() {
+            return Err(CalibrationError::WithoutRows { data: columns.data().to_owned() }.into());
+        }
+        let mut count = rows.len();
+        for (index, task) in scorer.tasks.iter().enumerate() {
+            let said = || scored.iter().map(|row| row.by_pattern[index].clone()).collect::<Vec<Prediction>>();
+            let correction = match method {
+                Method::Contextual | Method::Pmi | Method::Domain => {
+                    let said = scorer.without_content(method, task, columns, &rows)?;
+                    count = said.len();
+                    Correction::dividing_by(&said)
+                }
+                Method::Batch => Correction::dividing_by(&said()),
+                Method::Prior => Correction::to_prior(&said(), &self.prior),
+                Method::Temperature => Correction::temperature(&said(), truths),
+                Method::Vector => Correction::vector(&said(), truths),
+            };
+            self.fitted.patterns[index].correction = Some(correction);
+        }
+        let on = if method.needs_rows() { columns.data() } else { WITHOUT_CONTENT };
+        self.fitted.method = Some(method);
+        self.fitted.fitted_on = Some(on.to_owned());
+        self.fitted.rows = count as u64;
+        self.fitted.prior = (method == Method::Prior).then(|| self.prior.clone());
+        self.fit_sets(scorer)
+    }
+
+    fn fit_sets(&mut self, scorer: &Scorer<'_>) -> Result<()> {
+        let Some((alpha, set, by_class)) = &self.conformal else { return Ok(()) };
+        let scored = scorer.score(&set.columns, &set.examples, &mut |_| {})?;
+        let corrected = scored.into_iter().map(|mut row| self.fitted.apply(&mut row.by_pattern));
+        let rows: Vec<(Prediction, usize)> = corrected.zip(set.truths.iter().flatten().copied()).collect();
+        self.fitted.conformal = Some(Conformal::fit(&rows, &self.labels, *alpha, *by_class)?);
+        Ok(())
+    }
+
+    /// Whether rows get sets.
+    pub fn gives_sets(&self) -> bool {
+        self.conformal.is_some() || self.fitted.conformal.is_some()
+    }
+
+    /// What was fitted.
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
+    }
+}
+
+/// The shares of a prior that is written as `LABEL=SHARE,…`, in class order; without any all the same.
+pub fn prior(written: Option<&str>, labels: &[String]) -> Result<Vec<f64>> {
+    let Some(written) = written else { return Ok(vec![1.0 / labels.len() as f64; labels.len()]) };
+    let unclear = || {
+        Error::from(CalibrationError::PriorUnclear { written: written.to_owned(), labels: labels.to_vec() })
+    };
+    let mut shares = vec![None; labels.len()];
+    for part in written.split(',') {
+        let (label, share) = part.rsplit_once('=').ok_or_else(unclear)?;
+        let class = labels.iter().position(|known| known == label.trim()).ok_or_else(unclear)?;
+        let share = share.trim().parse::<f64>().map_err(|_| unclear())?;
+        if shares[class].replace(share).is_some() {
+            return Err(unclear());
+        }
+    }
+    let shares: Vec<f64> = shares.into_iter().collect::<Option<_>>().ok_or_else(unclear)?;
+    check_prior(&shares).map(|()| shares)
+}
+
+/// What is counted of the rows, before and after.
+pub struct Counted {
+    before: Option<Counts>,
+    after: Counts,
+    abstention: Option<Abstention>,
+    coverage: Coverage,
+}
+
+impl Counted {
+    /// Nothing counted yet, for so many patterns.
+    pub fn new(calibrator: &Calibrator, patterns: usize) -> Counted {
+        let labels = &calibrator.labels;
+        // Corrections may come later.
+        let corrects = calibrator.method.is_some() || calibrator.fitted.method.is_some();
+        Counted {
+            before: corrects.then(|| Counts::new(labels, patterns)),
+            after: Counts::new(labels, patterns),
+            abstention: calibrator.abstain_below.map(|below| Abstention { below, ..Abstention::default() }),
+            coverage: Coverage::new(labels.len()),
+        }
+    }
+
+    /// Counts a row, and says how it is answered.
+    pub fn answer(&mut self, calibrator: &Calibrator, mut scored: Scored, truth: Option<usize>) -> Answer {
+        if let Some(before) = &mut self.before {
+            before.add(&scored, truth);
+            scored.average = calibrator.fitted.apply(&mut scored.by_pattern);
+        }
+        self.after.add(&scored, truth);
+        let set = calibrator.fitted.conformal.as_ref().map(|conformal| conformal.set(&scored.average));
+        if let Some(set) = &set {
+            self.coverage.add(set, truth);
+        }
+        let answered =
+            self.abstention.as_mut().is_none_or(|abstention| abstention.add(&scored.average, truth));
+        Answer { prediction: scored.average, answered, set }
+    }
+
+    /// The report.
+    pub fn report(self, calibrator: &Calibrator, run: Run, tasks: &[Task], seconds: f64) -> Report {
+        let fitted = &calibrator.fitted;
+        let before = self.before.map(|before| before.report(run.clone(), tasks, seconds));
+        let calibration = before.zip(fitted.method).map(|(before, method)| CalibrationReport {
+            method: method.name().to_owned(),
+            fitted_on: fitted.fitted_on.clone().unwrap_or_default(),
+            fitted_rows: fitted.rows,
+            patterns: fitted
+                .patterns
+                .iter()
+                .filter_map(|pattern| {
+                    let correction = pattern.correction.clone()?;
+                    Some(PatternCorrection {
+                        template: pattern.template.clone(),
+                        weights: correction.weights,
+                        biases: correction.biases,
+                    })
+                })
+                .collect(),
+            before: Before {
+                predicted: before.predicted,
+                evaluation: before.evaluation,
+                patterns: before.patterns,
+                spread: before.spread,
+            },
+        });
+        let sets =
+            fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
+        Report { calibration, abstention: self.abstention, sets, ..self.after.report(run, tasks, seconds) }
+    }
+}

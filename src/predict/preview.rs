@@ -1,0 +1,216 @@
+//! How rows look to a model: the prompt, its tokens, what was cut, and what the model says at the mask.
+
+use std::sync::Arc;
+
+use tch::{Kind as Type, Tensor, no_grad};
+
+use crate::error::Result;
+use crate::model::encoder::Mode;
+use crate::model::features::Features;
+use crate::model::threads::Threads;
+use crate::model::tokenizer::Tokenizer;
+use crate::predict::blueprint::{Blueprint, Loaded};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::encode::{Cut, encode_with_cuts};
+use crate::predict::score::{Chain, Scorer};
+use crate::predict::showing::{Showing, likeliest};
+use crate::predict::task::{Task, TaskSet};
+use crate::text::data::{Columns, Example};
+use crate::text::demonstrations::Shown;
+use crate::text::template::{Part, Prompt, Step};
+use crate::text::verbalizer::{Class, LabelWord, Verbalizer};
+
+/// How many of the likeliest words are told.
+const TOP_WORDS: i64 = 10;
+
+/// A classifier whose view of rows is shown; of several models whose probabilities are averaged, the first's.
+pub struct Previewer {
+    verbalizer: Verbalizer,
+    base: VerbalizedLm,
+    classifiers: Vec<Classifier>,
+    tasks: Vec<Task>,
+    columns: Arc<Columns>,
+    max_length: usize,
+    _threads: Threads,
+}
+
+/// A row in a pattern, as a model sees it.
+#[derive(Debug, Clone)]
+pub struct RowPreview {
+    /// The pattern's name.
+    pub pattern: String,
+    /// The names of the pattern's steps.
+    pub steps: Vec<String>,
+    /// The words that fill the steps' blanks, and how probable each chain of them is; their sum is 1. Without steps
+    /// one chain of no words.
+    pub chains: Vec<(Vec<String>, f64)>,
+    /// The prompt of the likeliest chain, segment by segment.
+    pub segments: Vec<Vec<PreviewPart>>,
+    /// Its tokens; behind a soft token's place stands no word, but a vector with a number: `<soft 0>`.
+    pub tokens: Vec<String>,
+    /// The place of the mask among them, from 0.
+    pub mask: usize,
+    /// What had no room.
+    pub cuts: Vec<PreviewCut>,
+    /// What each class gets, in their order.
+    pub classes: Vec<ClassPreview>,
+    /// The likeliest words at the mask with their probabilities among all words, from 0 to 1, the likeliest first;
+    /// none where the model has no label words.
+    pub likeliest: Vec<(String, f64)>,
+}
+
+/// A part of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PreviewPart {
+    /// The pattern's own words.
+    Text(String),
+    /// The row's words.
+    Field(String),
+    /// The blank.
+    Mask,
+    /// A labelled row that is shown: its words and the pattern's, in turn.
+    Demonstration(Vec<String>),
+    /// So many soft tokens.
+    Soft(usize),
+}
+
+/// A field's tokens that had no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewCut {
+    /// The field's column.
+    pub column: String,
+    /// The tokens, in order.
+    pub tokens: Vec<String>,
+}
+
+/// What a class gets.
+#[derive(Debug, Clone)]
+pub struct ClassPreview {
+    /// The class.
+    pub label: String,
+    /// Its words.
+    pub words: Vec<String>,
+    /// Its score; the softmax of these are the probabilities.
+    pub score: f64,
+    /// Its probability, from 0 to 1.
+    pub probability: f64,
+}
+
+impl Previewer {
+    /// Loads a classifier, to compute on so many threads for as long as it lives, libtorch's own number by default.
+    /// `showing` are the rows that patterns with demonstrations show.
+    pub fn load(
+        blueprint: Blueprint,
+        tasks: TaskSet,
+        columns: Arc<Columns>,
+        showing: Option<&Showing>,
+        threads: Option<usize>,
+    ) -> Result<Previewer> {
+        let threads = Threads::on(threads.unwrap_or_else(Threads::usual));
+        let TaskSet { tasks, max_length, .. } = tasks;
+        let Loaded { verbalizer, base, members, .. } = blueprint.load()?;
+        let tasks = match showing {
+            None => tasks,
+            Some(showing) => {
+                let scorer = Scorer::of(&base, &members, &[], max_length);
+                showing.asked_of(showing.in_tasks(tasks), &scorer, &columns)?
+            }
+        };
+        Ok(Previewer {
+            verbalizer,
+            base,
+            classifiers: members,
+            tasks,
+            columns,
+            max_length,
+            _threads: threads,
+        })
+    }
+
+    /// A row in each pattern.
+    pub fn previews(&self, example: &Example) -> impl Iterator<Item = Result<RowPreview>> {
+        self.tasks.iter().filter_map(move |task| self.preview(task, example).transpose())
+    }
+
+    /// A row in a pattern; nothing if no step's blank can be filled.
+    fn preview(&self, task: &Task, example: &Example) -> Result<Option<RowPreview>> {
+        let tokenizer = self.base.tokenizer();
+        let scorer = Scorer::of(&self.base, &self.classifiers, &[], self.max_length);
+        let chains = scorer.chains(task, &self.columns, std::slice::from_ref(example))?.remove(0);
+        let Some((filled, _)) = likeliest(&chains) else { return Ok(None) };
+        let prompts = task.prompts(std::slice::from_ref(filled))?.remove(0);
+        let Some(prompt) = prompts.into_iter().next() else { return Ok(None) };
+        let (features, cuts) = encode_with_cuts(&prompt, tokenizer, self.max_length)
+            .map_err(|error| error.at(self.columns.place(example, None)))?;
+        let columns: Vec<&str> = task.template().columns().collect();
+        let token = |id: &i64| tokenizer.token(*id).to_owned();
+        let cut = |cut: &Cut| PreviewCut {
+            column: columns.get(cut.field).copied().unwrap_or_default().to_owned(),
+            tokens: cut.ids.iter().map(token).collect(),
+        };
+        Ok(Some(RowPreview {
+            pattern: task.template().name().to_owned(),
+            steps: task.template().steps().iter().map(Step::name).map(str::to_owned).collect(),
+            chains: chains.iter().map(|chain| filled_words(chain, example.fields.len())).collect(),
+            segments: segments(&prompt),
+            tokens: tokens(&features, tokenizer),
+            mask: features.mask,
+            cuts: cuts.iter().map(cut).collect(),
+            classes: self.classes(&features),
+            likeliest: self.likeliest(&features),
+        }))
+    }
+
+    fn classes(&self, features: &Features) -> Vec<ClassPreview> {
+        let scores = no_grad(|| self.classifiers[0].class_scores(&[features], Mode::Score));
+        let probabilities = scores.softmax(-1, Type::Double);
+        let class = |(class, index): (&Class, i64)| ClassPreview {
+            label: class.label.clone(),
+            words: class.words.iter().map(LabelWord::word).map(str::to_owned).collect(),
+            score: scores.double_value(&[0, index]),
+            probability: probabilities.double_value(&[0, index]),
+        };
+        self.verbalizer.classes().iter().zip(0..).map(class).collect()
+    }
+
+    fn likeliest(&self, features: &Features) -> Vec<(String, f64)> {
+        let Classifier::Prompt(model, _) = &self.classifiers[0] else { return Vec::new() };
+        let vocabulary: Tensor = no_grad(|| model.vocabulary_logits(&[features]).softmax(-1, Type::Float));
+        let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
+        let word = |rank: i64| {
+            let word = self.base.tokenizer().token(ids.int64_value(&[0, rank]));
+            (word.to_owned(), top.double_value(&[0, rank]))
+        };
+        (0..top.size()[1]).map(word).collect()
+    }
+}
+
+/// The words of a chain, which stand behind a row's fields.
+fn filled_words((example, share): &Chain, fields: usize) -> (Vec<String>, f64) {
+    (example.fields[fields..].to_vec(), *share)
+}
+
+fn segments(prompt: &Prompt<'_>) -> Vec<Vec<PreviewPart>> {
+    let demonstration = |shown: &&[Shown]| {
+        let words = |part: &Shown| match part {
+            Shown::Text(text) | Shown::Field(text) => text.clone(),
+        };
+        PreviewPart::Demonstration(shown.iter().map(words).collect())
+    };
+    let parts = |part: &Part<'_>| match part {
+        Part::Text(text) => vec![PreviewPart::Text((*text).to_owned())],
+        Part::Field { text, .. } => vec![PreviewPart::Field(text.clone().into_owned())],
+        Part::Mask | Part::Masked => vec![PreviewPart::Mask],
+        Part::Demonstrations(all) => all.iter().map(demonstration).collect(),
+        Part::Soft { vectors } => vec![PreviewPart::Soft(vectors.len())],
+    };
+    prompt.segments.iter().map(|segment| segment.iter().flat_map(parts).collect()).collect()
+}
+
+fn tokens(features: &Features, tokenizer: &Tokenizer) -> Vec<String> {
+    let mut tokens: Vec<String> = features.ids.iter().map(|id| tokenizer.token(*id).to_owned()).collect();
+    for slot in &features.soft {
+        tokens[slot.at] = format!("<soft {}>", slot.vector);
+    }
+    tokens
+}

@@ -1,0 +1,480 @@
+//! The front door: a model with patterns and label words, which classifies texts and rows.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tch::Device;
+
+use crate::error::{DataError, Error, Errors, Result, TemplateError, VerbalizerError};
+use crate::model::dtype::{Dtype, Trial};
+use crate::model::encoder::load_kernels;
+use crate::model::folder::{EngineChoice, ModelFolder};
+use crate::model::masked_lm::MaskedLm;
+use crate::model::threads::Threads;
+use crate::predict::auto;
+use crate::predict::blueprint::{Blueprint, Loaded, members};
+use crate::predict::calibration::Fitted;
+use crate::predict::calibrator::{Calibrator, Counted};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::label_words::LabelWords;
+use crate::predict::output::Answer;
+use crate::predict::pvp::{Patterns, SoftVectors};
+use crate::predict::report::Run;
+use crate::predict::score::{Scored, Scorer, batch_tokens};
+use crate::predict::showing::{Showing, forwards};
+use crate::predict::task::Task;
+use crate::text::data::{Columns, Example, Rows};
+use crate::text::dataset::{Dataset, truth};
+use crate::text::demonstrations::Drawing;
+use crate::text::template::Template;
+use crate::text::verbalizer::Verbalizer;
+
+/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
+/// sort well by length, little enough to hold in memory whatever the rows are.
+const CHUNK_ROWS: usize = 2048;
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// How a classifier computes.
+#[derive(Debug, Clone, Copy)]
+pub struct Compute {
+    /// The type of numbers; none for the fastest that stays near single precision, which is measured.
+    pub dtype: Option<Dtype>,
+    /// Threads of a processor; libtorch's own number by default.
+    pub threads: Option<usize>,
+    /// The most tokens in a batch; what suits the device by default.
+    pub batch_tokens: Option<usize>,
+}
+
+impl Default for Compute {
+    /// Single precision, on as many threads as libtorch has.
+    fn default() -> Compute {
+        Compute { dtype: Some(Dtype::F32), threads: None, batch_tokens: None }
+    }
+}
+
+/// A masked language model with patterns and label words, ready to classify. It is owned and may be used by
+/// several threads at once.
+///
+/// ```
+/// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+/// let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
+/// let classifier = PromptClassifier::builder(model)
+///     .template(Template::from_pattern("{text} It was {mask}.")?)
+///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+///     .build()?;
+/// for answer in classifier.classify(&["What a lovely film!", "I want my money back."])? {
+///     println!("{} {:.2}", classifier.label(&answer), answer.prediction.confidence());
+/// }
+/// # Ok::<(), cloze::Error>(())
+/// ```
+pub struct PromptClassifier {
+    verbalizer: Verbalizer,
+    labels: Vec<String>,
+    folder: Arc<ModelFolder>,
+    engine: EngineChoice,
+    device: Device,
+    /// Forward passes that one question takes.
+    forwards: usize,
+    patterns: Patterns,
+    members: Mutex<Vec<Classifier>>,
+    dtype: Dtype,
+    tried: Vec<Trial>,
+    threads: usize,
+    batch_tokens: usize,
+    showing: Option<Showing>,
+    calibration: Option<Fitted>,
+}
+
+/// What a [`PromptClassifier`] is made of.
+pub struct Builder {
+    model: MaskedLm,
+    templates: Vec<Template>,
+    verbalizer: Option<Verbalizer>,
+    max_length: Option<usize>,
+    compute: Compute,
+    demonstrations: Option<(Dataset, Drawing)>,
+    calibration: Option<Fitted>,
+}
+
+impl Builder {
+    /// One more pattern; probabilities are averaged over the patterns.
+    #[must_use]
+    pub fn template(mut self, template: Template) -> Builder {
+        self.templates.push(template);
+        self
+    }
+
+    /// The classes and their words.
+    #[must_use]
+    pub fn verbalizer(mut self, verbalizer: Verbalizer) -> Builder {
+        self.verbalizer = Some(verbalizer);
+        self
+    }
+
+    /// A calibration that was fitted for this model and these patterns ([`Fitted`]).
+    #[must_use]
+    pub fn calibration(mut self, fitted: Fitted) -> Builder {
+        self.calibration = Some(fitted);
+        self
+    }
+
+    /// Labelled rows for patterns with demonstrations to show.
+    #[must_use]
+    pub fn demonstrations(mut self, rows: Dataset, drawing: Drawing) -> Builder {
+        self.demonstrations = Some((rows, drawing));
+        self
+    }
+
+    /// The longest input, in tokens; the model's own by default.
+    #[must_use]
+    pub fn max_length(mut self, tokens: usize) -> Builder {
+        self.max_length = Some(tokens);
+        self
+    }
+
+    /// How it computes.
+    #[must_use]
+    pub fn compute(mut self, compute: Compute) -> Builder {
+        self.compute = compute;
+        self
+    }
+
+    /// The classifier. All that can be wrong between its parts is told at once.
+    pub fn build(self) -> Result<PromptClassifier> {
+        let Builder { model, templates, verbalizer, max_length, compute, demonstrations, calibration } = self;
+        let verbalizer =
+            verbalizer.ok_or_else(|| Error::from(VerbalizerError::TooFewClasses { found: 0 }))?;
+        if templates.is_empty() {
+            return Err(TemplateError::WithoutMask.into());
+        }
+        let words = LabelWords::check(&verbalizer, model.tokenizer(), model.device)?;
+        let max_length = model.folder.max_length(max_length)?;
+        let patterns = Patterns::bind(templates, &words, &model.folder, SoftVectors::Words, max_length)?;
+        let showing =
+            demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
+        let base = VerbalizedLm::new(model, words);
+        let members = members(&base, &patterns, &[], None)?;
+        let loaded = Loaded { verbalizer, base, patterns, members };
+        PromptClassifier::of(loaded, compute, showing, calibration)
+    }
+}
+
+impl PromptClassifier {
+    /// A classifier of a model that is loaded already: one model serves many.
+    pub fn builder(model: MaskedLm) -> Builder {
+        Builder {
+            model,
+            templates: Vec::new(),
+            verbalizer: None,
+            max_length: None,
+            compute: Compute::default(),
+            demonstrations: None,
+            calibration: None,
+        }
+    }
+
+    /// Loads the weights of a blueprint. `showing` are the rows that its patterns show, if they show any.
+    pub fn load(
+        blueprint: Blueprint,
+        compute: Compute,
+        showing: Option<Showing>,
+    ) -> Result<PromptClassifier> {
+        let engine = blueprint.options.engine;
+        let loaded = thread::scope(|scope| {
+            // What libtorch needs for a type is read meanwhile.
+            if engine == EngineChoice::Cloze {
+                scope.spawn(|| load_kernels(compute.dtype.unwrap_or_default()));
+            }
+            blueprint.load()
+        })?;
+        PromptClassifier::of(loaded, compute, showing, None)
+    }
+
+    fn of(
+        loaded: Loaded,
+        compute: Compute,
+        showing: Option<Showing>,
+        calibration: Option<Fitted>,
+    ) -> Result<PromptClassifier> {
+        let Loaded { verbalizer, base, patterns, members } = loaded;
+        let (folder, engine, device) = (base.model.folder.clone(), base.model.engine, base.model.device);
+        let forwards = base.words.forwards();
+        // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
+        drop(base);
+        let (dtype, tried) = compute
+            .dtype
+            .map_or_else(|| auto::fastest(&members, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
+        let members = members.into_iter().map(|member| member.prepared(dtype));
+        Ok(PromptClassifier {
+            labels: verbalizer.labels().map(str::to_owned).collect(),
+            verbalizer,
+            folder,
+            engine,
+            device,
+            forwards,
+            patterns,
+            members: Mutex::new(members.collect::<Result<_>>()?),
+            dtype,
+            tried,
+            threads: compute.threads.unwrap_or_else(Threads::usual),
+            batch_tokens: compute.batch_tokens.unwrap_or_else(|| batch_tokens(device)),
+            showing,
+            calibration,
+        })
+    }
+
+    /// The labels in class order.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The likeliest label of an answer.
+    pub fn label(&self, answer: &Answer) -> &str {
+        &self.labels[answer.prediction.class()]
+    }
+
+    /// The classes and their words.
+    pub fn verbalizer(&self) -> &Verbalizer {
+        &self.verbalizer
+    }
+
+    /// The base model's small files.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// Classifies texts, for patterns that read one column, whatever its name. The answers come in the texts'
+    /// order.
+    pub fn classify(&self, texts: &[impl AsRef<str>]) -> Result<Vec<Answer>> {
+        let mut read: Vec<&str> = Vec::new();
+        for column in self.patterns.pvps.iter().flat_map(|pvp| pvp.template().columns()) {
+            if !read.contains(&column) {
+                read.push(column);
+            }
+        }
+        let [column] = read[..] else {
+            let columns = read.into_iter().map(str::to_owned).collect();
+            return Err(DataError::NotOneColumn { columns }.into());
+        };
+        let columns = Columns::check("texts", vec![column.to_owned()], None)?;
+        let example = |(record, text): (u64, &_)| Example {
+            record,
+            line: record,
+            fields: vec![AsRef::<str>::as_ref(text).to_owned()],
+            label: None,
+        };
+        let examples: Vec<Example> = (1..).zip(texts).map(example).collect();
+        let tasks = self.patterns.on(&columns)?.tasks;
+        let scoring = self.on(tasks, Arc::new(columns))?;
+        let scored = scoring.scorer().score(&scoring.columns, &examples, &mut |_| {})?;
+        Ok(scored.into_iter().map(|scored| self.answer(scored)).collect())
+    }
+
+    /// Classifies rows as they come: `each` is given a row and its answer, in the rows' order. Memory does not
+    /// grow with the rows.
+    pub fn classify_rows(
+        &self,
+        rows: Rows,
+        mut each: impl FnMut(&Example, Answer) -> Result<()>,
+    ) -> Result<()> {
+        let columns = rows.columns().clone();
+        let tasks = self.patterns.on(&columns)?.tasks;
+        let scoring = self.on(tasks, columns.clone())?;
+        let mut rows = rows;
+        let mut next = || {
+            let chunk = read_chunk(&mut rows)?;
+            Ok((!chunk.is_empty()).then_some(chunk))
+        };
+        let mut answer = |chunk: Vec<Example>, scored: Vec<Scored>| {
+            chunk.iter().zip(scored).try_for_each(|(example, scored)| each(example, self.answer(scored)))
+        };
+        scoring.scorer().score_chunks(&columns, &mut next, &mut answer, &mut |_| {})
+    }
+
+    fn answer(&self, mut scored: Scored) -> Answer {
+        let Some(fitted) = &self.calibration else { return scored.average.into() };
+        let prediction = fitted.apply(&mut scored.by_pattern);
+        let set = fitted.conformal.as_ref().map(|conformal| conformal.set(&prediction));
+        Answer { prediction, answered: true, set }
+    }
+
+    /// The patterns on the columns of rows, with all that has to be asked of the model before the rows.
+    pub fn on(&self, tasks: Vec<Task>, columns: Arc<Columns>) -> Result<Scoring<'_>> {
+        let guard = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = guard.iter().map(Classifier::share).collect::<Option<Vec<_>>>();
+        let members = shared.map_or_else(|| Members::Alone(guard), Members::Shared);
+        Showing::check_wanted(&tasks, self.showing.is_some())?;
+        let mut scoring = Scoring { classifier: self, members, tasks: Vec::new(), columns };
+        let Some(showing) = &self.showing else { return Ok(Scoring { tasks, ..scoring }) };
+        let tasks = showing.in_tasks(tasks);
+        scoring.tasks = showing.asked_of(tasks, &scoring.scorer(), &scoring.columns)?;
+        Ok(scoring)
+    }
+}
+
+/// The models of one scoring.
+enum Members<'a> {
+    /// Copies over the same numbers: other threads may score meanwhile.
+    Shared(Vec<Classifier>),
+    /// Models that one thread must have to itself: others wait.
+    Alone(MutexGuard<'a, Vec<Classifier>>),
+}
+
+impl Deref for Members<'_> {
+    type Target = [Classifier];
+
+    fn deref(&self) -> &[Classifier] {
+        match self {
+            Members::Shared(members) => members,
+            Members::Alone(members) => members,
+        }
+    }
+}
+
+/// A classifier on the columns of rows.
+pub struct Scoring<'a> {
+    classifier: &'a PromptClassifier,
+    members: Members<'a>,
+    /// The patterns.
+    pub tasks: Vec<Task>,
+    /// The rows' columns.
+    pub columns: Arc<Columns>,
+}
+
+/// Rows that are scored together, with their true classes where they are known.
+struct Chunk {
+    examples: Vec<Example>,
+    truths: Vec<Option<usize>>,
+}
+
+impl AsRef<[Example]> for Chunk {
+    fn as_ref(&self) -> &[Example] {
+        &self.examples
+    }
+}
+
+/// What is done with a chunk of rows and their answers.
+pub type Each<'a> = dyn FnMut(&[Example], Vec<Answer>) -> Result<()> + 'a;
+
+/// How far a scoring is, for whoever watches.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoringProgress {
+    /// Rows done; parts of them where a row is in several batches.
+    pub done: f64,
+    /// Rows read.
+    pub rows_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+}
+
+impl Scoring<'_> {
+    /// The models with the patterns.
+    pub fn scorer(&self) -> Scorer<'_> {
+        Scorer {
+            classifiers: &self.members,
+            tokenizer: &self.classifier.folder.tokenizer,
+            tasks: &self.tasks,
+            max_length: self.classifier.patterns.max_length,
+            batch_tokens: self.classifier.batch_tokens,
+            threads: self.classifier.threads,
+        }
+    }
+
+    /// Scores labelled or unlabelled rows with a calibration, which is fitted first, or on these rows themselves:
+    /// then all of them are read before the first is answered. `each` is given the rows of a chunk with their
+    /// answers. Gives what was counted.
+    pub fn run(
+        &self,
+        mut rows: Rows,
+        calibrator: &mut Calibrator,
+        each: &mut Each<'_>,
+        progress: &mut dyn FnMut(ScoringProgress),
+    ) -> Result<Counted> {
+        let scorer = self.scorer();
+        let holding = calibrator.on_own_rows();
+        if !holding {
+            calibrator.fit(&scorer, &self.columns)?;
+        }
+        let mut counted = Counted::new(calibrator, self.tasks.len());
+        let read = std::cell::Cell::new((0, 0));
+        let mut next = || {
+            let examples = read_chunk(&mut rows)?;
+            read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
+            let of_row = |example| truth(&self.classifier.verbalizer, &self.columns, example);
+            let truths = examples.iter().map(of_row).collect::<Result<Vec<_>>>()?;
+            Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
+        };
+        let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
+            let answers = scored.into_iter().zip(chunk.truths);
+            let answers = answers.map(|(scored, truth)| counted.answer(calibrator, scored, truth)).collect();
+            each(&chunk.examples, answers)
+        };
+        let mut held = Vec::new();
+        let mut take = |chunk: Chunk, scored: Vec<Scored>| match holding {
+            true => {
+                held.push((chunk, scored));
+                Ok(())
+            }
+            false => answer(calibrator, chunk, scored),
+        };
+        scorer.score_chunks(&self.columns, &mut next, &mut take, &mut |done| {
+            let (rows_read, bytes_read) = read.get();
+            progress(ScoringProgress { done, rows_read, bytes_read });
+        })?;
+        if holding {
+            let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();
+            let all: Vec<Scored> = scored.concat();
+            let examples = chunks.iter().flat_map(|chunk| &chunk.examples);
+            calibrator.fit_corrections(&scorer, &self.columns, examples, &[], &all)?;
+            for (chunk, scored) in chunks.into_iter().zip(scored) {
+                answer(calibrator, chunk, scored)?;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// What was run, for the report.
+    pub fn described(&self) -> Run {
+        let classifier = self.classifier;
+        Run {
+            cloze: env!("CARGO_PKG_VERSION").to_owned(),
+            data: self.columns.data().to_owned(),
+            model: classifier.folder.path().display().to_string(),
+            engine: classifier.engine.name().to_owned(),
+            device: if classifier.device == Device::Cpu { "cpu" } else { "cuda" }.to_owned(),
+            dtype: classifier.dtype,
+            dtypes_tried: classifier.tried.clone(),
+            threads: classifier.threads,
+            verbalizer: classifier.verbalizer.file().to_owned(),
+            aggregate: classifier.verbalizer.scoring(),
+            forwards_per_row: forwards(&self.tasks, classifier.forwards),
+            labels: classifier.labels.clone(),
+            max_length: classifier.patterns.max_length,
+            batch_tokens: classifier.batch_tokens,
+        }
+    }
+}
+
+/// The next rows, up to a chunk.
+fn read_chunk(rows: &mut Rows) -> Result<Vec<Example>> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
+        let Some(example) = rows.next().transpose()? else { break };
+        bytes += example.fields.iter().map(String::len).sum::<usize>();
+        chunk.push(example);
+    }
+    Ok(chunk)
+}
+
+/// Reads a calibration for a classifier that is made of these parts, and refuses one that was fitted for another.
+pub fn read_calibration(path: &Path, blueprint: &Blueprint, tasks: &[Task]) -> Result<Fitted, Errors> {
+    let request = crate::predict::calibrator::CalibrationRequest {
+        fitted: Some(path.to_owned()),
+        ..Default::default()
+    };
+    let columns = Columns::check("texts", Vec::new(), None)?;
+    Ok(Calibrator::check(&request, blueprint, tasks, &columns)?.fitted().clone())
+}

@@ -1,0 +1,63 @@
+//! What a run learned, for other programs.
+
+use std::path::Path;
+
+use tch::Device;
+
+use crate::error::{Result, RunError};
+use crate::learn::run::RunKind;
+use crate::model::parameters::Parameters;
+use crate::predict::label_words::LabelWords;
+use crate::study::run::{Contents, Run, Wanted, base};
+use crate::tune::{export, peft};
+
+/// In what form it is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportForm {
+    /// A model folder of its own, with what was learned within its weights.
+    Merged,
+    /// An adapter of PEFT, which needs the base model.
+    Peft,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exported {
+    /// The method's name.
+    pub method: &'static str,
+    /// The seed of the training.
+    pub seed: u64,
+}
+
+impl Run {
+    /// Writes what a training of one task learned with one seed into a folder that is new or empty; a run of several
+    /// seeds needs to be told which. Runs of several tasks and of ensembles are refused.
+    pub fn export(&self, wanted: &Wanted, form: ExportForm, out: &Path) -> Result<Exported> {
+        let Contents::Train(run, manifest) = &self.contents else {
+            let (path, found, wanted) = (self.path().to_owned(), self.kind().name(), RunKind::Train.name());
+            return Err(RunError::OfOtherKind { path, found, wanted }.into());
+        };
+        let seed = match self.chosen_seeds(wanted.seed)?[..] {
+            [only] => only,
+            ref seeds => {
+                let (path, seeds) = (self.path().to_owned(), seeds.to_vec());
+                return Err(RunError::SeedNeeded { path, seeds }.into());
+            }
+        };
+        let folder = base(&manifest.header.model, wanted)?;
+        let (learned, _) = run.load_learned(seed)?;
+        match form {
+            ExportForm::Merged => {
+                let parameters = Parameters::load(folder.path(), &folder.config.tensors, Device::Cpu)?;
+                export::merged(out, &folder, &parameters, &manifest.tuning, &learned)?;
+            }
+            ExportForm::Peft => {
+                let words = LabelWords::check(&manifest.verbalizer()?, &folder.tokenizer, Device::Cpu)?;
+                let soft = manifest.patterns(&words, &folder, manifest.header.max_length)?.soft;
+                let name = manifest.header.model.path.display().to_string();
+                peft::write(out, &manifest.tuning, &folder.config, &learned, soft.front(), &name)?;
+            }
+        }
+        Ok(Exported { method: manifest.tuning.name(), seed })
+    }
+}

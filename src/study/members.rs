@@ -1,0 +1,145 @@
+//! The members of an ensemble's run as one classifier: each scores the rows in its turn, and their answers are
+//! merged. It is the rows that stay in memory, one member's weights at a time beside them.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use tch::Device;
+
+use crate::error::{EnsembleError, Errors, Result, RunError};
+use crate::model::dtype::Dtype;
+use crate::model::threads::Threads;
+use crate::predict::output::Answer;
+use crate::predict::prompt_classifier::Compute;
+use crate::predict::report::{Prediction, Report, Run as Described};
+use crate::predict::score::{Counts, Scored, batch_tokens};
+use crate::study::ensemble::report::EnsembleReport;
+use crate::study::ensemble::{self, Ensemble, EnsembleFolder, Manifest};
+use crate::study::run::{Contents, Run, Wanted, base};
+use crate::text::data::{Columns, Example, Reading};
+use crate::text::dataset::Dataset;
+
+/// The last members of a run, and rows for them to answer.
+pub struct Members {
+    folder: EnsembleFolder,
+    ensemble: Ensemble,
+    report: EnsembleReport,
+    seeds: Vec<u64>,
+    rows: Dataset,
+}
+
+/// What members answered.
+pub struct Answered {
+    rows: Dataset,
+    answers: Vec<Answer>,
+    report: Report,
+}
+
+impl Members {
+    /// Reads and checks rows and what the run keeps. All problems at once.
+    pub fn open(run: &Run, wanted: &Wanted, rows: &Path, reading: &Reading) -> Result<Members, Errors> {
+        let Contents::Ensemble(folder, manifest) = &run.contents else {
+            return Err(EnsembleError::RunWithoutMembers { path: run.path().to_owned() }.into());
+        };
+        let seeds = run.chosen_seeds(wanted.seed)?;
+        let report = EnsembleReport::of_run(run.path())?;
+        let Some(mut with) = manifest.run.clone() else {
+            return Err(RunError::Unfinished { path: run.path().to_owned() }.into());
+        };
+        with.model.path = base(&with.model, wanted)?.path().to_owned();
+        let manifest = Manifest {
+            train: None,
+            unlabeled: None,
+            test: Some(rows.to_owned()),
+            format: reading.format,
+            label_column: reading.label_column.clone(),
+            engine: wanted.options.engine,
+            device: wanted.options.device.into(),
+            max_length: wanted.max_length.or(manifest.max_length),
+            student: None,
+            ..(**manifest).clone()
+        };
+        let (mut ensemble, _) = Ensemble::prepare(manifest, with, 1)?;
+        // Trained members are those of the run, though nothing is trained here.
+        ensemble.first_trained = report.stages.iter().any(|stage| stage.generation == Some(0));
+        let rows = ensemble.test.take();
+        let Some(rows) = rows else { unreachable!("the rows were named") };
+        Ok(Members { folder: folder.clone(), ensemble, report, seeds, rows })
+    }
+
+    /// The base model's folder.
+    pub fn model(&self) -> &Path {
+        &self.ensemble.run.model.path
+    }
+
+    /// Lets the members answer the rows.
+    pub fn score(mut self, compute: Compute) -> Result<Answered> {
+        let threads = compute.threads.unwrap_or_else(Threads::usual);
+        let _threads = Threads::on(threads);
+        let device = self.ensemble.bases[0].model.device;
+        self.ensemble.batch_tokens = compute.batch_tokens.unwrap_or_else(|| batch_tokens(device));
+        let started = Instant::now();
+        let seeds = &self.ensemble.manifest.seeds;
+        let mut by_seed = Vec::with_capacity(self.seeds.len());
+        for seed in &self.seeds {
+            let place = seeds.iter().position(|other| other == seed).unwrap_or_default();
+            let shares: Vec<f64> =
+                self.report.patterns.iter().map(|pattern| pattern.weights[place]).collect();
+            let watch = &mut |_: ensemble::EnsembleEvent<'_>| ControlFlow::Continue(());
+            by_seed.push(self.ensemble.members_say(&self.folder, *seed, &self.rows, &shares, watch)?);
+        }
+        let mut counts = Counts::new(&self.ensemble.run.classes, 0);
+        let mut answers = Vec::with_capacity(self.rows.examples.len());
+        for (row, truth) in self.rows.truths.iter().enumerate() {
+            let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
+            let scored = Scored {
+                by_pattern: Vec::new(),
+                average: Prediction::average(&said),
+                truncated: vec![by_seed.iter().any(|seed| seed[row].1)],
+                crowded: Vec::new(),
+            };
+            counts.add(&scored, *truth);
+            answers.push(scored.average.into());
+        }
+        let report = counts.report(self.described(threads), &[], started.elapsed().as_secs_f64());
+        Ok(Answered { rows: self.rows, answers, report })
+    }
+
+    fn described(&self, threads: usize) -> Described {
+        let Ensemble { manifest, run, bases, max_length, batch_tokens, .. } = &self.ensemble;
+        Described {
+            cloze: env!("CARGO_PKG_VERSION").to_owned(),
+            data: self.rows.columns.data().to_owned(),
+            model: run.model.path.display().to_string(),
+            engine: manifest.engine.name().to_owned(),
+            device: if bases[0].model.device == Device::Cpu { "cpu" } else { "cuda" }.to_owned(),
+            dtype: Dtype::F32,
+            dtypes_tried: Vec::new(),
+            threads,
+            verbalizer: run.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
+            aggregate: manifest.merge.name().to_owned(),
+            forwards_per_row: bases.iter().map(|base| base.words.forwards()).max().unwrap_or(1),
+            labels: run.classes.clone(),
+            max_length: *max_length,
+            batch_tokens: *batch_tokens,
+        }
+    }
+}
+
+impl Answered {
+    /// The rows' columns.
+    pub fn columns(&self) -> &Columns {
+        &self.rows.columns
+    }
+
+    /// The rows with their answers.
+    pub fn rows(&self) -> impl Iterator<Item = (&Example, &Answer)> {
+        self.rows.examples.iter().zip(&self.answers)
+    }
+
+    /// What was run, and what came of it.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}

@@ -1,0 +1,169 @@
+//! Rows scored as they are and under each change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::variations::{self, Variation};
+use super::{Changed, RobustnessReport};
+use crate::error::{DataError, Errors, Result, TemplateError};
+use crate::model::dtype::Dtype;
+use crate::model::features::Features;
+use crate::model::threads::Threads;
+use crate::predict::blueprint::{Blueprint, Loaded};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::pvp::{Patterns, SoftVectors};
+use crate::predict::report::Prediction;
+use crate::predict::score::Scorer;
+use crate::predict::task::{Task, TaskSet};
+use crate::text::data::{Columns, Example, Rows};
+use crate::text::dataset::truth;
+use crate::text::template::Template;
+
+/// A classifier and rows whose robustness is to be measured: everything read and checked, no weights loaded.
+pub struct Robustness {
+    blueprint: Blueprint,
+    tasks: Vec<Task>,
+    max_length: usize,
+    columns: Arc<Columns>,
+    examples: Vec<Example>,
+    truths: Vec<Option<usize>>,
+    paraphrases: Vec<Task>,
+    /// The files of the other patterns.
+    pub paraphrase_files: Vec<PathBuf>,
+}
+
+impl Robustness {
+    /// Takes a classifier's patterns on the columns of rows, and of the rows the first `most`, or all. `paraphrases`
+    /// is a folder of templates that ask the same in other words. Patterns with demonstrations are refused.
+    pub fn prepare(
+        blueprint: Blueprint,
+        tasks: TaskSet,
+        rows: Rows,
+        most: Option<usize>,
+        paraphrases: Option<&Path>,
+    ) -> Result<Robustness, Errors> {
+        let columns = rows.columns().clone();
+        let showing = tasks.tasks.iter().map(Task::template).find_map(without_demonstrations);
+        if let Some(error) = showing {
+            return Err(error.into());
+        }
+        let examples = rows.take(most.unwrap_or(usize::MAX)).collect::<Result<Vec<Example>>>()?;
+        if examples.is_empty() {
+            return Err(DataError::WithoutRows { data: columns.data().to_owned() }.into());
+        }
+        let of_row = |example| truth(&blueprint.verbalizer, &columns, example);
+        let truths = examples.iter().map(of_row).collect::<Result<Vec<_>>>()?;
+        let paraphrase_files = paraphrases.map_or(Ok(Vec::new()), Template::files_in)?;
+        let paraphrases = read_paraphrases(&paraphrase_files, &blueprint, tasks.max_length, &columns)?;
+        Ok(Robustness {
+            blueprint,
+            tasks: tasks.tasks,
+            max_length: tasks.max_length,
+            columns,
+            examples,
+            truths,
+            paraphrases,
+            paraphrase_files,
+        })
+    }
+
+    /// Loads the weights and scores the rows under every change, on so many threads, libtorch's own number by
+    /// default. Before each change `progress` is told the number of rows that will be done after it, counted once for
+    /// each change.
+    pub fn run(
+        self,
+        threads: Option<usize>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<RobustnessReport, Errors> {
+        let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
+        let Robustness { blueprint, tasks, max_length, columns, examples, truths, paraphrases, .. } = self;
+        let Loaded { verbalizer, base, patterns, .. } = blueprint.load()?;
+        let plain = base.untrained(&patterns.soft, 0)?.prepared(Dtype::F32)?;
+        let words = variations::of_words(&tasks, &verbalizer, &base, &patterns.soft)?;
+        let mut all = variations::of_rows(&tasks, &columns, &examples);
+        all.extend(variations::of_patterns(&tasks, &columns)?);
+        all.extend(words);
+        all.extend(variations::of_paraphrases(paraphrases));
+        let mut bench = Bench { base, columns, examples, max_length, plain, read: Vec::new() };
+        let said = bench.say(&tasks, &bench.examples, &bench.plain)?;
+        bench.read = bench.read(&tasks, &bench.examples, &bench.plain)?;
+        let mut changed = Vec::with_capacity(all.len());
+        for (done, variation) in all.into_iter().enumerate() {
+            progress((done + 1) * bench.examples.len());
+            changed.push(bench.changed(variation)?);
+        }
+        let records: Vec<u64> = bench.examples.iter().map(|example| example.record).collect();
+        Ok(RobustnessReport::new(&records, &said, &truths, changed))
+    }
+}
+
+/// What all scorings have in common.
+struct Bench {
+    base: VerbalizedLm,
+    columns: Arc<Columns>,
+    examples: Vec<Example>,
+    max_length: usize,
+    plain: Classifier,
+    /// What the model reads of the rows without a change: pattern by pattern, row by row.
+    read: Vec<Vec<Vec<Features>>>,
+}
+
+impl Bench {
+    fn changed(&self, variation: Variation) -> Result<Changed> {
+        let Variation { target, name, tasks, examples, classifier } = variation;
+        let examples = examples.as_deref().unwrap_or(&self.examples);
+        // What is read alike is answered alike.
+        let unseen = classifier.is_none() && self.read(&tasks, examples, &self.plain)? == self.read;
+        let said = if unseen {
+            None
+        } else {
+            Some(self.say(&tasks, examples, classifier.as_ref().unwrap_or(&self.plain))?)
+        };
+        Ok(Changed { target, name, said })
+    }
+
+    fn read(
+        &self,
+        tasks: &[Task],
+        examples: &[Example],
+        classifier: &Classifier,
+    ) -> Result<Vec<Vec<Vec<Features>>>> {
+        let classifiers = std::slice::from_ref(classifier);
+        let scorer = Scorer::of(&self.base, classifiers, tasks, self.max_length);
+        tasks.iter().map(|task| scorer.features(task, &self.columns, examples)).collect()
+    }
+
+    fn say(&self, tasks: &[Task], examples: &[Example], classifier: &Classifier) -> Result<Vec<Prediction>> {
+        let classifiers = std::slice::from_ref(classifier);
+        Scorer::of(&self.base, classifiers, tasks, self.max_length).averages(&self.columns, examples)
+    }
+}
+
+/// The error of a pattern that shows rows, which would be changed too.
+fn without_demonstrations(template: &Template) -> Option<crate::error::Error> {
+    let error = TemplateError::WithDemonstrations { command: "cloze robustness" };
+    template.demonstrations().map(|_| template.error(error))
+}
+
+/// The patterns of these files, bound to the model and the columns. All problems at once.
+fn read_paraphrases(
+    paths: &[PathBuf],
+    blueprint: &Blueprint,
+    max_length: usize,
+    columns: &Columns,
+) -> Result<Vec<Task>, Errors> {
+    let mut errors = Errors::new();
+    let mut templates: Vec<Template> =
+        paths.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+    let plain = |template: &Template| {
+        let soft = template.soft().next().map(|soft| template.soft_error(soft, TemplateError::SoftUntrained));
+        without_demonstrations(template).or(soft).map_or(Ok(()), Err)
+    };
+    templates.retain(|template| errors.keep(plain(template)).is_some());
+    let (words, folder) = (Some(&blueprint.words), &blueprint.folder);
+    let vectors = SoftVectors::Words;
+    let patterns = Patterns::bind_fitting(templates, words, folder, vectors, max_length, &mut errors);
+    let tasks = patterns.on_fitting(columns, &mut errors).tasks;
+    errors.none()?;
+    Ok(tasks)
+}

@@ -1,0 +1,214 @@
+//! A search for a pattern.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::basis::{Basis, LabelledFile, LabelledRows, Loaded, SearchFiles};
+use super::pattern::{Writer, cross_validated, intervals, mutual_information, of_chosen};
+use super::{Candidate, Chosen, SearchReport, SearchStep, WRITTEN, ranking};
+use crate::error::{DataError, Errors, Result, SearchError};
+use crate::model::dtype::Dtype;
+use crate::model::folder::ModelFolder;
+use crate::model::masked_lm::Options;
+use crate::model::threads::Threads;
+use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::report::Prediction;
+use crate::predict::score::Scorer;
+use crate::text::data::{Columns, Example, Reading};
+use crate::text::dataset::{Dataset, Labels, read_columns};
+use crate::text::json;
+use crate::text::template::Template;
+use crate::text::whole_file::write_text;
+
+/// Rows that a pattern is written for: each is a forward pass for each word that is tried.
+const WRITTEN_FOR: usize = 32;
+
+/// How a pattern is looked for.
+#[derive(Debug, Clone)]
+pub struct PatternOptions {
+    /// At most so many of the rows without labels, from the first.
+    pub data_rows: usize,
+    /// So many patterns that the model writes itself are among the candidates; for this there must be labelled rows.
+    pub generate: Option<usize>,
+    /// The seed of the draw, of the folds and of the shuffles.
+    pub seed: u64,
+}
+
+/// A search for a pattern: everything read and checked, no weights loaded.
+///
+/// Patterns are ranked by their accuracy on labelled rows, each row answered without its own label, or, without
+/// labelled rows, by [`mutual_information`].
+pub struct PatternSearch {
+    basis: Basis,
+    files: Vec<PathBuf>,
+    columns: Arc<Columns>,
+    unlabelled: Vec<Example>,
+    rows: Option<LabelledRows>,
+    options: PatternOptions,
+}
+
+/// A pattern that was found.
+pub struct FoundPattern {
+    /// The pattern.
+    pub template: Template,
+    /// Its file; none if the model wrote it.
+    pub file: Option<PathBuf>,
+    /// The candidates with their measures.
+    pub report: SearchReport,
+}
+
+impl PatternSearch {
+    /// Reads and checks files, a model, and rows: `data` without labels, `rows` with them.
+    pub fn prepare(
+        files: SearchFiles<'_>,
+        (data, reading): (&Path, &Reading),
+        rows: Option<&LabelledFile>,
+        options: PatternOptions,
+        loading: Options,
+        model: impl FnOnce() -> Result<ModelFolder>,
+    ) -> Result<PatternSearch, Errors> {
+        if files.templates.len() < 2 && options.generate.is_none() {
+            return Err(SearchError::SpaceOfOne.into());
+        }
+        let basis = Basis::read(files, loading, model)?;
+        let read = read_columns(&basis.templates, reading.open(data)?.columns());
+        let set = Dataset::read(data, reading, &read, &basis.verbalizer, None, Labels::Ignored)?;
+        if set.examples.is_empty() {
+            return Err(DataError::WithoutRows { data: set.columns.data().to_owned() }.into());
+        }
+        let unlabelled = set.examples.into_iter().take(options.data_rows).collect();
+        let rows = rows.map(|file| basis.draw(file, options.seed, Some(&set.columns))).transpose()?;
+        if options.generate.is_some() && rows.is_some() {
+            basis.check_single_tokens()?;
+        }
+        let files = files.templates.to_vec();
+        Ok(PatternSearch { basis, files, columns: set.columns, unlabelled, rows, options })
+    }
+
+    /// The folder of the model.
+    pub fn model(&self) -> &Path {
+        self.basis.folder.path()
+    }
+
+    /// Loads the weights and searches, on so many threads, libtorch's own number by default.
+    pub fn run(
+        self,
+        threads: Option<usize>,
+        progress: &mut dyn FnMut(SearchStep),
+    ) -> Result<FoundPattern, Errors> {
+        let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
+        let PatternSearch { basis, files, columns, unlabelled, rows, options } = self;
+        let labels = basis.labels();
+        let (base, mut loaded) = basis.load()?;
+        let mut model = base.prompt_model(None)?;
+        model.prepare(Dtype::F32)?;
+        if let (Some(count), Some(rows)) = (options.generate, &rows) {
+            progress(SearchStep::Writing { rows: rows.truths.len() });
+            let written = write_patterns(count, rows, &loaded, &base, &model)?;
+            loaded.templates.extend(written);
+        }
+        let classifiers = [Classifier::Prompt(model, base.words.clone())];
+        let tasks = loaded.on(&base, &columns)?;
+        let scorer = Scorer::of(&base, &classifiers, &tasks, loaded.max_length);
+        let by_pattern = |examples: &[Example]| -> Result<Vec<Vec<Prediction>>> {
+            let scored = scorer.score(&columns, examples, &mut |_| {})?;
+            let of_task = |task: usize| scored.iter().map(|row| row.by_pattern[task].clone()).collect();
+            Ok((0..tasks.len()).map(of_task).collect())
+        };
+        progress(SearchStep::Scoring { rows: unlabelled.len(), patterns: loaded.templates.len() });
+        let said = by_pattern(&unlabelled)?;
+        let labelled = rows.as_ref().map(|rows| by_pattern(&rows.examples)).transpose()?.unwrap_or_default();
+        let truths: &[usize] = rows.as_ref().map_or(&[], |rows| &rows.truths);
+        let report = rank(&loaded.templates, &labels, &said, &labelled, truths, options.seed);
+        let template = loaded.templates.swap_remove(report.winner);
+        Ok(FoundPattern { template, file: files.get(report.winner).cloned(), report })
+    }
+}
+
+impl FoundPattern {
+    /// Writes a template file. One that was given is written as it is.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = match &self.file {
+            Some(file) => json::read_text(file)?,
+            None => {
+                let (pattern, about) = (self.template.pattern(), self.template.about());
+                format!("{:#}\n", json!({ "version": 1, "pattern": pattern, "about": about }))
+            }
+        };
+        write_text(path, &text)
+    }
+}
+
+/// The patterns by what they say of rows without labels (`said`) and with them (`labelled`, none without truths).
+fn rank(
+    templates: &[Template],
+    labels: &[String],
+    said: &[Vec<Prediction>],
+    labelled: &[Vec<Prediction>],
+    truths: &[usize],
+    seed: u64,
+) -> SearchReport {
+    let corrected: Vec<Vec<Prediction>> =
+        labelled.iter().map(|said| cross_validated(said, truths, labels.len(), seed)).collect();
+    let candidate = |(index, template): (usize, &Template)| {
+        let (name, about) = (template.name().to_owned(), template.pattern().to_owned());
+        let held_out = corrected.get(index).map_or(&[][..], Vec::as_slice);
+        let score = Some(mutual_information(&said[index]));
+        Candidate { score, ..Candidate::of(name, about, held_out, truths, labels) }
+    };
+    let mut candidates: Vec<Candidate> = templates.iter().enumerate().map(candidate).collect();
+    let order = ranking(&candidates, |candidate| candidate.accuracy().or(candidate.score));
+    let winner = order[0];
+    for (candidate, (own, less)) in candidates.iter_mut().zip(intervals(said, winner, seed)) {
+        (candidate.score_95, candidate.first_less_95) = (Some(own), Some(less));
+    }
+    let without = |others: &[usize]| -> Vec<Vec<Prediction>> {
+        let own: Vec<usize> = others.iter().map(|&row| truths[row]).collect();
+        let part = |said: &Vec<Prediction>| others.iter().map(|&row| said[row].clone()).collect::<Vec<_>>();
+        labelled.iter().map(|said| cross_validated(&part(said), &own, labels.len(), seed)).collect()
+    };
+    let choosing = (!labelled.is_empty())
+        .then(|| Chosen::of(&of_chosen(&corrected, truths, seed, without), truths).accuracy);
+    SearchReport::of(candidates, order, winner, None, truths, seed, choosing)
+}
+
+/// Patterns of the columns of the first template that the model writes itself, for the first of the rows of each
+/// class.
+fn write_patterns(
+    count: usize,
+    rows: &LabelledRows,
+    loaded: &Loaded,
+    base: &VerbalizedLm,
+    model: &PromptModel,
+) -> Result<Vec<Template>> {
+    let classes = loaded.verbalizer.classes();
+    let fields: Vec<String> = loaded.templates[0].columns().map(|column| format!("{{{column}}}")).collect();
+    let of_class = WRITTEN_FOR / classes.len().max(1);
+    let mut taken = vec![0; classes.len()];
+    let first = |(index, truth): (usize, &usize)| {
+        taken[*truth] += 1;
+        (taken[*truth] <= of_class.max(1)).then_some(index)
+    };
+    let chosen: Vec<usize> = rows.truths.iter().enumerate().filter_map(first).collect();
+    let examples: Vec<Example> = chosen.iter().map(|&row| rows.examples[row].clone()).collect();
+    let word = |row: &usize| {
+        let word = classes[rows.truths[*row]].words[0].word();
+        base.tokenizer().tokenize(word).first().map(|token| token.id)
+    };
+    let words: Vec<i64> = chosen.iter().filter_map(word).collect();
+    let writer = Writer { model, tokenizer: base.tokenizer(), max_length: loaded.max_length };
+    let written = writer.write(&fields.join(" "), &rows.columns, &examples, &words, count)?;
+    let template = |(index, written): (usize, super::pattern::Written)| {
+        let about = format!(
+            "written by the model for {} rows, mean log probability of its words {:.2}",
+            chosen.len(),
+            written.score
+        );
+        let text = json!({ "version": 1, "pattern": written.pattern, "about": about }).to_string();
+        Template::parse(&format!("{WRITTEN}{}", index + 1), "a pattern that was written", &text)
+    };
+    written.into_iter().enumerate().map(template).collect()
+}

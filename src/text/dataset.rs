@@ -1,0 +1,175 @@
+//! Data sets: files of rows that are wanted whole, with the classes of their labels.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{DataError, Error, Errors, Kind, Result};
+use crate::text::data::{Columns, Example, ID, Reading};
+use crate::text::template::Template;
+use crate::text::verbalizer::Verbalizer;
+
+/// All rows of a file.
+pub struct Dataset {
+    /// Their columns.
+    pub columns: Arc<Columns>,
+    /// The rows.
+    pub examples: Vec<Example>,
+    /// The class of each, where it has a label.
+    pub truths: Vec<Option<usize>>,
+}
+
+/// What is done with a file's labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labels {
+    /// Every row must have one.
+    Needed,
+    /// They are used where there are any.
+    Known,
+    /// They are not looked at.
+    Ignored,
+}
+
+impl Dataset {
+    /// All rows of a file with their classes. The columns `read` must be there; the fields stand in the order of
+    /// `wanted`, if given. All problems at once.
+    pub fn read(
+        path: &Path,
+        reading: &Reading,
+        read: &[String],
+        verbalizer: &Verbalizer,
+        wanted: Option<&Columns>,
+        labels: Labels,
+    ) -> Result<Dataset, Errors> {
+        let must_be_labelled = labels == Labels::Needed;
+        let rows = match reading.open(path) {
+            // Labels are no need: a test file may have none.
+            Err(error)
+                if !must_be_labelled
+                    && matches!(error.kind(), Kind::Data(DataError::NoLabelColumn { .. })) =>
+            {
+                Reading { label_column: None, ..reading.clone() }.open(path)?
+            }
+            rows => rows?,
+        };
+        let found = rows.columns().clone();
+        if must_be_labelled && found.label().is_none() {
+            let (data, columns) = (found.data().to_owned(), found.names().to_vec());
+            return Err(DataError::WithoutLabels { data, columns }.into());
+        }
+        let order = wanted.map(|wanted| Order::of(&found, wanted, read)).transpose()?;
+        let columns = match wanted {
+            Some(wanted) => Arc::new(
+                Columns::check(found.data(), wanted.names().to_vec(), None)
+                    .map(|columns| columns.with_label_of(wanted))?,
+            ),
+            None => found.clone(),
+        };
+        let mut errors = Errors::new();
+        let (mut examples, mut truths) = (Vec::new(), Vec::new());
+        for row in rows {
+            let row = row?;
+            match if labels == Labels::Ignored { Ok(None) } else { truth(verbalizer, &found, &row) } {
+                Ok(None) if must_be_labelled => {
+                    let error = Error::from(DataError::RowWithoutLabel { data: found.data().to_owned() });
+                    errors.push(error.at(found.place(&row, found.label())));
+                }
+                Ok(class) => truths.push(class),
+                Err(error) => errors.push(error),
+            }
+            examples.push(match &order {
+                Some(order) => Example { fields: order.fields(&row), ..row },
+                None => row,
+            });
+        }
+        errors.none()?;
+        Ok(Dataset { columns, examples, truths })
+    }
+
+    /// The rows with a label, and it.
+    pub fn labelled(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.truths.iter().enumerate().filter_map(|(row, truth)| Some((row, (*truth)?)))
+    }
+
+    /// The classes of the rows that have a label, in the rows' order, and whether each prediction of them is
+    /// right.
+    pub fn right(&self, class_of: impl Fn(usize) -> usize) -> Vec<bool> {
+        self.labelled().map(|(row, truth)| class_of(row) == truth).collect()
+    }
+
+    /// A row's columns that are read, as one text.
+    pub fn text(columns: &Columns, example: &Example, read: &[String]) -> String {
+        let place = |name: &String| columns.names().iter().position(|column| column == name);
+        let fields = read.iter().filter_map(place).map(|place| example.fields[place].as_str());
+        fields.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Refuses a set without rows.
+    pub fn check_rows(&self) -> Result<()> {
+        match self.examples.is_empty() {
+            true => Err(DataError::WithoutRows { data: self.columns.data().to_owned() }.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Where wanted columns stand in a file.
+struct Order {
+    places: Vec<Option<usize>>,
+    /// Which of them names rows: without a column of its own, the record does.
+    id: Option<usize>,
+}
+
+impl Order {
+    /// Only the columns that are read must be there.
+    fn of(found: &Columns, wanted: &Columns, read: &[String]) -> Result<Order> {
+        let place = |name: &String| found.names().iter().position(|other| other == name);
+        if let Some(column) = read.iter().find(|name| place(name).is_none()) {
+            return Err(DataError::OtherColumns {
+                data: found.data().to_owned(),
+                columns: found.names().to_vec(),
+                first: wanted.data().to_owned(),
+                column: column.clone(),
+            }
+            .into());
+        }
+        let id = wanted.names().iter().position(|name| name == ID);
+        Ok(Order { places: wanted.names().iter().map(place).collect(), id })
+    }
+
+    fn fields(&self, row: &Example) -> Vec<String> {
+        let field = |(index, place): (usize, &Option<usize>)| match place {
+            Some(place) => row.fields[*place].clone(),
+            None if self.id == Some(index) => row.record.to_string(),
+            None => String::new(),
+        };
+        self.places.iter().enumerate().map(field).collect()
+    }
+}
+
+/// The columns that the patterns read, each once; without patterns all but labels and ids.
+pub fn read_columns<'a>(templates: impl IntoIterator<Item = &'a Template>, columns: &Columns) -> Vec<String> {
+    let mut read: Vec<String> = Vec::new();
+    for column in templates.into_iter().flat_map(Template::columns) {
+        if !read.iter().any(|known| known == column) {
+            read.push(column.to_owned());
+        }
+    }
+    if read.is_empty() {
+        let text = |name: &&String| Some(name.as_str()) != columns.label() && *name != ID;
+        read.extend(columns.names().iter().filter(text).cloned());
+    }
+    read
+}
+
+/// The row's true class, if it has a label.
+pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>> {
+    let Some(label) = &example.label else { return Ok(None) };
+    verbalizer.class_of(label).map(Some).ok_or_else(|| {
+        let kind = DataError::UnknownLabel {
+            label: label.clone(),
+            verbalizer: verbalizer.file().to_owned(),
+            classes: verbalizer.labels().map(str::to_owned).collect(),
+        };
+        Error::new(kind).at(columns.place(example, columns.label()))
+    })
+}
