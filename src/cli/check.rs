@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cloze::error::{Error, Errors};
+use cloze::model::folder::ModelFolder;
 use cloze::model::masked_lm::{MaskedLm, Options};
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::census::Census;
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::pvp::{Patterns, SoftVectors};
 use cloze::predict::strict::Subject;
-use cloze::predict::task::check_columns;
+use cloze::predict::task::{Task, check_columns};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::{LabelWord, Verbalizer};
 use tch::Device;
@@ -100,20 +101,29 @@ pub fn run(args: &Check) -> Result<()> {
     if let (true, true, Some(verbalizer), Some(folder), Some(patterns)) =
         (args.strict, problems.is_empty(), &verbalizer, folder, &patterns)
     {
-        let rows = args.data.as_ref().map(|path| setup::reading(&args.reading).open(path)).transpose()?;
-        let rows = rows.into_iter().flatten().take(STRICT_ROWS).collect::<Result<Vec<_>, Error>>()?;
-        let subject = Subject { verbalizer, patterns, tasks: &tasks, rows: &rows };
-        let report = subject.ask(&MaskedLm::of(folder, Options::default())?)?;
-        let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());
-        if !report.is_empty() {
-            summary += &format!("{}\n\n", report.trim_end());
-        }
+        summary += &strict(args, verbalizer, folder, patterns, &tasks)?;
     }
     if problems.is_empty() {
         summary.push_str("no problems found\n");
     }
     render::print(&summary)?;
     Ok(problems.none()?)
+}
+
+/// What the model itself says of patterns and label words, asked about the first rows.
+fn strict(
+    args: &Check,
+    verbalizer: &Verbalizer,
+    folder: ModelFolder,
+    patterns: &Patterns,
+    tasks: &[Task],
+) -> Result<String> {
+    let rows = args.data.as_ref().map(|path| setup::reading(&args.reading).open(path)).transpose()?;
+    let rows = rows.into_iter().flatten().take(STRICT_ROWS).collect::<Result<Vec<_>, Error>>()?;
+    let subject = Subject { verbalizer, patterns, tasks, rows: &rows };
+    let report = subject.ask(&MaskedLm::of(folder, Options::default())?)?;
+    let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());
+    Ok(if report.is_empty() { report } else { format!("{}\n\n", report.trim_end()) })
 }
 
 /// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".

@@ -3,18 +3,16 @@
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use cloze::error::{EnsembleError, Error, Errors, FileError, ModelError, RunError};
-use cloze::learn::run::{ModelFiles, RunFolder, StoredFile};
+use cloze::error::{EnsembleError, Error, ModelError, RunError};
+use cloze::learn::run::RunFolder;
 use cloze::model::hash::hash_of;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
-use cloze::study::ensemble::{self, EnsembleFolder, Manifest, PlanOptions, RunWith, Student};
+use cloze::study::ensemble::{self, EnsembleFolder, Manifest, PlanOptions, ResolveWith, Student};
 use cloze::study::run::check_base;
-use cloze::text::data;
-use cloze::text::dataset::read_columns;
 use cloze::tune::Tuning;
 
 use super::args::{Limits, Model, PlanArgs, Reading, TuningArgs, said_by_file};
@@ -161,27 +159,7 @@ struct StudentArgs {
 
 /// Runs the command.
 pub fn run(args: &Ensemble) -> Result<()> {
-    let (manifest, existing) = match (&args.experiment, args.resume) {
-        (None, true) => {
-            let (mut folder, manifest) = EnsembleFolder::open(&args.out)?;
-            if folder.is_finished() {
-                return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
-            }
-            folder.run.hold()?;
-            (unchanged(manifest, args)?, Some(folder))
-        }
-        (experiment, _) => {
-            RunFolder::check_free(&args.out)?;
-            let manifest = match experiment {
-                Some(path) => Manifest::read(path)?,
-                None => asked_for(args)?,
-            };
-            (
-                if manifest.run.is_some() { unchanged(manifest, args)? } else { resolved(manifest, args)? },
-                None,
-            )
-        }
-    };
+    let (manifest, existing) = manifest(args)?;
     let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
     let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, args.checkpoint_every as usize)?;
     let (ensemble, mut warnings) = prepared;
@@ -217,6 +195,24 @@ pub fn run(args: &Ensemble) -> Result<()> {
         .into());
     }
     Ok(())
+}
+
+/// The run's manifest, and its folder where it goes on.
+fn manifest(args: &Ensemble) -> Result<(Manifest, Option<EnsembleFolder>)> {
+    if args.resume {
+        let (mut folder, manifest) = EnsembleFolder::open(&args.out)?;
+        if folder.is_finished() {
+            return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
+        }
+        folder.run.hold()?;
+        return Ok((unchanged(manifest, args)?, Some(folder)));
+    }
+    RunFolder::check_free(&args.out)?;
+    let manifest =
+        args.experiment.as_ref().map_or_else(|| asked_for(args), |path| Ok(Manifest::read(path)?))?;
+    let is_run = manifest.run.is_some();
+    let manifest = if is_run { unchanged(manifest, args)? } else { manifest.resolve(with(args))? };
+    Ok((manifest, None))
 }
 
 /// The experiment that the flags ask for.
@@ -273,81 +269,14 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// An experiment with all that it is run with: a run's manifest.
-fn resolved(mut manifest: Manifest, args: &Ensemble) -> Result<Manifest> {
-    let mut problems = Errors::new();
-    manifest.templates = problems.keep(files(&manifest.templates)).unwrap_or_default();
-    manifest.verbalizers = problems.keep(files(&manifest.verbalizers)).unwrap_or_default();
-    let mut stored = |files: &[String]| -> Vec<StoredFile> {
-        files.iter().filter_map(|file| problems.keep(StoredFile::of(Path::new(file)))).collect()
-    };
-    let (templates, verbalizers) = (stored(&manifest.templates), stored(&manifest.verbalizers));
-    for stored in [&templates, &verbalizers] {
-        let twice = stored.iter().enumerate().find_map(|(index, file)| {
-            Some((stored[..index].iter().find(|other| other.name() == file.name())?, file))
-        });
-        problems.extend(twice.map(|(first, second)| {
-            Error::from(EnsembleError::SameName {
-                name: first.name(),
-                files: [first.file.clone(), second.file.clone()],
-            })
-        }));
-    }
-    let mut hash = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(hash_of(path)));
-    let data = [hash(&manifest.train), hash(&manifest.unlabeled), hash(&manifest.test)];
-    problems.none()?;
-    let limits = Limits {
-        model: args.model.limits.model.clone().or(manifest.model.take()),
-        max_length: manifest.max_length,
-    };
-    let folder = setup::open_model(&limits)?;
-    manifest.max_length = Some(folder.max_length(manifest.max_length)?);
-    manifest.threads = Some(
-        args.model
-            .threads
-            .map(usize::from)
-            .or(manifest.threads)
-            .unwrap_or_else(|| usize::try_from(tch::get_num_threads()).unwrap_or(1)),
-    );
-    let mut student_model = None;
-    if let Some(student) = &mut manifest.student {
-        student.plan = PlanOptions::of(&student.plan());
-        if let Some(model) = &student.model {
-            student_model = Some(ModelFiles::of(&setup::open_model(&Limits {
-                model: Some(model.clone()),
-                max_length: None,
-            })?)?);
-        }
-    }
-    let mut run = RunWith {
-        cloze: env!("CARGO_PKG_VERSION").to_owned(),
+/// What an experiment is run with where its manifest does not say it.
+fn with(args: &Ensemble) -> ResolveWith<'static> {
+    ResolveWith {
+        model: args.model.limits.model.clone(),
+        threads: args.model.threads.map(usize::from),
         command: setup::command(),
-        templates,
-        verbalizers,
-        classes: Vec::new(),
-        columns: Vec::new(),
-        data,
-        model: ModelFiles::of(&folder)?,
-        student_model,
-    };
-    manifest.model = Some(run.model.path.display().to_string());
-    run.classes = Manifest::read_verbalizers(&run)?[0].labels().map(str::to_owned).collect();
-    manifest.plan = PlanOptions::of(&manifest.plan.plan(&manifest.tuning, run.classes.len()));
-    let parsed = Manifest::read_templates(&run)?;
-    let first = [&manifest.train, &manifest.unlabeled, &manifest.test].into_iter().flatten().next();
-    let Some(first) = first else {
-        return Err(Error::from(EnsembleError::Needs {
-            what: "test",
-            because: "there are no rows: name some to learn from, to label or to evaluate on",
-        })
-        .into());
-    };
-    run.columns = read_columns(
-        &parsed,
-        data::Reading { format: manifest.format, label_column: None }.open(first)?.columns(),
-    );
-    manifest.run = Some(run);
-    Ok(manifest)
+        open: &|model| setup::open_model(&Limits { model, max_length: None }),
+    }
 }
 
 /// A run's manifest, if its files are what they were.
@@ -376,29 +305,4 @@ fn unchanged(mut manifest: Manifest, args: &Ensemble) -> Result<Manifest> {
     run.command = setup::command();
     manifest.run = Some(run);
     Ok(manifest)
-}
-
-/// The files that names with `*` and `?` stand for, each pattern's in the order of their names.
-fn files(patterns: &[String]) -> Result<Vec<String>, Errors> {
-    let mut problems = Errors::new();
-    let mut files: Vec<String> = Vec::new();
-    for pattern in patterns {
-        // A name with such letters in it is that file, if it is there.
-        let found: Vec<String> = if Path::new(pattern).exists() || !pattern.contains(['*', '?', '[']) {
-            vec![pattern.clone()]
-        } else {
-            glob::glob(pattern)
-                .map(|paths| paths.flatten().map(|path| path.display().to_string()).collect())
-                .unwrap_or_default()
-        };
-        if found.is_empty() {
-            problems.push(FileError::NothingMatches { pattern: pattern.clone() });
-        }
-        for file in found {
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
-    }
-    problems.none().map(|()| files)
 }

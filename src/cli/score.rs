@@ -8,15 +8,17 @@ use clap::ValueEnum;
 use cloze::PromptClassifier;
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
+use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{BETWEEN, CalibrationRequest, Calibrator};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::showing::Showing;
+use cloze::predict::task::{Task, TaskSet};
 use cloze::study::members::Members;
 use cloze::study::run::Run;
-use cloze::text::data::Input;
+use cloze::text::data::{Columns, Input, Rows};
 use cloze::text::whole_file::WholeFile;
 
 use super::args::{Data, Demonstrations, Model, Trained};
@@ -152,19 +154,7 @@ pub fn run(args: &Score) -> Result<()> {
     if let Some(run) = run.as_ref().filter(|run| args.trained.members || run.is_its_members()) {
         return members(args, run);
     }
-    let (blueprint, tasks, rows) = match (&run, &args.verbalizer) {
-        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || {
-            setup::reading(&args.data.reading).open(&args.data.data)
-        })?,
-        (None, Some(verbalizer)) => setup::blueprint(
-            &args.template,
-            verbalizer,
-            args.trained.peft.as_deref(),
-            &args.data,
-            &args.model,
-        )?,
-        (None, None) => unreachable!("clap asks for one of them"),
-    };
+    let (blueprint, tasks, rows) = blueprint(args, run.as_ref())?;
     let columns = rows.columns().clone();
     let showing = showing(args, &blueprint.verbalizer, &tasks.tasks, &columns)?;
     if !args.quiet {
@@ -208,12 +198,26 @@ pub fn run(args: &Score) -> Result<()> {
     finish(args, outputs.report, &report)
 }
 
+/// What is known before the weights, and the rows.
+fn blueprint(args: &Score, run: Option<&Run>) -> Result<(Blueprint, TaskSet, Rows)> {
+    let adapter = args.trained.peft.as_deref();
+    Ok(match (run, &args.verbalizer) {
+        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || {
+            setup::reading(&args.data.reading).open(&args.data.data)
+        })?,
+        (None, Some(verbalizer)) => {
+            setup::blueprint(&args.template, verbalizer, adapter, &args.data, &args.model)?
+        }
+        (None, None) => unreachable!("clap asks for one of them"),
+    })
+}
+
 /// The rows that patterns show, if there are any.
 fn showing(
     args: &Score,
     verbalizer: &cloze::Verbalizer,
-    tasks: &[cloze::predict::task::Task],
-    columns: &cloze::text::data::Columns,
+    tasks: &[Task],
+    columns: &Columns,
 ) -> Result<Option<Showing>> {
     setup::showing(&args.demonstrations, &args.data.reading, verbalizer, tasks, columns)
 }

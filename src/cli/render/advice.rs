@@ -73,221 +73,270 @@ fn needed(error: &EnsembleError) -> Option<&'static str> {
 
 /// What was allowed, and a way out.
 pub fn notes(kind: &Kind) -> Vec<Note> {
-    match kind {
-        Kind::File(FileError::SameColumn { .. }) => {
-            help("rename it in the input, or leave out --keep-columns")
-        }
+    let own = match kind {
         Kind::Template(TemplateError::NoneInFolder { .. })
-        | Kind::Search(SearchError::WithoutLabelledRows { .. } | SearchError::TooMuch { .. }) => vec![],
-        Kind::Template(TemplateError::WithoutSupport) => help("give a file of labelled rows with --demos"),
-        Kind::Template(TemplateError::WithSteps { .. }) => {
-            help("leave the steps out: cloze score takes them")
+        | Kind::Search(SearchError::WithoutLabelledRows { .. } | SearchError::TooMuch { .. }) => Some(vec![]),
+        Kind::Template(error) => of_template(error),
+        Kind::Data(error) => of_data(error),
+        Kind::Model(error) => of_model(error),
+        Kind::Encode(error) => of_encode(error),
+        Kind::Calibration(error) => of_calibration(error),
+        Kind::Tuning(error) => of_tuning(error),
+        Kind::Training(error) => of_training(error),
+        Kind::Run(error) => of_run(error),
+        Kind::Ensemble(error) => of_ensemble(error),
+        Kind::Peft(error) => of_peft(error),
+        Kind::File(FileError::SameColumn { .. }) => {
+            Some(help("rename it in the input, or leave out --keep-columns"))
         }
-        Kind::Template(TemplateError::SupportWithoutClass { .. }) => {
+        Kind::Task(TaskError::Soft) => Some(help(
+            "leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks",
+        )),
+        Kind::Task(TaskError::Needed { tasks, .. }) => {
+            Some(vec![("tasks", listed(tasks)), ("help", "name one with --task".into())])
+        }
+        Kind::Search(SearchError::SpaceOfOne) => {
+            Some(help("give several templates, or let the model write some with --generate"))
+        }
+        Kind::Search(SearchError::WordNetMissing { .. }) => Some(help(
+            "name the folder with index.noun and data.noun with --wordnet, or choose other sources with --from",
+        )),
+        _ => None,
+    };
+    own.unwrap_or_else(|| kind.notes())
+}
+
+fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
+    Some(match error {
+        TemplateError::WithoutSupport => help("give a file of labelled rows with --demos"),
+        TemplateError::WithSteps { .. } => help("leave the steps out: cloze score takes them"),
+        TemplateError::SupportWithoutClass { .. } => {
             help("add a row of that class, or choose --demo-strategy random")
         }
-        Kind::Template(TemplateError::SoftUntrained) => {
+        TemplateError::SoftUntrained => {
             help("train with cloze train and score with --run, or start them from words: {soft:\"it was\"}")
         }
-        Kind::Template(TemplateError::UsesLabel { .. }) => help(
+        TemplateError::UsesLabel { .. } => help(
             "the answer would stand in the question; use another column, or name the labels' with --label-column",
         ),
-        Kind::Data(DataError::FormatUnknown { .. }) => {
+        _ => return None,
+    })
+}
+
+fn of_data(error: &DataError) -> Option<Vec<Note>> {
+    Some(match error {
+        DataError::FormatUnknown { .. } => {
             vec![
                 ("allowed", ".csv, .tsv, .jsonl".into()),
                 ("help", "say it with --format csv, tsv or jsonl".into()),
             ]
         }
-        Kind::Data(DataError::WithoutLabels { columns, .. }) => {
+        DataError::WithoutLabels { columns, .. } => {
             vec![("columns", listed(columns)), ("help", "name it with --label-column".into())]
         }
-        Kind::Model(ModelError::Missing { .. } | ModelError::FileForModel { .. }) => {
+        _ => return None,
+    })
+}
+
+fn of_model(error: &ModelError) -> Option<Vec<Note>> {
+    Some(match error {
+        ModelError::Missing { .. } | ModelError::FileForModel { .. } => {
             help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
         }
-        Kind::Model(ModelError::HubUnreachable { name, .. }) => vec![(
+        ModelError::HubUnreachable { name, .. } => vec![(
             "help",
             format!(
                 "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of {name} in a folder by hand and give --model that folder"
             ),
         )],
-        Kind::Model(ModelError::HubName { .. }) => vec![
+        ModelError::HubName { .. } => vec![
             ("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into()),
             ("help", "a folder is named without hub:".into()),
         ],
-        Kind::Model(ModelError::ReferenceCannot { .. }) => help("leave --engine out"),
-        Kind::Model(ModelError::NoKernels { .. }) => help("leave --dtype out"),
-        Kind::Model(ModelError::NoCuda) => help("leave --device out to use the CPU"),
-        Kind::Encode(EncodeError::PatternTooLong { .. }) => {
-            help("shorten the pattern, or raise --max-length")
-        }
-        Kind::Encode(EncodeError::LengthLeavesNoRoom { .. }) => {
+        ModelError::ReferenceCannot { .. } => help("leave --engine out"),
+        ModelError::NoKernels { .. } => help("leave --dtype out"),
+        ModelError::NoCuda => help("leave --device out to use the CPU"),
+        _ => return None,
+    })
+}
+
+fn of_encode(error: &EncodeError) -> Option<Vec<Note>> {
+    Some(match error {
+        EncodeError::PatternTooLong { .. } => help("shorten the pattern, or raise --max-length"),
+        EncodeError::LengthLeavesNoRoom { .. } => {
             help("lower the length, shorten the pattern, or raise --max-length")
         }
-        Kind::Encode(EncodeError::PromptTooLong { .. }) => {
+        EncodeError::PromptTooLong { .. } => {
             help("mark the long field with |shorten, shorten the pattern, or raise --max-length")
         }
-        Kind::Calibration(CalibrationError::PriorNotOne { .. }) => {
+        _ => return None,
+    })
+}
+
+fn of_calibration(error: &CalibrationError) -> Option<Vec<Note>> {
+    Some(match error {
+        CalibrationError::PriorNotOne { .. } => {
             help("make the shares sum to 1, and leave out --prior for equal ones")
         }
-        Kind::Calibration(CalibrationError::PriorUnclear { labels, .. }) => {
+        CalibrationError::PriorUnclear { labels, .. } => {
             let share = 1.0 / labels.len().max(1) as f64;
             let example: Vec<String> = labels.iter().map(|label| format!("{label}={share:.2}")).collect();
             vec![("classes", listed(labels)), ("help", format!("for example --prior {}", example.join(",")))]
         }
-        Kind::Calibration(CalibrationError::Misfit { fitted_for, now, .. }) => {
+        CalibrationError::Misfit { fitted_for, now, .. } => {
             vec![
                 ("fitted for", fitted_for.clone()),
                 ("now", now.clone()),
                 ("help", "fit it anew with --calibrate and --calibration-out".into()),
             ]
         }
-        Kind::Calibration(
-            CalibrationError::Count { .. }
-            | CalibrationError::Number { .. }
-            | CalibrationError::Unclear { .. },
-        ) => help("fit it anew with --calibrate and --calibration-out"),
-        Kind::Calibration(CalibrationError::WithoutRows { .. }) => {
+        CalibrationError::Count { .. }
+        | CalibrationError::Number { .. }
+        | CalibrationError::Unclear { .. } => help("fit it anew with --calibrate and --calibration-out"),
+        CalibrationError::WithoutRows { .. } => {
             help("give --calibrate-on a file with rows, or a method that needs none: contextual, pmi")
         }
-        Kind::Tuning(TuningError::TemplateNeeded { .. }) => help("name one with --template"),
-        Kind::Tuning(TuningError::OptionOfOtherMethod { .. }) => {
-            help("leave it out, or choose its method with --method")
-        }
-        Kind::Tuning(TuningError::NotMergeable { .. }) => {
+        _ => return None,
+    })
+}
+
+fn of_tuning(error: &TuningError) -> Option<Vec<Note>> {
+    Some(match error {
+        TuningError::TemplateNeeded { .. } => help("name one with --template"),
+        TuningError::OptionOfOtherMethod { .. } => help("leave it out, or choose its method with --method"),
+        TuningError::NotMergeable { .. } => {
             help("leave out --merged; --peft writes what was learned by itself")
         }
-        Kind::Tuning(TuningError::ExportWithClassVectors) => {
-            help("the run itself keeps them: cloze score --run")
-        }
-        Kind::Tuning(TuningError::MergedWithSoft) => help("the run itself keeps them: cloze score --run"),
-        Kind::Tuning(TuningError::ClsWithMlm) => help("leave --mlm-weight out, or choose another method"),
-        Kind::Tuning(TuningError::EngineCannotTune { .. }) => help("leave --engine out"),
-        Kind::Training(TrainingError::TooFewDevRows { .. }) => {
+        TuningError::ExportWithClassVectors => help("the run itself keeps them: cloze score --run"),
+        TuningError::MergedWithSoft => help("the run itself keeps them: cloze score --run"),
+        TuningError::ClsWithMlm => help("leave --mlm-weight out, or choose another method"),
+        TuningError::EngineCannotTune { .. } => help("leave --engine out"),
+        _ => return None,
+    })
+}
+
+fn of_training(error: &TrainingError) -> Option<Vec<Note>> {
+    Some(match error {
+        TrainingError::TooFewDevRows { .. } => {
             help("lower --shots, give more rows with --dev, or choose --select cv")
         }
-        Kind::Training(TrainingError::NoDevRows { .. }) => {
+        TrainingError::NoDevRows { .. } => {
             help("say with --shots how many to learn from, give others with --dev, or choose --select cv")
         }
-        Kind::Training(TrainingError::DevNotUsed) => help("choose with --select dev, or leave --dev out"),
-        Kind::Training(TrainingError::LearnedNotFinite { .. }) => help("lower --learning-rate"),
-        Kind::Training(TrainingError::LossNotFinite { records, .. }) if records.is_empty() => {
-            help("lower --learning-rate")
-        }
-        Kind::Training(
-            TrainingError::LossNotFinite { records, .. } | TrainingError::MlmLossNotFinite { records, .. },
-        ) => {
+        TrainingError::DevNotUsed => help("choose with --select dev, or leave --dev out"),
+        TrainingError::LearnedNotFinite { .. } => help("lower --learning-rate"),
+        TrainingError::LossNotFinite { records, .. } if records.is_empty() => help("lower --learning-rate"),
+        TrainingError::LossNotFinite { records, .. } | TrainingError::MlmLossNotFinite { records, .. } => {
             vec![
                 ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),
                 ("help", "lower --learning-rate".into()),
             ]
         }
-        Kind::Training(TrainingError::MlmWithoutRows { .. }) => {
+        TrainingError::MlmWithoutRows { .. } => {
             help("give rows, with or without labels, or leave --mlm-weight out")
         }
-        Kind::Run(RunError::Interrupted { path }) => {
+        _ => return None,
+    })
+}
+
+fn of_run(error: &RunError) -> Option<Vec<Note>> {
+    Some(match error {
+        RunError::Interrupted { path } => {
             vec![("help", format!("go on with it by the same command: --resume --out {}", path.display()))]
         }
-        Kind::Run(RunError::Missing { .. }) => help("name the folder that --out named when the run was made"),
-        Kind::Run(RunError::ReportMissing { of_training: true, .. }) => help(
+        RunError::Missing { .. } => help("name the folder that --out named when the run was made"),
+        RunError::ReportMissing { of_training: true, .. } => help(
             "it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json",
         ),
-        Kind::Run(RunError::ReportMissing { of_training: false, .. }) => {
+        RunError::ReportMissing { of_training: false, .. } => {
             help("cloze ensemble writes one when all is done")
         }
-        Kind::Run(RunError::PageWithoutName) => help("say with --out where to write it"),
-        Kind::Run(RunError::FileMissing { wanted, .. }) if wanted == "manifest.json" => {
+        RunError::PageWithoutName => help("say with --out where to write it"),
+        RunError::FileMissing { wanted, .. } if wanted == "manifest.json" => {
             help("name the folder that --out named when the run was made")
         }
-        Kind::Run(RunError::FileMissing { .. }) => {
+        RunError::FileMissing { .. } => {
             help("the command that made the run makes what it lacks: --resume --out RUN")
         }
-        Kind::Run(RunError::FolderTaken { run: true, .. }) => help(
+        RunError::FolderTaken { run: true, .. } => help(
             "name another folder, or go on with that run by the command that made it: --resume --out RUN",
         ),
-        Kind::Run(RunError::OtherBase { .. }) => {
+        RunError::OtherBase { .. } => {
             help("name the base model with --model, or take this one with --allow-other-base")
         }
-        Kind::Run(RunError::SeedNeeded { seeds, .. }) => {
+        RunError::SeedNeeded { seeds, .. } => {
             vec![
                 ("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())),
                 ("help", "name one with --seed".into()),
             ]
         }
-        Kind::Run(RunError::Finished { .. }) => help(
+        RunError::Finished { .. } => help(
             "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
         ),
-        Kind::Run(RunError::Unfinished { .. }) => {
-            help("go on with it by the command that made it: --resume --out RUN")
+        RunError::Unfinished { .. } => help("go on with it by the command that made it: --resume --out RUN"),
+        RunError::OfOtherKind { found: "train", .. } => {
+            help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
         }
-        Kind::Task(TaskError::Soft) => help(
-            "leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks",
+        RunError::OfOtherKind { found: "ensemble", .. } => help(
+            "cloze ensemble goes on with it (--resume --out RUN), or runs it again (--experiment RUN/manifest.json --out NEW)",
         ),
-        Kind::Task(TaskError::Needed { tasks, .. }) => {
-            vec![("tasks", listed(tasks)), ("help", "name one with --task".into())]
-        }
-        Kind::Search(SearchError::SpaceOfOne) => {
-            help("give several templates, or let the model write some with --generate")
-        }
-        Kind::Search(SearchError::WordNetMissing { .. }) => help(
-            "name the folder with index.noun and data.noun with --wordnet, or choose other sources with --from",
+        RunError::OfOtherKind { .. } => help(
+            "it is neither gone on with nor run from its manifest: give its --tasks again, and another --out",
         ),
-        Kind::Ensemble(EnsembleError::ClsAsMember) => {
-            help("it can be the student: --student cls, the default")
-        }
-        Kind::Ensemble(EnsembleError::TooManyGenerations { most, .. }) => help(&match most {
+        RunError::FileDamaged { checkpoint: false, .. } => help(
+            "put a whole copy in its place; or delete it and go on with the run (--resume --out RUN), or make the run anew",
+        ),
+        _ => return None,
+    })
+}
+
+fn of_ensemble(error: &EnsembleError) -> Option<Vec<Note>> {
+    Some(match error {
+        EnsembleError::ClsAsMember => help("it can be the student: --student cls, the default"),
+        EnsembleError::TooManyGenerations { most, .. } => help(&match most {
             0 => "have more unlabelled rows, or grow by less with --growth".to_owned(),
             most => {
                 format!("--generations {most} is the most with these rows; a smaller --growth needs fewer")
             }
         }),
-        Kind::Ensemble(EnsembleError::NoMembers) => {
-            help("a lower --learning-rate, or rows without texts that break numbers")
-        }
-        Kind::Ensemble(EnsembleError::MembersNotKept { .. }) => {
+        EnsembleError::NoMembers => help("a lower --learning-rate, or rows without texts that break numbers"),
+        EnsembleError::MembersNotKept { .. } => {
             help("run the experiment with --keep-members, or score with its student")
         }
-        Kind::Ensemble(EnsembleError::RunWithoutMembers { .. }) => {
-            help("score with it as it is: without --members")
+        EnsembleError::RunWithoutMembers { .. } => help("score with it as it is: without --members"),
+        EnsembleError::NoStudent { .. } => help("score with the members: --members"),
+        EnsembleError::StudentWithoutRows => {
+            help("a student learns from rows that the members label; --no-distill goes without one")
         }
-        Kind::Ensemble(EnsembleError::NoStudent { .. }) => help("score with the members: --members"),
-        Kind::Peft(PeftError::Missing { .. }) => {
+        EnsembleError::StudentReadsNoTemplate => help(
+            "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
+        ),
+        EnsembleError::NothingToTrain => {
+            help("without labelled rows and without --generations no member is trained")
+        }
+        _ => return None,
+    })
+}
+
+fn of_peft(error: &PeftError) -> Option<Vec<Note>> {
+    Some(match error {
+        PeftError::Missing { .. } => {
             help("name a folder that PEFT's save_pretrained or cloze export --peft wrote")
         }
-        Kind::Peft(PeftError::OtherModel { base, .. }) if base.is_empty() => {
+        PeftError::OtherModel { base, .. } if base.is_empty() => {
             help("give --model the base model that the adapter was made for")
         }
-        Kind::Peft(PeftError::OtherModel { base, .. }) => {
+        PeftError::OtherModel { base, .. } => {
             vec![("help", format!("the adapter was made for {base}: give --model that"))]
         }
-        Kind::Peft(PeftError::Misfit { tensors, unknown, .. }) => {
+        PeftError::Misfit { tensors, unknown, .. } => {
             let no_place = unknown.iter().map(|name| format!("{name} has no place"));
             let mut notes = tensor_lines(tensors.iter().map(tensor_line).chain(no_place));
             let same_base = "give --model the base model that the adapter was made for";
             notes.push(("help", if unknown.is_empty() { same_base } else { MERGE_IN_PYTHON }.to_owned()));
             notes
         }
-        Kind::Peft(PeftError::Without { merges: true, .. }) => help("--merged writes a model folder with it"),
-        Kind::Ensemble(EnsembleError::StudentWithoutRows) => {
-            help("a student learns from rows that the members label; --no-distill goes without one")
-        }
-        Kind::Ensemble(EnsembleError::StudentReadsNoTemplate) => help(
-            "a student that is cls reads no template: name a way of tuning that does, or leave --student-template out",
-        ),
-        Kind::Ensemble(EnsembleError::NothingToTrain) => {
-            help("without labelled rows and without --generations no member is trained")
-        }
-        Kind::Run(RunError::OfOtherKind { found: "train", .. }) => {
-            help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
-        }
-        Kind::Run(RunError::OfOtherKind { found: "ensemble", .. }) => help(
-            "cloze ensemble goes on with it (--resume --out RUN), or runs it again (--experiment RUN/manifest.json --out NEW)",
-        ),
-        Kind::Run(RunError::OfOtherKind { .. }) => help(
-            "it is neither gone on with nor run from its manifest: give its --tasks again, and another --out",
-        ),
-        Kind::Run(RunError::FileDamaged { checkpoint: false, .. }) => help(
-            "put a whole copy in its place; or delete it and go on with the run (--resume --out RUN), or make the run anew",
-        ),
-        _ => kind.notes(),
-    }
+        PeftError::Without { merges: true, .. } => help("--merged writes a model folder with it"),
+        _ => return None,
+    })
 }

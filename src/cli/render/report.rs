@@ -26,6 +26,31 @@ pub fn report(report: &Report) -> String {
         if run.dtype == Dtype::F32 { String::new() } else { format!(", {}", run.dtype.name()) },
         counted(run.threads as u64, "thread")
     );
+    notes(&mut text, report);
+    if report.labelled == 0 {
+        unlabelled(&mut text, report);
+        return text;
+    }
+    if report.labelled < report.rows {
+        let _ = writeln!(
+            text,
+            "without a label, and not evaluated: {}",
+            counted(report.rows - report.labelled, "row")
+        );
+    }
+    patterns(&mut text, report);
+    if let Some(evaluation) = &report.evaluation {
+        summary(&mut text, report, evaluation);
+        certainty(&mut text, report);
+        classes(&mut text, evaluation);
+        confusion(&mut text, evaluation);
+    }
+    text
+}
+
+/// What stands out of the rows, and what was fitted.
+fn notes(text: &mut String, report: &Report) {
+    let run = &report.run;
     if !run.dtypes_tried.is_empty() {
         let _ = writeln!(text, "{}", chosen(run));
     }
@@ -55,39 +80,25 @@ pub fn report(report: &Report) -> String {
         };
         let _ = writeln!(text, "calibration: {}, fitted on {fitted}", calibration.method);
     }
-    if report.labelled == 0 {
-        if let Some(abstention) = &report.abstention {
-            let _ = writeln!(text, "{}", abstained(report, abstention));
-        }
-        if let Some(sets) = &report.sets {
-            let _ = writeln!(text, "{}", sizes(sets));
-        }
-        if report.rows > 0 {
-            let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
-            let header = vec!["predicted".to_owned(), "rows".to_owned()];
-            let _ = write!(
-                text,
-                "\n{}",
-                table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>())
-            );
-        }
-        return text;
+}
+
+/// What can be said without labels.
+fn unlabelled(text: &mut String, report: &Report) {
+    if let Some(abstention) = &report.abstention {
+        let _ = writeln!(text, "{}", abstained(report, abstention));
     }
-    if report.labelled < report.rows {
-        let _ = writeln!(
+    if let Some(sets) = &report.sets {
+        let _ = writeln!(text, "{}", sizes(sets));
+    }
+    if report.rows > 0 {
+        let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
+        let header = vec!["predicted".to_owned(), "rows".to_owned()];
+        let _ = write!(
             text,
-            "without a label, and not evaluated: {}",
-            counted(report.rows - report.labelled, "row")
+            "\n{}",
+            table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>())
         );
     }
-    patterns(&mut text, report);
-    if let Some(evaluation) = &report.evaluation {
-        summary(&mut text, report, evaluation);
-        certainty(&mut text, report);
-        classes(&mut text, evaluation);
-        confusion(&mut text, evaluation);
-    }
-    text
 }
 
 /// What `--dtype auto` took, and why.

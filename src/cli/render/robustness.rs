@@ -22,6 +22,35 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
         counted(report.rows as u64, "row"),
         counted(report.changes.len() as u64, "change")
     );
+    text.push_str(&changes(report));
+    text.push('\n');
+    if let Some(spread) = &report.spread {
+        let _ = writeln!(
+            text,
+            "  accuracy from {} to {}, standard deviation {} points",
+            percent(spread.lowest),
+            percent(spread.highest),
+            percent(spread.standard_deviation)
+        );
+    }
+    if let Some(always_right) = report.always_right {
+        let _ = writeln!(
+            text,
+            "  right under every change: {} % of {}",
+            percent(always_right),
+            counted(report.labelled as u64, "labelled row")
+        );
+    }
+    let _ = writeln!(text, "  never flipped: {} % of the rows", percent(report.steady));
+    if !report.unseen.is_empty() {
+        let _ = writeln!(text, "  no change to this model: {}", report.unseen.join(", "));
+    }
+    most_flipped(&mut text, report, labels);
+    text
+}
+
+/// What each change did.
+fn changes(report: &RobustnessReport) -> String {
     let mut rows = vec![
         ["change", "accuracy", "difference", "95 %", "flips, %", "change of p"].map(str::to_owned).to_vec(),
     ];
@@ -48,34 +77,8 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
             format!("{:.3}", change.probability_change),
         ]);
     }
-    text.push_str(&table(
-        &[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right],
-        &rows,
-    ));
-    text.push('\n');
-    if let Some(spread) = &report.spread {
-        let _ = writeln!(
-            text,
-            "  accuracy from {} to {}, standard deviation {} points",
-            percent(spread.lowest),
-            percent(spread.highest),
-            percent(spread.standard_deviation)
-        );
-    }
-    if let Some(always_right) = report.always_right {
-        let _ = writeln!(
-            text,
-            "  right under every change: {} % of {}",
-            percent(always_right),
-            counted(report.labelled as u64, "labelled row")
-        );
-    }
-    let _ = writeln!(text, "  never flipped: {} % of the rows", percent(report.steady));
-    if !report.unseen.is_empty() {
-        let _ = writeln!(text, "  no change to this model: {}", report.unseen.join(", "));
-    }
-    most_flipped(&mut text, report, labels);
-    text
+    let right = Align::Right;
+    table(&[Align::Left, right, right, right, right, right], &rows)
 }
 
 fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[String]) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cloze::numbers::{counted, interval, p_value, percent};
 use cloze::study::compare::PairedBootstrap;
-use cloze::study::search::{SearchReport, SearchStep, WRITTEN};
+use cloze::study::search::{Certainty, SearchReport, SearchStep, WRITTEN};
 
 use super::table::{Align, table};
 use super::text::start_of;
@@ -17,10 +17,26 @@ const MOST_OF_ABOUT: usize = 34;
 
 /// The ranking, with intervals, and how sure the winner is.
 pub fn search(report: &SearchReport) -> String {
-    let SearchReport { candidates, order, winner, certainty, labelled_rows: rows, .. } = report;
-    let (rows, choosing) = (*rows, report.accuracy_of_choosing);
+    let SearchReport { candidates, order, winner, .. } = report;
+    let mut text = ranking(report);
+    if order.len() > MOST {
+        let _ = writeln!(text, "  … {} more in the report", order.len() - MOST);
+    }
+    text.push('\n');
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  found: {}", candidates[*winner].name);
+    match &report.certainty {
+        Some(certainty) => sureness(&mut text, report, certainty),
+        None => unlabelled(&mut text, report),
+    }
+    text
+}
+
+/// The candidates in their order.
+fn ranking(report: &SearchReport) -> String {
+    let SearchReport { candidates, order, .. } = report;
     let scored = candidates.iter().any(|candidate| candidate.score.is_some());
-    let labelled = rows > 0;
+    let labelled = report.labelled_rows > 0;
     let mut header = vec![String::new(), "candidate".to_owned()];
     let mut columns = vec![Align::Right, Align::Left];
     if scored {
@@ -47,66 +63,67 @@ pub fn search(report: &SearchReport) -> String {
         row.push(start_of(&candidate.about, MOST_OF_ABOUT));
         table_rows.push(row);
     }
-    let mut text = table(&columns, &table_rows);
-    if order.len() > MOST {
-        let _ = writeln!(text, "  … {} more in the report", order.len() - MOST);
+    table(&columns, &table_rows)
+}
+
+/// How sure the choice is, by the labelled rows.
+fn sureness(text: &mut String, report: &SearchReport, certainty: &Certainty) {
+    let (candidates, rows) = (&report.candidates, counted(report.labelled_rows as u64, "row"));
+    let scored = candidates.iter().any(|candidate| candidate.score.is_some());
+    let _ = writeln!(text, "  against chance (labels shuffled): p {}", p_value(certainty.p_chance));
+    let less = |what: &str, found: &Option<PairedBootstrap>| {
+        found.as_ref().map(|found| {
+            let PairedBootstrap { difference, difference_95, p_value: p, .. } = found;
+            format!(
+                "  less {what}: {} points, 95 % {}, p {}\n",
+                signed(*difference),
+                between(*difference_95),
+                p_value(*p)
+            )
+        })
+    };
+    text.extend(less("the next", &certainty.over_second));
+    if let Some(choosing) = report.accuracy_of_choosing {
+        let _ = writeln!(
+            text,
+            "  chosen by the other folds each time: {} % of {} right",
+            percent(choosing),
+            rows
+        );
     }
-    text.push('\n');
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "  found: {}", candidates[*winner].name);
-    if let Some(certainty) = certainty {
-        let _ = writeln!(text, "  against chance (labels shuffled): p {}", p_value(certainty.p_chance));
-        let less = |what: &str, found: &Option<PairedBootstrap>| {
-            found.as_ref().map(|found| {
-                let PairedBootstrap { difference, difference_95, p_value: p, .. } = found;
-                format!(
-                    "  less {what}: {} points, 95 % {}, p {}\n",
-                    signed(*difference),
-                    between(*difference_95),
-                    p_value(*p)
-                )
-            })
-        };
-        text.extend(less("the next", &certainty.over_second));
-        if let Some(choosing) = choosing {
-            let _ = writeln!(
-                text,
-                "  chosen by the other folds each time: {} % of {} right",
-                percent(choosing),
-                counted(rows as u64, "row")
-            );
-        }
-        text.extend(less("the given words, by what the other folds choose", &certainty.over_given));
-        if candidates.iter().any(|candidate| candidate.name.starts_with(WRITTEN)) {
-            let _ = writeln!(
-                text,
-                "  note: patterns that the model wrote for these rows do better on them than on others"
-            );
-        }
-        if !certainty.is_separated() && candidates.len() > 2 - usize::from(scored) {
-            let _ = writeln!(
-                text,
-                "  warning: {} do not tell it from the next; take several together, or more rows",
-                counted(rows as u64, "row")
-            );
-        }
-        if certainty.over_given.as_ref().is_some_and(|found| found.difference < 0.0) {
-            let _ = writeln!(text, "  warning: the given words did better on these rows");
-        }
-        if certainty.p_chance >= cloze::study::search::SEPARATED {
-            let _ = writeln!(text, "  warning: it is no better than chance on these rows");
-        }
-    } else {
-        let next = order.get(1).and_then(|&next| candidates[next].first_less_95);
-        if next.is_some_and(|[low, _]| low <= 0.0) {
-            let _ = writeln!(
-                text,
-                "  warning: these rows do not tell it from the next; take several together, or more rows"
-            );
-        }
-        let _ = writeln!(text, "  warning: no row has a label here: how right it is was not looked at");
+    text.extend(less("the given words, by what the other folds choose", &certainty.over_given));
+    if candidates.iter().any(|candidate| candidate.name.starts_with(WRITTEN)) {
+        let _ = writeln!(
+            text,
+            "  note: patterns that the model wrote for these rows do better on them than on others"
+        );
     }
-    text
+    if !certainty.is_separated() && candidates.len() > 2 - usize::from(scored) {
+        let _ = writeln!(
+            text,
+            "  warning: {} do not tell it from the next; take several together, or more rows",
+            rows
+        );
+    }
+    if certainty.over_given.as_ref().is_some_and(|found| found.difference < 0.0) {
+        let _ = writeln!(text, "  warning: the given words did better on these rows");
+    }
+    if certainty.p_chance >= cloze::study::search::SEPARATED {
+        let _ = writeln!(text, "  warning: it is no better than chance on these rows");
+    }
+}
+
+/// What can be said without labels.
+fn unlabelled(text: &mut String, report: &SearchReport) {
+    let SearchReport { candidates, order, .. } = report;
+    let next = order.get(1).and_then(|&next| candidates[next].first_less_95);
+    if next.is_some_and(|[low, _]| low <= 0.0) {
+        let _ = writeln!(
+            text,
+            "  warning: these rows do not tell it from the next; take several together, or more rows"
+        );
+    }
+    let _ = writeln!(text, "  warning: no row has a label here: how right it is was not looked at");
 }
 
 /// Each class with its words.

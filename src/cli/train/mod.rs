@@ -16,6 +16,7 @@ use cloze::learn::run::{
     kind_of,
 };
 use cloze::learn::train::Plan;
+use cloze::model::folder::ModelFolder;
 use cloze::model::threads::Threads;
 use cloze::study::experiment::Experiment;
 use cloze::study::run::check_base;
@@ -280,21 +281,7 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
     let tuning = problems.keep(setup::tuning(&args.tuning)).unwrap_or(Tuning::Full);
     let templates: Vec<StoredFile> =
         args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
-    let is_cls = matches!(tuning, Tuning::Cls(_));
-    if args.template.is_empty() && !is_cls {
-        problems.push(TuningError::TemplateNeeded { method: tuning.name() });
-    }
-    if args.drawing.any()
-        && args
-            .template
-            .iter()
-            .all(|path| Template::read(path).is_ok_and(|template| template.demonstrations().is_none()))
-    {
-        problems.push(TemplateError::NothingToShow);
-    }
-    if args.dev.is_some() && !matches!(args.select, Select::Dev) {
-        problems.push(TrainingError::DevNotUsed);
-    }
+    check_flags(args, &tuning, &mut problems);
     let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(StoredFile::of(path)));
     let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
     let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
@@ -309,13 +296,6 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
     let labels = verbalizer
         .as_ref()
         .and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
-    let plan = setup::plan_options(&args.plan)
-        .plan(&tuning, labels.as_ref().map_or(0, |labels| labels.labels().len()));
-    let plan = Plan {
-        evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every),
-        patience: args.looks.patience,
-        ..plan
-    };
     let parsed = templates
         .iter()
         .filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
@@ -325,37 +305,62 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
     else {
         return Err(problems);
     };
+    let data = DataFiles {
+        train: Some(train),
+        dev,
+        unlabeled: None,
+        test,
+        format: args.reading.format,
+        label_column: args.reading.label_column.clone(),
+    };
+    let plan = setup::plan_options(&args.plan).plan(&tuning, labels.labels().len());
     Ok(Manifest {
-        header: Header {
-            cloze: env!("CARGO_PKG_VERSION").to_owned(),
-            command: setup::command(),
-            model: ModelFiles::of(&folder)?,
-            data: DataFiles {
-                train: Some(train),
-                dev,
-                unlabeled: None,
-                test,
-                format: args.reading.format,
-                label_column: args.reading.label_column.clone(),
-            },
-            device: args.model.device,
-            threads: args.model.threads.map_or_else(Threads::usual, usize::from),
-            engine: args.model.engine,
-            max_length,
-            seeds: args.seeds.clone(),
-        },
+        header: header(args, data, &folder, max_length)?,
         templates,
         verbalizer,
         classes: labels.labels().map(str::to_owned).collect(),
         columns: read_columns(&parsed, &columns),
-        tuning,
-        plan,
+        plan: Plan {
+            evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every),
+            patience: args.looks.patience,
+            ..plan
+        },
         demonstrations: parsed
             .iter()
             .any(|template| template.demonstrations().is_some())
             .then(|| setup::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
-        cls_baseline: args.baseline == Some(Baseline::Cls) && !is_cls,
+        cls_baseline: args.baseline == Some(Baseline::Cls) && !matches!(tuning, Tuning::Cls(_)),
+        tuning,
+    })
+}
+
+/// Tells of flags that do not go together.
+fn check_flags(args: &Train, tuning: &Tuning, problems: &mut Errors) {
+    if args.template.is_empty() && !matches!(tuning, Tuning::Cls(_)) {
+        problems.push(TuningError::TemplateNeeded { method: tuning.name() });
+    }
+    let shows_none =
+        |path: &PathBuf| Template::read(path).is_ok_and(|found| found.demonstrations().is_none());
+    if args.drawing.any() && args.template.iter().all(shows_none) {
+        problems.push(TemplateError::NothingToShow);
+    }
+    if args.dev.is_some() && args.select != Select::Dev {
+        problems.push(TrainingError::DevNotUsed);
+    }
+}
+
+fn header(args: &Train, data: DataFiles, folder: &ModelFolder, max_length: usize) -> Result<Header, Error> {
+    Ok(Header {
+        cloze: env!("CARGO_PKG_VERSION").to_owned(),
+        command: setup::command(),
+        model: ModelFiles::of(folder)?,
+        data,
+        device: args.model.device,
+        threads: args.model.threads.map_or_else(Threads::usual, usize::from),
+        engine: args.model.engine,
+        max_length,
+        seeds: args.seeds.clone(),
     })
 }

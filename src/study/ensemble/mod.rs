@@ -15,6 +15,7 @@ pub mod page;
 mod prepare;
 pub mod read;
 pub mod report;
+mod resolve;
 mod steps;
 pub mod summary;
 mod written;
@@ -45,6 +46,7 @@ pub use manifest::{
     ANNOTATORS, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student, TEMPERATURE,
     VERSION,
 };
+pub use resolve::ResolveWith;
 
 use merge::{Weights, shares};
 use report::EnsembleReport;
