@@ -145,8 +145,7 @@ fn imports() -> Vec<Import> {
 fn ordered() -> BTreeMap<Module, BTreeMap<String, usize>> {
     let mut ordered = BTreeMap::from([(Vec::new(), groups(Path::new("src/lib.rs")))]);
     let floors: Vec<String> = ordered[&Vec::new()].keys().cloned().chain(["cli".to_owned()]).collect();
-    // Inside `error` there is no order: the error holds the enums of all kinds, and some of them hold errors.
-    for floor in floors.into_iter().filter(|floor| floor != "error") {
+    for floor in floors {
         let file = Path::new("src").join(&floor).join("mod.rs");
         if file.exists() {
             ordered.insert(vec![floor], groups(&file));

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, Id, ValueEnum};
 use cloze::learn::run::Device;
 use cloze::model::folder::EngineChoice;
 use cloze::text::data::Format;
 use cloze::text::demonstrations::Strategy;
+use cloze::tune::Tuning;
 
 /// The flags that name a file, or a run, which says what to train.
 const TRAINING_FILES: [&str; 3] = ["from", "experiment", "resume"];
@@ -118,7 +120,12 @@ pub struct DrawingArgs {
     #[arg(long, help_heading = DEMONSTRATIONS, value_enum, value_name = "STRATEGY")]
     pub demo_strategy: Option<Strategy>,
     /// So many draws for each row, whose probabilities are averaged: each costs a forward pass [default: 4]
-    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        help_heading = DEMONSTRATIONS,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+    )]
     pub demo_draws: Option<u16>,
     /// The seed of the draws [default: 0]
     #[arg(long, help_heading = DEMONSTRATIONS, value_name = "S")]
@@ -136,7 +143,12 @@ impl DrawingArgs {
 #[command(next_help_heading = "Method")]
 pub struct TuningArgs {
     /// What moves, with its usual options [default: full]
-    #[arg(long, value_name = "METHOD", conflicts_with = "tuning", value_parser = clap::builder::PossibleValuesParser::new(cloze::tune::Tuning::all().map(|(name, _)| name)))]
+    #[arg(
+        long,
+        value_name = "METHOD",
+        conflicts_with = "tuning",
+        value_parser = method_names(),
+    )]
     pub method: Option<String>,
     /// A file with the method and its options (JSON)
     #[arg(long, value_name = "FILE")]
@@ -212,4 +224,9 @@ impl TrainDtypeName {
     pub fn is_bf16(self) -> bool {
         self == TrainDtypeName::Bf16
     }
+}
+
+/// The names of the methods of tuning.
+pub fn method_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Tuning::all().map(|(name, _)| name))
 }

@@ -41,10 +41,22 @@ The experiment's file has the flags' names as keys; a run's manifest.json is one
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Ensemble {
     /// Template files (JSON), or patterns of names with * and ?, in quotes
-    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    #[arg(
+        long,
+        short,
+        num_args = 1..,
+        value_name = "FILE",
+        required_unless_present_any = ["experiment", "resume"],
+    )]
     template: Vec<String>,
     /// Verbalizer files (JSON); with several, every pattern has a member with each
-    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    #[arg(
+        long,
+        short,
+        num_args = 1..,
+        value_name = "FILE",
+        required_unless_present_any = ["experiment", "resume"],
+    )]
     verbalizer: Vec<String>,
     /// Labelled rows to draw from: .csv, .tsv or .jsonl [default: none, the members stay as they are]
     #[arg(long, value_name = "FILE")]
@@ -135,7 +147,11 @@ struct EnsembleArgs {
 #[command(next_help_heading = "Student")]
 struct StudentArgs {
     /// What learns the soft labels: cls, or a way of tuning a prompt model [default: cls]
-    #[arg(long, value_name = "METHOD", value_parser = clap::builder::PossibleValuesParser::new(cloze::tune::Tuning::all().map(|(name, _)| name)))]
+    #[arg(
+        long,
+        value_name = "METHOD",
+        value_parser = super::args::method_names(),
+    )]
     student: Option<String>,
     /// A prompt model's template, by its name [default: the first]
     #[arg(long, value_name = "NAME")]
@@ -153,7 +169,17 @@ struct StudentArgs {
     #[arg(long)]
     student_labelled: bool,
     /// No student: the members themselves are the classifier
-    #[arg(long, conflicts_with_all = ["student", "student_template", "student_model", "student_steps", "student_learning_rate", "student_labelled"])]
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "student",
+            "student_template",
+            "student_model",
+            "student_steps",
+            "student_learning_rate",
+            "student_labelled",
+        ],
+    )]
     no_distill: bool,
 }
 
@@ -164,6 +190,7 @@ pub fn run(args: &Ensemble) -> Result<()> {
     let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, args.checkpoint_every as usize)?;
     let (ensemble, mut warnings) = prepared;
     warnings.extend(ensemble.check()?);
+    let warnings = render::worded(&warnings);
     if !args.quiet {
         render::warnings(&warnings)?;
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cloze::PromptClassifier;
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
@@ -77,10 +78,23 @@ pub struct Score {
 /// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
 const CALIBRATION: &str = "Calibration";
 
+/// The methods of calibration, with the flag that one of them takes its prior from.
+fn methods() -> impl TypedValueParser<Value = Method> {
+    let named = |method: &Method| {
+        let value = method.to_possible_value()?;
+        Some(match method {
+            Method::Prior => value.help("Make the rows' mean that of --prior (Liusie et al. 2023)"),
+            _ => value,
+        })
+    };
+    PossibleValuesParser::new(Method::value_variants().iter().filter_map(named))
+        .try_map(|name| Method::from_str(&name, false))
+}
+
 #[derive(Debug, clap::Args)]
 struct Calibration {
     /// Take the model's bias towards some label words out of each pattern's probabilities
-    #[arg(long, help_heading = CALIBRATION, value_enum, value_name = "METHOD")]
+    #[arg(long, help_heading = CALIBRATION, value_parser = methods(), value_name = "METHOD")]
     calibrate: Option<Method>,
     /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
     /// labelled ones]
@@ -102,7 +116,12 @@ struct Calibration {
     #[arg(long, help_heading = CALIBRATION, value_name = "FILE")]
     calibration_out: Option<PathBuf>,
     /// What was fitted before and written by --calibration-out, for the same model, patterns and verbalizer
-    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", conflicts_with_all = ["calibrate", "conformal", "calibration_out"])]
+    #[arg(
+        long,
+        help_heading = CALIBRATION,
+        value_name = "FILE",
+        conflicts_with_all = ["calibrate", "conformal", "calibration_out"],
+    )]
     calibration: Option<PathBuf>,
     /// Leave rows without an answer whose likeliest class is less probable
     #[arg(long, help_heading = CALIBRATION, value_name = "P")]
@@ -276,7 +295,8 @@ fn calibration(args: &Score) -> CalibrationRequest {
     }
 }
 
-/// The files that are written, opened before the work, so that one that cannot be written costs no one an hour.
+/// The files that are written, opened before the work, so that one that cannot be written costs no one an
+/// hour.
 struct Outputs {
     rows: WholeFile,
     name: PathBuf,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 use cloze::error::Error;
+use cloze::model::folder::ModelFolder;
 use cloze::study::search::words::Method;
 use cloze::study::search::{
     LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchReport, SearchStep, WordOptions,
@@ -93,7 +94,13 @@ struct Drawn {
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
     /// Rows of each class to draw from them [default: all]
-    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..), requires = "train")]
+    #[arg(
+        long,
+        short = 'k',
+        value_name = "K",
+        value_parser = clap::value_parser!(u32).range(1..),
+        requires = "train",
+    )]
     shots: Option<u32>,
     /// The seed of the draw, of folds and of shuffles
     #[arg(long, value_name = "S", default_value_t = 13)]
@@ -112,6 +119,25 @@ struct SearchOutput {
     report: Option<PathBuf>,
 }
 
+impl SearchOutput {
+    fn files(&self) -> [(&str, Option<&Path>); 2] {
+        [("what is found", Some(self.out.as_path())), ("report", self.report.as_deref())]
+    }
+
+    /// Refuses to write over an input, before any of them is read; opens the report.
+    fn open_report<'a>(&self, inputs: impl Iterator<Item = &'a PathBuf>) -> Result<Option<WholeFile>, Error> {
+        outputs::check(&self.files(), &Reads::files(inputs))?;
+        self.report.as_deref().map(WholeFile::create).transpose()
+    }
+
+    /// The model that is asked for; refuses to write over its files.
+    fn model_beside(&self, model: &Model) -> Result<ModelFolder, Error> {
+        let folder = setup::open_model(&model.limits)?;
+        outputs::check(&self.files(), &Reads::default().model(folder.path()))?;
+        Ok(folder)
+    }
+}
+
 /// Runs the command.
 pub fn run(search: &Search) -> Result<()> {
     match search {
@@ -125,6 +151,8 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         args.words.is_none() || args.method != Method::Ranked || args.rows.train.is_none(),
         "--method ranked finds one word a class: leave --words out"
     );
+    let inputs = args.template.iter().chain([&args.verbalizer]).chain(&args.rows.train);
+    let report_file = args.output.open_report(inputs)?;
     let options = WordOptions {
         method: args.method,
         count: args.words.map(|words| words as usize),
@@ -135,10 +163,8 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         labelled(&args.rows).as_ref(),
         options,
         setup::options(&args.model)?,
-        || setup::open_model(&args.model.limits),
+        || args.output.model_beside(&args.model),
     )?;
-    let inputs = args.template.iter().chain([&args.verbalizer]).chain(&args.rows.train);
-    let report_file = open_report(&args.output, inputs, search.model())?;
     let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
     let words = render::found_words(&found.labels, &found.listed());
     match &found.report {
@@ -156,6 +182,8 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         args.generate.is_none() || args.rows.train.is_some(),
         "--generate writes patterns for labelled rows: give --train"
     );
+    let inputs = args.template.iter().chain([&args.verbalizer, &args.data]).chain(&args.rows.train);
+    let report_file = args.output.open_report(inputs)?;
     let options = PatternOptions {
         data_rows: args.data_rows as usize,
         generate: args.generate.map(|count| count as usize),
@@ -167,10 +195,8 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         labelled(&args.rows).as_ref(),
         options,
         setup::options(&args.model)?,
-        || setup::open_model(&args.model.limits),
+        || args.output.model_beside(&args.model),
     )?;
-    let inputs = args.template.iter().chain([&args.verbalizer, &args.data]).chain(&args.rows.train);
-    let report_file = open_report(&args.output, inputs, search.model())?;
     let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
     render::print(&render::search(&found.report))?;
     write_report(report_file, &args.output, &found.report)?;
@@ -200,16 +226,6 @@ fn working<T, E>(search: impl FnOnce(&mut dyn FnMut(SearchStep)) -> Result<T, E>
 }
 
 /// Refuses to write over what is read, and opens the report's file, if one is asked for.
-fn open_report<'a>(
-    output: &SearchOutput,
-    inputs: impl Iterator<Item = &'a PathBuf>,
-    model: &Path,
-) -> Result<Option<WholeFile>, Error> {
-    let outputs = [("what is found", Some(output.out.as_path())), ("report", output.report.as_deref())];
-    outputs::check(&outputs, &Reads::files(inputs).model(model))?;
-    output.report.as_deref().map(WholeFile::create).transpose()
-}
-
 fn write_report(file: Option<WholeFile>, output: &SearchOutput, report: &SearchReport) -> Result<()> {
     let (Some(mut file), Some(path)) = (file, &output.report) else { return Ok(()) };
     let written = serde_json::to_writer_pretty(&mut file, report)

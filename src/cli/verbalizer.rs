@@ -49,7 +49,12 @@ pub struct Expand {
     #[arg(long, value_name = "FOLDER")]
     wordnet: Option<PathBuf>,
     /// At most so many new words a class
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=200),
+    )]
     words: u32,
     #[command(flatten)]
     model: Model,
@@ -102,13 +107,15 @@ fn expand(args: &Expand) -> Result<()> {
         words: args.words as usize,
         max_length: args.model.limits.max_length,
     };
+    let written = [("what is proposed", Some(args.out.as_path()))];
+    outputs::check(&written, &Reads::files([&args.verbalizer]))?;
     let loading = setup::options(&args.model)?;
     let expand = knowledge::Expand::prepare(&args.verbalizer, options, loading, || {
-        setup::open_model(&args.model.limits)
+        let folder = setup::open_model(&args.model.limits)?;
+        outputs::check(&written, &Reads::default().model(folder.path()))?;
+        Ok(folder)
     })?;
-    let reads = Reads::files([&args.verbalizer]).model(expand.model());
-    let reads = reads.folder(expand.wordnet_folder.as_deref());
-    outputs::check(&[("what is proposed", Some(&args.out))], &reads)?;
+    outputs::check(&written, &Reads::default().folder(expand.wordnet_folder.as_deref()))?;
     render::warnings(&expand.warnings)?;
     let expanded = expand.run(args.model.threads.map(usize::from))?;
     render::print(&proposals(&expanded))?;

@@ -23,7 +23,12 @@ pub enum CalibrationError {
     Unclear { reason: String },
     #[error("{data} has no rows to calibrate on")]
     WithoutRows { data: String },
-    #[error("{}{} are too few for sets that hold the truth in {} % of the rows", crate::numbers::counted(*found as u64, "labelled row"), class.as_ref().map(|class| format!(" of {class}")).unwrap_or_default(), (1.0 - alpha) * 100.0)]
+    #[error(
+        "{}{} are too few for sets that hold the truth in {} % of the rows",
+        crate::numbers::counted(*found as u64, "labelled row"),
+        class.as_ref().map(|class| format!(" of {class}")).unwrap_or_default(),
+        (1.0 - alpha) * 100.0
+    )]
     ConformalTooFew { alpha: f64, found: usize, needed: usize, class: Option<String> },
 }
 

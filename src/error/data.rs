@@ -15,7 +15,10 @@ pub enum DataError {
     WithoutRows { data: String },
     #[error("two columns are named {column:?}")]
     SameColumn { column: String },
-    #[error("this record has {found} {}, the header has {wanted}", if *found == 1 { "field" } else { "fields" })]
+    #[error(
+        "this record has {found} {}, the header has {wanted}",
+        if *found == 1 { "field" } else { "fields" }
+    )]
     Ragged { found: usize, wanted: usize },
     #[error("a quote in this record is never closed")]
     UnclosedQuote,

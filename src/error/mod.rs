@@ -4,6 +4,14 @@
 //! [`Kind`] is coarse, one for each part of cloze, and wraps an enum of that part's own, which says what
 //! exactly is wrong.
 
+// places, what stands under a message
+pub mod notes;
+pub mod source;
+
+// tensors
+pub mod tensor;
+
+// what is wrong in each part
 mod calibration;
 mod data;
 mod encode;
@@ -11,12 +19,9 @@ mod ensemble;
 mod file;
 mod json;
 mod model;
-pub mod notes;
 mod peft;
 mod run;
 mod search;
-mod several;
-pub mod source;
 mod task;
 mod template;
 mod training;
@@ -40,9 +45,9 @@ pub use model::ModelError;
 pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
-pub use several::Errors;
 pub use task::TaskError;
 pub use template::TemplateError;
+pub use tensor::TensorProblem;
 pub use training::TrainingError;
 pub use tuning::TuningError;
 pub use verbalizer::VerbalizerError;
@@ -205,17 +210,6 @@ impl std::error::Error for Error {
     }
 }
 
-/// A tensor that a checkpoint should have and has not, or has in another shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorProblem {
-    /// The tensor's name, as Hugging Face writes it.
-    pub name: String,
-    /// The shape that config.json asks for.
-    pub wanted: Vec<i64>,
-    /// The shape in the file; `None` where the tensor is missing.
-    pub found: Option<Vec<i64>>,
-}
-
 /// What can be wrong: which part of cloze says so, and what it says. Every message is one line without its
 /// place; [`Kind::notes`] has what was allowed and a way out.
 #[derive(Debug, thiserror::Error)]
@@ -281,3 +275,122 @@ impl Kind {
         }
     }
 }
+
+/// Errors that were found together, in the order in which they were found.
+#[derive(Debug, Default)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    /// None yet.
+    pub fn new() -> Errors {
+        Errors::default()
+    }
+
+    /// Puts one more beside them.
+    pub fn push(&mut self, error: impl Into<Error>) {
+        // One that is several is taken apart, so that each is told by itself.
+        self.0.extend(Errors::from(error.into()).0);
+    }
+
+    /// The value of a result, or none and its errors put beside the others.
+    pub fn keep<T, E: Into<Errors>>(&mut self, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                self.0.extend(errors.into().0);
+                None
+            }
+        }
+    }
+
+    /// The errors without those that say what an earlier one says of the same place: a file that several
+    /// share is read for each of them.
+    #[must_use]
+    pub fn distinct(self) -> Errors {
+        let mut known = std::collections::HashSet::new();
+        Errors(self.0.into_iter().filter(|error| known.insert(error.to_string())).collect())
+    }
+
+    /// An error, if there are any.
+    pub fn none(self) -> Result<(), Errors> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The errors.
+    pub fn iter(&self) -> std::slice::Iter<'_, Error> {
+        self.0.iter()
+    }
+
+    /// Each of them changed.
+    #[must_use]
+    pub fn map(self, change: impl FnMut(Error) -> Error) -> Errors {
+        Errors(self.0.into_iter().map(change).collect())
+    }
+}
+
+impl Extend<Error> for Errors {
+    fn extend<I: IntoIterator<Item = Error>>(&mut self, errors: I) {
+        errors.into_iter().for_each(|error| self.push(error));
+    }
+}
+
+impl FromIterator<Error> for Errors {
+    fn from_iter<I: IntoIterator<Item = Error>>(errors: I) -> Errors {
+        let mut all = Errors::new();
+        all.extend(errors);
+        all
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = Error;
+    type IntoIter = std::vec::IntoIter<Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Errors {
+        Errors(error.apart())
+    }
+}
+
+impl<K: Into<Kind>> From<K> for Errors {
+    fn from(kind: K) -> Errors {
+        Error::new(kind).into()
+    }
+}
+
+impl From<Errors> for Error {
+    /// One error as it is; several as one of the kind [`Kind::Several`].
+    fn from(mut errors: Errors) -> Error {
+        match errors.0.len() {
+            1 => errors.0.swap_remove(0),
+            _ => Error::new(Kind::Several(errors)),
+        }
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [] => write!(f, "no problems"),
+            [only] => write!(f, "{only}"),
+            [first, ..] => write!(f, "{} problems, the first: {first}", self.0.len()),
+        }
+    }
+}
+
+impl std::error::Error for Errors {}

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::TensorProblem;
-use super::notes::{Note, help, listed, tensor_line, tensor_lines};
+use super::notes::{Note, help, listed};
+use super::tensor::{TensorProblem, tensor_line, tensor_lines};
 
 /// Model folders: configuration, tokenizer, weights; and what computes them.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,7 +28,10 @@ pub enum ModelError {
     WeightsMisfit { path: PathBuf, tensors: Vec<TensorProblem> },
     #[error("the weights of {} have values that are not finite numbers", path.display())]
     WeightsNotFinite { path: PathBuf, tensors: Vec<String> },
-    #[error("the vocabulary of {} has {vocabulary} entries, its embedding only {embedding} rows", path.display())]
+    #[error(
+        "the vocabulary of {} has {vocabulary} entries, its embedding only {embedding} rows",
+        path.display()
+    )]
     VocabularyMisfit { path: PathBuf, vocabulary: usize, embedding: i64 },
     #[error("cannot fetch {name:?} from the hub: {reason}")]
     HubUnreachable { name: String, reason: String },

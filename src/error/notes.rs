@@ -1,7 +1,5 @@
 //! What stands under an error's message: what was allowed, and a way out.
 
-use super::TensorProblem;
-
 /// A line under the message: its label, as `columns` or `help`, and its text.
 pub type Note = (&'static str, String);
 
@@ -14,22 +12,6 @@ pub fn help(text: &str) -> Vec<Note> {
     vec![("help", text.to_owned())]
 }
 
-/// One note for each line, up to a number.
-pub fn tensor_lines(lines: impl Iterator<Item = String>) -> Vec<Note> {
-    let lines: Vec<String> = lines.collect();
-    let more = lines.len().saturating_sub(MOST_LISTED);
-    let listed = lines.into_iter().take(MOST_LISTED).map(|line| ("tensor", line));
-    listed.chain((more > 0).then(|| ("tensors", format!("… and {more} more")))).collect()
-}
-
-/// A tensor, what it should be and what it is.
-pub fn tensor_line(tensor: &TensorProblem) -> String {
-    match &tensor.found {
-        None => format!("{} is missing, should be {:?}", tensor.name, tensor.wanted),
-        Some(found) => format!("{} is {found:?}, should be {:?}", tensor.name, tensor.wanted),
-    }
-}
-
 /// What was allowed, and the nearest of it to what was written, if one is near.
 pub fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, allowed: &[S]) -> Vec<Note> {
     let mut notes = vec![(what, if allowed.is_empty() { "none".to_owned() } else { listed(allowed) })];
@@ -40,7 +22,7 @@ pub fn allowed_and_nearest<S: AsRef<str>>(what: &'static str, written: &str, all
 }
 
 /// Of a list in a message, so many are shown.
-const MOST_LISTED: usize = 20;
+pub(super) const MOST_LISTED: usize = 20;
 
 /// Names in a row; of many only the first.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::TensorProblem;
-use super::notes::{MERGE_IN_PYTHON, Note, help, listed, tensor_line, tensor_lines};
+use super::notes::{MERGE_IN_PYTHON, Note, help, listed};
+use super::tensor::{TensorProblem, tensor_line, tensor_lines};
 
 /// PEFT's adapter folders.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -22,7 +22,10 @@ pub enum PeftError {
     NotDone { key: String, found: String, allowed: &'static str },
     #[error("{key:?} is {found}, for the base model it must be {wanted}")]
     OtherModel { key: &'static str, found: i64, wanted: i64, base: String },
-    #[error("the tensors of {} are not those that its adapter_config.json and the base model ask for", path.display())]
+    #[error(
+        "the tensors of {} are not those that its adapter_config.json and the base model ask for",
+        path.display()
+    )]
     Misfit { path: PathBuf, tensors: Vec<TensorProblem>, unknown: Vec<String> },
     #[error("PEFT has no adapter for what {method} learns")]
     Without { method: &'static str, merges: bool },

@@ -23,7 +23,10 @@ pub enum SearchError {
     TooMuch { rows: usize, patterns: usize },
     #[error("nothing is left of the words of the class {label:?}")]
     NothingLeft { label: String, left_out: String },
-    #[error("there is no WordNet{}", if path.as_os_str().is_empty() { String::new() } else { format!(" in {}", path.display()) })]
+    #[error(
+        "there is no WordNet{}",
+        if path.as_os_str().is_empty() { String::new() } else { format!(" in {}", path.display()) }
+    )]
     WordNetMissing { path: PathBuf },
 }
 

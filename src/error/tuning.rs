@@ -1,7 +1,7 @@
 //! Ways of tuning and their options, and what becomes of what was learned.
 
-use super::TensorProblem;
-use super::notes::{Note, allowed_and_nearest, help, listed, tensor_line, tensor_lines};
+use super::notes::{Note, allowed_and_nearest, help, listed};
+use super::tensor::{TensorProblem, tensor_line, tensor_lines};
 
 /// Ways of tuning and their options, and what becomes of what was learned.
 #[derive(Debug, Clone, thiserror::Error)]

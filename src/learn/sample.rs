@@ -41,16 +41,6 @@ pub struct Shortage {
     pub found: usize,
 }
 
-impl Shortage {
-    /// The warning: of the `asked` rows of the class `label`, the file `data` has only these.
-    pub fn told(&self, data: &str, asked: usize, label: &str) -> String {
-        format!(
-            "{data} has {} of the {asked} rows of {label:?} that were asked for: all are taken",
-            self.found
-        )
-    }
-}
-
 /// What a row is known by: its field in the column `id`, or without such a column its record number, which is
 /// an identity only for as long as the file keeps its order.
 pub fn identity(columns: &Columns, example: &Example) -> String {

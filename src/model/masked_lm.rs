@@ -1,4 +1,5 @@
-//! A masked language model in memory, apart from any task: one serves many patterns, verbalizers and trainings.
+//! A masked language model in memory, apart from any task: one serves many patterns, verbalizers and
+//! trainings.
 
 use std::path::Path;
 use std::sync::Arc;

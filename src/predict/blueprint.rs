@@ -1,5 +1,5 @@
-//! A classifier before its weights: everything that can be read and checked without them, from files or from a
-//! run.
+//! A classifier before its weights: everything that can be read and checked without them, from files or from
+//! a run.
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,8 @@ pub struct Blueprint {
     pub patterns: Patterns,
     /// What was learned, for each model to average; none for the base model as it is.
     pub learned: Vec<(Tuning, Learned)>,
-    /// Whether it was learned in a run: then its tensors are held against what the method learns. An adapter's
-    /// were checked where they were read.
+    /// Whether it was learned in a run: then its tensors are held against what the method learns. An
+    /// adapter's were checked where they were read.
     pub of_run: bool,
     /// How the model is loaded.
     pub options: Options,
@@ -67,7 +67,8 @@ pub struct OfRun<'a> {
 }
 
 impl Blueprint {
-    /// Reads and checks files, a model and the columns of the rows to classify, and tells all problems at once.
+    /// Reads and checks files, a model and the columns of the rows to classify, and tells all problems at
+    /// once.
     pub fn of_files(
         files: ClassifierFiles<'_>,
         device: Result<Options>,
@@ -127,8 +128,8 @@ impl Blueprint {
         }
     }
 
-    /// Binds what a run keeps to its base model; then `on` binds the patterns to columns, and `learned` reads what
-    /// was learned. All problems at once.
+    /// Binds what a run keeps to its base model; then `on` binds the patterns to columns, and `learned` reads
+    /// what was learned. All problems at once.
     pub fn of_run<T>(
         run: OfRun<'_>,
         folder: ModelFolder,
@@ -154,8 +155,8 @@ impl Blueprint {
         self.verbalizer.labels().map(str::to_owned).collect()
     }
 
-    /// A name for the model with what was learned: it changes with any number of them. Reading all weights costs
-    /// time.
+    /// A name for the model with what was learned: it changes with any number of them. Reading all weights
+    /// costs time.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new();
         hash.update(hash_of_weights(self.folder.path())?);
@@ -171,7 +172,8 @@ impl Blueprint {
         self.patterns.on(columns)
     }
 
-    /// Loads the weights: the model with its label words, and the classifiers whose probabilities are averaged.
+    /// Loads the weights: the model with its label words, and the classifiers whose probabilities are
+    /// averaged.
     pub fn load(self) -> Result<Loaded> {
         let Blueprint { verbalizer, folder, words, patterns, learned, of_run, options } = self;
         let base = VerbalizedLm::new(MaskedLm::of(folder, options)?, words);

@@ -1,4 +1,5 @@
-//! The protocol of calibration: what is fitted on which rows, what a row is then answered, and what is counted.
+//! The protocol of calibration: what is fitted on which rows, what a row is then answered, and what is
+//! counted.
 
 use std::path::PathBuf;
 

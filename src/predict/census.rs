@@ -39,8 +39,9 @@ pub struct Census {
 }
 
 impl Census {
-    /// Reads all rows, and puts what is wrong with them beside the errors. Labels are held against a verbalizer's
-    /// classes, if there is one, and rows are encoded in the patterns for a model with so many tokens at most.
+    /// Reads all rows, and puts what is wrong with them beside the errors. Labels are held against a
+    /// verbalizer's classes, if there is one, and rows are encoded in the patterns for a model with so many
+    /// tokens at most.
     pub fn take(
         mut rows: Rows,
         verbalizer: Option<&Verbalizer>,

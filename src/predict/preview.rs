@@ -41,8 +41,8 @@ pub struct RowPreview {
     pub pattern: String,
     /// The names of the pattern's steps.
     pub steps: Vec<String>,
-    /// The words that fill the steps' blanks, and how probable each chain of them is; their sum is 1. Without steps
-    /// one chain of no words.
+    /// The words that fill the steps' blanks, and how probable each chain of them is; their sum is 1. Without
+    /// steps one chain of no words.
     pub chains: Vec<(Vec<String>, f64)>,
     /// The prompt of the likeliest chain, segment by segment.
     pub segments: Vec<Vec<PreviewPart>>,
@@ -54,8 +54,8 @@ pub struct RowPreview {
     pub cuts: Vec<PreviewCut>,
     /// What each class gets, in their order.
     pub classes: Vec<ClassPreview>,
-    /// The likeliest words at the mask with their probabilities among all words, from 0 to 1, the likeliest first;
-    /// none where the model has no label words.
+    /// The likeliest words at the mask with their probabilities among all words, from 0 to 1, the likeliest
+    /// first; none where the model has no label words.
     pub likeliest: Vec<(String, f64)>,
 }
 
@@ -97,8 +97,8 @@ pub struct ClassPreview {
 }
 
 impl Previewer {
-    /// Loads a classifier, to compute on so many threads for as long as it lives, libtorch's own number by default.
-    /// `showing` are the rows that patterns with demonstrations show.
+    /// Loads a classifier, to compute on so many threads for as long as it lives, libtorch's own number by
+    /// default. `showing` are the rows that patterns with demonstrations show.
     pub fn load(
         blueprint: Blueprint,
         tasks: TaskSet,

@@ -272,8 +272,8 @@ impl PromptClassifier {
         Ok(scored.into_iter().map(|scored| self.answer(scored)).collect())
     }
 
-    /// Classifies rows as they come: `each` is given a row and its answer, in the rows' order. Memory does not
-    /// grow with the rows.
+    /// Classifies rows as they come: `each` is given a row and its answer, in the rows' order. Memory does
+    /// not grow with the rows.
     pub fn classify_rows(
         &self,
         rows: Rows,
@@ -382,9 +382,9 @@ impl Scoring<'_> {
         }
     }
 
-    /// Scores labelled or unlabelled rows with a calibration, which is fitted first, or on these rows themselves:
-    /// then all of them are read before the first is answered. `each` is given the rows of a chunk with their
-    /// answers. Gives what was counted.
+    /// Scores labelled or unlabelled rows with a calibration, which is fitted first, or on these rows
+    /// themselves: then all of them are read before the first is answered. `each` is given the rows of a
+    /// chunk with their answers. Gives what was counted.
     pub fn run(
         &self,
         mut rows: Rows,
@@ -469,7 +469,8 @@ fn read_chunk(rows: &mut Rows) -> Result<Vec<Example>> {
     Ok(chunk)
 }
 
-/// Reads a calibration for a classifier that is made of these parts, and refuses one that was fitted for another.
+/// Reads a calibration for a classifier that is made of these parts, and refuses one that was fitted for
+/// another.
 pub fn read_calibration(path: &Path, blueprint: &Blueprint, tasks: &[Task]) -> Result<Fitted, Errors> {
     let request = crate::predict::calibrator::CalibrationRequest {
         fitted: Some(path.to_owned()),

@@ -1,5 +1,5 @@
-//! Pattern-verbalizer pairs (PET's word): templates and label words bound to a model, with everything checked that
-//! can be wrong between them.
+//! Pattern-verbalizer pairs (PET's word): templates and label words bound to a model, with everything checked
+//! that can be wrong between them.
 
 use crate::error::{EncodeError, Error, Errors, Kind, Result, TemplateError, TuningError};
 use crate::model::folder::ModelFolder;
@@ -10,9 +10,9 @@ use crate::text::template::{Fill, Placement, Prompt, Soft, SoftStart, Template};
 use crate::tune::options::Tuning;
 use crate::tune::soft::{SoftTokens, Start};
 
-/// A pattern that a model can take, with room for a row and for the longest label word, and with vectors for all
-/// of its soft tokens. Only [`Patterns::bind`] makes one of a pattern with soft tokens, so encoding has nothing
-/// left to check.
+/// A pattern that a model can take, with room for a row and for the longest label word, and with vectors for
+/// all of its soft tokens. Only [`Patterns::bind`] makes one of a pattern with soft tokens, so encoding has
+/// nothing left to check.
 ///
 /// ```
 /// use cloze::predict::pvp::Pvp;
@@ -35,8 +35,8 @@ pub enum SoftVectors<'a> {
     Words,
     /// From those words, or from sampled ones.
     Sampled,
-    /// From a training of this kind, which may put some before `[CLS]`. A method that reads no pattern reads these
-    /// columns.
+    /// From a training of this kind, which may put some before `[CLS]`. A method that reads no pattern reads
+    /// these columns.
     Learned {
         /// The method.
         tuning: &'a Tuning,
@@ -112,7 +112,8 @@ impl Pvp {
         self.template.steps()[step].template().wrap(&Placement::default(), value_of)
     }
 
-    /// Refuses a pattern that leaves no room whatever a row has, and steps whose words are no tokens of the model.
+    /// Refuses a pattern that leaves no room whatever a row has, and steps whose words are no tokens of the
+    /// model.
     fn check_length(&self, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
         for (index, step) in self.template.steps().iter().enumerate() {
             let prompt = self.wrap_step(index, |_| "");
@@ -144,8 +145,8 @@ fn as_the_patterns_own(error: Error, template: &Template) -> Error {
 }
 
 impl Patterns {
-    /// Binds templates and label words to a model whose inputs have `max_length` tokens at most, what a method
-    /// adds included: segments, soft tokens, masks and room are checked. All problems at once.
+    /// Binds templates and label words to a model whose inputs have `max_length` tokens at most, what a
+    /// method adds included: segments, soft tokens, masks and room are checked. All problems at once.
     pub fn bind(
         templates: Vec<Template>,
         words: &LabelWords,
@@ -159,8 +160,8 @@ impl Patterns {
         errors.none().map(|()| patterns)
     }
 
-    /// Those of the templates that can be bound; what is wrong with the others is put beside the errors. Without
-    /// label words no room is kept for them.
+    /// Those of the templates that can be bound; what is wrong with the others is put beside the errors.
+    /// Without label words no room is kept for them.
     pub fn bind_fitting(
         templates: Vec<Template>,
         words: Option<&LabelWords>,
@@ -220,7 +221,8 @@ fn with_front(
     }
 }
 
-/// Where the method takes a part of the room, by soft tokens before `[CLS]` or by positions, the error says so.
+/// Where the method takes a part of the room, by soft tokens before `[CLS]` or by positions, the error says
+/// so.
 fn as_the_methods_own(error: Error, vectors: SoftVectors<'_>, front: usize, takes_positions: bool) -> Error {
     match (error.kind(), vectors) {
         (

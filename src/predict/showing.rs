@@ -68,8 +68,8 @@ impl Showing {
         tasks.into_iter().map(|task| task.with_support(&self.rows, &self.words, self.drawing)).collect()
     }
 
-    /// The same with what only a model tells: what the steps' blanks of the rows that are shown would say, and
-    /// which rows are similar. `columns` are those of the rows that are asked about.
+    /// The same with what only a model tells: what the steps' blanks of the rows that are shown would say,
+    /// and which rows are similar. `columns` are those of the rows that are asked about.
     pub fn asked_of(&self, tasks: Vec<Task>, scorer: &Scorer<'_>, columns: &Columns) -> Result<Vec<Task>> {
         let worked = tasks.into_iter().map(|task| self.worked(task, scorer));
         let tasks = worked.collect::<Result<Vec<Task>>>()?;

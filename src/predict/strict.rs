@@ -1,5 +1,5 @@
-//! What a model itself says of patterns and label words: which classes it prefers without a row, and whether the
-//! label words are words that it would say.
+//! What a model itself says of patterns and label words: which classes it prefers without a row, and whether
+//! the label words are words that it would say.
 //!
 //! Letters: C classes, W label words, V vocabulary.
 
@@ -65,8 +65,8 @@ pub struct RowAnswers {
     pub mean: Prediction,
     /// The number of rows.
     pub rows: usize,
-    /// Words of the vocabulary that are no label words, each with the number of rows in which it is the likeliest
-    /// of all words; the most frequent first.
+    /// Words of the vocabulary that are no label words, each with the number of rows in which it is the
+    /// likeliest of all words; the most frequent first.
     pub other_words: Vec<(String, usize)>,
 }
 

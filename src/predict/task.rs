@@ -48,7 +48,8 @@ impl Patterns {
         errors.none().map(|()| tasks)
     }
 
-    /// Those of the patterns whose fields are columns; what is wrong with the others is put beside the errors.
+    /// Those of the patterns whose fields are columns; what is wrong with the others is put beside the
+    /// errors.
     pub fn on_fitting(&self, columns: &Columns, errors: &mut Errors) -> TaskSet {
         let tasks = self.pvps.iter().filter_map(|pvp| errors.keep(pvp.on(columns))).collect();
         TaskSet { tasks, soft: self.soft.clone(), max_length: self.max_length }

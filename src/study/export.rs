@@ -30,8 +30,8 @@ pub struct Exported {
 }
 
 impl Run {
-    /// Writes what a training of one task learned with one seed into a folder that is new or empty; a run of several
-    /// seeds needs to be told which. Runs of several tasks and of ensembles are refused.
+    /// Writes what a training of one task learned with one seed into a folder that is new or empty; a run of
+    /// several seeds needs to be told which. Runs of several tasks and of ensembles are refused.
     pub fn export(&self, wanted: &Wanted, form: ExportForm, out: &Path) -> Result<Exported> {
         let Contents::Train(run, manifest) = &self.contents else {
             let (path, found, wanted) = (self.path().to_owned(), self.kind().name(), RunKind::Train.name());

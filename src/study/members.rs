@@ -1,5 +1,5 @@
-//! The members of an ensemble's run as one classifier: each scores the rows in its turn, and their answers are
-//! merged. It is the rows that stay in memory, one member's weights at a time beside them.
+//! The members of an ensemble's run as one classifier: each scores the rows in its turn, and their answers
+//! are merged. It is the rows that stay in memory, one member's weights at a time beside them.
 
 use std::ops::ControlFlow;
 use std::path::Path;

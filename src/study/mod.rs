@@ -1,5 +1,8 @@
 //! Experiments: over seeds, several tasks, ensembles, searches, and what methods must beat.
 
+// what a reader of results should know
+pub mod warning;
+
 // what a method must beat
 pub mod baseline;
 pub mod compare;

@@ -116,8 +116,8 @@ impl Run {
         }
     }
 
-    /// The classifier that it learned, the average over its seeds; of an ensemble its student. The one of a task is
-    /// [`Run::task`]'s.
+    /// The classifier that it learned, the average over its seeds; of an ensemble its student. The one of a
+    /// task is [`Run::task`]'s.
     pub fn classifier(&self) -> Result<PromptClassifier> {
         self.classifier_of(&Wanted::default())
     }
@@ -248,7 +248,8 @@ pub fn base(model: &ModelFiles, wanted: &Wanted) -> Result<ModelFolder> {
     Ok(folder)
 }
 
-/// The hash of a base model's weights. If they are not those of a run, they are refused, unless that is allowed.
+/// The hash of a base model's weights. If they are not those of a run, they are refused, unless that is
+/// allowed.
 pub fn check_base(model: &ModelFiles, folder: &Path, allow_other: bool) -> Result<String> {
     let found = hash_of_weights(folder)?;
     match allow_other || found == model.sha256 {

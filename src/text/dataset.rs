@@ -30,8 +30,8 @@ pub enum Labels {
 }
 
 impl Dataset {
-    /// All rows of a file with their classes. The columns `read` must be there; the fields stand in the order of
-    /// `wanted`, if given. All problems at once.
+    /// All rows of a file with their classes. The columns `read` must be there; the fields stand in the order
+    /// of `wanted`, if given. All problems at once.
     pub fn read(
         path: &Path,
         reading: &Reading,

@@ -26,7 +26,8 @@ pub enum Strategy {
     ClassBalanced,
     /// The same, from the half of each class that is most similar to the row by the model's own states.
     ///
-    /// The similarity is the cosine of the means of the last states, as Gao et al. (2021) do with another model's.
+    /// The similarity is the cosine of the means of the last states, as Gao et al. (2021) do with another
+    /// model's.
     Similar,
 }
 

@@ -393,7 +393,7 @@ fn what_no_training_can_have_is_refused_by_name() {
     for weight in [-0.1, 1.0, f64::NAN] {
         let error = error(&Both::new(Setting::new(Tuning::Full, &[PATTERN]), weight));
         assert!(
-            matches!(error.kind(), Kind::Tuning(TuningError::OptionOutOfRange { name, .. }) if name == "plan.mlm-weight"),
+            matches!(error.kind(), Kind::Tuning(TuningError::OptionOutOfRange { name, .. }) if name == "plan.mlm_weight"),
             "{error}"
         );
     }

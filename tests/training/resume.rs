@@ -106,10 +106,13 @@ impl Runs {
             checkpoint_every: 5,
         };
         let warnings = experiment.check()?;
-        let metrics = experiment.run(&folder, warnings, &mut |progress| match progress {
-            ExperimentEvent::Training { part, event, .. } => watch(part, event),
-            _ => ControlFlow::Continue(()),
-        })?;
+        let metrics =
+            experiment.run(&folder, warnings.iter().map(ToString::to_string).collect(), &mut |progress| {
+                match progress {
+                    ExperimentEvent::Training { part, event, .. } => watch(part, event),
+                    _ => ControlFlow::Continue(()),
+                }
+            })?;
         assert_eq!(metrics.is_some(), folder.is_finished(&self.manifest));
         Ok(metrics)
     }

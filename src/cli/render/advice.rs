@@ -1,10 +1,25 @@
-//! What the command line says of an error where the way out is a flag or a command: the library names neither.
+//! What the command line says of an error where the way out is a flag or a command: the library names
+//! neither.
 
-use cloze::error::notes::{MERGE_IN_PYTHON, Note, help, listed, tensor_line, tensor_lines};
+use cloze::error::notes::{MERGE_IN_PYTHON, Note, help, listed};
+use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
     CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
     RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
 };
+use cloze::study::warning::Warning;
+
+/// A warning's text.
+pub fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::FewRows { data, found, asked, label } => {
+            format!(
+                "{data} has {found} of the {asked} rows of {label:?} that --shots asks for: all are taken"
+            )
+        }
+        other => other.to_string(),
+    }
+}
 
 /// An error's message.
 pub fn message(kind: &Kind) -> String {
@@ -44,7 +59,8 @@ pub fn message(kind: &Kind) -> String {
     }
 }
 
-/// An option as the command line writes it, where it is one of its flags; an option in a file as it stands there.
+/// An option as the command line writes it, where it is one of its flags; an option in a file as it stands
+/// there.
 fn flag_of(name: &str) -> String {
     let flag = |start: &str, key: &str| format!("--{start}{}", key.replace('_', "-"));
     let known = [("student.plan.", "student-"), ("plan.", ""), ("experiment.", "")];

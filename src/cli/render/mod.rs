@@ -20,6 +20,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use cloze::Error;
+use cloze::study::warning::Warning;
 
 pub use census::census;
 pub use diagnostic::error;
@@ -39,6 +40,11 @@ pub fn print(text: &str) -> Result<(), Error> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Error::writing(Path::new("standard output"), &error))
+}
+
+/// The library's warnings as the command line words them.
+pub fn worded(warnings: &[Warning]) -> Vec<String> {
+    warnings.iter().map(advice::warning).collect()
 }
 
 /// Tells what may be a mistake.

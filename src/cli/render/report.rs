@@ -149,10 +149,10 @@ fn patterns(text: &mut String, report: &Report) {
 }
 
 fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
-    let what = if report.patterns.len() > 1 {
-        "average of all patterns"
-    } else {
-        report.patterns[0].template.as_str()
+    let what = match &report.patterns[..] {
+        [] => "average of all members",
+        [only] => only.template.as_str(),
+        _ => "average of all patterns",
     };
     let mut rows = vec![
         vec![what.to_owned(), "%".to_owned()],

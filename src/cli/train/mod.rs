@@ -70,7 +70,13 @@ the model that ships; benches/few-shot.md has what each method then gives.
 pub struct Train {
     /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls
     /// needs none
-    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"])]
+    #[arg(
+        long,
+        short,
+        num_args = 1..,
+        value_name = "FILE",
+        required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"],
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
     #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
@@ -204,7 +210,7 @@ pub fn run(args: &Train) -> Result<()> {
     let placed = |error: Error| placed(error, &manifest, args);
     let prepared = Experiment::prepare(manifest.clone(), args.checkpoint_every as usize);
     let (experiment, warnings) = prepared.map_err(|errors| errors.map(placed))?;
-    let warnings = [warnings, experiment.check().map_err(placed)?].concat();
+    let warnings = render::worded(&[warnings, experiment.check().map_err(placed)?].concat());
     if !args.quiet {
         render::warnings(&warnings)?;
     }

@@ -40,9 +40,9 @@ impl<'a> Auxiliary<'a> {
     /// Refuses what no training can have, `cls` among it, which has no head for words. All problems at once.
     pub fn check(&self, tuning: &Tuning) -> Result<(), Errors> {
         let mut wrong = out_of_range([
-            ("mlm-weight", self.weight, (0.0..1.0).contains(&self.weight), "from 0 to below 1"),
+            ("mlm_weight", self.weight, (0.0..1.0).contains(&self.weight), "from 0 to below 1"),
             (
-                "mlm-batch-size",
+                "mlm_batch_size",
                 self.batch_size as f64,
                 (1..=MOST_ROWS).contains(&self.batch_size),
                 "1 to 1048576",

@@ -41,7 +41,6 @@ pub enum Method {
     /// With rows of their own it is what Hu et al. (2022) do with their support set.
     Batch,
     /// Make the rows' mean that of a prior, which is uniform unless told (Liusie et al. 2023).
-    #[cfg_attr(feature = "cli", value(help = "Make the rows' mean that of --prior (Liusie et al. 2023)"))]
     Prior,
     /// Divide by what the pattern alone says (Holtzman et al. 2021).
     ///

@@ -167,8 +167,9 @@ impl Scorer<'_> {
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
         let threads = if on_processor(self.classifiers) { self.threads } else { 1 };
-        // What a thread sets for itself, libtorch takes for what later threads should begin with: the number that
-        // was there before comes back at the end. A model that one thread must have to itself has all of them.
+        // What a thread sets for itself, libtorch takes for what later threads should begin with: the number
+        // that was there before comes back at the end. A model that one thread must have to itself has all of
+        // them.
         let _before = on_processor(self.classifiers).then(|| Threads::on(self.threads));
         let shares =
             (0..threads).map(|_| self.classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>());

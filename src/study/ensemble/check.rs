@@ -6,6 +6,7 @@ use super::{Ensemble, Manifest, RunWith, growth};
 use crate::error::{DataError, EnsembleError, Error, Result, TrainingError};
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::sample;
+use crate::study::warning::Warning;
 use crate::text::dataset::Dataset;
 
 impl Ensemble {
@@ -15,7 +16,7 @@ impl Ensemble {
         manifest: &Manifest,
         run: &RunWith,
         train: &Dataset,
-    ) -> Result<(BTreeMap<u64, LabelledDataset>, Vec<String>)> {
+    ) -> Result<(BTreeMap<u64, LabelledDataset>, Vec<Warning>)> {
         let (classes, candidates) = (run.classes.len(), train.candidates());
         let (mut drawn, mut warnings) = (BTreeMap::new(), Vec::new());
         for &seed in &manifest.seeds {
@@ -30,14 +31,13 @@ impl Ensemble {
                 .into());
             }
             for shortage in sample.short.iter().filter(|_| manifest.shots.is_some()) {
-                let warning = shortage.told(
-                    train.columns.data(),
-                    manifest.shots.unwrap_or_default(),
-                    &run.classes[shortage.class],
-                );
-                if !warnings.contains(&warning) {
-                    warnings.push(warning);
-                }
+                let warning = Warning::FewRows {
+                    data: train.columns.data().to_owned(),
+                    found: shortage.found,
+                    asked: manifest.shots.unwrap_or_default(),
+                    label: run.classes[shortage.class].clone(),
+                };
+                warning.beside(&mut warnings);
             }
             drawn.insert(seed, rows);
         }
@@ -46,7 +46,7 @@ impl Ensemble {
 
     /// Refuses, before anything is trained or written, what would stop the experiment later; gives what a
     /// reader of the results should know.
-    pub fn check(&self) -> Result<Vec<String>> {
+    pub fn check(&self) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
         for (index, member) in self.members.iter().enumerate() {
             if self.members[..index].iter().any(|other| other.name == member.name) {
@@ -93,7 +93,7 @@ impl Ensemble {
                 "members that were trained on a row are sure of it; no generation is given such rows",
             )?);
         }
-        Ok(warnings)
+        Ok(warnings.into_iter().map(Warning::Other).collect())
     }
 
     /// Refuses more generations than there are rows for.

@@ -14,6 +14,7 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::score::batch_tokens;
 use crate::predict::task::TaskSet;
+use crate::study::warning::Warning;
 use crate::text::data::{Columns, Reading};
 use crate::text::dataset::{Dataset, Labels};
 use crate::text::template::Template;
@@ -27,13 +28,13 @@ struct Sets {
 }
 
 impl Ensemble {
-    /// Reads and checks all that a manifest with its `run` names, loads the base model, and gives what a reader of
-    /// the results should know. All problems at once.
+    /// Reads and checks all that a manifest with its `run` names, loads the base model, and gives what a
+    /// reader of the results should know. All problems at once.
     pub fn prepare(
         manifest: Manifest,
         run: RunWith,
         checkpoint_every: usize,
-    ) -> Result<(Ensemble, Vec<String>), Errors> {
+    ) -> Result<(Ensemble, Vec<Warning>), Errors> {
         let folder = ModelFolder::open(&run.model.path)?;
         let max_length = folder.max_length(manifest.max_length)?;
         let mut warnings = manifest.tuning.check(&folder.config)?;
@@ -77,7 +78,7 @@ impl Ensemble {
         let (drawn, short) = train
             .as_ref()
             .map_or_else(|| Ok(Default::default()), |train| Ensemble::draw(&manifest, &run, train))?;
-        warnings.extend(short);
+        let warnings = warnings.into_iter().map(Warning::Other).chain(short).collect();
         let student = student(&manifest, &run, &templates, &verbalizers[0], &bases[0], &columns)?;
         let ensemble = Ensemble {
             bases,

@@ -23,7 +23,8 @@ pub struct ResolveWith<'a> {
 }
 
 impl Manifest {
-    /// The experiment with all that it is run with: a run's manifest. All problems of its files come together.
+    /// The experiment with all that it is run with: a run's manifest. All problems of its files come
+    /// together.
     pub fn resolve(mut self, with: ResolveWith) -> std::result::Result<Manifest, Errors> {
         let (templates, verbalizers, data) = self.resolve_files()?;
         let folder = (with.open)(with.model.or(self.model.take()))?;

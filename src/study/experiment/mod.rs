@@ -23,6 +23,7 @@ use crate::predict::score::{Scorer, batch_tokens};
 use crate::predict::similarity::with_likeness;
 use crate::predict::task::TaskSet;
 use crate::study::baseline;
+use crate::study::warning::Warning;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::demonstrations::Strategy;
@@ -83,7 +84,7 @@ pub const FOLDS: usize = 4;
 impl Experiment {
     /// Refuses, before anything is trained or written, what would stop a training later; gives what a reader
     /// of the results should know.
-    pub fn check(&self) -> Result<Vec<String>> {
+    pub fn check(&self) -> Result<Vec<Warning>> {
         let Manifest { tuning, plan, classes, .. } = &self.manifest;
         self.base.check_engine(tuning, plan.bf16)?;
         if self.manifest.cls_baseline {
@@ -92,19 +93,17 @@ impl Experiment {
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
             options.init.starts(options.length, &self.base.words.distinct_ids(), self.base.tokenizer())?;
         }
-        // Of one file the same rows are missing for every seed.
-        let mut warnings: Vec<String> = Vec::new();
+        let mut warnings = Vec::new();
         for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             for shortage in &split.short {
-                let warning = shortage.told(
-                    self.train.columns.data(),
-                    self.manifest.shots.unwrap_or_default(),
-                    &classes[shortage.class],
-                );
-                if !warnings.contains(&warning) {
-                    warnings.push(warning);
-                }
+                let warning = Warning::FewRows {
+                    data: self.train.columns.data().to_owned(),
+                    found: shortage.found,
+                    asked: self.manifest.shots.unwrap_or_default(),
+                    label: classes[shortage.class].clone(),
+                };
+                warning.beside(&mut warnings);
             }
             let rows = self.train.pick(&split.train);
             let patterns = self.showing(&self.patterns, &rows)?;
@@ -130,11 +129,9 @@ impl Experiment {
             }
         }
         if let Some(test) = &self.test {
-            warnings.extend(test.shared_with(
-                &self.train,
-                &self.manifest.columns,
-                "results on them say little",
-            )?);
+            let shared =
+                test.shared_with(&self.train, &self.manifest.columns, "results on them say little")?;
+            warnings.extend(shared.map(Warning::Other));
         }
         Ok(warnings)
     }
@@ -255,7 +252,7 @@ impl Experiment {
         Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
     }
 
-    /// TaskSet that show a seed's train rows, where they show any.
+    /// The patterns with a seed's train rows shown, where they show any.
     fn showing(&self, patterns: &TaskSet, rows: &LabelledDataset) -> Result<TaskSet> {
         let Some(drawing) = self.manifest.demonstrations else { return Ok(patterns.clone()) };
         let words = self.manifest.verbalizer()?.first_words();

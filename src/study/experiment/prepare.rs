@@ -12,15 +12,19 @@ use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::task::TaskSet;
+use crate::study::warning::Warning;
 use crate::text::data::{Columns, Reading};
 use crate::text::dataset::{Dataset, Labels};
 use crate::text::template::Template;
 use crate::tune::{Cls, Tuning};
 
 impl Experiment {
-    /// Reads and checks what a manifest names, loads the base model, and gives what a reader of the results should
-    /// know. All problems at once.
-    pub fn prepare(manifest: Manifest, checkpoint_every: usize) -> Result<(Experiment, Vec<String>), Errors> {
+    /// Reads and checks what a manifest names, loads the base model, and gives what a reader of the results
+    /// should know. All problems at once.
+    pub fn prepare(
+        manifest: Manifest,
+        checkpoint_every: usize,
+    ) -> Result<(Experiment, Vec<Warning>), Errors> {
         let mut errors = Errors::new();
         errors.extend(manifest.plan.check().err().into_iter().flatten());
         let seeds = manifest.header.seeds.iter().enumerate();
@@ -71,12 +75,12 @@ impl Experiment {
         );
         let experiment =
             Experiment { manifest, base, patterns, written, columns, train, dev, test, checkpoint_every };
-        Ok((experiment, warnings))
+        Ok((experiment, warnings.into_iter().map(Warning::Other).collect()))
     }
 }
 
-/// The patterns as the method has them, as they are written (none where a method needs none), and the columns that
-/// `cls` reads.
+/// The patterns as the method has them, as they are written (none where a method needs none), and the columns
+/// that `cls` reads.
 fn all_patterns(
     manifest: &Manifest,
     mut bind: impl FnMut(Vec<Template>, SoftVectors<'_>) -> TaskSet,

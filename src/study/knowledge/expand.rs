@@ -110,11 +110,6 @@ impl Expand {
         })
     }
 
-    /// The folder of the model.
-    pub fn model(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Loads the weights and asks the sources, on so many threads, libtorch's own number by default.
     pub fn run(self, threads: Option<usize>) -> Result<Expanded> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
@@ -164,8 +159,8 @@ fn from_wordnet(base: &VerbalizedLm, wordnet: &WordNet, word: &str, count: usize
 }
 
 impl Expanded {
-    /// Writes a verbalizer of the kind `knowledge`: the words that were there, with their weights, and those that
-    /// are proposed, each with the share of the sources that propose it as its weight.
+    /// Writes a verbalizer of the kind `knowledge`: the words that were there, with their weights, and those
+    /// that are proposed, each with the share of the sources that propose it as its weight.
     pub fn write(&self, path: &Path) -> Result<()> {
         let sources = 1.0 / Source::ALL.len() as f64;
         let class = |(class, proposed): (&Class, &Vec<Proposed>)| {

@@ -66,8 +66,8 @@ pub struct RefinedWord {
 }
 
 impl Refinement {
-    /// Takes patterns on the columns of rows without labels, and the first of the rows. Patterns with demonstrations
-    /// or steps, and words of several tokens, are refused.
+    /// Takes patterns on the columns of rows without labels, and the first of the rows. Patterns with
+    /// demonstrations or steps, and words of several tokens, are refused.
     pub fn prepare(
         blueprint: Blueprint,
         tasks: TaskSet,

@@ -43,8 +43,8 @@ pub struct TasksRequest<'a> {
 }
 
 impl MultiTask {
-    /// Reads and checks what the tasks name, loads the base model, and gives what a reader of the results should
-    /// know. All problems at once; one that several tasks share is told once.
+    /// Reads and checks what the tasks name, loads the base model, and gives what a reader of the results
+    /// should know. All problems at once; one that several tasks share is told once.
     pub fn prepare(request: TasksRequest<'_>) -> Result<(MultiTask, Vec<String>), Errors> {
         let TasksRequest { files, tuning, options, reading, mut folder, .. } = request;
         if matches!(tuning, Tuning::Cls(_)) {

@@ -33,8 +33,9 @@ pub struct Robustness {
 }
 
 impl Robustness {
-    /// Takes a classifier's patterns on the columns of rows, and of the rows the first `most`, or all. `paraphrases`
-    /// is a folder of templates that ask the same in other words. Patterns with demonstrations are refused.
+    /// Takes a classifier's patterns on the columns of rows, and of the rows the first `most`, or all.
+    /// `paraphrases` is a folder of templates that ask the same in other words. Patterns with demonstrations
+    /// are refused.
     pub fn prepare(
         blueprint: Blueprint,
         tasks: TaskSet,
@@ -68,8 +69,8 @@ impl Robustness {
     }
 
     /// Loads the weights and scores the rows under every change, on so many threads, libtorch's own number by
-    /// default. Before each change `progress` is told the number of rows that will be done after it, counted once for
-    /// each change.
+    /// default. Before each change `progress` is told the number of rows that will be done after it, counted
+    /// once for each change.
     pub fn run(
         self,
         threads: Option<usize>,

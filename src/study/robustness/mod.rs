@@ -113,8 +113,8 @@ impl RowReport {
 }
 
 impl RobustnessReport {
-    /// What becomes of rows, which have these numbers: `plain` is what is said without a change, `truths` the rows' classes where they
-    /// are known.
+    /// What becomes of rows, which have these numbers: `plain` is what is said without a change, `truths` the
+    /// rows' classes where they are known.
     ///
     /// ```
     /// use cloze::predict::report::Prediction;

@@ -76,8 +76,8 @@ pub fn of_patterns(tasks: &[Task], columns: &Columns) -> Result<Vec<Variation>, 
     names.into_iter().map(change).collect()
 }
 
-/// Models that read other label words: each class's first, second, … word alone, and each word's nearest in the
-/// model's embeddings. Words of several tokens have no others.
+/// Models that read other label words: each class's first, second, … word alone, and each word's nearest in
+/// the model's embeddings. Words of several tokens have no others.
 pub fn of_words(
     tasks: &[Task],
     verbalizer: &Verbalizer,

@@ -57,7 +57,8 @@ pub(super) struct LabelledRows {
 }
 
 impl Basis {
-    /// Reads and checks everything; patterns that depend on more than a row are refused. All problems at once.
+    /// Reads and checks everything; patterns that depend on more than a row are refused. All problems at
+    /// once.
     pub fn read(
         files: SearchFiles<'_>,
         options: Options,
@@ -99,8 +100,8 @@ impl Basis {
         }
     }
 
-    /// Draws labelled rows; the columns that the patterns read must be there, in the order of `wanted`, if given.
-    /// Each class needs two rows.
+    /// Draws labelled rows; the columns that the patterns read must be there, in the order of `wanted`, if
+    /// given. Each class needs two rows.
     pub fn draw(
         &self,
         file: &LabelledFile,

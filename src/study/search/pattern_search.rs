@@ -31,7 +31,8 @@ const WRITTEN_FOR: usize = 32;
 pub struct PatternOptions {
     /// At most so many of the rows without labels, from the first.
     pub data_rows: usize,
-    /// So many patterns that the model writes itself are among the candidates; for this there must be labelled rows.
+    /// So many patterns that the model writes itself are among the candidates; for this there must be
+    /// labelled rows.
     pub generate: Option<usize>,
     /// The seed of the draw, of the folds and of the shuffles.
     pub seed: u64,
@@ -39,8 +40,8 @@ pub struct PatternOptions {
 
 /// A search for a pattern: everything read and checked, no weights loaded.
 ///
-/// Patterns are ranked by their accuracy on labelled rows, each row answered without its own label, or, without
-/// labelled rows, by [`mutual_information`].
+/// Patterns are ranked by their accuracy on labelled rows, each row answered without its own label, or,
+/// without labelled rows, by [`mutual_information`].
 pub struct PatternSearch {
     basis: Basis,
     files: Vec<PathBuf>,
@@ -86,11 +87,6 @@ impl PatternSearch {
         }
         let files = files.templates.to_vec();
         Ok(PatternSearch { basis, files, columns: set.columns, unlabelled, rows, options })
-    }
-
-    /// The folder of the model.
-    pub fn model(&self) -> &Path {
-        self.basis.folder.path()
     }
 
     /// Loads the weights and searches, on so many threads, libtorch's own number by default.
@@ -142,7 +138,8 @@ impl FoundPattern {
     }
 }
 
-/// The patterns by what they say of rows without labels (`said`) and with them (`labelled`, none without truths).
+/// The patterns by what they say of rows without labels (`said`) and with them (`labelled`, none without
+/// truths).
 fn rank(
     templates: &[Template],
     labels: &[String],
@@ -175,8 +172,8 @@ fn rank(
     SearchReport::of(candidates, order, winner, None, truths, seed, choosing)
 }
 
-/// Patterns of the columns of the first template that the model writes itself, for the first of the rows of each
-/// class.
+/// Patterns of the columns of the first template that the model writes itself, for the first of the rows of
+/// each class.
 fn write_patterns(
     count: usize,
     rows: &LabelledRows,

@@ -34,8 +34,8 @@ const MOST_NUMBERS: usize = 400_000_000;
 pub struct WordOptions {
     /// The method.
     pub method: Method,
-    /// Words a class; the best of 1, 3, 5 and 10 on the rows by default, without rows 10. [`Method::Ranked`] finds
-    /// one, whatever is asked for.
+    /// Words a class; the best of 1, 3, 5 and 10 on the rows by default, without rows 10. [`Method::Ranked`]
+    /// finds one, whatever is asked for.
     pub count: Option<usize>,
     /// The seed of the draw, of the folds and of the shuffles.
     pub seed: u64,
@@ -79,11 +79,6 @@ impl WordSearch {
         basis.check_single_tokens()?;
         let rows = rows.map(|file| basis.draw(file, options.seed, None)).transpose()?;
         Ok(WordSearch { basis, rows, options })
-    }
-
-    /// The folder of the model.
-    pub fn model(&self) -> &Path {
-        self.basis.folder.path()
     }
 
     /// Loads the weights and searches, on so many threads, libtorch's own number by default.
@@ -216,8 +211,8 @@ impl Finder<'_> {
         Ok(self.found(labels, &all[winner - 1], Some(report)))
     }
 
-    /// What words say of some rows: words that were found on a row say more of it than of others, so each row is
-    /// answered by words of the other folds.
+    /// What words say of some rows: words that were found on a row say more of it than of others, so each row
+    /// is answered by words of the other folds.
     fn held_out(&self, said: &Said, truths: &[usize], rows: &[usize], count: usize) -> Vec<Prediction> {
         let (said, truths) = part(said, truths, rows);
         let mut held_out = vec![Prediction::default(); truths.len()];

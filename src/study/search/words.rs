@@ -41,8 +41,8 @@ pub enum Method {
     LikelihoodRatio,
     /// One word a class, assignments ranked on held-out rows (LM-BFF: Gao et al. 2021).
     ///
-    /// All assignments of the likeliest words of each class's rows, pruned by their accuracy on one half of the
-    /// rows, the best ranked on the other half.
+    /// All assignments of the likeliest words of each class's rows, pruned by their accuracy on one half of
+    /// the rows, the best ranked on the other half.
     Ranked,
     /// The nearest to the given words in the model's embeddings, weighted; looks at no row (NPPrompt: Zhao et
     /// al. 2023).

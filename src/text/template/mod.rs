@@ -185,8 +185,8 @@ impl Template {
         }
     }
 
-    /// Refuses a pattern whose prompts depend on more than the row: one with demonstrations or with steps. Messages
-    /// say that it is refused by `command`.
+    /// Refuses a pattern whose prompts depend on more than the row: one with demonstrations or with steps.
+    /// Messages say that it is refused by `command`.
     pub fn check_plain(&self, command: &'static str) -> Result<()> {
         if self.demonstrations().is_some() {
             return Err(self.error(TemplateError::WithDemonstrations { command }));
@@ -391,8 +391,8 @@ impl Template {
         self.pattern.error(field.span.clone(), kind)
     }
 
-    /// Puts a row's values into the pattern, with what a model adds to it. `value_of` gives the text of the n-th
-    /// field; filters are applied here. Only a pattern that is bound to a model is wrapped:
+    /// Puts a row's values into the pattern, with what a model adds to it. `value_of` gives the text of the
+    /// n-th field; filters are applied here. Only a pattern that is bound to a model is wrapped:
     /// [`crate::predict::pvp::Pvp::wrap`].
     pub(crate) fn wrap<'a>(
         &'a self,
