@@ -359,6 +359,11 @@ impl Tuning {
 
     /// Refuses options that this model cannot have, and tells of those that make little sense.
     pub fn check(&self, config: &Config) -> Result<Vec<String>> {
+        let most = usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX).saturating_sub(3);
+        let length_in_range = |length: usize| {
+            let name = format!("{}.length", self.name());
+            in_range(&name, length as f64, (1..=most).contains(&length), &format!("1 to {most}"))
+        };
         let mut warnings = Vec::new();
         match self {
             Tuning::Lora(lora) => {
@@ -393,27 +398,9 @@ impl Tuning {
                     ));
                 }
             }
-            Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => {
-                let name = format!("{}.length", self.name());
-                let most =
-                    usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX).saturating_sub(3);
-                in_range(
-                    &name,
-                    soft.length as f64,
-                    (1..=most).contains(&soft.length),
-                    &format!("1 to {most}"),
-                )?;
-            }
+            Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => length_in_range(soft.length)?,
             Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
-                let name = format!("{}.length", self.name());
-                let most =
-                    usize::try_from(config.max_position_embeddings).unwrap_or(usize::MAX).saturating_sub(3);
-                in_range(
-                    &name,
-                    prefix.length as f64,
-                    (1..=most).contains(&prefix.length),
-                    &format!("1 to {most}"),
-                )?;
+                length_in_range(prefix.length)?;
                 let last = usize::try_from(config.num_hidden_layers).unwrap_or(1) - 1;
                 if let Some([first, end]) = prefix.layers
                     && (first > end || end > last)

@@ -1,9 +1,9 @@
 //! The results of an ensemble experiment on the terminal: the rows of the page's tables.
 
-use cloze::numbers::{count, counted, interval, p_value, percent};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use cloze::numbers::{count, counted, interval, p_value, percent};
 use cloze::study::compare::PairedBootstrap;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport, Stage};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison};

@@ -1,11 +1,11 @@
 //! An ensemble experiment as it goes.
 
-use cloze::numbers::brief;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use cloze::learn::train::Event;
+use cloze::numbers::brief;
 use cloze::study::ensemble::{EnsembleEvent, Generation};
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -1,9 +1,9 @@
 //! How far a run is: a bar on a terminal, a line now and then elsewhere, nothing if asked to be quiet.
 
-use cloze::numbers::counted;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use cloze::numbers::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Long enough not to fill a log.

@@ -1,9 +1,9 @@
 //! The report of a scoring run, for people.
 
-use cloze::numbers::{count, counted, interval, percent};
 use std::fmt::Write as _;
 
 use cloze::model::dtype::Dtype;
+use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
 use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};

@@ -1,6 +1,5 @@
 //! A training as it goes, and its table of results.
 
-use cloze::numbers::{brief, counted, interval, p_value, percent};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
+use cloze::numbers::{brief, counted, interval, p_value, percent};
 use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
 use indicatif::{ProgressBar, ProgressStyle};
 

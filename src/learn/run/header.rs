@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -27,6 +27,7 @@ use super::MANIFEST;
 use super::files::{DataFiles, ModelFiles};
 use crate::error::source::Source;
 use crate::error::{JsonError, Result, RunError};
+use crate::learn::train::Plan;
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
 use crate::text::json::{self, Node};
@@ -131,6 +132,44 @@ impl RunKind {
             RunKind::Ensemble => "ensemble",
         }
     }
+}
+
+/// A manifest with one plan, of a training or of one of several tasks.
+pub(crate) trait Planned: Clone + DeserializeOwned {
+    /// The kind of run.
+    const KIND: RunKind;
+
+    /// As 0.1.0 wrote it.
+    type First: DeserializeOwned + Into<Self>;
+
+    /// What stands in its file before the body, and the plan, of which "dtype" stands there too.
+    fn parts(&mut self) -> (&mut Header, &mut Plan);
+}
+
+/// Reads a manifest, in whichever form.
+pub(crate) fn parse<M: Planned>(path: &Path, root: &Node<'_>) -> Result<M> {
+    match form(path, root, M::KIND)? {
+        Form::Now => {
+            let read = read(root, M::KIND)?;
+            let mut manifest: M = read.body.read_object()?;
+            let (header, plan) = manifest.parts();
+            (*header, plan.bf16) = (read.header, read.bf16);
+            Ok(manifest)
+        }
+        Form::First => {
+            root.check_version(FIRST_VERSION)?;
+            root.read_object::<M::First>().map(Into::into)
+        }
+    }
+}
+
+/// A manifest as its file has it.
+pub(crate) fn written<M: Planned>(manifest: &M) -> Written<M> {
+    let mut body = manifest.clone();
+    let (header, plan) = body.parts();
+    // The header's "dtype" says it.
+    let (header, bf16) = (header.clone(), std::mem::take(&mut plan.bf16));
+    Written::of(M::KIND, &header, bf16, body)
 }
 
 impl<B> Written<B> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files::{DataFile, DataFiles, ModelFiles, StoredFile};
-use super::header::{self, Device, FIRST_VERSION, Form, Header, RunKind, Written};
+use super::header::{self, Device, Header, Planned, RunKind, Written};
 use crate::error::source::Source;
 use crate::error::{EncodeError, Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError};
 use crate::learn::train::Plan;
@@ -66,7 +66,7 @@ pub enum Select {
 /// A manifest as 0.1.0 wrote it: without a header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct First {
+pub(crate) struct First {
     #[serde(rename = "version")]
     _version: u64,
     cloze: String,
@@ -89,6 +89,15 @@ struct First {
     cls_baseline: bool,
     device: Device,
     threads: usize,
+}
+
+impl Planned for Manifest {
+    const KIND: RunKind = RunKind::Train;
+    type First = First;
+
+    fn parts(&mut self) -> (&mut Header, &mut Plan) {
+        (&mut self.header, &mut self.plan)
+    }
 }
 
 impl From<First> for Manifest {
@@ -124,33 +133,16 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Manifest> {
         let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
-        let manifest = Manifest::parse(path, &root)?;
+        let manifest: Manifest = header::parse(path, &root)?;
         match manifest.check() {
             Ok(()) => Ok(manifest),
             Err(errors) => Err(errors.map(|error| manifest.place_error(error, &root)).into()),
         }
     }
 
-    fn parse(path: &Path, root: &Node<'_>) -> Result<Manifest> {
-        match header::form(path, root, RunKind::Train)? {
-            Form::Now => {
-                let parts = header::read(root, RunKind::Train)?;
-                let manifest: Manifest = parts.body.read_object()?;
-                let plan = Plan { bf16: parts.bf16, ..manifest.plan };
-                Ok(Manifest { header: parts.header, plan, ..manifest })
-            }
-            Form::First => {
-                root.check_version(FIRST_VERSION)?;
-                root.read_object::<First>().map(Manifest::from)
-            }
-        }
-    }
-
     /// The manifest as its file has it.
     pub fn written(&self) -> Written<Manifest> {
-        // The header's "dtype" says it.
-        let body = Manifest { plan: Plan { bf16: false, ..self.plan.clone() }, ..self.clone() };
-        Written::of(RunKind::Train, &self.header, self.plan.bf16, body)
+        header::written(self)
     }
 
     /// The train rows' file.

@@ -42,6 +42,7 @@ pub use files::{DataFile, DataFiles, ModelFiles, StoredFile};
 pub use header::{
     Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, form, kind_of, read,
 };
+pub(crate) use header::{Planned, parse, written};
 pub use manifest::{Manifest, Select};
 
 /// A run's folder.

@@ -3,7 +3,6 @@
 mod event;
 mod state;
 
-use crate::model::threads::Threads;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +17,7 @@ use crate::learn::objective::{
     Auxiliary, Classification, CombinedLoss, LanguageModelling, Mixture, Objective, Step, Term,
 };
 use crate::model::dtype::Dtype;
+use crate::model::threads::Threads;
 use crate::numbers::softmax::log;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::score::Scorer;

@@ -1,7 +1,6 @@
 //! The models of an experiment, one after the other: each is trained, scores, and leaves what it says in the
 //! run's folder.
 
-use crate::model::threads::Threads;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -23,10 +22,10 @@ use crate::model::dtype::Dtype;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::report::Prediction;
 use crate::predict::score::{Scored, Scorer};
-use crate::predict::task::Task;
+use crate::predict::task::{Task, TaskSet};
 use crate::seed;
 use crate::text::dataset::Dataset;
-use crate::tune::Learned;
+use crate::tune::{Learned, Tuning};
 
 impl Ensemble {
     /// Scores what the patterns say without training.
@@ -303,16 +302,7 @@ impl Ensemble {
 
     pub(super) fn trainer<'b>(&'b self, member: &'b Member, plan: &'b Plan, seed: u64) -> Trainer<'b> {
         let base = &self.bases[member.verbalizer];
-        Trainer {
-            base,
-            tuning: &self.manifest.tuning,
-            plan,
-            tasks: &member.trained.tasks,
-            soft: &member.trained.soft,
-            max_length: member.trained.max_length,
-            classes: self.run.classes.len(),
-            seed,
-        }
+        self.trainer_of(base, &self.manifest.tuning, &member.trained, plan, seed)
     }
 
     /// Language modelling on the unlabelled rows, where members learn by that too.
@@ -331,13 +321,24 @@ impl Ensemble {
         plan: &'b Plan,
         seed: u64,
     ) -> Trainer<'b> {
+        self.trainer_of(base, &student.tuning, &model.patterns, plan, seed)
+    }
+
+    fn trainer_of<'b>(
+        &self,
+        base: &'b VerbalizedLm,
+        tuning: &'b Tuning,
+        patterns: &'b TaskSet,
+        plan: &'b Plan,
+        seed: u64,
+    ) -> Trainer<'b> {
         Trainer {
             base,
-            tuning: &student.tuning,
+            tuning,
             plan,
-            tasks: &model.patterns.tasks,
-            soft: &model.patterns.soft,
-            max_length: model.patterns.max_length,
+            tasks: &patterns.tasks,
+            soft: &patterns.soft,
+            max_length: patterns.max_length,
             classes: self.run.classes.len(),
             seed,
         }
@@ -350,14 +351,7 @@ impl Ensemble {
         classifiers: &'b [Classifier],
         max_length: usize,
     ) -> Scorer<'b> {
-        Scorer {
-            classifiers,
-            tokenizer: base.tokenizer(),
-            tasks,
-            max_length,
-            batch_tokens: self.batch_tokens,
-            threads: Threads::usual(),
-        }
+        Scorer { batch_tokens: self.batch_tokens, ..Scorer::of(base, classifiers, tasks, max_length) }
     }
 }
 

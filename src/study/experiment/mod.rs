@@ -4,7 +4,6 @@
 mod metrics;
 mod prepare;
 
-use crate::model::threads::Threads;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
 use crate::learn::train::{Event, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
+use crate::model::threads::Threads;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};

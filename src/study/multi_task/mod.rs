@@ -1,7 +1,6 @@
 //! One model for several tasks (instruction tuning: Wei et al. 2022, here on a masked language model): each
 //! step learns one task's rows, and tasks that were not learned are scored too.
 
-use crate::model::threads::Threads;
 mod prepare;
 
 use std::ops::ControlFlow;
@@ -15,13 +14,14 @@ use crate::error::{Error, Errors, Result, TaskError, TrainingError, TuningError}
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::objective::{CombinedLoss, Mixture};
 use crate::learn::run::{
-    self, DataFile, DataFiles, Device, FIRST_VERSION, Form, Header, History, ModelFiles, RunFolder, RunKind,
-    StoredFile, Written,
+    self, DataFile, DataFiles, Device, Header, History, ModelFiles, Planned, RunFolder, RunKind, StoredFile,
+    Written,
 };
 use crate::learn::sample;
 use crate::learn::train::{Event, Plan, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
+use crate::model::threads::Threads;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::report::Prediction;
@@ -185,7 +185,7 @@ impl StoredTask {
 /// A manifest as 0.1.0 wrote it: without a header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct First {
+pub(crate) struct First {
     #[serde(rename = "version")]
     _version: u64,
     #[serde(rename = "experiment")]
@@ -199,6 +199,15 @@ struct First {
     tuning: Tuning,
     plan: Plan,
     seeds: Vec<u64>,
+}
+
+impl Planned for Manifest {
+    const KIND: RunKind = RunKind::Tasks;
+    type First = First;
+
+    fn parts(&mut self) -> (&mut Header, &mut Plan) {
+        (&mut self.header, &mut self.plan)
+    }
 }
 
 impl From<First> for Manifest {
@@ -228,25 +237,12 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Manifest> {
         let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
-        match run::form(path, &root, RunKind::Tasks)? {
-            Form::Now => {
-                let parts = run::read(&root, RunKind::Tasks)?;
-                let manifest: Manifest = parts.body.read_object()?;
-                let plan = Plan { bf16: parts.bf16, ..manifest.plan };
-                Ok(Manifest { header: parts.header, plan, ..manifest })
-            }
-            Form::First => {
-                root.check_version(FIRST_VERSION)?;
-                root.read_object::<First>().map(Manifest::from)
-            }
-        }
+        run::parse(path, &root)
     }
 
     /// The manifest as its file has it.
     pub fn written(&self) -> Written<Manifest> {
-        // The header's "dtype" says it.
-        let body = Manifest { plan: Plan { bf16: false, ..self.plan.clone() }, ..self.clone() };
-        Written::of(RunKind::Tasks, &self.header, self.plan.bf16, body)
+        run::written(self)
     }
 }
 

@@ -142,6 +142,13 @@ pub struct Field {
     span: Span,
 }
 
+impl Field {
+    /// A row's value as the pattern shows it.
+    fn text<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        self.filters.iter().fold(Cow::Borrowed(value), |text, filter| filter.apply(text))
+    }
+}
+
 /// What can be done to a field's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
@@ -350,10 +357,7 @@ impl Template {
                 Piece::Mask => Shown::Text(word.to_owned()),
                 Piece::Text(text) => Shown::Text(text.clone()),
                 Piece::Field(field) => {
-                    let text = field
-                        .filters
-                        .iter()
-                        .fold(Cow::Borrowed(value_of(field_index)), |text, filter| filter.apply(text));
+                    let text = field.text(value_of(field_index));
                     field_index += 1;
                     Shown::Field(text.into_owned())
                 }
@@ -413,10 +417,7 @@ impl Template {
                 Piece::Text(text) => Part::Text(text),
                 Piece::Soft(_) => Part::Soft { vectors: vectors.next().cloned().unwrap_or_default() },
                 Piece::Field(field) => {
-                    let text = field
-                        .filters
-                        .iter()
-                        .fold(Cow::Borrowed(value_of(field_index)), |text, filter| filter.apply(text));
+                    let text = field.text(value_of(field_index));
                     field_index += 1;
                     Part::Field { index: field_index - 1, text, shorten: field.shorten }
                 }
