@@ -8,6 +8,7 @@ mod cases;
 mod chains;
 mod compare;
 mod damage;
+mod front_door;
 mod golden;
 mod hub;
 mod invariants;

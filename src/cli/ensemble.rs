@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use cloze::error::{EnsembleError, Error, ModelError, RunError};
+use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::RunFolder;
 use cloze::model::hash::hash_of;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
-use cloze::study::ensemble::{self, EnsembleFolder, Manifest, PlanOptions, ResolveWith, Student};
+use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::study::run::check_base;
 use cloze::tune::Tuning;
 

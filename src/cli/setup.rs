@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloze::error::{Error, Errors, Result, TuningError};
+use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::Device;
 use cloze::model::folder::ModelFolder;
 use cloze::model::hub;
@@ -13,7 +14,6 @@ use cloze::predict::blueprint::{self, Blueprint, ClassifierFiles};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
-use cloze::study::ensemble::PlanOptions;
 use cloze::study::run::Wanted;
 use cloze::text::data::{Columns, Reading as DataReading, Rows};
 use cloze::text::demonstrations::Drawing;

@@ -11,6 +11,8 @@ use super::notes::{Note, allowed_and_nearest, help};
 pub enum TemplateError {
     #[error("the instruction is empty")]
     InstructionEmpty,
+    #[error("no template was given")]
+    NoneGiven,
     #[error("the pattern has no {{mask}}")]
     WithoutMask,
     #[error("the pattern has a second {{mask}}")]
@@ -86,6 +88,7 @@ impl TemplateError {
     pub fn notes(&self) -> Vec<Note> {
         use TemplateError::*;
         match self {
+            NoneGiven => vec![],
             WithoutMask => help("put {mask} where the model shall fill in the label word"),
             WithSecondMask => help("keep one {mask}; several masks are not in this version"),
             WithSecondSeparator => help("BERT takes two segments at most: keep one {sep}"),

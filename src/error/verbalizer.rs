@@ -9,6 +9,8 @@ use super::notes::{Note, allowed_and_nearest, help};
 pub enum VerbalizerError {
     #[error("a verbalizer needs at least two classes, this one has {found}")]
     TooFewClasses { found: usize },
+    #[error("no verbalizer was given")]
+    NoneGiven,
     #[error("the class {label:?} stands here a second time")]
     SameLabel { label: String },
     #[error("a class needs a label that is not empty")]
@@ -50,7 +52,7 @@ impl VerbalizerError {
     pub fn notes(&self) -> Vec<Note> {
         use VerbalizerError::*;
         match self {
-            TooFewClasses { .. } => vec![],
+            TooFewClasses { .. } | NoneGiven => vec![],
             SameLabel { .. } => help("give all its words in one place"),
             EmptyLabel | EmptyWord => vec![],
             ClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),

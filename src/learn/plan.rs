@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Errors, Result, TuningError};
 use crate::learn::schedule;
-use crate::tune::SOFT_RATE;
+use crate::tune::{SOFT_RATE, Tuning};
 
 /// How long and how fast to train. Every number is one that a user may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,4 +117,64 @@ pub(crate) fn out_of_range<const N: usize>(checks: [(&str, f64, bool, &str); N])
             .into()
     });
     wrong.collect()
+}
+
+/// A plan of which only a part may be given.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // As in [`Plan`].
+pub struct PlanOptions {
+    pub steps: Option<usize>,
+    pub learning_rate: Option<f64>,
+    pub soft_learning_rate: Option<f64>,
+    pub warm_up: Option<f64>,
+    pub batch_size: Option<usize>,
+    pub accumulation: Option<usize>,
+    pub batch_tokens: Option<usize>,
+    pub weight_decay: Option<f64>,
+    pub clip_norm: Option<f64>,
+    pub dropout: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bf16: bool,
+}
+
+impl PlanOptions {
+    /// The plan, with a method's defaults where nothing is said. Nothing is held out, so it goes to its last
+    /// step.
+    pub fn plan(&self, tuning: &Tuning, classes: usize) -> Plan {
+        let defaults = tuning.defaults(classes);
+        let usual = Plan::usual(
+            self.steps.unwrap_or(defaults.steps),
+            self.learning_rate.unwrap_or(defaults.learning_rate),
+        );
+        Plan {
+            soft_learning_rate: self.soft_learning_rate.unwrap_or(usual.soft_learning_rate),
+            warm_up: self.warm_up.unwrap_or(usual.warm_up),
+            batch_size: self.batch_size.unwrap_or(usual.batch_size),
+            accumulation: self.accumulation.unwrap_or(usual.accumulation),
+            batch_tokens: self.batch_tokens.unwrap_or(usual.batch_tokens),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
+            dropout: self.dropout,
+            bf16: self.bf16,
+            ..usual
+        }
+    }
+
+    /// A plan with everything said: a later version of cloze may have other defaults.
+    pub fn of(plan: &Plan) -> PlanOptions {
+        PlanOptions {
+            steps: Some(plan.steps),
+            learning_rate: Some(plan.learning_rate),
+            soft_learning_rate: Some(plan.soft_learning_rate),
+            warm_up: Some(plan.warm_up),
+            batch_size: Some(plan.batch_size),
+            accumulation: Some(plan.accumulation),
+            batch_tokens: Some(plan.batch_tokens),
+            weight_decay: Some(plan.weight_decay),
+            clip_norm: Some(plan.clip_norm),
+            dropout: plan.dropout,
+            bf16: plan.bf16,
+        }
+    }
 }

@@ -158,13 +158,7 @@ impl Blueprint {
     /// A name for the model with what was learned: it changes with any number of them. Reading all weights
     /// costs time.
     pub fn identity(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        hash.update(hash_of_weights(self.folder.path())?);
-        for (tuning, tensors) in &self.learned {
-            hash.update(tuning.name());
-            hash.update(tensor_file::hash(tensors));
-        }
-        Ok(format!("{:x}", hash.finalize()))
+        identity(&self.folder, &self.learned)
     }
 
     /// The same patterns on other columns. All problems at once.
@@ -212,6 +206,17 @@ pub(crate) fn members(
         base.learned(tuning, learned)
     };
     learned.iter().map(with).collect()
+}
+
+/// A name for a model's weights with what was learned beside them.
+pub(crate) fn identity(folder: &ModelFolder, learned: &[(Tuning, Learned)]) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(hash_of_weights(folder.path())?);
+    for (tuning, tensors) in learned {
+        hash.update(tuning.name());
+        hash.update(tensor_file::hash(tensors));
+    }
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// A device by whether it is an accelerator; refused where there is none.

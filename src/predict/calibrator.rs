@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::error::{CalibrationError, Error, Errors, Result};
+use crate::model::folder::ModelFolder;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::{
     Conformal, Correction, Coverage, Fitted, FittedFor, Method, WITHOUT_CONTENT, check_prior,
@@ -16,6 +17,7 @@ use crate::predict::score::{Counts, Scored, Scorer};
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
+use crate::text::verbalizer::Verbalizer;
 
 /// Between the labels of a set in the output.
 pub const BETWEEN: &str = "|";
@@ -90,11 +92,7 @@ impl Calibrator {
         // Reading all weights costs time, which only files that outlive this run are worth.
         let remembered = request.fitted.is_some() || request.keeps;
         let sha256 = if remembered { blueprint.identity()? } else { String::new() };
-        let identities: Vec<String> = tasks.iter().map(Task::identity).collect();
-        let patterns =
-            tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
-        let fitted_for = FittedFor::new(blueprint.folder.path().to_owned(), sha256, verbalizer);
-        let nothing = Fitted::new(fitted_for, patterns);
+        let nothing = nothing_fitted(&blueprint.folder, sha256, verbalizer, tasks);
         let fitted = request
             .fitted
             .as_deref()
@@ -184,6 +182,19 @@ impl Calibrator {
     pub fn fitted(&self) -> &Fitted {
         &self.fitted
     }
+}
+
+/// The calibration of these patterns to which nothing is done yet, for a model by the name of its weights.
+pub(crate) fn nothing_fitted(
+    folder: &ModelFolder,
+    sha256: String,
+    verbalizer: &Verbalizer,
+    tasks: &[Task],
+) -> Fitted {
+    let identities: Vec<String> = tasks.iter().map(Task::identity).collect();
+    let patterns =
+        tasks.iter().zip(&identities).map(|(task, identity)| (task.template().name(), identity.as_str()));
+    Fitted::new(FittedFor::new(folder.path().to_owned(), sha256, verbalizer), patterns)
 }
 
 /// The shares of a prior that is written as `LABEL=SHARE,…`, in class order; without any all the same.

@@ -1,22 +1,22 @@
 //! The front door: a model with patterns and label words, which classifies texts and rows.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tch::Device;
 
-use crate::error::{DataError, Error, Errors, Result, TemplateError, VerbalizerError};
+use crate::error::{DataError, Error, Result, TemplateError, VerbalizerError};
 use crate::model::dtype::{Dtype, Trial};
 use crate::model::encoder::load_kernels;
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::MaskedLm;
 use crate::model::threads::Threads;
 use crate::predict::auto;
-use crate::predict::blueprint::{Blueprint, Loaded, members};
+use crate::predict::blueprint::{Blueprint, Loaded, identity, members};
 use crate::predict::calibration::Fitted;
-use crate::predict::calibrator::{Calibrator, Counted};
+use crate::predict::calibrator::{Calibrator, Counted, nothing_fitted};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::output::Answer;
@@ -95,7 +95,7 @@ pub struct Builder {
     max_length: Option<usize>,
     compute: Compute,
     demonstrations: Option<(Dataset, Drawing)>,
-    calibration: Option<Fitted>,
+    calibration: Option<PathBuf>,
 }
 
 impl Builder {
@@ -113,10 +113,11 @@ impl Builder {
         self
     }
 
-    /// A calibration that was fitted for this model and these patterns ([`Fitted`]).
+    /// A file of a calibration ([`Fitted`]). One that was fitted for another model, other label words or other
+    /// patterns is refused.
     #[must_use]
-    pub fn calibration(mut self, fitted: Fitted) -> Builder {
-        self.calibration = Some(fitted);
+    pub fn calibration(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.calibration = Some(file.into());
         self
     }
 
@@ -144,16 +145,23 @@ impl Builder {
     /// The classifier. All that can be wrong between its parts is told at once.
     pub fn build(self) -> Result<PromptClassifier> {
         let Builder { model, templates, verbalizer, max_length, compute, demonstrations, calibration } = self;
-        let verbalizer =
-            verbalizer.ok_or_else(|| Error::from(VerbalizerError::TooFewClasses { found: 0 }))?;
+        let verbalizer = verbalizer.ok_or_else(|| Error::from(VerbalizerError::NoneGiven))?;
         if templates.is_empty() {
-            return Err(TemplateError::WithoutMask.into());
+            return Err(TemplateError::NoneGiven.into());
         }
         let words = LabelWords::check(&verbalizer, model.tokenizer(), model.device)?;
         let max_length = model.folder.max_length(max_length)?;
         let patterns = Patterns::bind(templates, &words, &model.folder, SoftVectors::Words, max_length)?;
         let showing =
             demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
+        let fitted = |file: PathBuf| -> Result<Fitted> {
+            let columns = Columns::check("texts", patterns.columns(), None)?;
+            let tasks = patterns.on(&columns)?.tasks;
+            let tasks = showing.as_ref().map_or(tasks.clone(), |showing| showing.in_tasks(tasks));
+            let sha256 = identity(&model.folder, &[])?;
+            Fitted::load(&file, &nothing_fitted(&model.folder, sha256, &verbalizer, &tasks))
+        };
+        let calibration = calibration.map(fitted).transpose()?;
         let base = VerbalizedLm::new(model, words);
         let members = members(&base, &patterns, &[], None)?;
         let loaded = Loaded { verbalizer, base, patterns, members };
@@ -248,24 +256,33 @@ impl PromptClassifier {
     /// Classifies texts, for patterns that read one column, whatever its name. The answers come in the texts'
     /// order.
     pub fn classify(&self, texts: &[impl AsRef<str>]) -> Result<Vec<Answer>> {
-        let mut read: Vec<&str> = Vec::new();
-        for column in self.patterns.pvps.iter().flat_map(|pvp| pvp.template().columns()) {
-            if !read.contains(&column) {
-                read.push(column);
+        let columns = self.patterns.columns();
+        let [column] = &columns[..] else { return Err(DataError::NotOneColumn { columns }.into()) };
+        let rows: Vec<[&str; 1]> = texts.iter().map(|text| [text.as_ref()]).collect();
+        self.classify_fields(&[column], &rows)
+    }
+
+    /// Classifies rows of several columns, named as the patterns name them: a row's fields in the columns'
+    /// order. The answers come in the rows' order.
+    pub fn classify_fields<R: AsRef<[F]>, F: AsRef<str>>(
+        &self,
+        columns: &[&str],
+        rows: &[R],
+    ) -> Result<Vec<Answer>> {
+        let columns = Columns::check("texts", columns.iter().map(|&name| name.to_owned()).collect(), None)?;
+        let example = |(record, row): (u64, &R)| {
+            let fields: Vec<String> = row.as_ref().iter().map(|field| field.as_ref().to_owned()).collect();
+            let example = Example { record, line: record, fields, label: None };
+            let (found, wanted) = (example.fields.len(), columns.names().len());
+            match found == wanted {
+                true => Ok(example),
+                false => {
+                    let place = columns.place(&example, None);
+                    Err(Error::new(DataError::Ragged { found, wanted }).at(place))
+                }
             }
-        }
-        let [column] = read[..] else {
-            let columns = read.into_iter().map(str::to_owned).collect();
-            return Err(DataError::NotOneColumn { columns }.into());
         };
-        let columns = Columns::check("texts", vec![column.to_owned()], None)?;
-        let example = |(record, text): (u64, &_)| Example {
-            record,
-            line: record,
-            fields: vec![AsRef::<str>::as_ref(text).to_owned()],
-            label: None,
-        };
-        let examples: Vec<Example> = (1..).zip(texts).map(example).collect();
+        let examples = (1..).zip(rows).map(example).collect::<Result<Vec<_>>>()?;
         let tasks = self.patterns.on(&columns)?.tasks;
         let scoring = self.on(tasks, Arc::new(columns))?;
         let scored = scoring.scorer().score(&scoring.columns, &examples, &mut |_| {})?;
@@ -467,15 +484,4 @@ fn read_chunk(rows: &mut Rows) -> Result<Vec<Example>> {
         chunk.push(example);
     }
     Ok(chunk)
-}
-
-/// Reads a calibration for a classifier that is made of these parts, and refuses one that was fitted for
-/// another.
-pub fn read_calibration(path: &Path, blueprint: &Blueprint, tasks: &[Task]) -> Result<Fitted, Errors> {
-    let request = crate::predict::calibrator::CalibrationRequest {
-        fitted: Some(path.to_owned()),
-        ..Default::default()
-    };
-    let columns = Columns::check("texts", Vec::new(), None)?;
-    Ok(Calibrator::check(&request, blueprint, tasks, &columns)?.fitted().clone())
 }

@@ -10,20 +10,11 @@ use std::sync::atomic::Ordering;
 use anyhow::Result;
 use clap::ValueEnum;
 use cloze::error::source::Source;
-use cloze::error::{Error, Errors, ModelError, RunError, TemplateError, TrainingError, TuningError};
-use cloze::learn::run::{
-    DataFile, DataFiles, Header, MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, Select, StoredFile,
-    kind_of,
-};
-use cloze::learn::train::Plan;
-use cloze::model::folder::ModelFolder;
-use cloze::model::threads::Threads;
-use cloze::study::experiment::Experiment;
+use cloze::error::{Error, Errors, ModelError, RunError};
+use cloze::learn::run::{MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, Select, kind_of};
+use cloze::study::experiment::{Experiment, TrainRequest};
 use cloze::study::run::check_base;
-use cloze::text::dataset::read_columns;
 use cloze::text::json::{self, Node};
-use cloze::text::template::Template;
-use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::Tuning;
 
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
@@ -283,90 +274,31 @@ fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
 
 /// The run that the flags ask for.
 fn manifest(args: &Train) -> Result<Manifest, Errors> {
-    let mut problems = Errors::new();
-    let tuning = problems.keep(setup::tuning(&args.tuning)).unwrap_or(Tuning::Full);
-    let templates: Vec<StoredFile> =
-        args.template.iter().filter_map(|path| problems.keep(StoredFile::of(path))).collect();
-    check_flags(args, &tuning, &mut problems);
-    let verbalizer = args.verbalizer.as_ref().and_then(|path| problems.keep(StoredFile::of(path)));
-    let mut data = |path: &Option<PathBuf>| path.as_ref().and_then(|path| problems.keep(DataFile::of(path)));
-    let (train, dev, test) = (data(&args.train), data(&args.dev), data(&args.test));
-    let columns = args
-        .train
-        .as_ref()
-        .and_then(|path| problems.keep(setup::reading(&args.reading).open(path)))
-        .map(|rows| rows.columns().clone());
-    let folder = problems.keep(setup::open_model(&args.model.limits));
-    let max_length =
-        folder.as_ref().and_then(|folder| problems.keep(folder.max_length(args.model.limits.max_length)));
-    let labels = verbalizer
-        .as_ref()
-        .and_then(|file| problems.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
-    let parsed = templates
-        .iter()
-        .filter_map(|file| problems.keep(Template::parse("template", &file.file, &file.text)));
-    let parsed: Vec<Template> = parsed.collect();
-    let (Some(verbalizer), Some(labels), Some(train), Some(columns), Some(folder), Some(max_length), true) =
-        (verbalizer, labels, train, columns, folder, max_length, problems.is_empty())
-    else {
-        return Err(problems);
+    let (Some(verbalizer), Some(train)) = (&args.verbalizer, &args.train) else {
+        unreachable!("clap asks for them")
     };
-    let data = DataFiles {
-        train: Some(train),
-        dev,
-        unlabeled: None,
-        test,
-        format: args.reading.format,
-        label_column: args.reading.label_column.clone(),
-    };
-    let plan = setup::plan_options(&args.plan).plan(&tuning, labels.labels().len());
-    Ok(Manifest {
-        header: header(args, data, &folder, max_length)?,
-        templates,
-        verbalizer,
-        classes: labels.labels().map(str::to_owned).collect(),
-        columns: read_columns(&parsed, &columns),
-        plan: Plan {
-            evaluate_every: args.looks.evaluate_every.unwrap_or(plan.evaluate_every),
-            patience: args.looks.patience,
-            ..plan
-        },
-        demonstrations: parsed
-            .iter()
-            .any(|template| template.demonstrations().is_some())
-            .then(|| setup::drawing(&args.drawing)),
+    let mut errors = Errors::new();
+    let tuning = errors.keep(setup::tuning(&args.tuning));
+    let request = TrainRequest {
+        dev: args.dev.clone(),
+        test: args.test.clone(),
+        reading: setup::reading(&args.reading),
+        tuning: tuning.unwrap_or(Tuning::Full),
+        plan: setup::plan_options(&args.plan),
+        evaluate_every: args.looks.evaluate_every,
+        patience: args.looks.patience,
+        drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
-        cls_baseline: args.baseline == Some(Baseline::Cls) && !matches!(tuning, Tuning::Cls(_)),
-        tuning,
-    })
-}
-
-/// Tells of flags that do not go together.
-fn check_flags(args: &Train, tuning: &Tuning, problems: &mut Errors) {
-    if args.template.is_empty() && !matches!(tuning, Tuning::Cls(_)) {
-        problems.push(TuningError::TemplateNeeded { method: tuning.name() });
-    }
-    let shows_none =
-        |path: &PathBuf| Template::read(path).is_ok_and(|found| found.demonstrations().is_none());
-    if args.drawing.any() && args.template.iter().all(shows_none) {
-        problems.push(TemplateError::NothingToShow);
-    }
-    if args.dev.is_some() && args.select != Select::Dev {
-        problems.push(TrainingError::DevNotUsed);
-    }
-}
-
-fn header(args: &Train, data: DataFiles, folder: &ModelFolder, max_length: usize) -> Result<Header, Error> {
-    Ok(Header {
-        cloze: env!("CARGO_PKG_VERSION").to_owned(),
-        command: setup::command(),
-        model: ModelFiles::of(folder)?,
-        data,
-        device: args.model.device,
-        threads: args.model.threads.map_or_else(Threads::usual, usize::from),
-        engine: args.model.engine,
-        max_length,
+        cls_baseline: args.baseline == Some(Baseline::Cls),
         seeds: args.seeds.clone(),
-    })
+        max_length: args.model.limits.max_length,
+        engine: args.model.engine,
+        device: args.model.device,
+        threads: args.model.threads.map(usize::from),
+        command: setup::command(),
+        ..TrainRequest::new(args.template.clone(), verbalizer, train)
+    };
+    let manifest = errors.keep(request.manifest(|| setup::open_model(&args.model.limits)));
+    manifest.filter(|_| errors.is_empty()).ok_or(errors)
 }

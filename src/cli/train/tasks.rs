@@ -10,7 +10,6 @@ use cloze::learn::train::Event;
 use cloze::model::threads::Threads;
 use cloze::numbers::{interval, percent};
 use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
-
 use cloze::tune::Tuning;
 
 use super::super::render::{self, Align};
@@ -25,12 +24,10 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         !matches!(tuning, Tuning::Cls(_)),
         "--method cls has one head for one task: choose another method with --tasks"
     );
-    let plan = setup::plan_options(&args.plan);
     let request = TasksRequest {
         files: TaskFiles::read(tasks)?,
         tuning,
-        plan: &|tuning, classes| plan.plan(tuning, classes),
-        dropout: args.plan.dropout,
+        plan: setup::plan_options(&args.plan),
         options: setup::options(&args.model)?,
         folder: setup::open_model(&args.model.limits)?,
         max_length: args.model.limits.max_length,

@@ -43,8 +43,7 @@ use crate::text::template::Template;
 
 pub use folder::{EnsembleFolder, Generation, STUDENT, Scores};
 pub use manifest::{
-    ANNOTATORS, Experiment, GROWTH, Manifest, PlanOptions, RunWith, STUDENT_STEPS, Student, TEMPERATURE,
-    VERSION,
+    ANNOTATORS, Experiment, GROWTH, Manifest, RunWith, STUDENT_STEPS, Student, TEMPERATURE, VERSION,
 };
 pub use resolve::ResolveWith;
 

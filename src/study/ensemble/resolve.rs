@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Manifest, PlanOptions, RunWith};
+use super::manifest::{Manifest, RunWith};
 use crate::error::{EnsembleError, Error, Errors, FileError, Result};
+use crate::learn::plan::PlanOptions;
 use crate::learn::run::{ModelFiles, StoredFile};
 use crate::model::folder::ModelFolder;
 use crate::model::hash::hash_of;
+use crate::model::threads::Threads;
 use crate::text::data::Reading;
 use crate::text::dataset::read_columns;
 
@@ -29,8 +31,8 @@ impl Manifest {
         let (templates, verbalizers, data) = self.resolve_files()?;
         let folder = (with.open)(with.model.or(self.model.take()))?;
         self.max_length = Some(folder.max_length(self.max_length)?);
-        let usual = || usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        self.threads = Some(with.threads.or(self.threads).unwrap_or_else(usual));
+
+        self.threads = Some(with.threads.or(self.threads).unwrap_or_else(Threads::usual));
         let mut student_model = None;
         if let Some(student) = &mut self.student {
             student.plan = PlanOptions::of(&student.plan());

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod prepare;
+mod request;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -32,6 +33,7 @@ use crate::tune::{Cls, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
+pub use request::TrainRequest;
 
 /// Everything that a run needs.
 pub struct Experiment {

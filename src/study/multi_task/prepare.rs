@@ -2,7 +2,7 @@
 
 use super::{Manifest, MultiTask, StoredTask, TaskData, TaskFiles};
 use crate::error::{Errors, Result, TaskError, TemplateError, TuningError};
-use crate::learn::plan::Plan;
+use crate::learn::plan::PlanOptions;
 use crate::learn::run::{DataFile, DataFiles, Header, ModelFiles, StoredFile};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
@@ -17,15 +17,13 @@ use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 use crate::tune::Tuning;
 
 /// What is to be trained on several tasks.
-pub struct TasksRequest<'a> {
+pub struct TasksRequest {
     /// The tasks.
     pub files: Vec<TaskFiles>,
     /// The method.
     pub tuning: Tuning,
-    /// How long and how fast, for the most classes of a task.
-    pub plan: &'a dyn Fn(&Tuning, usize) -> Plan,
-    /// Dropout, if not the model's.
-    pub dropout: Option<f64>,
+    /// How long and how fast; by default as for the most classes of a task.
+    pub plan: PlanOptions,
     /// The base model's small files.
     pub folder: ModelFolder,
     /// How the model is loaded.
@@ -45,12 +43,12 @@ pub struct TasksRequest<'a> {
 impl MultiTask {
     /// Reads and checks what the tasks name, loads the base model, and gives what a reader of the results
     /// should know. All problems at once; one that several tasks share is told once.
-    pub fn prepare(request: TasksRequest<'_>) -> Result<(MultiTask, Vec<String>), Errors> {
+    pub fn prepare(request: TasksRequest) -> Result<(MultiTask, Vec<String>), Errors> {
         let TasksRequest { files, tuning, options, reading, mut folder, .. } = request;
         if matches!(tuning, Tuning::Cls(_)) {
             return Err(TuningError::ClsForTasks.into());
         }
-        if let Some(dropout) = request.dropout {
+        if let Some(dropout) = request.plan.dropout {
             folder.config.hidden_dropout_prob = dropout;
             folder.config.attention_probs_dropout_prob = dropout;
         }
@@ -62,7 +60,7 @@ impl MultiTask {
             tasks.extend(errors.keep(read(task, &reading, &tuning, &folder, max_length, options)));
         }
         let classes = tasks.iter().map(|task| task.words.of_classes().len()).max().unwrap_or(2);
-        let plan = (request.plan)(&tuning, classes);
+        let plan = request.plan.plan(&tuning, classes);
         errors.keep(plan.check());
         errors.distinct().none()?;
         warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));

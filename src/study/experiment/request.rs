@@ -1,0 +1,171 @@
+//! What is asked for becomes a training's manifest.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
+use crate::learn::plan::{Plan, PlanOptions};
+use crate::learn::run::{DataFile, DataFiles, Device, Header, Manifest, ModelFiles, Select, StoredFile};
+use crate::model::folder::{EngineChoice, ModelFolder};
+use crate::model::threads::Threads;
+use crate::text::data::Reading;
+use crate::text::dataset::read_columns;
+use crate::text::demonstrations::Drawing;
+use crate::text::template::Template;
+use crate::text::verbalizer::Verbalizer;
+use crate::tune::Tuning;
+
+/// A training that is asked for, by files.
+#[derive(Debug, Clone)]
+pub struct TrainRequest {
+    /// The template files; `cls` needs none.
+    pub templates: Vec<PathBuf>,
+    /// The verbalizer file.
+    pub verbalizer: PathBuf,
+    /// The labelled rows to learn from.
+    pub train: PathBuf,
+    /// Labelled rows to choose by; train rows that are left over by default.
+    pub dev: Option<PathBuf>,
+    /// Rows to score.
+    pub test: Option<PathBuf>,
+    /// How files of rows are read.
+    pub reading: Reading,
+    /// The method.
+    pub tuning: Tuning,
+    /// How long and how fast.
+    pub plan: PlanOptions,
+    /// Steps between looks at held-out rows, if not the usual number.
+    pub evaluate_every: Option<usize>,
+    /// With [`Select::Dev`]: so many looks without a better one end a training.
+    pub patience: usize,
+    /// How demonstrations are drawn, if not as usual; then a pattern must show some.
+    pub drawing: Option<Drawing>,
+    /// Rows of each class; all by default.
+    pub shots: Option<usize>,
+    /// How the step that is kept is chosen.
+    pub select: Select,
+    /// Whether `[CLS]` fine-tuning on the same rows stands beside.
+    pub cls_baseline: bool,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// The longest input, in tokens, if not the model's own.
+    pub max_length: Option<usize>,
+    /// The encoder.
+    pub engine: EngineChoice,
+    /// Where it computes.
+    pub device: Device,
+    /// CPU threads; libtorch's own number by default.
+    pub threads: Option<usize>,
+    /// The command line, for people.
+    pub command: Vec<String>,
+}
+
+impl TrainRequest {
+    /// A training of all weights with one seed, 13, and the usual plan.
+    pub fn new(
+        templates: Vec<PathBuf>,
+        verbalizer: impl Into<PathBuf>,
+        train: impl Into<PathBuf>,
+    ) -> TrainRequest {
+        TrainRequest {
+            templates,
+            verbalizer: verbalizer.into(),
+            train: train.into(),
+            dev: None,
+            test: None,
+            reading: Reading::default(),
+            tuning: Tuning::Full,
+            plan: PlanOptions::default(),
+            evaluate_every: None,
+            patience: 5,
+            drawing: None,
+            shots: None,
+            select: Select::default(),
+            cls_baseline: false,
+            seeds: vec![13],
+            max_length: None,
+            engine: EngineChoice::default(),
+            device: Device::default(),
+            threads: None,
+            command: Vec::new(),
+        }
+    }
+
+    /// The manifest: files by path, text and hash, and everything said that was left open. All problems at once.
+    pub fn manifest(self, model: impl FnOnce() -> Result<ModelFolder>) -> Result<Manifest, Errors> {
+        let mut errors = Errors::new();
+        let templates: Vec<StoredFile> =
+            self.templates.iter().filter_map(|path| errors.keep(StoredFile::of(path))).collect();
+        self.check_together(&mut errors);
+        let verbalizer = errors.keep(StoredFile::of(&self.verbalizer));
+        let train = errors.keep(DataFile::of(&self.train));
+        let mut others =
+            |path: &Option<PathBuf>| path.as_ref().and_then(|path: &PathBuf| errors.keep(DataFile::of(path)));
+        let (dev, test) = (others(&self.dev), others(&self.test));
+        let rows = errors.keep(self.reading.open(&self.train));
+        let folder = errors.keep(model());
+        let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(self.max_length)));
+        let labels = verbalizer
+            .as_ref()
+            .and_then(|file| errors.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+        let parsed: Vec<Template> = templates
+            .iter()
+            .filter_map(|file| errors.keep(Template::parse("template", &file.file, &file.text)))
+            .collect();
+        let (Some(verbalizer), Some(labels), Some(train), Some(rows), Some(folder), Some(max_length), true) =
+            (verbalizer, labels, train, rows, folder, max_length, errors.is_empty())
+        else {
+            return Err(errors);
+        };
+        let plan = self.plan.plan(&self.tuning, labels.labels().len());
+        let shows = parsed.iter().any(|template| template.demonstrations().is_some());
+        Ok(Manifest {
+            header: Header {
+                cloze: env!("CARGO_PKG_VERSION").to_owned(),
+                command: self.command,
+                model: ModelFiles::of(&folder)?,
+                data: DataFiles {
+                    train: Some(train),
+                    dev,
+                    unlabeled: None,
+                    test,
+                    format: self.reading.format,
+                    label_column: self.reading.label_column,
+                },
+                device: self.device,
+                threads: self.threads.unwrap_or_else(Threads::usual),
+                engine: self.engine,
+                max_length,
+                seeds: self.seeds,
+            },
+            templates,
+            verbalizer,
+            classes: labels.labels().map(str::to_owned).collect(),
+            columns: read_columns(&parsed, rows.columns()),
+            plan: Plan {
+                evaluate_every: self.evaluate_every.unwrap_or(plan.evaluate_every),
+                patience: self.patience,
+                ..plan
+            },
+            demonstrations: shows.then(|| self.drawing.unwrap_or_default()),
+            shots: self.shots,
+            select: self.select,
+            cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
+            tuning: self.tuning,
+        })
+    }
+
+    /// Tells of wishes that do not go together.
+    fn check_together(&self, errors: &mut Errors) {
+        if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
+            errors.push(TuningError::TemplateNeeded { method: self.tuning.name() });
+        }
+        let shows_none =
+            |path: &Path| Template::read(path).is_ok_and(|found| found.demonstrations().is_none());
+        if self.drawing.is_some() && self.templates.iter().all(|path| shows_none(path)) {
+            errors.push(TemplateError::NothingToShow);
+        }
+        if self.dev.is_some() && self.select != Select::Dev {
+            errors.push(TrainingError::DevNotUsed);
+        }
+    }
+}
