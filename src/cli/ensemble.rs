@@ -7,13 +7,11 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use cloze::error::{EnsembleError, Error, ModelError, RunError};
+use cloze::error::{EnsembleError, Error, RunError};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::RunFolder;
-use cloze::model::hash::hash_of;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
-use cloze::study::run::check_base;
 use cloze::tune::Tuning;
 
 use super::args::{Limits, Model, PlanArgs, Reading, TuningArgs, said_by_file};
@@ -227,19 +225,19 @@ pub fn run(args: &Ensemble) -> Result<()> {
 
 /// The run's manifest, and its folder where it goes on.
 fn manifest(args: &Ensemble) -> Result<(Manifest, Option<EnsembleFolder>)> {
+    let again = || setup::again(&args.model, args.allow_other_base);
     if args.resume {
-        let (mut folder, manifest) = EnsembleFolder::open(&args.out)?;
-        if folder.is_finished() {
-            return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
-        }
-        folder.run.hold()?;
-        return Ok((unchanged(manifest, args)?, Some(folder)));
+        let (folder, mut manifest) = EnsembleFolder::unfinished(&args.out)?;
+        again()?.ensemble(&mut manifest)?;
+        return Ok((manifest, Some(folder)));
     }
     RunFolder::check_free(&args.out)?;
-    let manifest =
+    let mut manifest =
         args.experiment.as_ref().map_or_else(|| asked_for(args), |path| Ok(Manifest::read(path)?))?;
-    let is_run = manifest.run.is_some();
-    let manifest = if is_run { unchanged(manifest, args)? } else { manifest.resolve(with(args))? };
+    match manifest.run {
+        Some(_) => again()?.ensemble(&mut manifest)?,
+        None => manifest = manifest.resolve(with(args))?,
+    }
     Ok((manifest, None))
 }
 
@@ -305,32 +303,4 @@ fn with(args: &Ensemble) -> ResolveWith<'static> {
         command: setup::command(),
         open: &|model| setup::open_model(&Limits { model, max_length: None }),
     }
-}
-
-/// A run's manifest, if its files are what they were.
-fn unchanged(mut manifest: Manifest, args: &Ensemble) -> Result<Manifest> {
-    let Some(mut run) = manifest.run.take() else { return Ok(manifest) };
-    for (path, sha256) in [&manifest.train, &manifest.unlabeled, &manifest.test].into_iter().zip(&run.data) {
-        if let (Some(path), Some(sha256)) = (path, sha256)
-            && hash_of(path)? != *sha256
-        {
-            return Err(Error::from(RunError::DataChanged { path: path.clone() }).into());
-        }
-    }
-    if let Some(model) = &args.model.limits.model {
-        run.model.path =
-            setup::open_model(&Limits { model: Some(model.clone()), max_length: None })?.path().to_owned();
-    } else if !run.model.path.is_dir() {
-        return Err(Error::from(ModelError::Missing { path: run.model.path.clone() }).into());
-    }
-    for model in std::iter::once(&run.model).chain(&run.student_model) {
-        check_base(model, &model.path, args.allow_other_base)?;
-    }
-    if let Some(threads) = args.model.threads {
-        manifest.threads = Some(usize::from(threads));
-    }
-    run.cloze = env!("CARGO_PKG_VERSION").to_owned();
-    run.command = setup::command();
-    manifest.run = Some(run);
-    Ok(manifest)
 }

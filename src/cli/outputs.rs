@@ -1,10 +1,10 @@
 //! What a command writes is nothing that it reads.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use cloze::error::{FileError, Result};
 use cloze::model::folder::ModelFolder;
+use cloze::text::same_file::{same_file, whereabouts};
 
 /// What a command reads.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Reads {
     }
 
     fn has(&self, path: &Path) -> bool {
-        self.files.iter().any(|file| same(file, path))
+        self.files.iter().any(|file| same_file(file, path))
             || whereabouts(path).is_ok_and(|path| self.folders.iter().any(|folder| path.starts_with(folder)))
     }
 }
@@ -54,7 +54,7 @@ pub fn check(outputs: &[(&str, Option<&Path>)], reads: &Reads) -> Result<()> {
         return Err(FileError::OutputIsInput { path: (*path).to_owned() }.into());
     }
     let twice = files.iter().enumerate().find_map(|(index, first)| {
-        Some((first, files[index + 1..].iter().find(|other| same(first.1, other.1))?))
+        Some((first, files[index + 1..].iter().find(|other| same_file(first.1, other.1))?))
     });
     match twice {
         Some(((one, path), (other, _))) => {
@@ -63,34 +63,4 @@ pub fn check(outputs: &[(&str, Option<&Path>)], reads: &Reads) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Whether two paths are one file, however they are written: by links of either kind, or when it is made.
-pub fn same(one: &Path, other: &Path) -> bool {
-    whereabouts(one).is_ok_and(|one| whereabouts(other).is_ok_and(|other| one == other))
-        || is_hard_link(one, other)
-}
-
-/// One name for a file, whether it exists or will.
-fn whereabouts(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize().or_else(|_| {
-        Ok(std::path::absolute(path)?
-            .parent()
-            .unwrap_or(path)
-            .canonicalize()?
-            .join(path.file_name().unwrap_or_default()))
-    })
-}
-
-#[cfg(unix)]
-fn is_hard_link(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let place = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
-    place(one).is_some_and(|one| place(other) == Some(one))
-}
-
-/// Elsewhere the standard library does not tell.
-#[cfg(not(unix))]
-fn is_hard_link(_: &Path, _: &Path) -> bool {
-    false
 }

@@ -8,10 +8,11 @@ use cloze::learn::run::MANIFEST;
 use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison, between_runs};
+use cloze::text::same_file::same_file;
 use cloze::text::whole_file::write_text;
 use serde::Serialize;
 
-use super::outputs::{self, Reads, same};
+use super::outputs::{self, Reads};
 use super::render;
 
 /// The results that are read, and what the run would not be one without.
@@ -63,7 +64,7 @@ pub fn run(args: &Report) -> Result<()> {
         .run
         .iter()
         .enumerate()
-        .find(|(index, path)| args.run[..*index].iter().any(|other| same(other, path)))
+        .find(|(index, path)| args.run[..*index].iter().any(|other| same_file(other, path)))
     {
         return Err(Error::from(RunError::SameRun { path: path.clone() }).into());
     }

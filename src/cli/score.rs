@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cloze::PromptClassifier;
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
@@ -15,11 +15,10 @@ use cloze::predict::calibrator::{BETWEEN, CalibrationRequest, Calibrator};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
-use cloze::predict::showing::Showing;
-use cloze::predict::task::{Task, TaskSet};
+use cloze::predict::task::TaskSet;
 use cloze::study::members::Members;
 use cloze::study::run::Run;
-use cloze::text::data::{Columns, Input, Rows};
+use cloze::text::data::{Input, Rows};
 use cloze::text::whole_file::WholeFile;
 
 use super::args::{Data, Demonstrations, Model, Trained};
@@ -56,8 +55,9 @@ pub struct Score {
     #[command(flatten)]
     calibration: Calibration,
     /// The type of numbers to compute in
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeChoice::F32)]
-    dtype: DtypeChoice,
+    #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
+    // By its whole path, which tells clap that it is one value.
+    dtype: std::option::Option<Dtype>,
     /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_tokens: Option<u32>,
@@ -138,29 +138,13 @@ impl Calibration {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DtypeChoice {
-    /// Single precision, as the weights are
-    F32,
-    /// bfloat16: half the memory for states, about three digits
-    Bf16,
-    /// int8 weights, and states quantised on the fly: two digits
-    Int8,
-    /// The fastest of them here whose scores on a sample are near f32's: measured once for a model and its
-    /// label words
-    Auto,
-}
-
-impl DtypeChoice {
-    /// The type; none where it is to be chosen.
-    fn dtype(self) -> Option<Dtype> {
-        match self {
-            DtypeChoice::F32 => Some(Dtype::F32),
-            DtypeChoice::Bf16 => Some(Dtype::Bf16),
-            DtypeChoice::Int8 => Some(Dtype::Int8),
-            DtypeChoice::Auto => None,
-        }
-    }
+/// The types of numbers, and the choice among them; none where it is to be chosen.
+fn dtypes() -> impl TypedValueParser<Value = Option<Dtype>> {
+    let auto = PossibleValue::new("auto").help(
+        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its label words",
+    );
+    let types = Dtype::value_variants().iter().filter_map(Dtype::to_possible_value);
+    PossibleValuesParser::new(types.chain([auto])).map(|name| Dtype::from_str(&name, false).ok())
 }
 
 /// Runs the command.
@@ -175,7 +159,8 @@ pub fn run(args: &Score) -> Result<()> {
     }
     let (blueprint, tasks, rows) = blueprint(args, run.as_ref())?;
     let columns = rows.columns().clone();
-    let showing = showing(args, &blueprint.verbalizer, &tasks.tasks, &columns)?;
+    let (verbalizer, reading) = (&blueprint.verbalizer, &args.data.reading);
+    let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
     if !args.quiet {
         render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
     }
@@ -189,7 +174,7 @@ pub fn run(args: &Score) -> Result<()> {
     )?;
     let outputs = Outputs::open(args, blueprint.folder.path())?;
     let compute = Compute {
-        dtype: args.dtype.dtype(),
+        dtype: args.dtype,
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };
@@ -229,16 +214,6 @@ fn blueprint(args: &Score, run: Option<&Run>) -> Result<(Blueprint, TaskSet, Row
         }
         (None, None) => unreachable!("clap asks for one of them"),
     })
-}
-
-/// The rows that patterns show, if there are any.
-fn showing(
-    args: &Score,
-    verbalizer: &cloze::Verbalizer,
-    tasks: &[Task],
-    columns: &Columns,
-) -> Result<Option<Showing>> {
-    setup::showing(&args.demonstrations, &args.data.reading, verbalizer, tasks, columns)
 }
 
 /// Refuses flags of calibration that do not go together.
@@ -324,13 +299,7 @@ impl Outputs {
 
 /// Writes the report where it was asked for, and shows it.
 fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Result<()> {
-    if let (Some(mut file), Some(path)) = (report_file, &args.report) {
-        serde_json::to_writer_pretty(&mut file, report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(file))
-            .map_err(|error| Error::writing(path, &error))?;
-        file.commit()?;
-    }
+    report_file.map_or(Ok(()), |file| file.commit_json(report))?;
     if !args.quiet {
         anstream::stderr().write_all(render::report(report).as_bytes())?;
     }
@@ -348,7 +317,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
         args.demonstrations.demos.is_none(),
         "members of an ensemble show no demonstrations: leave --demos out"
     );
-    ensure!(args.dtype == DtypeChoice::F32, "members of an ensemble are scored in f32: leave --dtype out");
+    ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.trained, &args.model)?;
     let members = Members::open(run, &wanted, &args.data.data, &setup::reading(&args.data.reading))?;
     let outputs = Outputs::open(args, members.model())?;

@@ -1,6 +1,5 @@
 //! `cloze search`: label words and patterns, with how sure the choice is.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,8 +8,7 @@ use cloze::error::Error;
 use cloze::model::folder::ModelFolder;
 use cloze::study::search::words::Method;
 use cloze::study::search::{
-    LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchReport, SearchStep, WordOptions,
-    WordSearch,
+    LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchStep, WordOptions, WordSearch,
 };
 use cloze::text::whole_file::WholeFile;
 
@@ -171,7 +169,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         None => render::print(&words)?,
         Some(report) => {
             render::print(&format!("{}\n{words}", render::search(report)))?;
-            write_report(report_file, &args.output, report)?;
+            report_file.map_or(Ok(()), |file| file.commit_json(report))?;
         }
     }
     Ok(found.write(&args.output.out)?)
@@ -199,7 +197,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     )?;
     let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
     render::print(&render::search(&found.report))?;
-    write_report(report_file, &args.output, &found.report)?;
+    report_file.map_or(Ok(()), |file| file.commit_json(&found.report))?;
     Ok(found.write(&args.output.out)?)
 }
 
@@ -223,14 +221,4 @@ fn working<T, E>(search: impl FnOnce(&mut dyn FnMut(SearchStep)) -> Result<T, E>
         drop(shown.take());
         shown = Some(Working::on(render::search_step(step)));
     })
-}
-
-/// Refuses to write over what is read, and opens the report's file, if one is asked for.
-fn write_report(file: Option<WholeFile>, output: &SearchOutput, report: &SearchReport) -> Result<()> {
-    let (Some(mut file), Some(path)) = (file, &output.report) else { return Ok(()) };
-    let written = serde_json::to_writer_pretty(&mut file, report)
-        .map_err(std::io::Error::from)
-        .and_then(|()| writeln!(file));
-    written.map_err(|error| Error::writing(path, &error))?;
-    Ok(file.commit()?)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloze::error::{Error, Errors, Result, TuningError};
+use cloze::error::{Errors, Result};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::Device;
 use cloze::model::folder::ModelFolder;
@@ -14,11 +14,12 @@ use cloze::predict::blueprint::{self, Blueprint, ClassifierFiles};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
+use cloze::study::again::Again;
 use cloze::study::run::Wanted;
 use cloze::text::data::{Columns, Reading as DataReading, Rows};
 use cloze::text::demonstrations::Drawing;
 use cloze::text::verbalizer::Verbalizer;
-use cloze::tune::Tuning;
+use cloze::tune::{MethodOptions, Tuning};
 
 use super::args::{Data, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, Reading, Trained, TuningArgs};
 
@@ -44,6 +45,16 @@ pub fn wanted(trained: &Trained, model: &Model) -> Result<Wanted> {
         allow_other_base: trained.allow_other_base,
         max_length: model.limits.max_length,
         options: options(model)?,
+    })
+}
+
+/// With what an earlier run goes on, or is run again.
+pub fn again(model: &Model, allow_other_base: bool) -> Result<Again> {
+    Ok(Again {
+        model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
+        allow_other_base,
+        threads: model.threads.map(usize::from),
+        command: command(),
     })
 }
 
@@ -146,47 +157,18 @@ pub fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// The method that the flags ask for.
-pub fn tuning(args: &TuningArgs) -> Result<Tuning, Error> {
-    let mut tuning = match (&args.tuning, &args.method) {
+pub fn tuning(args: &TuningArgs) -> Result<Tuning> {
+    let tuning = match (&args.tuning, &args.method) {
         (Some(path), _) => Tuning::read(path)?,
         (None, Some(name)) => Tuning::parse("--method", &format!("{name:?}"))?,
         (None, None) => Tuning::Full,
     };
-    let method = tuning.name();
-    let mut unused = Vec::new();
-    let mut set = |flag: &'static str, given: bool, used: bool| {
-        if given && !used {
-            unused.push(flag);
-        }
-    };
-    set("--rank", args.rank.is_some(), matches!(tuning, Tuning::Lora(_)));
-    set("--alpha", args.alpha.is_some(), matches!(tuning, Tuning::Lora(_)));
-    set("--targets", args.targets.is_some(), matches!(tuning, Tuning::Lora(_)));
-    let has_length = matches!(
-        tuning,
-        Tuning::PromptTuning(_) | Tuning::PTuning(_) | Tuning::Prefix(_) | Tuning::PTuningV2(_)
-    );
-    set("--length", args.length.is_some(), has_length);
-    set("--bottleneck", args.bottleneck.is_some(), matches!(tuning, Tuning::Adapter(_)));
-    set("--frozen-encoder", args.frozen_encoder, matches!(tuning, Tuning::Cls(_)));
-    if let Some(flag) = unused.first() {
-        return Err(TuningError::OptionOfOtherMethod { option: flag, method }.into());
-    }
-    match &mut tuning {
-        Tuning::Lora(lora) => {
-            lora.rank = args.rank.unwrap_or(lora.rank);
-            lora.alpha = args.alpha.unwrap_or(lora.alpha);
-            lora.targets = args.targets.clone().unwrap_or_else(|| std::mem::take(&mut lora.targets));
-        }
-        Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => {
-            soft.length = args.length.unwrap_or(soft.length)
-        }
-        Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
-            prefix.length = args.length.unwrap_or(prefix.length)
-        }
-        Tuning::Adapter(adapter) => adapter.bottleneck = args.bottleneck.unwrap_or(adapter.bottleneck),
-        Tuning::Cls(cls) => cls.frozen_encoder |= args.frozen_encoder,
-        Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Ia3 => {}
-    }
-    Ok(tuning)
+    tuning.with(MethodOptions {
+        rank: args.rank,
+        alpha: args.alpha,
+        targets: args.targets.clone(),
+        length: args.length,
+        bottleneck: args.bottleneck,
+        frozen_encoder: args.frozen_encoder,
+    })
 }

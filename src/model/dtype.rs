@@ -5,15 +5,21 @@ use tch::Kind;
 
 /// The type of numbers that a forward pass is computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
-    /// Single precision, as the weights are: every score is transformers' to rounding.
+    /// Single precision, as the weights are
+    ///
+    /// Every score is transformers' to rounding.
     #[default]
     F32,
-    /// States and weights of the layers in bfloat16, sums of products in single precision.
+    /// bfloat16: half the memory for states, about three digits
+    ///
+    /// States and weights of the layers; sums of products are in single precision.
     Bf16,
-    /// Products of int8 weights with states that are quantised on the fly, everything else in single
-    /// precision.
+    /// int8 weights, and states quantised on the fly: two digits
+    ///
+    /// In the layers' products; everything else is in single precision.
     Int8,
 }
 

@@ -23,7 +23,7 @@ use crate::text::whole_file::WholeFile;
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, texts: HashMap<String, String>) -> Result<()> {
     let file = WholeFile::create(path)?;
     let views = tensors.iter().map(|(name, tensor)| (name, Contiguous::of(tensor)));
-    let written = safetensors::serialize_to_file(views, &Some(texts), file.temporary());
+    let written = safetensors::serialize_to_file(views, Some(texts), file.temporary());
     written.map_err(|error| match error {
         safetensors::SafeTensorError::IoError(error) => Error::writing(path, &error),
         other => Error::writing(path, &std::io::Error::other(other.to_string())),
@@ -215,7 +215,7 @@ impl MappedFile<'_> {
         let first = self.data + start;
         let bytes = self.bytes.narrow(0, first as i64, (end - start) as i64);
         // A view as numbers must begin at a multiple of their size; the format does not promise that.
-        let aligned = if first.is_multiple_of(info.dtype.size()) { bytes } else { bytes.copy() };
+        let aligned = if first.is_multiple_of(info.dtype.bitsize() / 8) { bytes } else { bytes.copy() };
         let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
         Ok(aligned.view_dtype(kind).view(shape.as_slice()))
     }
@@ -227,7 +227,9 @@ fn bytes_of(info: &TensorInfo) -> Option<usize> {
     let sizes = || info.shape.iter().map(|size| i64::try_from(*size).ok());
     sizes().try_fold(1_i64, |product, size| product.checked_mul(size?.max(1)))?;
     let elements: i64 = sizes().flatten().product();
-    usize::try_from(elements).ok()?.checked_mul(info.dtype.size())
+    let bits = usize::try_from(elements).ok()?.checked_mul(info.dtype.bitsize())?;
+    // Numbers of four or six bits may not fill their last byte, which the format does not allow.
+    bits.is_multiple_of(8).then_some(bits / 8)
 }
 
 /// Keys and values of an object in JSON, no key twice: maps of serde keep the last.

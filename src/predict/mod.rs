@@ -41,6 +41,9 @@ pub mod calibration;
 pub mod content_free;
 pub mod strict;
 
+// all that could go wrong
+pub mod checkup;
+
 // rows that are shown, classifiers before their weights
 pub mod blueprint;
 pub mod showing;

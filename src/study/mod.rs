@@ -26,6 +26,9 @@ pub mod ensemble;
 // what any of them leaves
 pub mod run;
 
+// a run that goes on
+pub mod again;
+
 // what runs learned, for other programs
 pub mod export;
 

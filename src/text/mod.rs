@@ -2,6 +2,7 @@
 
 // doors for JSON and for files that are written whole
 pub mod json;
+pub mod same_file;
 pub mod whole_file;
 
 // rows as they are read

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, FileError, Result};
@@ -60,6 +61,13 @@ impl WholeFile {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
         Ok(WholeFile { path, file: Destination::Temporary(file) })
+    }
+
+    /// Writes a value as JSON that people can read, and gives the file its name.
+    pub fn commit_json(mut self, value: &impl Serialize) -> Result<()> {
+        let written = serde_json::to_writer_pretty(&mut self, value).map_err(io::Error::from);
+        written.and_then(|()| writeln!(self)).map_err(|error| Error::writing(&self.path, &error))?;
+        self.commit()
     }
 
     /// The name that the file has until it is whole: for those who write by name.

@@ -29,6 +29,9 @@ pub mod soft;
 // the methods
 pub mod options;
 
+// their options, one by one
+pub mod method_options;
+
 // what moves
 pub mod trainable;
 
@@ -40,6 +43,7 @@ pub mod export;
 pub mod peft;
 
 pub use adapt::{Adapted, Form, adapt};
+pub use method_options::MethodOptions;
 pub use options::{
     Adapter, Cls, Defaults, Init, Lora, Placement, Prefix, PromptEncoder, SOFT_RATE, SoftPrompt, Tuning,
 };

@@ -34,6 +34,9 @@ pub fn message(kind: &Kind) -> String {
         Kind::Tuning(TuningError::OptionOutOfRange { name, found, allowed }) => {
             format!("{} must be {allowed}, not {found}", flag_of(name))
         }
+        Kind::Tuning(TuningError::OptionOfOtherMethod { option, method }) => {
+            format!("{} is not an option of {method}", flag("", option))
+        }
         Kind::Search(SearchError::WithoutLabelledRows { method }) => {
             format!("--method {method} learns from labelled rows: give --train")
         }
@@ -62,10 +65,13 @@ pub fn message(kind: &Kind) -> String {
 /// An option as the command line writes it, where it is one of its flags; an option in a file as it stands
 /// there.
 fn flag_of(name: &str) -> String {
-    let flag = |start: &str, key: &str| format!("--{start}{}", key.replace('_', "-"));
     let known = [("student.plan.", "student-"), ("plan.", ""), ("experiment.", "")];
     let found = known.iter().find_map(|(place, start)| Some(flag(start, name.strip_prefix(place)?)));
     found.unwrap_or_else(|| name.to_owned())
+}
+
+fn flag(start: &str, key: &str) -> String {
+    format!("--{start}{}", key.replace('_', "-"))
 }
 
 /// The flag of what an ensemble needs.

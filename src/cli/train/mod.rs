@@ -10,10 +10,9 @@ use std::sync::atomic::Ordering;
 use anyhow::Result;
 use clap::ValueEnum;
 use cloze::error::source::Source;
-use cloze::error::{Error, Errors, ModelError, RunError};
-use cloze::learn::run::{MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, Select, kind_of};
+use cloze::error::{Error, Errors, RunError};
+use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
 use cloze::study::experiment::{Experiment, TrainRequest};
-use cloze::study::run::check_base;
 use cloze::text::json::{self, Node};
 use cloze::tune::Tuning;
 
@@ -178,25 +177,22 @@ pub fn run(args: &Train) -> Result<()> {
             "a run of several tasks is neither gone on with nor run from its manifest: give its --tasks again, and another --out"
         );
     }
-    let (mut manifest, existing) = match (&args.from, args.resume) {
-        (Some(from), _) => (again(&manifest_file(from), args)?, None),
+    let again = || setup::again(&args.model, args.allow_other_base);
+    let (manifest, existing) = match (&args.from, args.resume) {
+        (Some(from), _) => {
+            let mut manifest = Manifest::read(&manifest_file(from))?;
+            again()?.training_anew(&mut manifest)?;
+            (manifest, None)
+        }
         (None, true) => {
-            let (mut folder, mut manifest) = RunFolder::open(&args.out)?;
-            if folder.is_finished(&manifest) {
-                return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
-            }
-            folder.hold()?;
-            manifest.header.model = unchanged(&manifest, args)?;
+            let (folder, mut manifest) = RunFolder::unfinished(&args.out)?;
+            again()?.training_goes_on(&mut manifest)?;
             (manifest, Some(folder))
         }
         (None, false) => (manifest(args)?, None),
     };
     if existing.is_none() {
         RunFolder::check_free(&args.out)?;
-    }
-    // The same number as before, unless another is asked for.
-    if let Some(threads) = args.model.threads {
-        manifest.header.threads = usize::from(threads);
     }
     let placed = |error: Error| placed(error, &manifest, args);
     let prepared = Experiment::prepare(manifest.clone(), args.checkpoint_every as usize);
@@ -228,30 +224,6 @@ pub fn run(args: &Train) -> Result<()> {
 /// The manifest that a path means: a file, or that of a run's folder.
 fn manifest_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() }
-}
-
-/// The run of an earlier manifest, with the base model that there is now.
-fn again(file: &Path, args: &Train) -> Result<Manifest, Error> {
-    let mut manifest = Manifest::read(file)?;
-    manifest.header.model = unchanged(&manifest, args)?;
-    manifest.header.cloze = env!("CARGO_PKG_VERSION").to_owned();
-    manifest.header.command = setup::command();
-    Ok(manifest)
-}
-
-/// The base model for an earlier manifest. Data files and weights that are not what they were are refused.
-fn unchanged(manifest: &Manifest, args: &Train) -> Result<ModelFiles, Error> {
-    manifest.header.data.check()?;
-    let model = &manifest.header.model;
-    let path = match &args.model.limits.model {
-        Some(_) => setup::model_path(&args.model.limits)?,
-        None if !model.path.is_dir() => {
-            return Err(ModelError::Missing { path: model.path.clone() }.into());
-        }
-        None => model.path.clone(),
-    };
-    let sha256 = check_base(model, &path, args.allow_other_base)?;
-    Ok(ModelFiles { path, sha256 })
 }
 
 /// An error about a value that stands in a manifest or a tuning file, at its place there.

@@ -124,6 +124,16 @@ impl RunFolder {
         Ok((folder, manifest))
     }
 
+    /// A run that was stopped, held for going on with it, and its manifest.
+    pub fn unfinished(path: &Path) -> Result<(RunFolder, Manifest)> {
+        let (mut folder, manifest) = RunFolder::open(path)?;
+        if folder.is_finished(&manifest) {
+            return Err(RunError::Finished { path: path.to_owned() }.into());
+        }
+        folder.hold()?;
+        Ok((folder, manifest))
+    }
+
     /// A folder that has a manifest, of whatever kind.
     pub fn existing(path: &Path) -> Result<RunFolder> {
         if path.is_file() {

@@ -76,6 +76,16 @@ impl EnsembleFolder {
         Ok((EnsembleFolder { run }, manifest))
     }
 
+    /// A run that was stopped, held for going on with it, and its manifest.
+    pub fn unfinished(path: &Path) -> Result<(EnsembleFolder, Manifest)> {
+        let (mut folder, manifest) = EnsembleFolder::open(path)?;
+        if folder.is_finished() {
+            return Err(RunError::Finished { path: path.to_owned() }.into());
+        }
+        folder.run.hold()?;
+        Ok((folder, manifest))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.run.path()
