@@ -7,18 +7,26 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use cloze::learn::plan::PlanOptions;
 use cloze::model::folder::ModelFolder;
-use cloze::study::ensemble::{Ensemble, EnsembleFolder, Manifest, ResolveWith};
+use cloze::study::ensemble::{Ensemble, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::tune::Tuning;
 use cloze::{Result, Run};
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "runs/example-ensemble".to_owned()));
     let experiment = Manifest {
-        templates: vec!["templates/tickets/*.json".to_owned()],
+        // Two of five patterns and few steps: minutes, not an hour.
+        templates: vec!["templates/tickets/about.json".to_owned(), "templates/tickets/topic.json".to_owned()],
         verbalizers: vec!["verbalizers/tickets.json".to_owned()],
         train: Some("data/tickets/train.csv".into()),
         unlabeled: Some("data/tickets/unlabeled.csv".into()),
+        unlabeled_rows: Some(200),
+        student: Some(Student {
+            plan: PlanOptions { steps: Some(60), ..PlanOptions::default() },
+            ..Student::default()
+        }),
+        plan: PlanOptions { steps: Some(80), ..PlanOptions::default() },
         test: Some("data/tickets/test.csv".into()),
         shots: Some(8),
         seeds: vec![13],

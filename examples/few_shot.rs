@@ -34,7 +34,9 @@ fn main() -> Result<()> {
     let metrics =
         experiment.run(&RunFolder::create(&out, &written)?, warnings, &mut |_| ControlFlow::Continue(()))?;
     for seed in metrics.iter().flat_map(|metrics| &metrics.seeds) {
-        println!("seed {}: accuracy {:?}", seed.seed, seed.evaluation.as_ref().map(|found| found.accuracy));
+        if let Some(found) = &seed.evaluation {
+            println!("seed {}: accuracy {:.2}", seed.seed, found.accuracy);
+        }
     }
     let classifier = Run::open(&out)?.classifier()?;
     let answers =
