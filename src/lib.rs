@@ -17,7 +17,7 @@
 //! | [`model::batch::Batch::collate`] | `Features` → `Batch` | `[B,L]` |
 //! | [`model::encoder::Encoder::states_at_masks`] | `Batch` → states | `[B,M,H]` |
 //! | [`model::head::MlmHead::logits_of`] | state → label-word logits | `[B,H] → [B,C·W]` |
-//! | [`predict::label_words::LabelWords::class_scores`] | logits → class scores | `[B,C·W] → [B,C]` |
+//! | [`predict::class_scores::ClassScores::of`] | logits → class scores | `[B,C·W] → [B,C]` |
 //! | [`predict::score::Scorer`] | rows → [`predict::report::Prediction`]s in their order | softmax of `[B,C]` |
 //! | [`predict::calibration::Correction`] | a pattern's prediction → the same without its bias | `[C] → [C]` |
 //! | [`predict::report::Tally`] | predictions → [`predict::report::Evaluation`] | counts |

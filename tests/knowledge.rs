@@ -20,7 +20,7 @@ fn a_words_prior_is_taken_out_of_its_logit() {
     let words =
         LabelWords::check(&verbalizer, &Tokenizer::load(Path::new(TINY)).unwrap(), Device::Cpu).unwrap();
     // The class with one word repeats it, and the repetition counts nothing.
-    let scores = words.class_scores(&Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 9.0]).view([1, 4]));
+    let scores = words.scores().of(&Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 9.0]).view([1, 4]));
     assert_close(&values(&scores), &[(1.0 + 2.0_f64.ln() + 1.0) / 1.5, 3.0], 1e-6, "scores");
 }
 

@@ -97,7 +97,7 @@ impl Parts {
         let states = Encoder::new(&self.config, &self.parameters)
             .states_at_masks(batch, &Additions::default(), mode)
             .squeeze_dim(1);
-        words.class_scores(&MlmHead::new(&self.config, &self.parameters).logits_of(
+        words.scores().of(&MlmHead::new(&self.config, &self.parameters).logits_of(
             &states,
             words.ids(),
             None,

@@ -36,11 +36,11 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
 /// The allowed word that a typing mistake most likely meant. 0.7 of Jaro-Winkler similarity lets "titel" find
 /// "title" and keeps "body" from finding "label".
 fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str> {
-    let likeness = |word: &str| strsim::jaro_winkler(&written.to_lowercase(), &word.to_lowercase());
+    let similarity = |word: &str| strsim::jaro_winkler(&written.to_lowercase(), &word.to_lowercase());
     allowed
         .iter()
         .map(AsRef::as_ref)
-        .map(|word| (likeness(word), word))
+        .map(|word| (similarity(word), word))
         .filter(|(score, _)| *score > 0.7)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, word)| word)

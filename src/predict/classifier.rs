@@ -98,7 +98,10 @@ impl VerbalizedLm {
             let [weight, bias] = no_grad(|| {
                 let rows = [self.model.parameters.decoder(), self.model.parameters.decoder_bias()]
                     .map(|all| all.index_select(0, self.words.ids()));
-                [self.words.mean_of_words(&rows[0]), self.words.mean_of_words(&rows[1]).flatten(0, -1)]
+                [
+                    self.words.scores().mean_of_words(&rows[0]),
+                    self.words.scores().mean_of_words(&rows[1]).flatten(0, -1),
+                ]
             });
             ClassStart { weight, bias, prototypes: kind == VerbalizerKind::Prototype }
         })

@@ -1,4 +1,4 @@
-//! Label words as ids of one model, and the way from their logits to class scores.
+//! Label words as ids of one model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,20 @@ use crate::error::{Error, Errors, SearchError, VerbalizerError};
 use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
-use crate::text::verbalizer::{Aggregate, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+use crate::predict::class_scores::ClassScores;
+use crate::text::verbalizer::{LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
 pub struct LabelWords {
-    aggregate: Aggregate,
+    /// How their logits become class scores.
+    scores: ClassScores,
     /// The ids of all classes' words, `[C·W]`; a class with fewer words than W repeats its first.
     ids: Shared,
-    /// `[C,W]`, 0 where a class has fewer words.
-    weights: Shared,
     /// Where words may have several tokens and all of them count.
     several: Option<Several>,
     /// What they are.
     kind: VerbalizerKind,
-    /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
-    log_priors: Option<Shared>,
     /// Words of a list that are not among them.
     left_out: Vec<String>,
 }
@@ -139,15 +137,21 @@ impl LabelWords {
         });
         let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
         Ok(LabelWords {
-            aggregate: verbalizer.aggregate(),
+            scores: ClassScores {
+                aggregate: verbalizer.aggregate(),
+                weights: Tensor::from_slice(&weights)
+                    .to_kind(Type::Float)
+                    .view(shape)
+                    .to_device(device)
+                    .into(),
+                log_priors: log_priors
+                    .iter()
+                    .any(|prior| *prior != 0.0)
+                    .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+            },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
-            weights: Tensor::from_slice(&weights).to_kind(Type::Float).view(shape).to_device(device).into(),
             several,
             kind: verbalizer.kind(),
-            log_priors: log_priors
-                .iter()
-                .any(|prior| *prior != 0.0)
-                .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
             left_out,
         })
     }
@@ -165,9 +169,9 @@ impl LabelWords {
 
     /// Each class's words, as ids.
     pub fn of_classes(&self) -> Vec<Vec<i64>> {
-        let size = self.weights.size();
+        let size = self.scores.weights.size();
         let ids: Vec<i64> = values(&self.ids);
-        let weights: Vec<f64> = values(&self.weights);
+        let weights: Vec<f64> = values(&self.scores.weights);
         let width = usize::try_from(size[1]).unwrap_or(1);
         let of_class = |(ids, weights): (&[i64], &[f64])| {
             ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect()
@@ -178,17 +182,6 @@ impl LabelWords {
     /// What they are.
     pub fn kind(&self) -> VerbalizerKind {
         self.kind
-    }
-
-    /// The weighted mean of what belongs to each class's words.
-    ///
-    /// # Shapes
-    /// rows `[C·W,…]` in the order of [`LabelWords::ids`] → `[C,…]`
-    pub fn mean_of_words(&self, rows: &Tensor) -> Tensor {
-        let size = self.weights.size();
-        let rows = rows.view([size[0], size[1], -1]);
-        let shares = &*self.weights / self.weights.sum_dim_intlist([1].as_slice(), true, Type::Float);
-        (rows * shares.unsqueeze(2)).sum_dim_intlist([1].as_slice(), false, Type::Float)
     }
 
     /// The vocabulary ids to compute logits of, `[C·W]`; with words of several tokens their indices in
@@ -223,33 +216,9 @@ impl LabelWords {
         ids
     }
 
-    /// Class scores by the verbalizer's [`Aggregate`]; their softmax over the classes are the class
-    /// probabilities.
-    ///
-    /// # Shapes
-    /// logits `[B,C·W]` in the order of [`LabelWords::ids`] → `[B,C]`
-    pub fn class_scores(&self, logits: &Tensor) -> Tensor {
-        let size = self.weights.size();
-        let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
-        let logits = without_prior.as_ref().unwrap_or(logits).view([-1, size[0], size[1]]);
-        let present = self.weights.gt(0.0);
-        let absent = present.logical_not();
-        match self.aggregate {
-            Aggregate::MeanLogit => self.weighted_mean(&logits),
-            Aggregate::MeanLogProb => {
-                let normaliser =
-                    logits.masked_fill(&absent, f64::NEG_INFINITY).flatten(1, 2).logsumexp([1], true);
-                self.weighted_mean(&(logits - normaliser.unsqueeze(2)))
-            }
-            Aggregate::LogSumExp => (logits + self.weights.log()).logsumexp([2], false),
-            Aggregate::Max => logits.masked_fill(&absent, f64::NEG_INFINITY).amax([2], false),
-        }
-    }
-
-    /// `[B,C,W] → [B,C]`
-    fn weighted_mean(&self, values: &Tensor) -> Tensor {
-        (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)
-            / self.weights.sum_dim_intlist([1].as_slice(), false, Type::Float)
+    /// How their logits become class scores.
+    pub fn scores(&self) -> &ClassScores {
+        &self.scores
     }
 }
 

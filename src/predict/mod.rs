@@ -1,5 +1,8 @@
 //! Rows to predictions: a pattern, label words and a model bound together.
 
+// label words' logits become class scores
+pub mod class_scores;
+
 // label words as tokens, prompts as ids, results
 pub mod encode;
 pub mod label_words;

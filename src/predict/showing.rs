@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Errors, Result, TemplateError};
 use crate::predict::score::{Chain, Scorer};
-use crate::predict::similarity::with_likeness;
+use crate::predict::similarity::with_similarity;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
@@ -73,7 +73,7 @@ impl Showing {
     pub fn asked_of(&self, tasks: Vec<Task>, scorer: &Scorer<'_>, columns: &Columns) -> Result<Vec<Task>> {
         let worked = tasks.into_iter().map(|task| self.worked(task, scorer));
         let tasks = worked.collect::<Result<Vec<Task>>>()?;
-        with_likeness(tasks, &scorer.classifiers[0], columns, scorer.max_length)
+        with_similarity(tasks, &scorer.classifiers[0], columns, scorer.max_length)
     }
 
     /// Demonstrations of a pattern with steps show the likeliest chain of each row.

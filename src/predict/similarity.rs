@@ -10,12 +10,12 @@ use crate::predict::encode::encode;
 use crate::predict::pvp::Pvp;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
-use crate::text::demonstrations::{Likeness, Strategy};
+use crate::text::demonstrations::{Similarity, Strategy};
 use crate::text::template::Template;
 
 /// Lets tasks whose demonstrations are chosen by what rows are like ask a model for that: the mean of its
 /// last states over the words of the columns that the pattern reads.
-pub fn with_likeness(
+pub fn with_similarity(
     tasks: Vec<Task>,
     classifier: &Classifier,
     columns: &Columns,
@@ -38,7 +38,7 @@ fn of_task(task: Task, classifier: &Classifier, columns: &Columns, max_length: u
     let columns = columns.clone();
     // A tensor may be looked at by one thread at a time.
     let model = Mutex::new(model);
-    let likeness: Likeness = Arc::new(move |examples: &[Example]| {
+    let similarity: Similarity = Arc::new(move |examples: &[Example]| {
         let model = model.lock().unwrap_or_else(PoisonError::into_inner);
         let encoded = examples.iter().map(|example| {
             encode(&words.wrap(example), model.tokenizer(), max_length)
@@ -51,5 +51,5 @@ fn of_task(task: Task, classifier: &Classifier, columns: &Columns, max_length: u
         }
         Ok(vectors)
     });
-    task.with_likeness(&likeness)
+    task.with_similarity(&similarity)
 }

@@ -3,7 +3,7 @@
 use crate::error::{Errors, Result, TemplateError};
 use crate::predict::pvp::{Patterns, Pvp};
 use crate::text::data::{Columns, Example};
-use crate::text::demonstrations::{Demonstration, Drawing, Likeness, Strategy, Support};
+use crate::text::demonstrations::{Demonstration, Drawing, Similarity, Strategy, Support};
 use crate::text::template::{Prompt, Template};
 use crate::tune::soft::SoftTokens;
 
@@ -79,10 +79,10 @@ impl Task {
     }
 
     /// The same with what rows are like, where its demonstrations are chosen by that.
-    pub fn with_likeness(mut self, likeness: &Likeness) -> Result<Task> {
+    pub fn with_similarity(mut self, similarity: &Similarity) -> Result<Task> {
         self.support = match self.support.take() {
             Some(support) if support.drawing().strategy == Strategy::Similar => {
-                Some(support.with_likeness(likeness.clone())?)
+                Some(support.with_similarity(similarity.clone())?)
             }
             support => support,
         };

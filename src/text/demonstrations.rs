@@ -83,7 +83,7 @@ pub struct Demonstration {
 }
 
 /// What rows are like: a vector of length 1 for each.
-pub type Likeness = Arc<dyn Fn(&[Example]) -> Result<Vec<Vec<f32>>> + Send + Sync>;
+pub type Similarity = Arc<dyn Fn(&[Example]) -> Result<Vec<Vec<f32>>> + Send + Sync>;
 
 /// Labelled rows in a pattern, to draw from.
 #[derive(Clone)]
@@ -92,21 +92,21 @@ pub struct Support {
     classes: usize,
     demonstrations: Vec<Demonstration>,
     /// What rows are like, and the support rows' own vectors; for [`Strategy::Similar`] alone.
-    likeness: Option<(Likeness, Vec<Vec<f32>>)>,
+    similarity: Option<(Similarity, Vec<Vec<f32>>)>,
 }
 
 impl Support {
     /// Rows of so many classes to draw from; in whatever order they come, the same are drawn.
     pub fn new(drawing: Drawing, classes: usize, mut demonstrations: Vec<Demonstration>) -> Support {
         demonstrations.sort_by(|one, other| (&one.text, one.class).cmp(&(&other.text, other.class)));
-        Support { drawing, classes, demonstrations, likeness: None }
+        Support { drawing, classes, demonstrations, similarity: None }
     }
 
     /// The same with what rows are like, which [`Strategy::Similar`] needs.
-    pub fn with_likeness(mut self, likeness: Likeness) -> Result<Support> {
+    pub fn with_similarity(mut self, similarity: Similarity) -> Result<Support> {
         let examples: Vec<Example> = self.demonstrations.iter().map(|shown| shown.example.clone()).collect();
-        let own = likeness(&examples)?;
-        self.likeness = Some((likeness, own));
+        let own = similarity(&examples)?;
+        self.similarity = Some((similarity, own));
         Ok(self)
     }
 
@@ -124,7 +124,7 @@ impl Support {
 
     /// Rows' vectors, where the strategy looks at them.
     pub fn vectors_of(&self, examples: &[Example]) -> Result<Option<Vec<Vec<f32>>>> {
-        self.likeness.as_ref().map(|(likeness, _)| likeness(examples)).transpose()
+        self.similarity.as_ref().map(|(similarity, _)| similarity(examples)).transpose()
     }
 
     /// The demonstrations for a row of these words in each draw, `count` of them or as many as there are.
@@ -184,7 +184,7 @@ impl Support {
     /// The half of some rows, one at least, that is nearest to a vector; all where there is none. The first
     /// of equals.
     fn nearest_half(&self, mut rows: Vec<usize>, vector: Option<&[f32]>) -> Vec<usize> {
-        let (Some(vector), Some((_, own))) = (vector, &self.likeness) else { return rows };
+        let (Some(vector), Some((_, own))) = (vector, &self.similarity) else { return rows };
         let cosine = |row: usize| {
             own[row].iter().zip(vector).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
         };

@@ -6,7 +6,8 @@ use crate::model::arch::Config;
 use crate::model::encoder::{Adapter, Additions, ClassVectors, LayerAdditions, Linear, LowRank, Prefix};
 use crate::model::parameters::Parameters;
 use crate::model::tensor_map::Module;
-use crate::tune::options::{Lora, Tuning};
+use crate::tune::merge;
+use crate::tune::options::Tuning;
 use crate::tune::trainable::{
     ADAPTER_ROLES, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, PROTOTYPES, SOFT_TOKENS,
     adapter_name,
@@ -60,11 +61,11 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         let of_peft = |end: &str| learned.get(&format!("{PEFT}{}{end}", linear.name));
         if let (Some(down), Some(up)) = (of_peft(LORA_A), of_peft(LORA_B)) {
             let (scale, dropout) = match tuning {
-                Tuning::Lora(lora) => (scale(lora, down.size()[0]), lora.dropout),
+                Tuning::Lora(lora) => (merge::scale(lora, down.size()[0]), lora.dropout),
                 _ => unreachable!("low-rank updates of another method"),
             };
             if form == Form::Merged {
-                let merged = base.weight(linear.module) + up.matmul(down) * scale;
+                let merged = merge::low_rank(base.weight(linear.module), down, up, scale);
                 weights.push((format!("{}.weight", linear.name), merged));
                 continue;
             }
@@ -77,11 +78,10 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
                 _ => additions.transform = Some(low_rank),
             }
         } else if let Some(rescaling) = of_peft(IA3) {
-            weights.push((format!("{}.weight", linear.name), base.weight(linear.module) * rescaling));
-            // A vector of outputs rescales the bias too; one of inputs comes before it.
-            if let Some(bias) = base.bias(linear.module).filter(|_| rescaling.size()[0] > 1) {
-                weights.push((format!("{}.bias", linear.name), bias * rescaling.flatten(0, -1)));
-            }
+            let (weight, bias) = (base.weight(linear.module), base.bias(linear.module));
+            let (weight, bias) = merge::rescaled(weight, bias, rescaling);
+            weights.push((format!("{}.weight", linear.name), weight));
+            weights.extend(bias.map(|bias| (format!("{}.bias", linear.name), bias)));
         }
     }
     if let Some(prefix) = learned.get(PREFIX) {
@@ -111,12 +111,6 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
     }
     let parameters = (!weights.is_empty()).then(|| base.with(weights));
     Adapted { parameters, additions }
-}
-
-/// s of `s·B·A`.
-fn scale(lora: &Lora, rank: i64) -> f64 {
-    let rank = rank as f64;
-    lora.alpha / if lora.rank_stabilized { rank.sqrt() } else { rank }
 }
 
 fn added(additions: &mut Additions, layers: usize, layer: usize) -> &mut LayerAdditions {

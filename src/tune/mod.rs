@@ -35,6 +35,9 @@ pub mod method_options;
 // what moves
 pub mod trainable;
 
+// what was learned, within weights
+mod merge;
+
 // what was learned, in a model
 pub mod adapt;
 

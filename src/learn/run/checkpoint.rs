@@ -1,11 +1,14 @@
-//! A training between two steps, as tensors and a text.
+//! A training between two steps, as tensors and a text in the run's folder: written, and gone on with.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::json_text;
+use super::{RunFolder, json_text};
+use crate::error::{Error, Kind, ModelError, Result, RunError};
 use crate::learn::train::{HeldOutEvaluation, State};
 
 /// What stands beside the tensors.
@@ -22,8 +25,63 @@ const FIRST: &str = "first_moment/";
 const SECOND: &str = "second_moment/";
 const BEST: &str = "best/";
 
+impl RunFolder {
+    /// Writes where the training of a seed's part stands.
+    pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
+        let (tensors, progress) = of(state);
+        self.write_tensors(&self.checkpoint(seed, part), &tensors, progress)
+    }
+
+    /// Goes on from where the training of a seed's part stood, if it stood anywhere. A checkpoint that is not
+    /// whole is refused: what is learned from it would be another model, and nobody would know.
+    pub fn resume(&self, seed: u64, part: &str, state: &mut State) -> Result<()> {
+        let path = self.checkpoint(seed, part);
+        if !path.exists() {
+            return Ok(());
+        }
+        let damaged = |reason: &str| {
+            let reason = reason.to_owned();
+            Error::from(RunError::FileDamaged { path: path.clone(), reason, checkpoint: true })
+        };
+        let (tensors, progress) = self.read_tensors(&path).map_err(|error| match error.kind() {
+            Kind::Model(ModelError::WeightsUnreadable { reason, .. })
+            | Kind::Run(RunError::FileDamaged { reason, .. }) => damaged(reason),
+            _ => error,
+        })?;
+        match put(&tensors, &progress, state) {
+            true => Ok(()),
+            false => Err(damaged("it is of another training")),
+        }
+    }
+
+    /// Takes a seed's checkpoints away.
+    pub fn drop_checkpoints(&self, seed: u64) {
+        let begins = format!("seed-{seed}-");
+        let Ok(files) = fs::read_dir(self.path.join("checkpoints")) else { return };
+        for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&begins)) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+
+    /// Takes the checkpoint of one training away.
+    pub fn drop_checkpoint(&self, seed: u64, part: &str) {
+        // One that stays does no harm.
+        let _ = fs::remove_file(self.checkpoint(seed, part));
+    }
+
+    /// Takes the folder of checkpoints away.
+    pub fn drop_all_checkpoints(&self) {
+        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
+    }
+
+    fn checkpoint(&self, seed: u64, part: &str) -> PathBuf {
+        self.path.join(format!("checkpoints/seed-{seed}-{part}.safetensors"))
+    }
+}
+
 /// A state as a file holds it.
-pub(super) fn of(state: &State) -> (BTreeMap<String, Tensor>, String) {
+fn of(state: &State) -> (BTreeMap<String, Tensor>, String) {
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     let mut add = |prefix: &str, name: &str, tensor: &Tensor| {
         tensors.insert(format!("{prefix}{name}"), tensor.shallow_clone())
@@ -48,7 +106,7 @@ pub(super) fn of(state: &State) -> (BTreeMap<String, Tensor>, String) {
 
 /// Puts a state, as it was begun, where a training stood. False, and nothing done, if it is of another
 /// training.
-pub(super) fn put(tensors: &BTreeMap<String, Tensor>, position: &str, state: &mut State) -> bool {
+fn put(tensors: &BTreeMap<String, Tensor>, position: &str, state: &mut State) -> bool {
     let Ok(position) = serde_json::from_str::<Position>(position) else { return false };
     let part = |prefix: &str| -> BTreeMap<String, Tensor> {
         let named = |(name, tensor): (&String, &Tensor)| {

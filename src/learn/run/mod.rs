@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use crate::error::{Error, Kind, ModelError, Result, RunError};
+use crate::error::{Error, Kind, Result, RunError};
 use crate::learn::train::{Event, HeldOutEvaluation, State};
 use crate::model::tensor_file;
 use crate::text::json;
@@ -233,59 +233,10 @@ impl RunFolder {
         header::fingerprint(self.manifest.as_deref()?, member)
     }
 
-    /// Writes where the training of a seed's part stands.
-    pub fn save_checkpoint(&self, seed: u64, part: &str, state: &State) -> Result<()> {
-        let (tensors, progress) = checkpoint::of(state);
-        self.write_tensors(&self.checkpoint(seed, part), &tensors, progress)
-    }
-
-    /// Goes on from where the training of a seed's part stood, if it stood anywhere. A checkpoint that is not
-    /// whole is refused: what is learned from it would be another model, and nobody would know.
-    pub fn resume(&self, seed: u64, part: &str, state: &mut State) -> Result<()> {
-        let path = self.checkpoint(seed, part);
-        if !path.exists() {
-            return Ok(());
-        }
-        let damaged = |reason: &str| {
-            let reason = reason.to_owned();
-            Error::from(RunError::FileDamaged { path: path.clone(), reason, checkpoint: true })
-        };
-        let (tensors, progress) = self.read_tensors(&path).map_err(|error| match error.kind() {
-            Kind::Model(ModelError::WeightsUnreadable { reason, .. })
-            | Kind::Run(RunError::FileDamaged { reason, .. }) => damaged(reason),
-            _ => error,
-        })?;
-        match checkpoint::put(&tensors, &progress, state) {
-            true => Ok(()),
-            false => Err(damaged("it is of another training")),
-        }
-    }
-
-    /// Takes a seed's checkpoints away.
-    pub fn drop_checkpoints(&self, seed: u64) {
-        let begins = format!("seed-{seed}-");
-        let Ok(files) = fs::read_dir(self.path.join("checkpoints")) else { return };
-        for file in files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with(&begins)) {
-            // One that stays does no harm.
-            let _ = fs::remove_file(file.path());
-        }
-    }
-
     /// Takes the folder of checkpoints away, and writes the table of results.
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
         self.drop_all_checkpoints();
         self.write_json(&self.path.join(METRICS), metrics)
-    }
-
-    /// Takes the checkpoint of one training away.
-    pub fn drop_checkpoint(&self, seed: u64, part: &str) {
-        // One that stays does no harm.
-        let _ = fs::remove_file(self.checkpoint(seed, part));
-    }
-
-    /// Takes the folder of checkpoints away.
-    pub fn drop_all_checkpoints(&self) {
-        let _ = fs::remove_dir_all(self.path.join("checkpoints"));
     }
 
     /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are
@@ -324,10 +275,6 @@ impl RunFolder {
             serde_json::from_str(&line).into_iter().for_each(&mut *take);
         }
         Ok(())
-    }
-
-    fn checkpoint(&self, seed: u64, part: &str) -> PathBuf {
-        self.path.join(format!("checkpoints/seed-{seed}-{part}.safetensors"))
     }
 
     /// Writes a file of the folder.

@@ -159,7 +159,7 @@ impl PromptModel {
     ) -> (Tensor, Option<Tensor>) {
         if let Some(several) = words.several() {
             return (
-                words.class_scores(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),
+                words.scores().of(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),
                 None,
             );
         }
@@ -177,7 +177,7 @@ impl PromptModel {
                 .squeeze_dim(1)
                 .index_select(1, words.ids()),
         };
-        (words.class_scores(&logits), None)
+        (words.scores().of(&logits), None)
     }
 
     /// The logits of the whole vocabulary at the mask of inputs with one.

@@ -21,7 +21,7 @@ use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scorer, batch_tokens};
-use crate::predict::similarity::with_likeness;
+use crate::predict::similarity::with_similarity;
 use crate::predict::task::TaskSet;
 use crate::study::baseline;
 use crate::study::warning::Warning;
@@ -264,7 +264,7 @@ impl Experiment {
         let length =
             self.manifest.tuning.length_left(self.manifest.header.max_length, &self.base.model.folder.config);
         let tasks = match drawing.strategy {
-            Strategy::Similar => with_likeness(tasks, &self.base.zero_shot(None)?, &rows.columns, length)?,
+            Strategy::Similar => with_similarity(tasks, &self.base.zero_shot(None)?, &rows.columns, length)?,
             _ => tasks,
         };
         Ok(TaskSet { tasks, soft: patterns.soft.clone(), max_length: patterns.max_length })

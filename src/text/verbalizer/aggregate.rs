@@ -1,4 +1,5 @@
-//! How the logits of a class's label words become one class score.
+//! The names and formulas of the ways to aggregate label words, which verbalizer files choose from.
+//! [`crate::predict::class_scores`] computes them.
 
 use serde::Serialize;
 
