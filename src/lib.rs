@@ -4,6 +4,19 @@
 //! language model scores the label words of a [`text::verbalizer::Verbalizer`] at the mask, and out come
 //! labels, probabilities and a report.
 //!
+//! ```
+//! use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+//! let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
+//! let classifier = PromptClassifier::builder(model)
+//!     .template(Template::from_pattern("{text} It was {mask}.")?)
+//!     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+//!     .build()?;
+//! let answers = classifier.classify(&["What a lovely film!", "I want my money back."])?;
+//! assert_eq!(classifier.label(&answers[0]), "positive");
+//! assert!(answers.iter().all(|answer| answer.prediction.confidence() >= 0.5));
+//! # Ok::<(), cloze::Error>(())
+//! ```
+//!
 //! # The flow
 //!
 //! B batch · L tokens · H hidden · V vocabulary · C classes · W most label words of a class · M masks · S

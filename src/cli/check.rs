@@ -69,7 +69,7 @@ pub fn run(args: &Check) -> Result<()> {
         summary += &render::census(census, found.verbalizer.as_ref(), &found.tasks, found.max_length);
     }
     if args.strict
-        && let Some(report) = found.ask(files.data)?
+        && let Some(report) = found.ask()?
         && let Some(verbalizer) = &found.verbalizer
     {
         let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());

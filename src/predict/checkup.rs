@@ -1,6 +1,6 @@
 //! Everything that could go wrong with a classifier's files, told at once, before any weight is loaded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
 
@@ -49,6 +49,7 @@ pub struct Checkup {
     pub census: Option<Census>,
     /// All that is wrong.
     pub problems: Errors,
+    data: Option<(PathBuf, Reading)>,
 }
 
 impl Checkup {
@@ -87,18 +88,19 @@ impl Checkup {
             let model = folder.as_ref().zip(max_length);
             Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems)
         });
-        Checkup { verbalizer, folder, max_length, words, patterns, tasks, census, problems }
+        let data = files.data.map(|(path, reading)| (path.to_owned(), reading.clone()));
+        Checkup { verbalizer, folder, max_length, words, patterns, tasks, census, problems, data }
     }
 
     /// Loads the model, and asks it what it says of patterns and label words, in the first rows where there
     /// are any. None where a part is missing or has problems: it cannot be asked about.
-    pub fn ask(&self, data: Option<(&Path, &Reading)>) -> Result<Option<StrictReport>> {
+    pub fn ask(&self) -> Result<Option<StrictReport>> {
         let (true, Some(verbalizer), Some(folder), Some(patterns)) =
             (self.problems.is_empty(), &self.verbalizer, &self.folder, &self.patterns)
         else {
             return Ok(None);
         };
-        let rows = data.map(|(path, reading)| reading.open(path)).transpose()?;
+        let rows = self.data.as_ref().map(|(path, reading)| reading.open(path)).transpose()?;
         let rows = rows.into_iter().flatten().take(ASKED_ROWS).collect::<Result<Vec<Example>>>()?;
         let subject = Subject { verbalizer, patterns, tasks: &self.tasks, rows: &rows };
         let folder = ModelFolder::open(folder.path())?;

@@ -145,6 +145,7 @@ impl Builder {
     /// The classifier. All that can be wrong between its parts is told at once.
     pub fn build(self) -> Result<PromptClassifier> {
         let Builder { model, templates, verbalizer, max_length, compute, demonstrations, calibration } = self;
+        let _threads = compute.threads.map(Threads::on);
         let verbalizer = verbalizer.ok_or_else(|| Error::from(VerbalizerError::NoneGiven))?;
         if templates.is_empty() {
             return Err(TemplateError::NoneGiven.into());
@@ -189,6 +190,7 @@ impl PromptClassifier {
         compute: Compute,
         showing: Option<Showing>,
     ) -> Result<PromptClassifier> {
+        let _threads = compute.threads.map(Threads::on);
         let engine = blueprint.options.engine;
         let loaded = thread::scope(|scope| {
             // What libtorch needs for a type is read meanwhile.
@@ -317,8 +319,10 @@ impl PromptClassifier {
         Answer { prediction, answered: true, set }
     }
 
-    /// The patterns on the columns of rows, with all that has to be asked of the model before the rows.
+    /// The patterns on the columns of rows, with all that has to be asked of the model before the rows. While
+    /// it lives, rust-bert's model belongs to it alone: others that classify with it wait.
     pub fn on(&self, tasks: Vec<Task>, columns: Arc<Columns>) -> Result<Scoring<'_>> {
+        let _threads = Threads::on(self.threads);
         let guard = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = guard.iter().map(Classifier::share).collect::<Option<Vec<_>>>();
         let members = shared.map_or_else(|| Members::Alone(guard), Members::Shared);
@@ -409,6 +413,7 @@ impl Scoring<'_> {
         each: &mut Each<'_>,
         progress: &mut dyn FnMut(ScoringProgress),
     ) -> Result<Counted> {
+        let _threads = Threads::on(self.classifier.threads);
         let scorer = self.scorer();
         let holding = calibrator.on_own_rows();
         if !holding {

@@ -134,16 +134,14 @@ impl Task {
         &self.pvp
     }
 
-    /// Rows in the pattern, each once for each draw of its demonstrations.
-    ///
-    /// # Panics
-    /// If the pattern shows demonstrations and has no rows to show.
+    /// Rows in the pattern, each once for each draw of its demonstrations. A pattern that shows demonstrations
+    /// and has no rows to show is refused.
     pub fn prompts<'a>(&'a self, examples: &'a [Example]) -> Result<Vec<Vec<Prompt<'a>>>> {
         let Some(count) = self.template().demonstrations() else {
             return Ok(examples.iter().map(|example| vec![self.wrap(example)]).collect());
         };
         let Some(support) = &self.support else {
-            unreachable!("pattern {} has no rows to show", self.template().name())
+            return Err(self.template().error(TemplateError::WithoutSupport));
         };
         let vectors = support.vectors_of(examples)?;
         let prompts = |(row, example): (usize, &'a Example)| {

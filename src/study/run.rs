@@ -10,10 +10,13 @@ use crate::model::masked_lm::Options;
 use crate::predict::blueprint::{Blueprint, OfRun};
 use crate::predict::prompt_classifier::{Compute, PromptClassifier};
 use crate::predict::pvp::Patterns;
+use crate::predict::showing::Showing;
 use crate::predict::task::TaskSet;
 use crate::study::ensemble::{self, EnsembleFolder, STUDENT};
 use crate::study::multi_task;
 use crate::text::data::Rows;
+use crate::text::dataset::Dataset;
+use crate::text::demonstrations::Drawing;
 use crate::tune::{Learned, Tuning};
 
 /// A run's folder with its manifest.
@@ -117,19 +120,29 @@ impl Run {
     }
 
     /// The classifier that it learned, the average over its seeds; of an ensemble its student. The one of a
-    /// task is [`Run::task`]'s.
+    /// task is [`Run::task`]'s, and one seed's, or one on another base model, [`Run::classifier_of`]'s.
     pub fn classifier(&self) -> Result<PromptClassifier> {
-        self.classifier_of(&Wanted::default())
+        self.classifier_of(&Wanted::default(), Compute::default(), None)
     }
 
     /// The classifier of one of its tasks.
     pub fn task(&self, name: &str) -> Result<PromptClassifier> {
-        self.classifier_of(&Wanted { task: Some(name.to_owned()), ..Wanted::default() })
+        let wanted = Wanted { task: Some(name.to_owned()), ..Wanted::default() };
+        self.classifier_of(&wanted, Compute::default(), None)
     }
 
-    fn classifier_of(&self, wanted: &Wanted) -> Result<PromptClassifier> {
+    /// What of it is wanted, as a classifier that computes as it is told to. `shown` are labelled rows for
+    /// patterns with demonstrations.
+    pub fn classifier_of(
+        &self,
+        wanted: &Wanted,
+        compute: Compute,
+        shown: Option<(Dataset, Drawing)>,
+    ) -> Result<PromptClassifier> {
         let (blueprint, ()) = self.bind(wanted, |_, _| Ok(()))?;
-        PromptClassifier::load(blueprint, Compute::default(), None)
+        let showing = |(rows, drawing)| Showing::of(rows, &blueprint.verbalizer, drawing);
+        let showing = shown.map(showing).transpose()?;
+        PromptClassifier::load(blueprint, compute, showing)
     }
 
     /// Binds what it keeps to its base model and to the columns of rows. All problems at once.

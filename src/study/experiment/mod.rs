@@ -87,6 +87,7 @@ impl Experiment {
     /// Refuses, before anything is trained or written, what would stop a training later; gives what a reader
     /// of the results should know.
     pub fn check(&self) -> Result<Vec<Warning>> {
+        let _threads = Threads::on(self.manifest.header.threads);
         let Manifest { tuning, plan, classes, .. } = &self.manifest;
         self.base.check_engine(tuning, plan.bf16)?;
         if self.manifest.cls_baseline {

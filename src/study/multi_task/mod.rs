@@ -297,6 +297,7 @@ impl MultiTask {
     /// Refuses classes without rows, and rows that are too long for a pattern; gives what the first seed
     /// minimises, its rows encoded.
     pub fn check(&self) -> Result<Mixture> {
+        let _threads = Threads::on(self.manifest.header.threads);
         for base in &self.bases {
             base.check_engine(&self.manifest.tuning, self.manifest.plan.bf16)?;
         }
