@@ -25,9 +25,6 @@ pub enum EngineChoice {
 }
 
 impl EngineChoice {
-    /// Both.
-    pub const ALL: [EngineChoice; 2] = [EngineChoice::Cloze, EngineChoice::RustBert];
-
     /// Its name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {

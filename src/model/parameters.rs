@@ -12,6 +12,7 @@ use crate::error::{Error, ModelError, Result, TensorProblem};
 use crate::model::pickle::{self, Checkpoint, PickleError};
 use crate::model::tensor_file::{MappedFile, not_floating, unreadable};
 use crate::model::tensor_map::{Module, TensorMap};
+use crate::model::values::is_finite;
 use crate::text::json;
 
 /// Tensors by the names that their family's checkpoints give them, fp32.
@@ -292,9 +293,4 @@ fn check_fit(folder: &Path, map: &TensorMap, found: &BTreeMap<String, Vec<i64>>)
         return wrong(folder.to_owned(), message);
     }
     Ok(())
-}
-
-/// A sum is not finite if any of its terms is not; the terms are looked at one by one only then.
-fn is_finite(tensor: &Tensor) -> bool {
-    tensor.sum(Type::Float).double_value(&[]).is_finite() || tensor.isfinite().all().int64_value(&[]) != 0
 }

@@ -3,7 +3,7 @@
 //! The conversion fails only on a mistake of ours, or where a device fails. Then it panics: an empty vector
 //! in its place would go on as an answer.
 
-use tch::{TchError, Tensor};
+use tch::{Kind as Type, TchError, Tensor};
 
 /// All numbers, row after row.
 ///
@@ -25,6 +25,12 @@ where
     Vec<Vec<T>>: TryFrom<Tensor, Error = TchError>,
 {
     Vec::try_from(tensor.shallow_clone()).unwrap_or_else(|error| cannot_copy(tensor, &error))
+}
+
+/// Whether every number is finite. A sum is not if any of its terms is not; the terms are looked at one by
+/// one only then.
+pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+    tensor.sum(Type::Float).double_value(&[]).is_finite() || tensor.isfinite().all().int64_value(&[]) != 0
 }
 
 fn cannot_copy(tensor: &Tensor, error: &TchError) -> ! {

@@ -15,7 +15,7 @@ use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::task::{TaskSet, check_columns};
-use crate::text::data::{Columns, Rows};
+use crate::text::data::Rows;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::{Learned, Tuning, peft};
@@ -159,11 +159,6 @@ impl Blueprint {
     /// costs time.
     pub fn identity(&self) -> Result<String> {
         identity(&self.folder, &self.learned)
-    }
-
-    /// The same patterns on other columns. All problems at once.
-    pub fn on(&self, columns: &Columns) -> Result<TaskSet, Errors> {
-        self.patterns.on(columns)
     }
 
     /// Loads the weights: the model with its label words, and the classifiers whose probabilities are

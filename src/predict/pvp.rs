@@ -147,13 +147,7 @@ fn as_the_patterns_own(error: Error, template: &Template) -> Error {
 impl Patterns {
     /// The columns that the patterns read, each once.
     pub fn columns(&self) -> Vec<String> {
-        let mut read: Vec<String> = Vec::new();
-        for column in self.pvps.iter().flat_map(|pvp| pvp.template().columns()) {
-            if !read.iter().any(|known| known == column) {
-                read.push(column.to_owned());
-            }
-        }
-        read
+        Template::columns_of_all(self.pvps.iter().map(Pvp::template))
     }
 
     /// Binds templates and label words to a model whose inputs have `max_length` tokens at most, what a

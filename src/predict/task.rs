@@ -109,13 +109,7 @@ impl Task {
 
     /// The columns that the pattern reads, each once.
     pub fn columns(&self) -> Vec<String> {
-        let mut read: Vec<String> = Vec::new();
-        self.template().columns().for_each(|column| {
-            if !read.iter().any(|known| known == column) {
-                read.push(column.to_owned())
-            }
-        });
-        read
+        Template::columns_of_all([self.template()])
     }
 
     /// The row's words that the pattern reads.

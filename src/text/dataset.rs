@@ -148,12 +148,7 @@ impl Order {
 
 /// The columns that the patterns read, each once; without patterns all but labels and ids.
 pub fn read_columns<'a>(templates: impl IntoIterator<Item = &'a Template>, columns: &Columns) -> Vec<String> {
-    let mut read: Vec<String> = Vec::new();
-    for column in templates.into_iter().flat_map(Template::columns) {
-        if !read.iter().any(|known| known == column) {
-            read.push(column.to_owned());
-        }
-    }
+    let mut read = Template::columns_of_all(templates);
     if read.is_empty() {
         let text = |name: &&String| Some(name.as_str()) != columns.label() && *name != ID;
         read.extend(columns.names().iter().filter(text).cloned());

@@ -19,6 +19,7 @@ use crate::learn::objective::{Auxiliary, CombinedLoss};
 use crate::learn::target::Target;
 use crate::learn::train::{Plan, Trainer};
 use crate::model::dtype::Dtype;
+use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::report::Prediction;
 use crate::predict::score::{Scored, Scorer};
@@ -217,7 +218,7 @@ impl Ensemble {
         let Some(state) = state else { return Ok(None) };
         let learned = state.kept();
         // The last step's update is in no loss.
-        if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
+        if !learned.values().all(is_finite) {
             return Err(TrainingError::LearnedNotFinite { step: steps }.into());
         }
         folder.save_learned(&file, &learned)?;

@@ -17,6 +17,7 @@ use crate::learn::sample;
 use crate::learn::train::{Event, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
+use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};
@@ -168,7 +169,7 @@ impl Experiment {
                 let (learned, history) = (state.kept(), History::of(&state));
                 let seconds = (!job.resumed).then(|| started.elapsed().as_secs_f64());
                 // The last step's update is in no loss.
-                if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
+                if !learned.values().all(is_finite) {
                     return Err(TrainingError::LossNotFinite {
                         step: history.steps + 1,
                         records: Vec::new(),

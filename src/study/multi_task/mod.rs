@@ -22,6 +22,7 @@ use crate::learn::train::{Event, Plan, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
 use crate::model::threads::Threads;
+use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::report::Prediction;
@@ -364,7 +365,7 @@ impl MultiTask {
         })?;
         let learned = state.kept();
         // The last step's update is in no loss.
-        if !learned.values().all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0) {
+        if !learned.values().all(is_finite) {
             return Err(TrainingError::LearnedNotFinite { step: state.step }.into());
         }
         folder.save_learned(seed, &learned, &History::of(&state))?;

@@ -131,9 +131,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
-    pub const ALL: [Format; 3] = [Format::Csv, Format::Tsv, Format::JsonLines];
-
     /// Its name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -141,11 +138,6 @@ impl Format {
             Format::Tsv => "tsv",
             Format::JsonLines => "jsonl",
         }
-    }
-
-    /// The format of that name.
-    pub fn named(name: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.name() == name)
     }
 
     /// The format that a file's name tells.

@@ -312,6 +312,17 @@ impl Template {
         &self.steps
     }
 
+    /// The columns that patterns and their steps need, each once, in order.
+    pub fn columns_of_all<'a>(templates: impl IntoIterator<Item = &'a Template>) -> Vec<String> {
+        let mut read: Vec<String> = Vec::new();
+        for column in templates.into_iter().flat_map(Template::columns) {
+            if !read.iter().any(|known| known == column) {
+                read.push(column.to_owned());
+            }
+        }
+        read
+    }
+
     /// The columns that the pattern and its steps need, in order, repeated where they are.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let fields = self.steps.iter().flat_map(|step| step.template().fields()).chain(self.fields());

@@ -14,6 +14,7 @@ use crate::error::{FileError, JsonError, ModelError, PeftError, Result, TensorPr
 use crate::model::arch::Config;
 use crate::model::tensor_file;
 use crate::model::tensor_map::{LinearLayer, Module, TensorMap, is_target};
+use crate::model::values::is_finite;
 use crate::text::json::{self, Node};
 use crate::tune::options::{Lora, Prefix, PromptEncoder, SoftPrompt, Tuning};
 use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, SOFT_TOKENS};
@@ -47,11 +48,8 @@ pub fn read(folder: &Path, config: &Config) -> Result<PeftAdapter> {
         });
     }
     let (named, _) = tensor_file::read(&tensors)?;
-    let not_finite: Vec<String> = named
-        .iter()
-        .filter(|(_, tensor)| tensor.isfinite().all().int64_value(&[]) == 0)
-        .map(|(name, _)| name.clone())
-        .collect();
+    let not_finite: Vec<String> =
+        named.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
     if !not_finite.is_empty() {
         return Err(ModelError::WeightsNotFinite { path: tensors, tensors: not_finite }.into());
     }
