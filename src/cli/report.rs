@@ -9,7 +9,7 @@ use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison, between_runs};
 use cloze::text::same_file::same_file;
-use cloze::text::whole_file::write_text;
+use cloze::text::whole_file::{WholeFile, write_text};
 use serde::Serialize;
 
 use super::outputs::{self, Reads};
@@ -92,7 +92,7 @@ pub fn run(args: &Report) -> Result<()> {
             runs: runs.iter().map(|(name, report)| run_tests(name, report)).collect(),
             between,
         };
-        write_text(path, &(serde_json::to_string_pretty(&tests)? + "\n"))?;
+        WholeFile::create(path)?.commit_json(&tests)?;
     }
     Ok(())
 }

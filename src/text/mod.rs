@@ -1,8 +1,10 @@
 //! What users write and read: patterns, label words, rows, files.
 
-// doors for JSON and for files that are written whole
+// a door for JSON, what paths mean
 pub mod json;
 pub mod same_file;
+
+// a door for files that are written whole
 pub mod whole_file;
 
 // rows as they are read

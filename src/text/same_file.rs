@@ -11,13 +11,27 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 
 /// One name for a file, whether it exists or will.
 pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
+    let path = followed(path);
     path.canonicalize().or_else(|_| {
-        Ok(std::path::absolute(path)?
+        Ok(std::path::absolute(&path)?
             .parent()
-            .unwrap_or(path)
+            .unwrap_or(&path)
             .canonicalize()?
             .join(path.file_name().unwrap_or_default()))
     })
+}
+
+/// So many links are followed, as Linux does: more are a circle.
+const MOST_LINKS: usize = 40;
+
+/// What a path means in the end, whether that exists or not: a link means what it points to.
+pub(super) fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
 }
 
 #[cfg(unix)]

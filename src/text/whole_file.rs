@@ -8,18 +8,22 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, FileError, Result};
+use crate::text::same_file::followed;
 
 /// A file under a temporary name in its folder, which gets its own name when all is written and synced.
 ///
-/// What is no regular file (a device, a named pipe) is written directly; a link is followed. Until then the
-/// file is called `.NAME.partial-…`, and only a run that is killed leaves such a file behind.
+/// What is no regular file (a device, a named pipe) is written directly; a link is followed, whether there is
+/// a file yet where it points or not. Until then the file is called `.NAME.partial-…`, and only a run that is
+/// killed leaves such a file behind.
 pub struct WholeFile {
+    /// As it was named: messages call it so.
     path: PathBuf,
     file: Destination,
 }
 
 enum Destination {
-    Temporary(NamedTempFile),
+    /// The file, and where it goes.
+    Temporary(NamedTempFile, PathBuf),
     Direct(File),
     Stdout(io::Stdout),
 }
@@ -44,23 +48,31 @@ impl WholeFile {
                 let file = File::options().write(true).open(path).map_err(|error| wrap(&error))?;
                 return Ok(WholeFile { path: path.to_owned(), file: Destination::Direct(file) });
             }
+            // Links in a circle, or a folder that may not be looked into.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrap(&error)),
             _ => {}
         }
         // A link's target is written, not the link.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name: String =
-            path.file_name().unwrap_or_default().to_string_lossy().chars().take(NAME_IN_TEMPORARY).collect();
+        let target = followed(path);
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name: String = target
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .chars()
+            .take(NAME_IN_TEMPORARY)
+            .collect();
         let prefix = format!(".{name}.partial-");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
         let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
-        if let Ok(existing) = std::fs::metadata(&path) {
+        if let Ok(existing) = std::fs::metadata(&target) {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
-        Ok(WholeFile { path, file: Destination::Temporary(file) })
+        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file, target) })
     }
 
     /// Writes a value as JSON that people can read, and gives the file its name.
@@ -73,7 +85,7 @@ impl WholeFile {
     /// The name that the file has until it is whole: for those who write by name.
     pub fn temporary(&self) -> &Path {
         match &self.file {
-            Destination::Temporary(file) => file.path(),
+            Destination::Temporary(file, _) => file.path(),
             Destination::Direct(_) | Destination::Stdout(_) => &self.path,
         }
     }
@@ -84,9 +96,9 @@ impl WholeFile {
         match file {
             Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
             Destination::Stdout(mut stdout) => stdout.flush().map_err(|error| Error::writing(&path, &error)),
-            Destination::Temporary(file) => {
+            Destination::Temporary(file, target) => {
                 file.as_file().sync_all().map_err(|error| Error::writing(&path, &error))?;
-                file.persist(&path).map(drop).map_err(|error| Error::writing(&path, &error.error))
+                file.persist(&target).map(drop).map_err(|error| Error::writing(&path, &error.error))
             }
         }
     }
@@ -95,7 +107,7 @@ impl WholeFile {
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Destination::Temporary(file) => file.write(bytes),
+            Destination::Temporary(file, _) => file.write(bytes),
             Destination::Direct(file) => file.write(bytes),
             Destination::Stdout(stdout) => stdout.write(bytes),
         }
@@ -103,7 +115,7 @@ impl Write for WholeFile {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.file {
-            Destination::Temporary(file) => file.flush(),
+            Destination::Temporary(file, _) => file.flush(),
             Destination::Direct(file) => file.flush(),
             Destination::Stdout(stdout) => stdout.flush(),
         }

@@ -279,12 +279,7 @@ impl RunFolder {
 
     /// Writes a file of the folder.
     pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
-        let mut file = WholeFile::create(path)?;
-        let written = serde_json::to_writer_pretty(&mut file, value)
-            .map_err(std::io::Error::from)
-            .and_then(|()| writeln!(file));
-        written.map_err(|error| Error::writing(path, &error))?;
-        file.commit()
+        WholeFile::create(path)?.commit_json(value)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What was fitted, as a file: so that new rows, one by one or in a stream, are answered the same.
 
-use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -164,12 +163,8 @@ impl Fitted {
     }
 
     /// Writes the file, whole or not at all.
-    pub fn write(&self, mut file: WholeFile) -> Result<()> {
-        let written = serde_json::to_writer_pretty(&mut file, self)
-            .map_err(std::io::Error::from)
-            .and_then(|()| writeln!(file));
-        written.map_err(|error| Error::writing(file.temporary(), &error))?;
-        file.commit()
+    pub fn write(&self, file: WholeFile) -> Result<()> {
+        file.commit_json(self)
     }
 
     /// Reads a file for a model, label words and patterns, which come into the order of these. One that was

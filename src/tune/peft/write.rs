@@ -1,13 +1,12 @@
 //! Writing an adapter.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::{CONFIG, PROMPT, TENSORS, modules_of, targets};
-use crate::error::{Error, PeftError, Result, TuningError};
+use crate::error::{PeftError, Result, TuningError};
 use crate::model::arch::Config;
 use crate::model::tensor_file;
 use crate::model::tensor_map::{LinearLayer, is_target};
@@ -57,19 +56,14 @@ pub fn write(
         ]);
     }
     whole_file::new_folder(folder)?;
-    let path = folder.join(CONFIG);
-    let mut file = WholeFile::create(&path)?;
-    serde_json::to_writer_pretty(&mut file, &fields)
-        .map_err(std::io::Error::from)
-        .and_then(|()| writeln!(file))
-        .map_err(|error| Error::writing(&path, &error))?;
+    let file = WholeFile::create(&folder.join(CONFIG))?;
     tensor_file::write(
         &folder.join(TENSORS),
         &tensors,
         HashMap::from([("format".to_owned(), "pt".to_owned())]),
     )?;
     // Last: without it the folder is no adapter.
-    file.commit()
+    file.commit_json(&fields)
 }
 
 /// The fields of `adapter_config.json` in their order.
