@@ -40,7 +40,7 @@ pub struct Plan {
     pub patience: usize,
 }
 
-/// The most rows in a batch, and batches in a step.
+/// The most rows in a batch, batches in a step, and rows in a step.
 pub(crate) const MOST_ROWS: usize = 1 << 20;
 
 impl Plan {
@@ -66,6 +66,8 @@ impl Plan {
     /// Refuses numbers that no training can have. All problems at once.
     pub fn check(&self) -> Result<(), Errors> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
+        let most_batches = MOST_ROWS / self.batch_size.clamp(1, MOST_ROWS);
+        let with_batch = format!("at most {most_batches} with {} rows in a batch", self.batch_size);
         let checks = [
             ("steps", self.steps as f64, self.steps >= 1, "1 or more"),
             ("learning_rate", self.learning_rate, positive(self.learning_rate), "a number above 0"),
@@ -87,6 +89,13 @@ impl Plan {
                 self.accumulation as f64,
                 (1..=MOST_ROWS).contains(&self.accumulation),
                 "1 to 1048576",
+            ),
+            (
+                "accumulation",
+                self.accumulation as f64,
+                // What is too many whatever the batch is told above.
+                self.accumulation <= most_batches || self.accumulation > MOST_ROWS,
+                &with_batch,
             ),
             ("weight_decay", self.weight_decay, (0.0..1.0).contains(&self.weight_decay), "from 0 to below 1"),
             ("clip_norm", self.clip_norm, positive(self.clip_norm), "a number above 0"),

@@ -401,12 +401,18 @@ fn what_no_training_can_have_is_refused_by_name() {
     assert!(matches!(error.kind(), Kind::Tuning(TuningError::ClsWithMlm)), "{error}");
     let mut all = Both::new(Setting::new(Tuning::Full, &[PATTERN]), 2.0);
     (all.batch_size, all.examples) = (0, Vec::new());
-    let wrong = all.auxiliary().check(&tuning("\"cls\"")).err().unwrap();
+    let wrong = all.auxiliary().check(&tuning("\"cls\""), &all.setting.plan).err().unwrap();
     assert_eq!(wrong.len(), 4, "{wrong:?}");
     assert_eq!(
         wrong.iter().nth(2).unwrap().to_string(),
         "unlabelled has no rows for the masked-language-model loss"
     );
+    all.setting.plan.accumulation = 1 << 10;
+    for (batch_size, fits) in [(3 << 10, true), ((3 << 10) + 1, false)] {
+        let mut both = Both::new(Setting::new(Tuning::Full, &[PATTERN]), 1e-4);
+        both.batch_size = batch_size;
+        assert_eq!(both.auxiliary().check(&Tuning::Full, &all.setting.plan).is_ok(), fits, "{batch_size}");
+    }
     let defaults = Auxiliary::new(&all.setting.plan, &all.columns, &all.examples);
     assert_eq!((defaults.weight, defaults.batch_size), (1e-4, 36));
 }

@@ -38,15 +38,16 @@ impl<'a> Auxiliary<'a> {
     }
 
     /// Refuses what no training can have, `cls` among it, which has no head for words. All problems at once.
-    pub fn check(&self, tuning: &Tuning) -> Result<(), Errors> {
+    pub fn check(&self, tuning: &Tuning, plan: &Plan) -> Result<(), Errors> {
+        // As many in a step as stand beside the most labelled rows.
+        let most = (ROWS_FOR_EACH * MOST_ROWS / plan.accumulation.clamp(1, MOST_ROWS)).min(MOST_ROWS);
+        let allowed = match plan.accumulation {
+            _ if most == MOST_ROWS => format!("1 to {most}"),
+            batches => format!("1 to {most} with {batches} batches in a step"),
+        };
         let mut wrong = out_of_range([
             ("mlm_weight", self.weight, (0.0..1.0).contains(&self.weight), "from 0 to below 1"),
-            (
-                "mlm_batch_size",
-                self.batch_size as f64,
-                (1..=MOST_ROWS).contains(&self.batch_size),
-                "1 to 1048576",
-            ),
+            ("mlm_batch_size", self.batch_size as f64, (1..=most).contains(&self.batch_size), &allowed),
         ]);
         if self.examples.is_empty() {
             wrong.push(TrainingError::MlmWithoutRows { data: self.columns.data().to_owned() });

@@ -104,7 +104,7 @@ impl Trainer<'_> {
     /// PET's mixture: the loss of classes, and language modelling beside it. Where that weighs nothing it
     /// takes no part.
     pub fn with_auxiliary(&self, rows: &LabelledDataset, auxiliary: &Auxiliary<'_>) -> Result<CombinedLoss> {
-        auxiliary.check(self.tuning)?;
+        auxiliary.check(self.tuning, self.plan)?;
         let mut loss = CombinedLoss::from(self.classification(rows)?);
         loss.first.weight = 1.0 - auxiliary.weight;
         if auxiliary.weight > 0.0 {
