@@ -99,3 +99,26 @@ fn what_the_hub_does_not_have_is_told() {
     let (done, said) = check("someone/other", "http://no-such-host.invalid", cache.path());
     assert!(!done && said.starts_with("error: cannot fetch \"someone/other\" from the hub: "), "{said}");
 }
+
+#[test]
+fn a_cache_without_the_files_that_change_how_a_model_reads_is_not_whole() {
+    let cache = tempfile::tempdir().unwrap();
+    let (done, said) = check("someone/tiny", &hub(FILES), cache.path());
+    assert!(done, "{said}");
+    let file = cache.path().join("hub/models--someone--tiny/snapshots/abc/tokenizer_config.json");
+    fs::remove_file(&file).unwrap();
+    let (done, said) = check("someone/tiny", "http://127.0.0.1:9", cache.path());
+    assert!(!done && said.starts_with("error: cannot fetch \"someone/tiny\" from the hub: "), "{said}");
+    let (done, said) = check("someone/tiny", &hub(FILES), cache.path());
+    assert!(done && file.exists(), "{said}");
+}
+
+#[test]
+fn a_file_that_the_hub_does_not_have_is_asked_for_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let (done, said) =
+        check("someone/tiny", &hub(&["config.json", "vocab.txt", "model.safetensors"]), cache.path());
+    assert!(done, "{said}");
+    let (done, said) = check("someone/tiny", "http://127.0.0.1:9", cache.path());
+    assert!(done, "{said}");
+}

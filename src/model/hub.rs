@@ -9,11 +9,11 @@ use hf_hub::{Cache, CacheRepo, Repo};
 
 use crate::error::{Error, ModelError, Result};
 
-/// What a folder needs; of each line the first file that the hub has is enough. The weights come last: a
-/// cache that has them has the rest.
+/// What a folder needs; of each line the first file that the hub has is enough.
 const NEEDED: [&[&str]; 3] =
     [&["config.json"], &["vocab.txt", "tokenizer.json"], &["model.safetensors", "pytorch_model.bin"]];
-/// What a folder may have besides.
+/// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the hub
+/// has not: whether capitals count stands in the first.
 const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 
 /// The folder of a model: a path as it is, or `hub:NAME` fetched (once) into the user's cache.
@@ -47,7 +47,28 @@ fn fetch(name: &str) -> Result<PathBuf> {
 fn cached(cache: &CacheRepo) -> Option<PathBuf> {
     let found = NEEDED.map(|choices| choices.iter().find_map(|file| cache.get(file)));
     let [Some(_), Some(_), Some(weights)] = found else { return None };
-    weights.parent().map(Path::to_owned)
+    let folder = weights.parent()?;
+    let known =
+        |file: &&str| folder.join(file).exists() || absence(folder, file).is_some_and(|note| note.exists());
+    OPTIONAL.iter().all(known).then(|| folder.to_owned())
+}
+
+/// The empty file that notes in the cache that the hub has no such file in this version of a model. Python's
+/// programs write and read the same.
+fn absence(folder: &Path, file: &str) -> Option<PathBuf> {
+    let (versions, version) = (folder.parent()?, folder.file_name()?);
+    Some(versions.parent()?.join(".no_exist").join(version).join(file))
+}
+
+/// Notes which of the files that a folder may have the hub has not.
+fn note_absence(folder: &Path, listed: &BTreeSet<String>) {
+    for note in
+        OPTIONAL.iter().filter(|file| !listed.contains(**file)).filter_map(|file| absence(folder, file))
+    {
+        // Without the note the hub is asked again.
+        let _ = note.parent().map(std::fs::create_dir_all);
+        let _ = std::fs::write(note, "");
+    }
 }
 
 /// Fetches a model's files into one folder. The hub's own list says which there are: a file that is only not
@@ -69,7 +90,9 @@ fn download(hub: &ApiRepo) -> Result<PathBuf, String> {
             return Err("it was changed while it was fetched; fetch it again".to_owned());
         }
     }
-    folder.ok_or_else(|| "it has no files".to_owned())
+    let folder = folder.ok_or_else(|| "it has no files".to_owned())?;
+    note_absence(&folder, &listed);
+    Ok(folder)
 }
 
 /// What failed, without the names of the layers above.
