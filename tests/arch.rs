@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 
 use cloze::learn::dataset::LabelledDataset;
 use cloze::learn::objective::CombinedLoss;
@@ -381,6 +382,42 @@ fn what_stands_in_layers_and_has_no_place_is_refused() {
     }
     // Elsewhere it may be what other tasks need.
     assert_eq!(refused("toy.pooler.dense.weight"), None);
+}
+
+#[test]
+fn what_is_left_over_outside_of_the_layers_is_noted() {
+    let twins = Twins::new();
+    let bert = twins.bert();
+    let path = bert.path().join("model.safetensors");
+    let (mut tensors, _) = tensor_file::read(&path).unwrap();
+    let mut said = |names: &[&str]| {
+        for name in names {
+            let tensor = Tensor::zeros([3], (tch::Kind::Float, Device::Cpu));
+            tensors.insert((*name).to_owned(), tensor);
+        }
+        tensor_file::write(&path, &tensors, HashMap::new()).unwrap();
+        let command = Command::new(env!("CARGO_BIN_EXE_cloze"))
+            .args(["check", "-m"])
+            .arg(bert.path())
+            .output()
+            .unwrap();
+        assert!(command.status.success());
+        String::from_utf8(command.stdout).unwrap()
+    };
+    // What BERT's checkpoints have besides is known.
+    let known = [
+        "bert.pooler.dense.weight",
+        "pooler.dense.bias",
+        "cls.seq_relationship.weight",
+        "bert.embeddings.position_ids",
+        "cls.predictions.decoder.weight",
+    ];
+    assert_eq!(said(&known), "no problems found\n");
+    assert_eq!(
+        said(&["bert.embeddings.scale", "classifier.weight"]),
+        "note: the weights have tensors that such a model has no place for, which are left out: \
+         bert.embeddings.scale, classifier.weight\n\nno problems found\n"
+    );
 }
 
 #[test]

@@ -367,7 +367,7 @@ fn load(folder: &Path) -> Result<Parameters> {
 }
 
 fn check(folder: &Path) -> Result<()> {
-    Parameters::check(folder, &Config::load(folder)?.tensors)
+    Parameters::check(folder, &Config::load(folder)?.tensors).map(drop)
 }
 
 /// What is said of a file of weights.

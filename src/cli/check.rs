@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cloze::error::notes::listed;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
@@ -64,6 +65,12 @@ pub fn run(args: &Check) -> Result<()> {
         if let Some(left_out) = label_words.left_out() {
             summary += &format!("note: {left_out}\n\n");
         }
+    }
+    if !found.left_over.is_empty() {
+        summary += &format!(
+            "note: the weights have tensors that such a model has no place for, which are left out: {}\n\n",
+            listed(&found.left_over)
+        );
     }
     if let Some(census) = &found.census {
         summary += &render::census(census, found.verbalizer.as_ref(), &found.tasks, found.max_length);

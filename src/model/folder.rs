@@ -1,5 +1,6 @@
 //! A model's folder: its small files, read and found good.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,8 +105,8 @@ impl ModelFolder {
     }
 
     /// Refuses weight files that are missing, damaged or of other shapes, as far as their headers tell: no
-    /// weight is read.
-    pub fn check_weights(&self) -> Result<()> {
+    /// weight is read. Gives the names of tensors that the model has no place for: see [`Parameters::check`].
+    pub fn check_weights(&self) -> Result<BTreeSet<String>> {
         Parameters::check(&self.path, &self.config.tensors)
     }
 

@@ -44,9 +44,13 @@ impl Parameters {
         })
     }
 
-    /// Looks at the weight files without reading the weights: names, shapes and types.
-    pub fn check(folder: &Path, map: &TensorMap) -> Result<()> {
-        open_files(folder, map, &weight_files(folder)?).map(drop)
+    /// Looks at the weight files without reading the weights: names, shapes and types. Gives the names of
+    /// what is left out, but for what checkpoints of the family usually have besides.
+    pub fn check(folder: &Path, map: &TensorMap) -> Result<BTreeSet<String>> {
+        let paths = weight_files(folder)?;
+        let files = open_files(folder, map, &paths)?;
+        let names = files.iter().flat_map(WeightFile::shapes).map(|(name, _)| map.uniform(name));
+        Ok(names.filter(|name| map.module_of(name).is_none() && !map.is_besides(name)).collect())
     }
 
     /// What each tensor is for.

@@ -136,6 +136,8 @@ pub struct TensorMap {
     by_name: BTreeMap<String, Module>,
     /// The first parts of the names below the base.
     bare: BTreeSet<String>,
+    /// What the names of tensors begin with that are known, and not listed.
+    besides: Vec<String>,
 }
 
 impl TensorMap {
@@ -149,6 +151,7 @@ impl TensorMap {
             modules: BTreeMap::new(),
             by_name: BTreeMap::new(),
             bare: BTreeSet::new(),
+            besides: Vec::new(),
         }
     }
 
@@ -172,8 +175,17 @@ impl TensorMap {
     pub fn decoder(&mut self, name: &str, bias: &str, size: [i64; 2], is_tied: bool) {
         let weight = Named { name: format!("{name}.weight"), shape: size.to_vec() };
         let bias = Named { name: bias.to_owned(), shape: vec![size[0]] };
+        if is_tied {
+            self.besides.push(weight.name.clone());
+        }
         let weight = (!is_tied).then_some(weight);
         self.insert(Module::Decoder, Entry { name: name.to_owned(), weight, bias: Some(bias) });
+    }
+
+    /// Says that checkpoints may have tensors besides whose names begin so, with the base or without it: it
+    /// is known what they are, and they are not needed.
+    pub fn besides(&mut self, start: &str) {
+        self.besides.push(start.to_owned());
     }
 
     fn add(&mut self, module: Module, name: &str, shape: &[i64], bias: Option<i64>) {
@@ -208,6 +220,12 @@ impl TensorMap {
     /// The module that a tensor of this name belongs to; the first listed of several that share it.
     pub fn module_of(&self, name: &str) -> Option<Module> {
         self.by_name.get(name).copied()
+    }
+
+    /// Whether a tensor of this name is one that checkpoints may have besides.
+    pub fn is_besides(&self, name: &str) -> bool {
+        let bare = self.bare(name).unwrap_or(name);
+        self.besides.iter().any(|start| name.starts_with(start) || bare.starts_with(start))
     }
 
     /// The shapes of all tensors by their names.

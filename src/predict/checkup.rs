@@ -37,6 +37,8 @@ pub struct Checkup {
     pub verbalizer: Option<Verbalizer>,
     /// The model, of which only the small files are read.
     pub folder: Option<ModelFolder>,
+    /// The weights' tensors that the model has no place for; they are left out.
+    pub left_over: Vec<String>,
     /// The longest input, in tokens.
     pub max_length: Option<usize>,
     /// The label words as tokens of the model.
@@ -65,7 +67,8 @@ impl Checkup {
         let folder = problems.keep(model());
         let max_length =
             folder.as_ref().and_then(|folder| problems.keep(folder.max_length(files.max_length)));
-        folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
+        let left_over = folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
+        let left_over = left_over.into_iter().flatten().collect();
         let words = verbalizer
             .as_ref()
             .zip(folder.as_ref())
@@ -89,7 +92,7 @@ impl Checkup {
             Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems)
         });
         let data = files.data.map(|(path, reading)| (path.to_owned(), reading.clone()));
-        Checkup { verbalizer, folder, max_length, words, patterns, tasks, census, problems, data }
+        Checkup { verbalizer, folder, left_over, max_length, words, patterns, tasks, census, problems, data }
     }
 
     /// Loads the model, and asks it what it says of patterns and label words, in the first rows where there

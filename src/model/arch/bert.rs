@@ -130,6 +130,10 @@ pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
     map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
     map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
     map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
+    // Of its second task, whether one sentence follows another; and a buffer that old versions wrote.
+    for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
+        map.besides(name);
+    }
     map
 }
 
