@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::error::{Error, RunError};
+use cloze::error::{Error, FileError, Kind, RunError};
 use cloze::learn::run::MANIFEST;
 use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
@@ -102,9 +102,18 @@ fn run_tests<'a>(run: &'a str, report: &'a EnsembleReport) -> RunTests<'a> {
     RunTests { run, classifier, accuracy: found.map(|found| &found.accuracy), tests: report.comparisons() }
 }
 
-/// Refuses to write over what a run is known by, and to write both files to one.
+/// Refuses to write over what a run is known by, and to write both files to one, which is then called as
+/// `--json` calls it: that is a name that the user wrote, and the page's may be none.
 fn check_outputs(args: &Report, out: &Path) -> Result<(), Error> {
     let of_run = |run: &PathBuf| RUN_FILES.map(|name| run.join(name));
     let reads = Reads::files(args.run.iter().flat_map(of_run));
-    outputs::check(&[("page", Some(out)), ("JSON", args.json.as_deref())], &reads)
+    let json = args.json.as_deref();
+    outputs::check(&[("page", Some(out)), ("JSON", json)], &reads).map_err(|error| {
+        match (error.kind(), json) {
+            (Kind::File(FileError::OutputTwice { what, .. }), Some(json)) => {
+                FileError::OutputTwice { path: json.to_owned(), what: what.clone() }.into()
+            }
+            _ => error,
+        }
+    })
 }

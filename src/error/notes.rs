@@ -3,10 +3,6 @@
 /// A line under the message: its label, as `columns` or `help`, and its text.
 pub type Note = (&'static str, String);
 
-/// The way out where PEFT has more than cloze.
-pub const MERGE_IN_PYTHON: &str =
-    "merge the adapter in Python (merge_and_unload) and use the folder of the merged model";
-
 /// A way out alone.
 pub fn help(text: &str) -> Vec<Note> {
     vec![("help", text.to_owned())]

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::notes::{MERGE_IN_PYTHON, Note, help, listed};
+use super::notes::{Note, help, listed};
 use super::tensor::{TensorProblem, tensor_line, tensor_lines};
+
+/// The way out where PEFT has more than cloze.
+const MERGE_IN_PYTHON: &str =
+    "merge the adapter in Python (merge_and_unload) and use the folder of the merged model";
 
 /// PEFT's adapter folders.
 #[derive(Debug, Clone, thiserror::Error)]

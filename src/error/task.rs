@@ -17,6 +17,8 @@ pub enum TaskError {
     WithoutTraining,
     #[error("a pattern's own soft tokens would be another task's too")]
     Soft,
+    #[error("a training of several tasks takes no patterns with demonstrations")]
+    Demonstrations,
     #[error("the vectors of {verbalizer} would be one task's alone")]
     ClassVectors { verbalizer: String },
     #[error("the run {} has several tasks", path.display())]
@@ -33,6 +35,7 @@ impl TaskError {
             Name { .. } => help("give each task a name of its own"),
             WithoutRows { .. } => help("give it \"train\", \"test\" or both"),
             WithoutTraining => help("give one of them \"train\" at least"),
+            Demonstrations => help("leave the {demos} out"),
             ClassVectors { .. } => help("leave \"kind\" out"),
             Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             Soft => {

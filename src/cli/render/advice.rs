@@ -1,13 +1,17 @@
 //! What the command line says of an error where the way out is a flag or a command: the library names
 //! neither.
 
-use cloze::error::notes::{MERGE_IN_PYTHON, Note, help, listed};
+use cloze::error::notes::{Note, help, listed};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
     CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
     RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
 };
 use cloze::study::warning::Warning;
+
+/// The way out where PEFT has more than cloze.
+const MERGE_IN_PYTHON: &str =
+    "merge the adapter in Python (merge_and_unload) and give --model the folder of the merged model";
 
 /// A warning's text.
 pub fn warning(warning: &Warning) -> String {
@@ -55,6 +59,7 @@ pub fn message(kind: &Kind) -> String {
         Kind::Training(TrainingError::DevNotUsed) => {
             "--dev gives rows to choose by, and nothing is chosen".to_owned()
         }
+        Kind::Task(TaskError::Demonstrations) => "--tasks takes no patterns with demonstrations".to_owned(),
         Kind::Ensemble(error) => {
             needed(error).map_or_else(|| kind.to_string(), |flag| format!("an ensemble needs {flag}"))
         }
@@ -350,6 +355,12 @@ fn of_peft(error: &PeftError) -> Option<Vec<Note>> {
         }
         PeftError::OtherModel { base, .. } => {
             vec![("help", format!("the adapter was made for {base}: give --model that"))]
+        }
+        PeftError::UnknownType { allowed, .. } => {
+            vec![("allowed", listed(allowed)), ("help", MERGE_IN_PYTHON.to_owned())]
+        }
+        PeftError::NotDone { allowed, .. } => {
+            vec![("allowed", (*allowed).to_owned()), ("help", MERGE_IN_PYTHON.to_owned())]
         }
         PeftError::Misfit { tensors, unknown, .. } => {
             let no_place = unknown.iter().map(|name| format!("{name} has no place"));
