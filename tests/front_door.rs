@@ -4,9 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cloze::error::{DataError, Kind, TemplateError, VerbalizerError};
+use cloze::error::{DataError, Kind, TemplateError, TrainingError, VerbalizerError};
+use cloze::learn::plan::PlanOptions;
+use cloze::model::folder::ModelFolder;
 use cloze::predict::output::Answer;
+use cloze::study::experiment::{Experiment, TrainRequest};
+use cloze::study::multi_task::{MultiTask, TaskFiles, TasksRequest};
 use cloze::text::data::Reading;
+use cloze::tune::Tuning;
 use cloze::{Error, Errors, MaskedLm, Options, PromptClassifier, Result, Run, Template, Verbalizer};
 
 use crate::support::TINY;
@@ -140,4 +145,39 @@ fn what_is_missing_or_does_not_fit_is_told() {
         classifier.classify_fields(&["title", "text"], &[vec!["one", "two"], vec!["one"]]).err().unwrap();
     assert!(matches!(error.kind(), Kind::Data(DataError::Ragged { found: 1, wanted: 2 })), "{error}");
     assert!(error.to_string().contains("record 2"), "{error}");
+}
+
+#[test]
+fn trainings_without_a_seed_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| Path::new("tests/cases/usual").join(name);
+    let request = TrainRequest {
+        seeds: Vec::new(),
+        ..TrainRequest::new(vec![file("t.json")], file("v.json"), file("d.csv"))
+    };
+    let manifest = request.manifest(|| ModelFolder::open(Path::new(TINY))).unwrap();
+    let error: Error = Experiment::prepare(manifest, 20).err().unwrap().into();
+    assert!(matches!(error.kind(), Kind::Training(TrainingError::WithoutSeeds)), "{error}");
+
+    let here = std::env::current_dir().unwrap();
+    let task = serde_json::json!({
+        "name": "mood", "templates": [here.join(file("t.json"))], "verbalizer": here.join(file("v.json")),
+        "train": here.join(file("d.csv"))
+    });
+    let tasks = folder.path().join("tasks.json");
+    fs::write(&tasks, serde_json::json!({ "version": 1, "tasks": [task] }).to_string()).unwrap();
+    let request = TasksRequest {
+        files: TaskFiles::read(&tasks).unwrap(),
+        tuning: Tuning::Full,
+        plan: PlanOptions::default(),
+        options: Options::default(),
+        folder: ModelFolder::open(Path::new(TINY)).unwrap(),
+        max_length: None,
+        reading: Reading::default(),
+        seeds: Vec::new(),
+        threads: 1,
+        command: Vec::new(),
+    };
+    let error: Error = MultiTask::prepare(request).err().unwrap().into();
+    assert!(matches!(error.kind(), Kind::Training(TrainingError::WithoutSeeds)), "{error}");
 }

@@ -139,13 +139,14 @@ impl Blueprint {
     ) -> Result<(Blueprint, T), Errors> {
         let OfRun { verbalizer, templates, tuning, columns, max_length } = run;
         let mut errors = Errors::new();
-        let words = LabelWords::check(&verbalizer, &folder.tokenizer, options.device)?;
+        let words = errors.keep(LabelWords::check(&verbalizer, &folder.tokenizer, options.device));
         let vectors = SoftVectors::Learned { tuning, columns };
         let patterns =
-            Patterns::bind_fitting(templates, Some(&words), &folder, vectors, max_length, &mut errors);
-        let bound = on(&patterns, &mut errors)?;
+            Patterns::bind_fitting(templates, words.as_ref(), &folder, vectors, max_length, &mut errors);
+        let bound = on(&patterns, &mut errors);
+        let bound = errors.keep(bound);
         let learned = learned(&mut errors).into_iter().map(|learned| (tuning.clone(), learned)).collect();
-        errors.none()?;
+        let (Some(words), Some(bound), true) = (words, bound, errors.is_empty()) else { return Err(errors) };
         let blueprint = Blueprint { verbalizer, folder, words, patterns, learned, of_run: true, options };
         Ok((blueprint, bound))
     }

@@ -1,7 +1,9 @@
 //! A pattern checked against a data set's columns, ready to wrap rows.
 
 use crate::error::{Errors, Result, TemplateError};
-use crate::predict::pvp::{Patterns, Pvp};
+use crate::model::folder::ModelFolder;
+use crate::predict::label_words::LabelWords;
+use crate::predict::pvp::{Patterns, Pvp, SoftVectors};
 use crate::text::data::{Columns, Example};
 use crate::text::demonstrations::{Demonstration, Drawing, Similarity, Strategy, Support};
 use crate::text::template::{Prompt, Template};
@@ -53,6 +55,26 @@ impl Patterns {
     pub fn on_fitting(&self, columns: &Columns, errors: &mut Errors) -> TaskSet {
         let tasks = self.pvps.iter().filter_map(|pvp| errors.keep(pvp.on(columns))).collect();
         TaskSet { tasks, soft: self.soft.clone(), max_length: self.max_length }
+    }
+
+    /// Those of the templates that can be bound and whose fields are columns, for a training: steps have no
+    /// loss of their own, so patterns with some are refused. What is wrong is put beside the errors.
+    pub(crate) fn to_train(
+        templates: Vec<Template>,
+        words: &LabelWords,
+        folder: &ModelFolder,
+        vectors: SoftVectors<'_>,
+        max_length: usize,
+        columns: &Columns,
+        errors: &mut Errors,
+    ) -> TaskSet {
+        let patterns = Patterns::bind_fitting(templates, Some(words), folder, vectors, max_length, errors);
+        let templates = patterns.pvps.iter().map(Pvp::template);
+        let stepping = templates.filter(|template| !template.steps().is_empty());
+        errors.extend(
+            stepping.map(|template| template.error(TemplateError::WithSteps { command: "training" })),
+        );
+        patterns.on_fitting(columns, errors)
     }
 }
 

@@ -67,7 +67,8 @@ impl Dataset {
         let mut errors = Errors::new();
         let (mut examples, mut truths) = (Vec::new(), Vec::new());
         for row in rows {
-            let row = row?;
+            // Behind a row that cannot be read nothing is known; what was found before it is told too.
+            let Some(row) = errors.keep(row) else { break };
             match if labels == Labels::Ignored { Ok(None) } else { truth(verbalizer, &found, &row) } {
                 Ok(None) if must_be_labelled => {
                     let error = Error::from(DataError::RowWithoutLabel { data: found.data().to_owned() });

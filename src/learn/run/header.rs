@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use super::MANIFEST;
 use super::files::{DataFiles, ModelFiles};
 use crate::error::source::Source;
-use crate::error::{JsonError, Result, RunError};
+use crate::error::{JsonError, Result, RunError, TrainingError};
 use crate::learn::train::Plan;
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
@@ -183,6 +183,15 @@ impl<B> Written<B> {
             body: BTreeMap::from([(kind.name(), body)]),
         }
     }
+}
+
+/// Refuses to train without a seed, or with one twice.
+pub fn check_seeds(seeds: &[u64]) -> Result<()> {
+    if seeds.is_empty() {
+        return Err(TrainingError::WithoutSeeds.into());
+    }
+    let twice = seeds.iter().enumerate().find(|(index, seed)| seeds[..*index].contains(seed));
+    twice.map_or(Ok(()), |(_, &seed)| Err(TrainingError::SameSeed { seed }.into()))
 }
 
 /// The kind of run whose manifest a file is. None if it is no run's, but a file that a user wrote.

@@ -166,13 +166,11 @@ impl Manifest {
         if seeds.is_empty() {
             return Err(shape("\"seeds\" must have one or more").into());
         }
-        match seeds.iter().enumerate().find(|(index, seed)| seeds[..*index].contains(seed)) {
-            Some((_, &seed)) => Err(TrainingError::SameSeed { seed }.into()),
-            None if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) => {
-                Err(Kind::Tuning(TuningError::TemplateNeeded { method: self.tuning.name() }).into())
-            }
-            None => Ok(()),
+        header::check_seeds(seeds)?;
+        if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
+            return Err(TuningError::TemplateNeeded { method: self.tuning.name() }.into());
         }
+        Ok(())
     }
 
     /// The place of an error about a value in a manifest's text, where it is about one.

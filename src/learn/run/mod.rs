@@ -40,7 +40,7 @@ use crate::tune::Learned;
 
 pub use files::{DataFile, DataFiles, ModelFiles, StoredFile};
 pub use header::{
-    Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, form, kind_of, read,
+    Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, check_seeds, form, kind_of, read,
 };
 pub(crate) use header::{Planned, parse, written};
 pub use manifest::{Manifest, Select};

@@ -14,6 +14,7 @@ use crate::error::{EnsembleError, Error, Errors, Kind, Place, Result, TrainingEr
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
     self, DataFile, DataFiles, Device, Form, Header, ModelFiles, Parts, RunKind, StoredFile, Written,
+    check_seeds,
 };
 use crate::model::arch::Config;
 use crate::model::folder::EngineChoice;
@@ -411,14 +412,7 @@ impl Manifest {
         if self.seeds.is_empty() {
             return needs("seeds", "each seed has its own members, ensemble and student");
         }
-        if let Some(seed) = self
-            .seeds
-            .iter()
-            .enumerate()
-            .find_map(|(index, seed)| self.seeds[..index].contains(seed).then_some(*seed))
-        {
-            return Err(TrainingError::SameSeed { seed }.into());
-        }
+        check_seeds(&self.seeds)?;
         if let Some(tuning) =
             self.student.as_ref().filter(|student| student.template.is_some()).map(|student| &student.tuning)
             && matches!(tuning, Tuning::Cls(_))

@@ -13,7 +13,6 @@ use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::score::batch_tokens;
-use crate::predict::task::TaskSet;
 use crate::study::warning::Warning;
 use crate::text::data::{Columns, Reading};
 use crate::text::dataset::{Dataset, Labels};
@@ -53,25 +52,24 @@ impl Ensemble {
             verbalizers.iter().filter_map(|verbalizer| errors.keep(check(verbalizer))).collect();
         warnings.extend(words.iter().filter_map(LabelWords::left_out));
         let Sets { train, unlabeled, test } =
-            Sets::read(&manifest, &run, &verbalizers[0], &mut errors, &mut warnings)?;
+            Sets::read(&manifest, &run, &verbalizers[0], &mut errors, &mut warnings);
         let columns = [&train, &unlabeled, &test].into_iter().flatten().next().map(|set| set.columns.clone());
         let Some(columns) = columns.filter(|_| errors.is_empty()) else { return Err(errors) };
         let mut members = Vec::new();
         for template in &templates {
             for (verbalizer, words) in words.iter().enumerate() {
-                let bind = |vectors| {
-                    on_columns(vec![template.clone()], words, &folder, vectors, max_length, &columns)
+                let mut bind = |vectors| {
+                    let template = vec![template.clone()];
+                    Patterns::to_train(template, words, &folder, vectors, max_length, &columns, &mut errors)
                 };
                 let learned = SoftVectors::Learned { tuning: &manifest.tuning, columns: &[] };
-                let (trained, written) =
-                    (errors.keep(bind(learned)), errors.keep(bind(SoftVectors::Sampled)));
-                if let (Some(trained), Some(written)) = (trained, written) {
-                    let name = Member::name_of(template.name(), &run.verbalizers[verbalizer].name());
-                    members.push(Member { name, template: template.clone(), verbalizer, trained, written });
-                }
+                let (trained, written) = (bind(learned), bind(SoftVectors::Sampled));
+                let name = Member::name_of(template.name(), &run.verbalizers[verbalizer].name());
+                members.push(Member { name, template: template.clone(), verbalizer, trained, written });
             }
         }
-        errors.none()?;
+        // A pattern is bound once for each verbalizer, and as it is written.
+        errors.distinct().none()?;
         let model = MaskedLm::of(folder, Options { engine: manifest.engine, device })?;
         let bases: Vec<VerbalizedLm> =
             words.into_iter().map(|words| VerbalizedLm::new(model.clone(), words)).collect();
@@ -99,24 +97,6 @@ impl Ensemble {
     }
 }
 
-/// Patterns as a method has them, on columns; none with steps, which have no loss of their own.
-fn on_columns(
-    templates: Vec<Template>,
-    words: &LabelWords,
-    folder: &ModelFolder,
-    vectors: SoftVectors<'_>,
-    max_length: usize,
-    columns: &Columns,
-) -> Result<TaskSet, Errors> {
-    let mut errors = Errors::new();
-    let patterns = Patterns::bind_fitting(templates, Some(words), folder, vectors, max_length, &mut errors);
-    let templates = patterns.pvps.iter().map(|pvp| pvp.template());
-    let stepping = templates.filter(|template| !template.steps().is_empty());
-    errors.extend(stepping.map(|template| template.error(TemplateError::WithSteps { command: "training" })));
-    let tasks = patterns.on_fitting(columns, &mut errors);
-    errors.none().map(|()| tasks)
-}
-
 /// The student's base model, if it is another, and what it reads.
 fn student(
     manifest: &Manifest,
@@ -141,7 +121,10 @@ fn student(
     let length = manifest.student_length(base.model.config());
     let vectors = SoftVectors::Learned { tuning: &student.tuning, columns: &run.columns };
     let read = student.reads(templates)?;
-    let patterns = on_columns(read, &base.words, &base.model.folder, vectors, length, columns)?;
+    let mut errors = Errors::new();
+    let folder = &base.model.folder;
+    let patterns = Patterns::to_train(read, &base.words, folder, vectors, length, columns, &mut errors);
+    errors.none()?;
     Ok(Some(StudentModel { base: own, patterns }))
 }
 
@@ -152,7 +135,7 @@ impl Sets {
         verbalizer: &Verbalizer,
         errors: &mut Errors,
         warnings: &mut Vec<String>,
-    ) -> Result<Sets> {
+    ) -> Sets {
         let reading = Reading { format: manifest.format, label_column: manifest.label_column.clone() };
         let mut wanted: Option<Arc<Columns>> = None;
         let mut read = |path: &Option<PathBuf>, labels: Labels| {
@@ -180,6 +163,6 @@ impl Sets {
             set.truths.truncate(most);
             set
         });
-        Ok(Sets { train, unlabeled, test })
+        Sets { train, unlabeled, test }
     }
 }

@@ -3,20 +3,27 @@
 use std::path::Path;
 
 use super::Experiment;
-use crate::error::{Errors, Result, TemplateError, TrainingError};
-use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
+use crate::error::{Errors, Result};
+use crate::learn::run::{DataFile, DataFiles, Device, Manifest, check_seeds};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
 use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::predict::task::TaskSet;
 use crate::study::warning::Warning;
 use crate::text::data::{Columns, Reading};
 use crate::text::dataset::{Dataset, Labels};
 use crate::text::template::Template;
+use crate::text::verbalizer::Verbalizer;
 use crate::tune::{Cls, Tuning};
+
+/// The files of rows.
+struct Sets {
+    train: Dataset,
+    dev: Option<Dataset>,
+    test: Option<Dataset>,
+}
 
 impl Experiment {
     /// Reads and checks what a manifest names, loads the base model, and gives what a reader of the results
@@ -26,49 +33,46 @@ impl Experiment {
         checkpoint_every: usize,
     ) -> Result<(Experiment, Vec<Warning>), Errors> {
         let mut errors = Errors::new();
-        errors.extend(manifest.plan.check().err().into_iter().flatten());
-        let seeds = manifest.header.seeds.iter().enumerate();
-        let twice = seeds.clone().find(|(index, seed)| manifest.header.seeds[..*index].contains(seed));
-        errors.extend(twice.map(|(_, &seed)| TrainingError::SameSeed { seed }.into()));
-        let mut folder = ModelFolder::open(&manifest.header.model.path)?;
-        errors.keep(folder.max_length(Some(manifest.header.max_length)));
-        if let Some(dropout) = manifest.plan.dropout {
-            folder.config.hidden_dropout_prob = dropout;
-            folder.config.attention_probs_dropout_prob = dropout;
-        }
-        let mut warnings = errors.keep(manifest.tuning.check(&folder.config)).unwrap_or_default();
-        let verbalizer = manifest.verbalizer()?;
-        let device = device(manifest.header.device == Device::Cuda)?;
-        let words = LabelWords::check(&verbalizer, &folder.tokenizer, device)?;
-        warnings.extend(words.left_out());
-        let DataFiles { format, label_column, .. } = &manifest.header.data;
-        let reading = Reading { format: *format, label_column: label_column.clone() };
-        let read = |path: &Path, wanted: Option<&Columns>, labels: Labels| {
-            Dataset::read(path, &reading, &manifest.columns, &verbalizer, wanted, labels)
-        };
-        let train = errors.keep(read(&manifest.train_file()?.path, None, Labels::Needed));
-        let wanted = train.as_ref().map(|rows| rows.columns.clone());
-        let mut others = |file: &Option<DataFile>, labels| {
-            file.as_ref().and_then(|file| errors.keep(read(&file.path, wanted.as_deref(), labels)))
-        };
-        let dev = others(&manifest.header.data.dev, Labels::Needed);
-        let test = others(&manifest.header.data.test, Labels::Known);
-        let (Some(train), true) = (train, errors.is_empty()) else {
+        errors.keep(manifest.plan.check());
+        errors.keep(check_seeds(&manifest.header.seeds));
+        let device = errors.keep(device(manifest.header.device == Device::Cuda));
+        let folder = errors.keep(folder(&manifest));
+        let of_method = folder.as_ref().and_then(|folder| {
+            let length = errors.keep(folder.max_length(Some(manifest.header.max_length)));
+            length.and(errors.keep(manifest.tuning.check(&folder.config)))
+        });
+        let templates = errors.keep(manifest.templates());
+        let verbalizer = errors.keep(manifest.verbalizer());
+        let words = verbalizer.as_ref().zip(folder.as_ref()).and_then(|(verbalizer, folder)| {
+            let device = device.unwrap_or(tch::Device::Cpu);
+            errors.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))
+        });
+        let sets = verbalizer.and_then(|verbalizer| Sets::read(&manifest, &verbalizer, &mut errors));
+        // Where a part is missing or refused, nothing can be bound.
+        let (
+            Some(device),
+            Some(folder),
+            Some(mut warnings),
+            Some(templates),
+            Some(words),
+            Some(Sets { train, dev, test }),
+        ) = (device, folder, of_method, templates, words, sets)
+        else {
             return Err(errors);
         };
-        let bind = |templates: Vec<Template>, vectors: SoftVectors<'_>| {
-            let bound = Patterns::bind_fitting(
-                templates,
-                Some(&words),
-                &folder,
-                vectors,
-                manifest.header.max_length,
-                &mut errors,
-            );
-            on_columns(bound, &train.columns, &mut errors)
+        warnings.extend(words.left_out());
+        let bind = |templates: Vec<Template>, vectors: SoftVectors<'_>, errors: &mut Errors| {
+            let (length, columns) = (manifest.header.max_length, &train.columns);
+            Patterns::to_train(templates, &words, &folder, vectors, length, columns, errors)
         };
-        let (patterns, written, columns) = all_patterns(&manifest, bind)?;
+        let learned = |tuning| SoftVectors::Learned { tuning, columns: &manifest.columns };
+        let patterns = bind(templates.clone(), learned(&manifest.tuning), &mut errors);
+        let written = (!templates.is_empty()).then(|| bind(templates, SoftVectors::Sampled, &mut errors));
         errors.distinct().none()?;
+        // What the patterns read: only now is it known that these are columns.
+        let (cls, mut errors) = (Tuning::Cls(Cls::default()), Errors::new());
+        let columns = bind(Vec::new(), learned(&cls), &mut errors);
+        errors.none()?;
         let base = VerbalizedLm::new(
             MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?,
             words,
@@ -79,25 +83,31 @@ impl Experiment {
     }
 }
 
-/// The patterns as the method has them, as they are written (none where a method needs none), and the columns
-/// that `cls` reads.
-fn all_patterns(
-    manifest: &Manifest,
-    mut bind: impl FnMut(Vec<Template>, SoftVectors<'_>) -> TaskSet,
-) -> Result<(TaskSet, Option<TaskSet>, TaskSet)> {
-    let templates = manifest.templates()?;
-    let learned = SoftVectors::Learned { tuning: &manifest.tuning, columns: &manifest.columns };
-    let patterns = bind(templates.clone(), learned);
-    let written = (!templates.is_empty()).then(|| bind(templates, SoftVectors::Sampled));
-    let cls = Tuning::Cls(Cls::default());
-    let columns = bind(Vec::new(), SoftVectors::Learned { tuning: &cls, columns: &manifest.columns });
-    Ok((patterns, written, columns))
+/// The base model's folder, with the dropout that is asked for.
+fn folder(manifest: &Manifest) -> Result<ModelFolder> {
+    let mut folder = ModelFolder::open(&manifest.header.model.path)?;
+    if let Some(dropout) = manifest.plan.dropout {
+        folder.config.hidden_dropout_prob = dropout;
+        folder.config.attention_probs_dropout_prob = dropout;
+    }
+    Ok(folder)
 }
 
-/// Patterns on the train rows' columns; none with steps, which have no loss of their own.
-fn on_columns(patterns: Patterns, columns: &Columns, errors: &mut Errors) -> TaskSet {
-    let stepping =
-        patterns.pvps.iter().map(|pvp| pvp.template()).filter(|template| !template.steps().is_empty());
-    errors.extend(stepping.map(|template| template.error(TemplateError::WithSteps { command: "training" })));
-    patterns.on_fitting(columns, errors)
+impl Sets {
+    /// The rows of all files, their columns in the order of the train rows'.
+    fn read(manifest: &Manifest, verbalizer: &Verbalizer, errors: &mut Errors) -> Option<Sets> {
+        let DataFiles { dev, test, format, label_column, .. } = &manifest.header.data;
+        let reading = Reading { format: *format, label_column: label_column.clone() };
+        let read = |path: &Path, wanted: Option<&Columns>, labels: Labels| {
+            Dataset::read(path, &reading, &manifest.columns, verbalizer, wanted, labels)
+        };
+        let train = errors.keep(manifest.train_file());
+        let train = train.and_then(|file| errors.keep(read(&file.path, None, Labels::Needed)));
+        let wanted = train.as_ref().map(|rows| rows.columns.clone());
+        let mut others = |file: &Option<DataFile>, labels| {
+            file.as_ref().and_then(|file| errors.keep(read(&file.path, wanted.as_deref(), labels)))
+        };
+        let (dev, test) = (others(dev, Labels::Needed), others(test, Labels::Known));
+        Some(Sets { train: train?, dev, test })
+    }
 }

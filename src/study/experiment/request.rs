@@ -103,6 +103,8 @@ impl TrainRequest {
         let (dev, test) = (others(&self.dev), others(&self.test));
         let rows = errors.keep(self.reading.open(&self.train));
         let folder = errors.keep(model());
+        // Weights are hashed only when all else is good: that reads all of them.
+        folder.as_ref().and_then(|folder| errors.keep(folder.check_weights()));
         let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(self.max_length)));
         let labels = verbalizer
             .as_ref()
@@ -114,7 +116,8 @@ impl TrainRequest {
         let (Some(verbalizer), Some(labels), Some(train), Some(rows), Some(folder), Some(max_length), true) =
             (verbalizer, labels, train, rows, folder, max_length, errors.is_empty())
         else {
-            return Err(errors);
+            // The train rows' file is looked at twice.
+            return Err(errors.distinct());
         };
         let plan = self.plan.plan(&self.tuning, labels.labels().len());
         let shows = parsed.iter().any(|template| template.demonstrations().is_some());

@@ -1,15 +1,14 @@
 //! From a file of tasks to a training that is ready to run: everything that it names, read and checked.
 
 use super::{Manifest, MultiTask, StoredTask, TaskData, TaskFiles};
-use crate::error::{Errors, Result, TaskError, TemplateError, TuningError};
+use crate::error::{Errors, Result, TaskError, TuningError};
 use crate::learn::plan::PlanOptions;
-use crate::learn::run::{DataFile, DataFiles, Header, ModelFiles, StoredFile};
+use crate::learn::run::{DataFile, DataFiles, Header, ModelFiles, StoredFile, check_seeds};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::predict::task::TaskSet;
 use crate::text::data::Reading;
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::template::Template;
@@ -52,17 +51,25 @@ impl MultiTask {
             folder.config.hidden_dropout_prob = dropout;
             folder.config.attention_probs_dropout_prob = dropout;
         }
-        let max_length = folder.max_length(request.max_length)?;
-        let mut warnings = tuning.check(&folder.config)?;
         let mut errors = Errors::new();
-        let mut tasks = Vec::with_capacity(files.len());
-        for task in &files {
-            tasks.extend(errors.keep(read(task, &reading, &tuning, &folder, max_length, options)));
-        }
+        errors.keep(check_seeds(&request.seeds));
+        errors.keep(folder.check_weights());
+        let max_length = errors.keep(folder.max_length(request.max_length));
+        let of_method = errors.keep(tuning.check(&folder.config));
+        let reader = Reader {
+            reading: &reading,
+            tuning: &tuning,
+            folder: &folder,
+            max_length: max_length.filter(|_| of_method.is_some()),
+            options,
+        };
+        let tasks: Vec<TaskData> = files.iter().filter_map(|task| reader.read(task, &mut errors)).collect();
         let classes = tasks.iter().map(|task| task.words.of_classes().len()).max().unwrap_or(2);
         let plan = request.plan.plan(&tuning, classes);
         errors.keep(plan.check());
-        errors.distinct().none()?;
+        let (Some(max_length), Some(mut warnings), true) = (max_length, of_method, errors.is_empty()) else {
+            return Err(errors.distinct());
+        };
         warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));
         let manifest = Manifest {
             header: Header {
@@ -106,61 +113,68 @@ impl StoredTask {
     }
 }
 
-/// Reads and checks what a task names.
-fn read(
-    task: &TaskFiles,
-    reading: &Reading,
-    tuning: &Tuning,
-    folder: &ModelFolder,
-    max_length: usize,
+/// What every task is read with.
+struct Reader<'a> {
+    reading: &'a Reading,
+    tuning: &'a Tuning,
+    folder: &'a ModelFolder,
+    /// The longest input, in tokens; none where it or the method is refused, so that no pattern can be bound.
+    max_length: Option<usize>,
     options: Options,
-) -> Result<TaskData, Errors> {
-    let mut errors = Errors::new();
-    let templates: Vec<Template> =
-        task.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
-    for template in &templates {
-        let kind = TemplateError::WithDemonstrations { command: "a training of several tasks" };
-        let shows = template.demonstrations().map(|_| template.error(kind));
-        let soft = template.soft().next().map(|soft| template.soft_error(soft, TaskError::Soft));
-        errors.extend(shows.or(soft));
-    }
-    let verbalizer = errors.keep(Verbalizer::read(&task.verbalizer));
-    let (Some(verbalizer), true) = (verbalizer, errors.is_empty()) else { return Err(errors) };
-    if matches!(verbalizer.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) {
-        return Err(TaskError::ClassVectors { verbalizer: verbalizer.file().to_owned() }.into());
-    }
-    let words = LabelWords::check(&verbalizer, &folder.tokenizer, options.device)?;
-    let (train, test) = (task.train.as_deref(), task.test.as_deref());
-    let Some(first) = train.or(test) else {
-        return Err(TaskError::WithoutRows { name: task.name.clone() }.into());
-    };
-    let columns = reading.open(first)?.columns().clone();
-    let read = read_columns(&templates, &columns);
-    let rows = |path, labels| Dataset::read(path, reading, &read, &verbalizer, Some(&columns), labels);
-    let train = train.map(|path| rows(path, Labels::Needed)).transpose()?;
-    let test = test.map(|path| rows(path, Labels::Known)).transpose()?;
-    let on_columns = |vectors: SoftVectors<'_>| -> Result<TaskSet, Errors> {
-        let patterns = Patterns::bind(templates.clone(), &words, folder, vectors, max_length)?;
-        without_steps(&patterns)?;
-        patterns.on(&columns)
-    };
-    Ok(TaskData {
-        name: task.name.clone(),
-        patterns: on_columns(SoftVectors::Learned { tuning, columns: &[] })?,
-        written: on_columns(SoftVectors::Sampled)?,
-        words,
-        train,
-        test,
-        shots: task.shots,
-        share: task.share,
-    })
 }
 
-/// Refuses patterns with steps, which have no loss of their own.
-fn without_steps(patterns: &Patterns) -> Result<(), Errors> {
-    let templates = patterns.pvps.iter().map(|pvp| pvp.template());
-    let stepping = templates.filter(|template| !template.steps().is_empty());
-    let errors: Errors =
-        stepping.map(|template| template.error(TemplateError::WithSteps { command: "training" })).collect();
-    errors.none()
+impl Reader<'_> {
+    /// Reads and checks what a task names.
+    fn read(&self, task: &TaskFiles, errors: &mut Errors) -> Option<TaskData> {
+        let templates = templates(task, errors);
+        let verbalizer = errors.keep(verbalizer(task));
+        let words = verbalizer.as_ref().and_then(|verbalizer| {
+            errors.keep(LabelWords::check(verbalizer, &self.folder.tokenizer, self.options.device))
+        });
+        let (train, test) = (task.train.as_deref(), task.test.as_deref());
+        let Some(first) = train.or(test) else {
+            errors.push(TaskError::WithoutRows { name: task.name.clone() });
+            return None;
+        };
+        let columns = errors.keep(self.reading.open(first))?.columns().clone();
+        let verbalizer = verbalizer?;
+        let read = read_columns(&templates, &columns);
+        let mut rows = |path, labels| {
+            errors.keep(Dataset::read(path, self.reading, &read, &verbalizer, Some(&columns), labels))
+        };
+        let train = train.and_then(|path| rows(path, Labels::Needed));
+        let test = test.and_then(|path| rows(path, Labels::Known));
+        let (words, max_length) = (words?, self.max_length?);
+        let mut bind = |vectors| {
+            let templates = templates.clone();
+            Patterns::to_train(templates, &words, self.folder, vectors, max_length, &columns, errors)
+        };
+        let patterns = bind(SoftVectors::Learned { tuning: self.tuning, columns: &[] });
+        let written = bind(SoftVectors::Sampled);
+        let (name, shots, share) = (task.name.clone(), task.shots, task.share);
+        Some(TaskData { name, patterns, written, words, train, test, shots, share })
+    }
+}
+
+/// A task's templates, without demonstrations and without soft tokens of their own.
+fn templates(task: &TaskFiles, errors: &mut Errors) -> Vec<Template> {
+    let mut templates: Vec<Template> =
+        task.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+    templates.retain(|template| {
+        let shows = template.demonstrations().map(|_| template.error(TaskError::Demonstrations));
+        let soft = template.soft().next().map(|soft| template.soft_error(soft, TaskError::Soft));
+        errors.keep(shows.or(soft).map_or(Ok(()), Err)).is_some()
+    });
+    templates
+}
+
+/// A task's verbalizer, one whose classes are words.
+fn verbalizer(task: &TaskFiles) -> Result<Verbalizer, Errors> {
+    let verbalizer = Verbalizer::read(&task.verbalizer)?;
+    match verbalizer.kind() {
+        VerbalizerKind::Soft | VerbalizerKind::Prototype => {
+            Err(TaskError::ClassVectors { verbalizer: verbalizer.file().to_owned() }.into())
+        }
+        VerbalizerKind::Words | VerbalizerKind::OneToOne | VerbalizerKind::Knowledge => Ok(verbalizer),
+    }
 }
