@@ -1,6 +1,7 @@
 //! Runs as they lie in a folder: those of 0.1.0 are read, damaged and edited ones are refused, and one of
 //! another kind is told by its kind.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -292,6 +293,8 @@ fn a_manifest_that_was_edited_does_not_stand_for_what_was_learned() {
         ("train", "", "It was", "They say"),
         ("train", "", "\\\"great\\\"", "\\\"new\\\""),
         ("train", "", "\"max_length\": 64", "\"max_length\": 63"),
+        ("train", "", "\"label_column\": null", "\"label_column\": \"mood\""),
+        ("ensemble", "", "\"sha256\": \"65b3998b", "\"sha256\": \"65b3998c"),
         ("tasks", " --task mood", "\"alpha\": 16.0", "\"alpha\": 8.0"),
         ("ensemble", " --members", "\"alpha\": 16.0", "\"alpha\": 8.0"),
     ] {
@@ -303,13 +306,70 @@ fn a_manifest_that_was_edited_does_not_stand_for_what_was_learned() {
         fs::write(&manifest, &whole).unwrap();
         assert!(said.contains("was made under another manifest"), "{run}, {to}: {said}");
     }
-    // What no answer depends on may be changed: where the model lies, how the text is laid out.
+    // Nor does one with a byte order mark, which editors leave.
     let manifest = folder.join("train/manifest.json");
+    let whole = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, format!("\u{feff}{}", whole.replace("It was", "They say"))).unwrap();
+    let said = refused(&format!("score --run {}/train -d {FIRST}/test.csv -q", folder.display()));
+    assert!(said.contains("was made under another manifest"), "{said}");
+    fs::write(&manifest, format!("\u{feff}{whole}")).unwrap();
+    printed(&format!("score --run {}/train -d {FIRST}/test.csv -q", folder.display()));
+    fs::write(&manifest, &whole).unwrap();
+    // What no answer depends on may be changed: where the model lies, how the text is laid out.
     let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
     fs::write(&manifest, value.to_string().replace("16.0", "16")).unwrap();
     let whole = Path::new(TINY).canonicalize().unwrap().display().to_string();
     edit(&manifest, &whole, TINY);
     printed(&format!("score --run {}/train -d {FIRST}/test.csv -q", folder.display()));
+}
+
+#[test]
+fn a_manifest_made_one_of_the_first_version_does_not_free_what_was_learned() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = temporary.path().join("run");
+    copy(&first("train"), &run);
+    let now = temporary.path().join("now");
+    printed(&format!("train --from {FIRST}/train --out {} -q", now.display()));
+    let learned = "learned/seed-1.safetensors";
+    fs::copy(now.join(learned), run.join(learned)).unwrap();
+    let said = refused(&format!("score --run {} -d {FIRST}/test.csv -q", run.display()));
+    assert!(said.contains("was made under another manifest"), "{said}");
+}
+
+#[test]
+fn files_of_two_seeds_or_of_two_parts_cannot_change_places() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let swap = |one: &Path, other: &Path| {
+        let bytes = [one, other].map(|path| fs::read(path).unwrap());
+        fs::write(one, &bytes[1]).unwrap();
+        fs::write(other, &bytes[0]).unwrap();
+    };
+    printed(&format!("train --from {FIRST}/train --out {}/train -q", folder.display()));
+    let learned = |seed: u64| folder.join(format!("train/learned/seed-{seed}.safetensors"));
+    swap(&learned(1), &learned(2));
+    let said = refused(&format!("score --run {}/train -d {FIRST}/test.csv --seed 1 -q", folder.display()));
+    assert!(said.contains("seed-1.safetensors holds what belongs in learned/seed-2.safetensors"), "{said}");
+    // A member's is of one pattern, which a file of another pattern under its name would pass for.
+    printed(&format!(
+        "ensemble --experiment {FIRST}/ensemble/manifest.json --out {}/ensemble -q",
+        folder.display()
+    ));
+    let of = |name: &str| folder.join(format!("ensemble/generation-0/seed-1/{name}.learned.safetensors"));
+    swap(&of("pattern+mood"), &of("other+mood"));
+    let said =
+        refused(&format!("score --run {}/ensemble -d {FIRST}/test.csv --members -q", folder.display()));
+    assert!(said.contains("made under another manifest"), "{said}");
+    // Checkpoints: that of a fold is not that of the run, though the same tensors are in both.
+    let run = folder.join("checkpoints");
+    printed(&format!("train --from {FIRST}/train --out {} -q", run.display()));
+    let (open, _) = RunFolder::open(&run).unwrap();
+    let at = |part: &str| run.join(format!("checkpoints/seed-1-{part}.safetensors"));
+    open.write_tensors(&at("fold-1"), &BTreeMap::new(), "a text".to_owned()).unwrap();
+    fs::rename(at("fold-1"), at("run")).unwrap();
+    let error = open.read_tensors(&at("run")).unwrap_err();
+    let Kind::Run(RunError::OutOfPlace { place, .. }) = error.kind() else { panic!("{error}") };
+    assert_eq!(place, "checkpoints/seed-1-fold-1.safetensors");
 }
 
 #[test]

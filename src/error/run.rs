@@ -21,6 +21,8 @@ pub enum RunError {
     FileDamaged { path: PathBuf, reason: String, checkpoint: bool },
     #[error("{} was made under another manifest: the run's was changed afterwards", path.display())]
     MadeByOtherManifest { path: PathBuf },
+    #[error("{} holds what belongs in {place}", path.display())]
+    OutOfPlace { path: PathBuf, place: String },
     #[error("the run {} has no report.json", path.display())]
     ReportMissing { path: PathBuf, of_training: bool },
     #[error("the run {} is named twice", path.display())]
@@ -71,6 +73,9 @@ impl RunError {
             MadeByOtherManifest { .. } => help(
                 "put the manifest.json back as it was, or run the changed one as another run, in a new folder",
             ),
+            OutOfPlace { .. } => {
+                help("put the file back that was there; or delete it and resume the run, which makes it anew")
+            }
             SameRun { .. } => help("name each once"),
             FolderIsFile { .. } => help("name a folder"),
             FolderTaken { run: false, .. } => help("name a folder that is new or empty"),

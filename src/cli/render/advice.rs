@@ -313,6 +313,9 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
         RunError::FileDamaged { checkpoint: false, .. } => help(
             "put a whole copy in its place; or delete it and go on with the run (--resume --out RUN), or make the run anew",
         ),
+        RunError::OutOfPlace { .. } => help(
+            "put the file back that was there; or delete it and go on with the run, which makes it anew: --resume --out RUN",
+        ),
         _ => return None,
     })
 }

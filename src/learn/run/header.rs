@@ -310,21 +310,22 @@ pub fn read<'a>(root: &Node<'a>, kind: RunKind) -> Result<Parts<'a>> {
 }
 
 /// The SHA-256, hexadecimal, of what determines the answers of a run: the kind, the base model's weights, the
-/// type of numbers, the longest input, and the whole body. Every tensor that a run learns has it beside it,
-/// so what was learned under another manifest is not taken for this one's.
+/// type of numbers, the longest input, the data files, and the whole body. Every tensor that a run learns has
+/// it beside it, so what was learned under another manifest is not taken for this one's.
 ///
 /// For a member of an ensemble, by its name `TEMPLATE+VERBALIZER`, other members' files and the student do
 /// not count: a member is the same in whatever ensemble it is. Nor does the order of an ensemble's patterns.
 ///
-/// Paths do not count: a folder may move. Nor do seeds, which name files, or where a run ran. The order of
-/// keys, spaces, and how a number is written do not count either. None for a manifest of version 1.
+/// Paths do not count: a folder may move. Nor does where a run ran, or the list of its seeds: each file says
+/// of which it is. The order of keys, spaces, and how a number is written do not count either. None for a
+/// manifest of version 1.
 pub(super) fn fingerprint(manifest: &Value, member: Option<&str>) -> Option<String> {
     let kind = manifest.get("kind")?.as_str()?;
     let mut hash = Sha256::new();
-    for value in [&manifest["kind"], &manifest["model"]["sha256"], &manifest["dtype"]] {
+    let model = &manifest["model"]["sha256"];
+    for value in [&manifest["kind"], model, &manifest["dtype"], &manifest["max_length"], &manifest["data"]] {
         add(value, &mut hash);
     }
-    add(&manifest["max_length"], &mut hash);
     let mut body = manifest.get(kind)?.clone();
     if let (true, Some(body)) = (kind == RunKind::Ensemble.name(), body.as_object_mut()) {
         narrow(body, member.and_then(|name| name.split_once('+')));

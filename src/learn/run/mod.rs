@@ -11,8 +11,9 @@
 //! | `metrics.json` | the table of results; there when all is done |
 //! | `checkpoints/seed-S-PART.safetensors` | where training stands, until seed S is done |
 //!
-//! Every safetensors file has the hash of what it holds, and the name of the manifest that it was made under,
-//! in itself: a damaged one, and one whose manifest was edited afterwards, is refused.
+//! Every safetensors file has the hash of what it holds, the name of the manifest that it was made under and
+//! its own place in itself: a damaged one, one whose manifest was edited afterwards, and one of another seed or
+//! part is refused.
 
 mod checkpoint;
 mod files;
@@ -31,10 +32,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
+use crate::error::source::Source;
 use crate::error::{Error, Kind, Result, RunError};
 use crate::learn::train::{Event, HeldOutEvaluation, State};
 use crate::model::tensor_file;
-use crate::text::json;
+use crate::text::json::{self, Node};
 use crate::text::whole_file::WholeFile;
 use crate::tune::Learned;
 
@@ -44,13 +46,14 @@ pub use header::{
 };
 pub(crate) use header::{Planned, parse, written};
 pub use manifest::{Manifest, Select};
+use sealed::Owner;
 
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Its manifest, which the tensors in it are bound to; none where it cannot be read.
-    manifest: Option<Arc<Value>>,
+    /// Its manifest, which the tensors in it are bound to.
+    manifest: Arc<Value>,
     /// Held by whoever writes: no other process may then. It is given back when the process ends, however it
     /// ends.
     held: Option<Arc<fs::File>>,
@@ -91,10 +94,10 @@ impl RunFolder {
     pub fn create(path: &Path, manifest: &Written<impl Serialize>) -> Result<RunFolder> {
         RunFolder::check_free(path)?;
         fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))?;
-        let value = serde_json::to_value(manifest).ok().map(Arc::new);
-        let mut folder = RunFolder { path: path.to_owned(), manifest: value, held: None };
         // First of all: what has a manifest can be gone on with.
-        folder.write_json(&folder.path.join(MANIFEST), manifest)?;
+        WholeFile::create(&path.join(MANIFEST))?.commit_json(manifest)?;
+        // As it is read: that is what its tensors are bound to.
+        let mut folder = RunFolder::existing(path)?;
         folder.hold()?;
         Ok(folder)
     }
@@ -142,13 +145,13 @@ impl RunFolder {
         if !path.is_dir() {
             return Err(RunError::Missing { path: path.to_owned() }.into());
         }
-        if !path.join(MANIFEST).exists() {
+        let manifest = path.join(MANIFEST);
+        if !manifest.exists() {
             return Err(RunError::FileMissing { path: path.to_owned(), wanted: MANIFEST.to_owned() }.into());
         }
-        // One that cannot be read is told of where it is read.
-        let manifest = json::read_text(&path.join(MANIFEST)).ok();
-        let manifest = manifest.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        Ok(RunFolder { path: path.to_owned(), manifest: manifest.map(Arc::new), held: None })
+        let source = Source::new(manifest.display().to_string(), json::read_text(&manifest)?);
+        let manifest = Arc::new(Node::root(&source).read_object()?);
+        Ok(RunFolder { path: path.to_owned(), manifest, held: None })
     }
 
     /// The folder.
@@ -215,22 +218,25 @@ impl RunFolder {
     ) -> Result<()> {
         let folder = path.parent().unwrap_or(&self.path);
         fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
-        sealed::write(path, tensors, text, self.fingerprint(member).as_deref())
+        sealed::write(path, tensors, text, self.owner(path, member))
     }
 
-    /// Reads tensors and the text beside them. Damaged ones are refused, and those of another manifest.
+    /// Reads tensors and the text beside them. Damaged ones are refused, and those of another manifest or of
+    /// another place in the folder.
     pub fn read_tensors(&self, path: &Path) -> Result<(BTreeMap<String, Tensor>, String)> {
-        sealed::read(path, self.fingerprint(None).as_deref())
+        sealed::read(path, &self.owner(path, None))
     }
 
     /// Reads what is of one member of an ensemble, or of its student.
     pub fn read_member(&self, path: &Path, name: &str) -> Result<BTreeMap<String, Tensor>> {
-        Ok(sealed::read(path, self.fingerprint(Some(name)).as_deref())?.0)
+        Ok(sealed::read(path, &self.owner(path, Some(name)))?.0)
     }
 
-    /// The fingerprint of its manifest, or of what concerns one member in it; none for one that 0.1.0 wrote.
-    fn fingerprint(&self, member: Option<&str>) -> Option<String> {
-        header::fingerprint(self.manifest.as_deref()?, member)
+    /// Whose the tensors in a file of the run are: its manifest's, or of what concerns one member in it.
+    fn owner(&self, path: &Path, member: Option<&str>) -> Owner {
+        let place = path.strip_prefix(&self.path).unwrap_or(path);
+        let parts: Vec<_> = place.iter().map(|part| part.to_string_lossy()).collect();
+        Owner { made_by: header::fingerprint(&self.manifest, member), place: parts.join("/") }
     }
 
     /// Takes the folder of checkpoints away, and writes the table of results.
