@@ -88,8 +88,8 @@ pub struct Ensemble {
     /// Go on with the run in --out, which was stopped
     #[arg(long)]
     resume: bool,
-    /// A base model whose weights are not those of the manifest
-    #[arg(long)]
+    /// With --experiment: a base model whose weights are not those of the manifest
+    #[arg(long, requires = "experiment")]
     allow_other_base: bool,
     /// Steps from one checkpoint to the next
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]

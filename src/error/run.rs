@@ -45,6 +45,8 @@ pub enum RunError {
     InUse { path: PathBuf },
     #[error("the run {} is finished", path.display())]
     Finished { path: PathBuf },
+    #[error("the manifest.json in {} is an experiment that was not run", path.display())]
+    NotRun { path: PathBuf },
     #[error("the run {} is not finished", path.display())]
     Unfinished { path: PathBuf },
 }
@@ -101,6 +103,7 @@ impl RunError {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
             }
             Finished { .. } => help("run its manifest again in another folder"),
+            NotRun { .. } => help("run it in a new folder"),
             Unfinished { .. } => help("resume it"),
         }
     }

@@ -52,9 +52,10 @@ impl Again {
                 return Err(RunError::DataChanged { path: path.clone() }.into());
             }
         }
-        run.model.path = self.base(&run.model)?;
-        for model in std::iter::once(&run.model).chain(&run.student_model) {
-            check_base(model, &model.path, self.allow_other_base)?;
+        let path = self.base(&run.model)?;
+        run.model = ModelFiles { sha256: check_base(&run.model, &path, self.allow_other_base)?, path };
+        if let Some(model) = &mut run.student_model {
+            model.sha256 = check_base(model, &model.path, self.allow_other_base)?;
         }
         manifest.threads = self.threads.or(manifest.threads);
         run.cloze = env!("CARGO_PKG_VERSION").to_owned();

@@ -300,6 +300,10 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
         RunError::Finished { .. } => help(
             "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
         ),
+        RunError::NotRun { path } => {
+            let manifest = path.join("manifest.json");
+            vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
+        }
         RunError::Unfinished { .. } => help("go on with it by the command that made it: --resume --out RUN"),
         RunError::OfOtherKind { found: "train", .. } => {
             help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")

@@ -276,14 +276,9 @@ pub fn read<'a>(root: &Node<'a>, kind: RunKind) -> Result<Parts<'a>> {
         ensemble: Option<&'a RawValue>,
     }
     let raw: Raw = root.read_object()?;
-    let body = match kind {
-        RunKind::Train => raw.train,
-        RunKind::Tasks => raw.tasks,
-        RunKind::Ensemble => raw.ensemble,
-    };
-    let Some(body) = body else {
-        return Err(root.error(JsonError::MissingKey { key: kind.name().to_owned() }));
-    };
+    let bodies =
+        [(RunKind::Train, raw.train), (RunKind::Tasks, raw.tasks), (RunKind::Ensemble, raw.ensemble)];
+    let body = root.key(kind.name(), only_body(root, kind, bodies)?);
     let dtype = root.key("dtype", raw.dtype);
     let bf16 = match dtype.read()? {
         Dtype::F32 => false,
@@ -306,7 +301,25 @@ pub fn read<'a>(root: &Node<'a>, kind: RunKind) -> Result<Parts<'a>> {
         max_length: root.key("max_length", raw.max_length).read()?,
         seeds: root.key("seeds", raw.seeds).read()?,
     };
-    Ok(Parts { header, bf16, body: root.key(kind.name(), body) })
+    Ok(Parts { header, bf16, body })
+}
+
+/// The body of a kind of run. One of another kind beside it is refused: it would say nothing, and look as if it
+/// did.
+fn only_body<'a>(
+    root: &Node<'a>,
+    kind: RunKind,
+    bodies: [(RunKind, Option<&'a RawValue>); 3],
+) -> Result<&'a RawValue> {
+    let mut found = None;
+    for (of, body) in bodies.into_iter().filter_map(|(of, body)| Some((of, body?))) {
+        if of != kind {
+            let (key, allowed) = (of.name().to_owned(), vec![kind.name().to_owned()]);
+            return Err(root.key(of.name(), body).error(JsonError::UnknownKey { key, allowed }));
+        }
+        found = Some(body);
+    }
+    found.ok_or_else(|| root.error(JsonError::MissingKey { key: kind.name().to_owned() }))
 }
 
 /// The SHA-256, hexadecimal, of what determines the answers of a run: the kind, the base model's weights, the

@@ -226,8 +226,7 @@ impl EnsembleFolder {
 
 /// The error of a manifest that does not say what it was run with.
 fn not_run(path: &Path) -> Error {
-    let wanted = "the \"run\" in its manifest.json".to_owned();
-    RunError::FileMissing { path: path.to_owned(), wanted }.into()
+    RunError::NotRun { path: path.to_owned() }.into()
 }
 
 /// The member's name in that of its file, or the student's; a name with a dot keeps it.
