@@ -12,6 +12,8 @@ use cloze::study::ensemble::EnsembleFolder;
 use cloze::study::multi_task;
 use cloze::study::run::{Contents, Run};
 
+use serde_json::{Value, json};
+
 use crate::support::TINY;
 
 /// Runs that 0.1.0 made, the rows that they were made of, and what its `score` printed.
@@ -316,7 +318,7 @@ fn a_manifest_that_was_edited_does_not_stand_for_what_was_learned() {
     printed(&format!("score --run {}/train -d {FIRST}/test.csv -q", folder.display()));
     fs::write(&manifest, &whole).unwrap();
     // What no answer depends on may be changed: where the model lies, how the text is laid out.
-    let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
+    let value: Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
     fs::write(&manifest, value.to_string().replace("16.0", "16")).unwrap();
     let whole = Path::new(TINY).canonicalize().unwrap().display().to_string();
     edit(&manifest, &whole, TINY);
@@ -334,6 +336,117 @@ fn a_manifest_made_one_of_the_first_version_does_not_free_what_was_learned() {
     fs::copy(now.join(learned), run.join(learned)).unwrap();
     let said = refused(&format!("score --run {} -d {FIRST}/test.csv -q", run.display()));
     assert!(said.contains("was made under another manifest"), "{said}");
+}
+
+/// A run of 0.1.0 whose manifest says something else at a pointer.
+fn edited(folder: &Path, name: &str, pointer: &str, value: Value) -> PathBuf {
+    let run = folder.join(name);
+    copy(&first(name), &run);
+    let path = run.join("manifest.json");
+    let mut manifest: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    *manifest.pointer_mut(pointer).unwrap() = value;
+    fs::write(&path, serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
+    run
+}
+
+#[test]
+fn what_a_manifest_cannot_say_is_refused_on_every_way_out_of_a_run() {
+    let score = format!("score --run RUN -d {FIRST}/test.csv -q");
+    let members = format!("{score} --members");
+    let task = format!("{score} --task mood");
+    let (peft, merged) = ("export --run RUN --seed 1 --peft NEW", "export --run RUN --seed 1 --merged NEW");
+    let (from, again) =
+        ("train --from RUN --out NEW -q", "ensemble --experiment RUN/manifest.json --out NEW -q");
+    let rank = "lora.rank must be 1 to 65536, not -1\n  ┌─ RUN/manifest.json:";
+    let length = "a maximum length of 100000 is outside of what the model takes\n  ┌─ RUN/manifest.json:";
+    let misfit = "what was learned is not what bias learns on this model";
+    let classes = "\"classes\" are not those of the verbalizer";
+    let some = "must have one or more\n  ┌─ RUN/manifest.json:";
+    let edits: [(&str, &str, Value, &[&str], &str); 14] = [
+        ("train", "/tuning/lora/rank", json!(-1), &[&score, peft, merged, from], rank),
+        ("tasks", "/tuning/lora/rank", json!(-1), &[&task], rank),
+        ("train", "/max_length", json!(100_000), &[&score, peft, merged, from], length),
+        ("tasks", "/max_length", json!(100_000), &[&task], length),
+        ("ensemble", "/max_length", json!(2), &[&score], "a maximum length of 2 is outside"),
+        ("ensemble", "/max_length", json!(100_000), &[&members, again], "a maximum length of 100000"),
+        ("train", "/tuning", json!("bias"), &[&score, peft, merged], misfit),
+        ("train", "/threads", json!(0), &[from, &score], "threads must be 1 to 256, not 0"),
+        ("train", "/threads", json!(257), &[from, &score], "threads must be 1 to 256, not 257"),
+        ("ensemble", "/run/classes", json!(["up"]), &[again, &score, &members], classes),
+        ("ensemble", "/run/verbalizers", json!([]), &[again, &score, &members], some),
+        ("ensemble", "/run/templates", json!([]), &[again, &score, &members], some),
+        ("tasks", "/seeds", json!([]), &[&task], some),
+        ("ensemble", "/run/data/0", json!(null), &[again], "\"data\" must have the hash of each file"),
+    ];
+    for (name, pointer, value, commands, wanted) in edits {
+        let temporary = tempfile::tempdir().unwrap();
+        let run = edited(temporary.path(), name, pointer, value);
+        let new = temporary.path().join("new");
+        for command in commands {
+            let run = run.display().to_string();
+            let said = refused(&command.replace("RUN", &run).replace("NEW", &new.display().to_string()));
+            assert!(said.contains(&wanted.replace("RUN", &run)), "{name} {pointer}, {command}: {said}");
+            assert!(!new.exists(), "{name} {pointer}, {command}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_that_was_not_run_is_told_by_the_seeds_that_were() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = edited(temporary.path(), "ensemble", "/seeds", json!([1, 2])).display().to_string();
+    let score = format!("score --run {run} -d {FIRST}/test.csv -q --members");
+    for more in ["", " --seed 2"] {
+        let said = refused(&format!("{score}{more}"));
+        assert!(said.contains("has no seed 2") && said.contains("= seeds: 1"), "{said}");
+    }
+    assert_same_rows(&printed(&format!("{score} --seed 1")), &first("members.scores.csv"));
+}
+
+#[test]
+fn a_base_model_that_takes_less_than_the_run_is_refused_until_a_length_is_asked_for() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = edited(temporary.path(), "train", "/max_length", json!(100)).display().to_string();
+    let score = format!("score --run {run} -d {FIRST}/test.csv -q");
+    assert!(refused(&score).contains("allowed: 3 to 64 tokens"));
+    assert_same_rows(&printed(&format!("{score} --max-length 64")), &first("train.scores.csv"));
+}
+
+#[test]
+fn an_ensemble_run_again_on_another_base_records_that() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (base, run) = (temporary.path().join("base"), temporary.path().join("run"));
+    copy(Path::new(TINY), &base);
+    // A number of a weight in the middle of the file: another, and still a number.
+    let weights = base.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    bytes[20_000] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let again = format!(
+        "ensemble --experiment {FIRST}/ensemble/manifest.json --model {} --out {} -q",
+        base.display(),
+        run.display()
+    );
+    assert!(refused(&again).contains("are not those that the run was trained on"));
+    printed(&format!("{again} --allow-other-base"));
+    // Its own base is no other one.
+    printed(&format!("score --run {} -d {FIRST}/test.csv -q", run.display()));
+    let said = refused(&format!("score --run {} -d {FIRST}/test.csv -q --model {TINY}", run.display()));
+    assert!(said.contains("are not those that the run was trained on"), "{said}");
+}
+
+#[test]
+fn an_experiment_in_the_place_of_a_manifest_is_no_run() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = temporary.path().join("ensemble");
+    copy(&first("ensemble"), &run);
+    let path = run.join("manifest.json");
+    let mut manifest: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("run");
+    fs::write(&path, manifest.to_string()).unwrap();
+    let said = refused(&format!("score --run {} -d {FIRST}/test.csv -q", run.display()));
+    let wanted = format!("the manifest.json in {} is an experiment that was not run", run.display());
+    assert!(said.contains(&wanted), "{said}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub enum TuningError {
     #[error("{option} is not an option of {method}")]
     OptionOfOtherMethod { option: &'static str, method: &'static str },
     #[error("what was learned is not what {method} learns on this model")]
-    LearnedMisfit { method: &'static str, tensors: Vec<TensorProblem> },
+    LearnedMisfit { method: &'static str, tensors: Vec<TensorProblem>, unknown: Vec<String> },
     #[error("what {method} learns cannot become part of a model's own weights")]
     NotMergeable { method: &'static str },
     #[error("a plain model folder has no place for soft tokens")]
@@ -46,7 +46,10 @@ impl TuningError {
         use TuningError::*;
         match self {
             ClsForTasks => help("choose another method for several tasks"),
-            LearnedMisfit { tensors, .. } => tensor_lines(tensors.iter().map(tensor_line)),
+            LearnedMisfit { tensors, unknown, .. } => {
+                let no_place = unknown.iter().map(|name| format!("{name} has no place"));
+                tensor_lines(tensors.iter().map(tensor_line).chain(no_place))
+            }
             NotOne { methods } => vec![
                 ("methods", listed(methods)),
                 ("help", "write it as { \"lora\": { \"rank\": 8 } }".into()),

@@ -28,6 +28,9 @@ pub struct Threads {
     name: u64,
 }
 
+/// The most that may be asked for.
+pub const MOST_THREADS: usize = 256;
+
 impl Threads {
     /// Computes on so many threads from now on; at least one.
     #[must_use]

@@ -142,10 +142,12 @@ impl VerbalizedLm {
             .map(problem)
             .filter(|problem| problem.found.as_ref() != Some(&problem.wanted))
             .collect();
-        if problems.is_empty() {
+        let unknown: Vec<String> =
+            learned.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        if problems.is_empty() && unknown.is_empty() {
             Ok(())
         } else {
-            Err(TuningError::LearnedMisfit { method: tuning.name(), tensors: problems }.into())
+            Err(TuningError::LearnedMisfit { method: tuning.name(), tensors: problems, unknown }.into())
         }
     }
 

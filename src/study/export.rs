@@ -5,10 +5,11 @@ use std::path::Path;
 use tch::Device;
 
 use crate::error::{Result, RunError};
-use crate::learn::run::RunKind;
-use crate::model::parameters::Parameters;
+use crate::learn::run::{Manifest, RunKind};
+use crate::model::masked_lm::{MaskedLm, Options};
+use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
-use crate::study::run::{Contents, Run, Wanted, base};
+use crate::study::run::{Contents, Run, Wanted};
 use crate::tune::{export, peft};
 
 /// In what form it is exported.
@@ -44,20 +45,21 @@ impl Run {
                 return Err(RunError::SeedNeeded { path, seeds }.into());
             }
         };
-        let folder = base(&manifest.header.model, wanted)?;
+        let Manifest { header, tuning, classes, .. } = &**manifest;
+        let (folder, max_length) = self.base(&header.model, tuning, wanted, |_| header.max_length)?;
         let (learned, _) = run.load_learned(seed)?;
+        let words = LabelWords::check(&manifest.verbalizer()?, &folder.tokenizer, Device::Cpu)?;
+        let soft = manifest.patterns(&words, &folder, max_length)?.soft;
+        let base = VerbalizedLm::new(MaskedLm::of(folder, Options::default())?, words);
+        base.check_learned(tuning, &learned, soft.len(), classes.len())?;
+        let MaskedLm { folder, parameters, .. } = &base.model;
         match form {
-            ExportForm::Merged => {
-                let parameters = Parameters::load(folder.path(), &folder.config.tensors, Device::Cpu)?;
-                export::merged(out, &folder, &parameters, &manifest.tuning, &learned)?;
-            }
+            ExportForm::Merged => export::merged(out, folder, parameters, tuning, &learned)?,
             ExportForm::Peft => {
-                let words = LabelWords::check(&manifest.verbalizer()?, &folder.tokenizer, Device::Cpu)?;
-                let soft = manifest.patterns(&words, &folder, manifest.header.max_length)?.soft;
-                let name = manifest.header.model.path.display().to_string();
-                peft::write(out, &manifest.tuning, &folder.config, &learned, soft.front(), &name)?;
+                let name = header.model.path.display().to_string();
+                peft::write(out, tuning, &folder.config, &learned, soft.front(), &name)?;
             }
         }
-        Ok(Exported { method: manifest.tuning.name(), seed })
+        Ok(Exported { method: tuning.name(), seed })
     }
 }

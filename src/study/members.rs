@@ -14,8 +14,8 @@ use crate::predict::output::Answer;
 use crate::predict::prompt_classifier::Compute;
 use crate::predict::report::{Prediction, Report, Run as Described};
 use crate::predict::score::{Counts, Scored, batch_tokens};
-use crate::study::ensemble::report::EnsembleReport;
-use crate::study::ensemble::{self, Ensemble, EnsembleFolder, Manifest};
+use crate::study::ensemble::report::{EnsembleReport, Pattern};
+use crate::study::ensemble::{self, Ensemble, EnsembleFolder, Manifest, Member};
 use crate::study::run::{Contents, Run, Wanted, base};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::Dataset;
@@ -44,6 +44,11 @@ impl Members {
         };
         let seeds = run.chosen_seeds(wanted.seed)?;
         let report = EnsembleReport::of_run(run.path())?;
+        // The manifest may have got a seed that was not run.
+        if let Some(&seed) = seeds.iter().find(|seed| !report.setting.seeds.contains(seed)) {
+            let (path, seeds) = (run.path().to_owned(), report.setting.seeds);
+            return Err(RunError::WithoutSeed { path, seed, seeds }.into());
+        }
         let Some(mut with) = manifest.run.clone() else {
             return Err(RunError::Unfinished { path: run.path().to_owned() }.into());
         };
@@ -80,12 +85,9 @@ impl Members {
         let device = self.ensemble.bases[0].model.device;
         self.ensemble.batch_tokens = compute.batch_tokens.unwrap_or_else(|| batch_tokens(device));
         let started = Instant::now();
-        let seeds = &self.ensemble.manifest.seeds;
         let mut by_seed = Vec::with_capacity(self.seeds.len());
         for seed in &self.seeds {
-            let place = seeds.iter().position(|other| other == seed).unwrap_or_default();
-            let shares: Vec<f64> =
-                self.report.patterns.iter().map(|pattern| pattern.weights[place]).collect();
+            let shares = self.shares(*seed)?;
             let watch = &mut |_: ensemble::EnsembleEvent<'_>| ControlFlow::Continue(());
             by_seed.push(self.ensemble.members_say(&self.folder, *seed, &self.rows, &shares, watch)?);
         }
@@ -104,6 +106,21 @@ impl Members {
         }
         let report = counts.report(self.described(threads), &[], started.elapsed().as_secs_f64());
         Ok(Answered { rows: self.rows, answers, report })
+    }
+
+    /// What each member counts with a seed, as the run's report has it.
+    fn shares(&self, seed: u64) -> Result<Vec<f64>> {
+        let place = self.report.setting.seeds.iter().position(|other| *other == seed);
+        let share = |member: &Member| {
+            let named =
+                |pattern: &&Pattern| Member::name_of(&pattern.template, &pattern.verbalizer) == member.name;
+            let pattern = self.report.patterns.iter().find(named);
+            pattern.zip(place).map(|(pattern, place)| pattern.weights[place]).ok_or_else(|| {
+                let (path, reason) = (self.folder.report(), format!("it has no weight of {}", member.name));
+                RunError::FileDamaged { path, reason, checkpoint: false }.into()
+            })
+        };
+        self.ensemble.members.iter().map(share).collect()
     }
 
     fn described(&self, threads: usize) -> Described {

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{EnsembleError, Error, Errors, Result, RunError, TaskError};
-use crate::learn::run::{MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, kind_of};
+use crate::error::source::Source;
+use crate::error::{EncodeError, EnsembleError, Error, Errors, Kind, Result, RunError, TaskError};
+use crate::learn::run::{Header, MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, kind_of};
+use crate::model::arch::Config;
 use crate::model::folder::ModelFolder;
 use crate::model::hash::hash_of_weights;
 use crate::model::masked_lm::Options;
@@ -17,6 +19,7 @@ use crate::study::multi_task;
 use crate::text::data::Rows;
 use crate::text::dataset::Dataset;
 use crate::text::demonstrations::Drawing;
+use crate::text::json::{self, Node};
 use crate::tune::{Learned, Tuning};
 
 /// A run's folder with its manifest.
@@ -183,13 +186,14 @@ impl Run {
         on: impl FnOnce(&Patterns, &mut Errors) -> Result<T>,
     ) -> Result<(Blueprint, T), Errors> {
         let seeds = self.chosen_seeds(wanted.seed)?;
-        let folder = base(&manifest.header.model, wanted)?;
+        let Header { model, max_length, .. } = &manifest.header;
+        let (folder, max_length) = self.base(model, &manifest.tuning, wanted, |_| *max_length)?;
         let parts = OfRun {
             verbalizer: manifest.verbalizer()?,
             templates: manifest.templates()?,
             tuning: &manifest.tuning,
             columns: &manifest.columns,
-            max_length: length(manifest.header.max_length, &folder, wanted)?,
+            max_length,
         };
         Blueprint::of_run(parts, folder, wanted.options, on, |errors| learned(run, &seeds, errors))
     }
@@ -208,13 +212,14 @@ impl Run {
             return Err(TaskError::Unknown { path, name: name.clone(), tasks }.into());
         };
         let seeds = self.chosen_seeds(wanted.seed)?;
-        let folder = base(&manifest.header.model, wanted)?;
+        let Header { model, max_length, .. } = &manifest.header;
+        let (folder, max_length) = self.base(model, &manifest.tuning, wanted, |_| *max_length)?;
         let parts = OfRun {
             verbalizer: task.read_verbalizer()?,
             templates: task.read_templates()?,
             tuning: &manifest.tuning,
             columns: &[],
-            max_length: length(manifest.header.max_length, &folder, wanted)?,
+            max_length,
         };
         Blueprint::of_run(parts, folder, wanted.options, on, |errors| learned(run, &seeds, errors))
     }
@@ -230,7 +235,9 @@ impl Run {
         let (Some(student), Some(with)) = (&manifest.student, &manifest.run) else {
             return Err(EnsembleError::NoStudent { path: self.path.clone() }.into());
         };
-        let folder = base(with.student_model.as_ref().unwrap_or(&with.model), wanted)?;
+        let model = with.student_model.as_ref().unwrap_or(&with.model);
+        let (folder, max_length) =
+            self.base(model, &student.tuning, wanted, |config| manifest.student_length(config))?;
         let mut verbalizers = ensemble::Manifest::read_verbalizers(with)?.into_iter();
         let Some(verbalizer) = verbalizers.next() else {
             return Err(
@@ -243,7 +250,7 @@ impl Run {
             templates: student.reads(&templates)?,
             tuning: &student.tuning,
             columns: &with.columns,
-            max_length: length(manifest.student_length(&folder.config), &folder, wanted)?,
+            max_length,
         };
         Blueprint::of_run(parts, folder, wanted.options, on, |errors| {
             let load = |&seed: &u64| {
@@ -251,6 +258,46 @@ impl Run {
             };
             seeds.iter().filter_map(load).collect()
         })
+    }
+
+    /// The base model, and the longest input, in tokens. A method of the run, or a length, that this model
+    /// cannot have is refused: the manifest may have been edited, and the model be another.
+    pub(crate) fn base(
+        &self,
+        model: &ModelFiles,
+        tuning: &Tuning,
+        wanted: &Wanted,
+        length: impl FnOnce(&Config) -> usize,
+    ) -> Result<(ModelFolder, usize)> {
+        let folder = base(model, wanted)?;
+        tuning.check(&folder.config).map_err(|error| self.place(error, tuning))?;
+        let max_length = match wanted.max_length {
+            None => {
+                let of_run = Some(length(&folder.config));
+                folder.max_length(of_run).map_err(|error| self.place(error, tuning))?
+            }
+            asked => folder.max_length(asked)?,
+        };
+        Ok((folder, max_length))
+    }
+
+    /// The place in the manifest of an error about the longest input or the options of a method.
+    fn place(&self, error: Error, tuning: &Tuning) -> Error {
+        let file = self.path.join(MANIFEST);
+        let Ok(text) = json::read_text(&file) else { return error };
+        let source = Source::new(file.display().to_string(), text);
+        let root = Node::root(&source);
+        if let Kind::Encode(EncodeError::MaxLengthOutOfRange { .. }) = error.kind() {
+            return match root.at("max_length") {
+                Some(node) => error.at(node.place_of_all()),
+                None => error,
+            };
+        }
+        let key = if self.kind() == RunKind::Ensemble { "student.tuning" } else { "tuning" };
+        match root.at(&format!("{}.{key}", self.kind().name())).or_else(|| root.at(key)) {
+            Some(options) => tuning.place_error(error, &options),
+            None => error,
+        }
     }
 }
 
@@ -268,14 +315,6 @@ pub fn check_base(model: &ModelFiles, folder: &Path, allow_other: bool) -> Resul
     match allow_other || found == model.sha256 {
         true => Ok(found),
         false => Err(Error::from(RunError::OtherBase { path: folder.to_owned() })),
-    }
-}
-
-/// The longest input that is asked for, or the run's.
-fn length(of_run: usize, folder: &ModelFolder, wanted: &Wanted) -> Result<usize> {
-    match wanted.max_length {
-        None => Ok(of_run),
-        asked => folder.max_length(asked),
     }
 }
 

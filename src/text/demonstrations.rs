@@ -42,6 +42,9 @@ impl Strategy {
     }
 }
 
+/// The most draws for a row.
+pub const MOST_DRAWS: usize = 1024;
+
 /// How demonstrations are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,10 +26,13 @@ use sha2::{Digest as _, Sha256};
 use super::MANIFEST;
 use super::files::{DataFiles, ModelFiles};
 use crate::error::source::Source;
-use crate::error::{JsonError, Result, RunError, TrainingError};
+use crate::error::{
+    EncodeError, Error, Errors, JsonError, Kind, Result, RunError, TrainingError, TuningError,
+};
 use crate::learn::train::Plan;
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
+use crate::model::threads::MOST_THREADS;
 use crate::text::json::{self, Node};
 
 /// The version of manifests that this cloze writes.
@@ -132,6 +135,39 @@ impl RunKind {
             RunKind::Ensemble => "ensemble",
         }
     }
+}
+
+impl Header {
+    /// Refuses what no run can be. All problems at once.
+    pub(crate) fn check(&self) -> Result<(), Errors> {
+        let mut errors = Errors::new();
+        if !(1..=MOST_THREADS).contains(&self.threads) {
+            errors.push(TuningError::OptionOutOfRange {
+                name: "threads".to_owned(),
+                found: self.threads as f64,
+                allowed: format!("1 to {MOST_THREADS}"),
+            });
+        }
+        errors.keep(check_seeds(&self.seeds));
+        errors.none()
+    }
+}
+
+/// The place of an error about a value of a manifest, where it is one of the header, of the plan, or one whose
+/// key the message quotes. 0.1.0 had no body.
+pub(crate) fn place<'a>(error: &Error, root: &Node<'a>, kind: RunKind) -> Option<Node<'a>> {
+    let key = match error.kind() {
+        Kind::Tuning(TuningError::OptionOutOfRange { name, .. })
+            if ["plan.", "threads", "demonstrations."].iter().any(|start| name.starts_with(start)) =>
+        {
+            name
+        }
+        Kind::Json(JsonError::Shape { message }) => message.split('"').nth(1).unwrap_or_default(),
+        Kind::Training(TrainingError::SameSeed { .. }) => "seeds",
+        Kind::Encode(EncodeError::MaxLengthOutOfRange { .. }) => "max_length",
+        _ => return None,
+    };
+    root.at(&format!("{}.{key}", kind.name())).or_else(|| root.at(key))
 }
 
 /// A manifest with one plan, of a training or of one of several tasks.

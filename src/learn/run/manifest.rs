@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::files::{DataFile, DataFiles, ModelFiles, StoredFile};
 use super::header::{self, Device, Header, Planned, RunKind, Written};
 use crate::error::source::Source;
-use crate::error::{EncodeError, Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError};
+use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TuningError};
 use crate::learn::train::Plan;
 use crate::model::folder::EngineChoice;
-use crate::text::demonstrations::Drawing;
+use crate::text::demonstrations::{Drawing, MOST_DRAWS};
 use crate::text::json::{self, Node};
 use crate::tune::Tuning;
 
@@ -154,23 +154,35 @@ impl Manifest {
             .ok_or_else(|| JsonError::MissingKey { key: "train".to_owned() }.into())
     }
 
-    fn check(&self) -> Result<(), Errors> {
-        let shape = |message: &str| Error::from(JsonError::Shape { message: message.to_owned() });
-        self.plan.check()?;
-        let labels = self.verbalizer()?;
-        if !labels.labels().eq(self.classes.iter().map(String::as_str)) {
-            return Err(shape("\"classes\" are not those of the verbalizer").into());
+    /// Refuses what no training can be, as far as it can be told without the files. All problems at once.
+    pub(crate) fn check(&self) -> Result<(), Errors> {
+        let mut errors = Errors::new();
+        errors.keep(self.plan.check());
+        errors.keep(self.header.check());
+        errors.keep(self.train_file());
+        let labels = errors.keep(self.verbalizer());
+        if labels.is_some_and(|labels| !labels.labels().eq(self.classes.iter().map(String::as_str))) {
+            let message = "\"classes\" are not those of the verbalizer".to_owned();
+            errors.push(JsonError::Shape { message });
         }
-        self.train_file()?;
-        let seeds = &self.header.seeds;
-        if seeds.is_empty() {
-            return Err(shape("\"seeds\" must have one or more").into());
-        }
-        header::check_seeds(seeds)?;
         if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
-            return Err(TuningError::TemplateNeeded { method: self.tuning.name() }.into());
+            errors.push(TuningError::TemplateNeeded { method: self.tuning.name() });
         }
-        Ok(())
+        errors.keep(self.check_demonstrations());
+        errors.none()
+    }
+
+    /// Patterns that show rows need to know how these are drawn.
+    fn check_demonstrations(&self) -> Result<()> {
+        let shows = self.templates()?.iter().any(|template| template.demonstrations().is_some());
+        match self.demonstrations {
+            None if shows => Err(JsonError::MissingKey { key: "demonstrations".to_owned() }.into()),
+            Some(Drawing { draws, .. }) if !(1..=MOST_DRAWS).contains(&draws) => {
+                let (name, allowed) = ("demonstrations.draws".to_owned(), format!("1 to {MOST_DRAWS}"));
+                Err(TuningError::OptionOutOfRange { name, found: draws as f64, allowed }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The place of an error about a value in a manifest's text, where it is about one.
@@ -180,27 +192,16 @@ impl Manifest {
         }
         // In the body, or in the header; 0.1.0 had no body.
         let at = |key: &str| root.at(&format!("train.{key}")).or_else(|| root.at(key));
-        let key = match error.kind() {
-            Kind::Tuning(TuningError::OptionOutOfRange { name, .. }) if name.starts_with("plan.") => {
-                name.clone()
-            }
-            Kind::Json(JsonError::Shape { message }) => {
-                message.split('"').nth(1).unwrap_or_default().to_owned()
-            }
-            Kind::Training(TrainingError::SameSeed { .. }) => "seeds".to_owned(),
-            Kind::Tuning(TuningError::TemplateNeeded { .. }) => "templates".to_owned(),
-            Kind::Encode(EncodeError::MaxLengthOutOfRange { .. }) => "max_length".to_owned(),
-            Kind::Json(JsonError::MissingKey { .. }) => "data".to_owned(),
-            _ => {
-                return match at("tuning") {
-                    Some(options) => self.tuning.place_error(error, &options),
-                    None => error,
-                };
-            }
+        let node = match error.kind() {
+            Kind::Tuning(TuningError::TemplateNeeded { .. }) => at("templates"),
+            Kind::Json(JsonError::MissingKey { key }) if key == "train" => at("data"),
+            Kind::Json(JsonError::MissingKey { .. }) => root.at("train").or_else(|| Some(root.clone())),
+            _ => header::place(&error, root, RunKind::Train),
         };
-        match at(&key) {
-            Some(node) => error.at(node.place_of_all()),
-            None => error,
+        match (node, at("tuning")) {
+            (Some(node), _) => error.at(node.place_of_all()),
+            (None, Some(options)) => self.tuning.place_error(error, &options),
+            (None, None) => error,
         }
     }
 }

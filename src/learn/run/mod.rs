@@ -44,7 +44,7 @@ pub use files::{DataFile, DataFiles, ModelFiles, StoredFile};
 pub use header::{
     Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, check_seeds, form, kind_of, read,
 };
-pub(crate) use header::{Planned, parse, written};
+pub(crate) use header::{Planned, parse, place, written};
 pub use manifest::{Manifest, Select};
 use sealed::Owner;
 

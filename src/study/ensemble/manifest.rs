@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 
 use super::merge::{Calibration, Merge, Weights};
 use crate::error::source::Source;
-use crate::error::{EnsembleError, Error, Errors, Kind, Place, Result, TrainingError, TuningError};
+use crate::error::{
+    EnsembleError, Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError,
+};
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
     self, DataFile, DataFiles, Device, Form, Header, ModelFiles, Parts, RunKind, StoredFile, Written,
@@ -18,6 +20,7 @@ use crate::learn::run::{
 };
 use crate::model::arch::Config;
 use crate::model::folder::EngineChoice;
+use crate::model::threads::MOST_THREADS;
 use crate::text::data::Format;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
@@ -425,7 +428,7 @@ impl Manifest {
         }
         for (name, found, most) in [
             ("shots", self.shots, 1 << 20),
-            ("threads", self.threads, 256),
+            ("threads", self.threads, MOST_THREADS),
             ("unlabeled_rows", self.unlabeled_rows, 1 << 32),
         ] {
             if let Some(found) = found.filter(|found| !(1..=most).contains(found)) {
@@ -448,6 +451,7 @@ impl Manifest {
             return range("mlm_weight", weight, "from 0 to below 1");
         }
         self.plan.plan(&self.tuning, 0).check()?;
+        self.check_run()?;
         let of_student = |error: Error| match error.kind() {
             Kind::Tuning(TuningError::OptionOutOfRange { name, found, allowed }) => {
                 let (name, allowed) = (format!("student.{name}"), allowed.clone());
@@ -458,6 +462,27 @@ impl Manifest {
         self.student
             .as_ref()
             .map_or(Ok(()), |student| student.plan().check().map_err(|errors| errors.map(of_student)))
+    }
+
+    /// Refuses what no run can have been run with: its parts must fit each other.
+    fn check_run(&self) -> Result<(), Errors> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let shape = |message: String| Err(Errors::from(JsonError::Shape { message }));
+        for (key, files) in [("templates", &run.templates), ("verbalizers", &run.verbalizers)] {
+            if files.is_empty() {
+                return shape(format!("{key:?} must have one or more"));
+            }
+        }
+        let files = [&self.train, &self.unlabeled, &self.test].into_iter().zip(&run.data);
+        if files.into_iter().any(|(path, sha256)| path.is_some() != sha256.is_some()) {
+            return shape("\"data\" must have the hash of each file of rows".to_owned());
+        }
+        Manifest::read_templates(run)?;
+        let labels: Vec<String> = Manifest::read_verbalizers(run)?[0].labels().map(str::to_owned).collect();
+        if labels != run.classes {
+            return shape("\"classes\" are not those of the verbalizers".to_owned());
+        }
+        Ok(())
     }
 
     /// The longest input of a student, in tokens: its own base model may take less than the members'.
@@ -515,6 +540,11 @@ fn place(error: Error, root: &Node<'_>) -> Error {
         Kind::Ensemble(EnsembleError::Needs { what: "seeds", .. }) => "seeds".to_owned(),
         Kind::Training(TrainingError::SameSeed { .. }) => "seeds".to_owned(),
         Kind::Ensemble(EnsembleError::ClsAsMember) => "tuning".to_owned(),
+        // Of what it was run with.
+        Kind::Json(JsonError::Shape { message }) => {
+            let key = message.split('"').nth(1).unwrap_or_default();
+            if root.at("run").is_some() { format!("run.{key}") } else { key.to_owned() }
+        }
         _ => return error,
     };
     match root.at(&format!("ensemble.{key}")).or_else(|| root.at(&key)) {

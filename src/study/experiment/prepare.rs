@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Experiment;
 use crate::error::{Errors, Result};
-use crate::learn::run::{DataFile, DataFiles, Device, Manifest, check_seeds};
+use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
@@ -33,8 +33,7 @@ impl Experiment {
         checkpoint_every: usize,
     ) -> Result<(Experiment, Vec<Warning>), Errors> {
         let mut errors = Errors::new();
-        errors.keep(manifest.plan.check());
-        errors.keep(check_seeds(&manifest.header.seeds));
+        errors.keep(manifest.check());
         let device = errors.keep(device(manifest.header.device == Device::Cuda));
         let folder = errors.keep(folder(&manifest));
         let of_method = folder.as_ref().and_then(|folder| {
@@ -58,7 +57,7 @@ impl Experiment {
             Some(Sets { train, dev, test }),
         ) = (device, folder, of_method, templates, words, sets)
         else {
-            return Err(errors);
+            return Err(errors.distinct());
         };
         warnings.extend(words.left_out());
         let bind = |templates: Vec<Template>, vectors: SoftVectors<'_>, errors: &mut Errors| {

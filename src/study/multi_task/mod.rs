@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::source::Source;
-use crate::error::{Error, Errors, Result, TaskError, TrainingError, TuningError};
+use crate::error::{Error, Errors, Kind, Result, TaskError, TrainingError, TuningError};
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::objective::{CombinedLoss, Mixture};
 use crate::learn::run::{
@@ -238,7 +238,43 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Manifest> {
         let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
-        run::parse(path, &root)
+        let manifest: Manifest = run::parse(path, &root)?;
+        match manifest.check() {
+            Ok(()) => Ok(manifest),
+            Err(errors) => Err(errors.map(|error| manifest.place_error(error, &root)).into()),
+        }
+    }
+
+    /// Refuses what no training of several tasks can be. All problems at once.
+    fn check(&self) -> Result<(), Errors> {
+        let mut errors = Errors::new();
+        errors.keep(self.plan.check());
+        errors.keep(self.header.check());
+        if matches!(self.tuning, Tuning::Cls(_)) {
+            errors.push(TuningError::ClsForTasks);
+        }
+        for (index, StoredTask { name, templates, .. }) in self.tasks.iter().enumerate() {
+            if name.is_empty() || self.tasks[..index].iter().any(|other| other.name == *name) {
+                errors.push(TaskError::Name { name: name.clone() });
+            }
+            if templates.is_empty() {
+                errors.push(TuningError::TemplateNeeded { method: "a task" });
+            }
+        }
+        errors.none()
+    }
+
+    fn place_error(&self, error: Error, root: &Node<'_>) -> Error {
+        let at = |key: &str| root.at(&format!("tasks.{key}")).or_else(|| root.at(key));
+        let node = match error.kind() {
+            Kind::Task(_) | Kind::Tuning(TuningError::TemplateNeeded { .. }) => at("tasks"),
+            Kind::Tuning(TuningError::ClsForTasks) => at("tuning"),
+            _ => run::place(&error, root, RunKind::Tasks),
+        };
+        match node {
+            Some(node) => error.at(node.place_of_all()),
+            None => error,
+        }
     }
 
     /// The manifest as its file has it.

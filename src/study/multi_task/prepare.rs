@@ -91,6 +91,7 @@ impl MultiTask {
             tuning,
             plan,
         };
+        manifest.check()?;
         let model = MaskedLm::of(folder, options)?;
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();
