@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use cloze::error::{Kind, RunError};
 use cloze::learn::run::{Manifest, RunFolder, RunKind};
+use cloze::model::tensor_file;
 use cloze::study::ensemble::EnsembleFolder;
 use cloze::study::multi_task;
 use cloze::study::run::{Contents, Run};
@@ -388,6 +389,22 @@ fn what_a_manifest_cannot_say_is_refused_on_every_way_out_of_a_run() {
             assert!(said.contains(&wanted.replace("RUN", &run)), "{name} {pointer}, {command}: {said}");
             assert!(!new.exists(), "{name} {pointer}, {command}");
         }
+    }
+}
+
+#[test]
+fn a_tensor_that_the_method_does_not_learn_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = temporary.path().join("train");
+    copy(&first("train"), &run);
+    let path = run.join("learned/seed-1.safetensors");
+    let (mut tensors, texts) = tensor_file::read(&path).unwrap();
+    tensors.insert("soft_tokens.extra".to_owned(), tensors.values().next().unwrap().shallow_clone());
+    tensor_file::write(&path, &tensors, texts).unwrap();
+    for command in ["score --run RUN -d DATA -q", "export --run RUN --seed 1 --peft RUN/new"] {
+        let data = first("test.csv").display().to_string();
+        let said = refused(&command.replace("RUN", &run.display().to_string()).replace("DATA", &data));
+        assert!(said.contains("soft_tokens.extra has no place"), "{said}");
     }
 }
 

@@ -16,7 +16,7 @@ use cloze::predict::classifier::VerbalizedLm;
 use cloze::study::experiment::{Experiment, ExperimentEvent, Metrics};
 use cloze::text::dataset::Dataset;
 use cloze::tune::Tuning;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{MOOD, PATTERN, made_up, moody, patterns, plan, read, tuning};
 use crate::support::{lone_generator, read_json};
@@ -38,7 +38,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
             seeds: vec![0, 3],
             ..Header::default()
         },
-        templates: vec![file("pattern.json", PATTERN)],
+        templates: vec![file("pattern.json", &json!({ "version": 1, "pattern": PATTERN }).to_string())],
         verbalizer: file("mood.json", MOOD),
         classes: ["down", "up", "between"].map(str::to_owned).to_vec(),
         columns: vec!["text".to_owned()],
