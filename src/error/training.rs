@@ -15,7 +15,7 @@ pub enum TrainingError {
     MlmLossNotFinite { step: usize, data: String, records: Vec<u64> },
     #[error("{data} has no rows for the masked-language-model loss")]
     MlmWithoutRows { data: String },
-    #[error("there is no seed")]
+    #[error("\"seeds\" must have one or more")]
     WithoutSeeds,
     #[error("the seed {seed} is named twice")]
     SameSeed { seed: u64 },
@@ -34,7 +34,7 @@ impl TrainingError {
     pub fn notes(&self) -> Vec<Note> {
         use TrainingError::*;
         match self {
-            WithoutSeeds => help("name one or more: each gives one result"),
+            WithoutSeeds => vec![],
             SameSeed { .. } => help("each seed gives one result, however often it is named"),
             ClassWithoutRows { .. } => help("add rows of that class, or take it out of the verbalizer"),
             TooFewDevRows { .. } => {

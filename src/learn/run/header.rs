@@ -163,7 +163,7 @@ pub(crate) fn place<'a>(error: &Error, root: &Node<'a>, kind: RunKind) -> Option
             name
         }
         Kind::Json(JsonError::Shape { message }) => message.split('"').nth(1).unwrap_or_default(),
-        Kind::Training(TrainingError::SameSeed { .. }) => "seeds",
+        Kind::Training(TrainingError::SameSeed { .. } | TrainingError::WithoutSeeds) => "seeds",
         Kind::Encode(EncodeError::MaxLengthOutOfRange { .. }) => "max_length",
         _ => return None,
     };

@@ -538,7 +538,7 @@ fn place(error: Error, root: &Node<'_>) -> Error {
             name.strip_prefix("experiment.").unwrap_or(name).to_owned()
         }
         Kind::Ensemble(EnsembleError::Needs { what: "seeds", .. }) => "seeds".to_owned(),
-        Kind::Training(TrainingError::SameSeed { .. }) => "seeds".to_owned(),
+        Kind::Training(TrainingError::SameSeed { .. } | TrainingError::WithoutSeeds) => "seeds".to_owned(),
         Kind::Ensemble(EnsembleError::ClsAsMember) => "tuning".to_owned(),
         // Of what it was run with.
         Kind::Json(JsonError::Shape { message }) => {
