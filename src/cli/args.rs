@@ -219,13 +219,6 @@ pub enum TrainDtypeName {
     Bf16,
 }
 
-impl TrainDtypeName {
-    /// Whether products are to be in bfloat16.
-    pub fn is_bf16(self) -> bool {
-        self == TrainDtypeName::Bf16
-    }
-}
-
 /// The names of the methods of tuning.
 pub fn method_names() -> PossibleValuesParser {
     PossibleValuesParser::new(Tuning::all().map(|(name, _)| name))

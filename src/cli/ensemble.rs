@@ -14,7 +14,7 @@ use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::tune::Tuning;
 
-use super::args::{Limits, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::args::{Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file};
 use super::render::{self, EnsembleProgress};
 use super::setup;
 
@@ -278,7 +278,7 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
                     plan: PlanOptions {
                         steps: Some(student.student_steps),
                         learning_rate: student.student_learning_rate,
-                        bf16: args.plan.dtype.is_bf16(),
+                        bf16: args.plan.dtype == TrainDtypeName::Bf16,
                         ..PlanOptions::default()
                     },
                     labelled: student.student_labelled,

@@ -87,19 +87,16 @@ pub fn run(args: &Report) -> Result<()> {
         render::print(&text)?;
     }
     if let Some(path) = &args.json {
-        let tests = Tests {
-            version: 1,
-            runs: runs.iter().map(|(name, report)| run_tests(name, report)).collect(),
-            between,
-        };
+        let mut of_runs = Vec::new();
+        for &(run, report) in &runs {
+            let (classifier, found) = report.classifier().unzip();
+            let accuracy = found.map(|found| &found.accuracy);
+            of_runs.push(RunTests { run, classifier, accuracy, tests: report.comparisons() });
+        }
+        let tests = Tests { version: 1, runs: of_runs, between };
         WholeFile::create(path)?.commit_json(&tests)?;
     }
     Ok(())
-}
-
-fn run_tests<'a>(run: &'a str, report: &'a EnsembleReport) -> RunTests<'a> {
-    let (classifier, found) = report.classifier().unzip();
-    RunTests { run, classifier, accuracy: found.map(|found| &found.accuracy), tests: report.comparisons() }
 }
 
 /// Refuses to write over what a run is known by, and to write both files to one, which is then called as

@@ -21,7 +21,9 @@ use cloze::text::demonstrations::Drawing;
 use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{MethodOptions, Tuning};
 
-use super::args::{Data, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, Reading, Trained, TuningArgs};
+use super::args::{
+    Data, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, Reading, TrainDtypeName, Trained, TuningArgs,
+};
 
 /// Reads and checks files, a model and the rows' columns, and tells all problems at once.
 pub fn blueprint(
@@ -135,7 +137,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         weight_decay: Some(args.weight_decay),
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
-        bf16: args.dtype.is_bf16(),
+        bf16: args.dtype == TrainDtypeName::Bf16,
     }
 }
 

@@ -38,6 +38,9 @@ pub fn message(kind: &Kind) -> String {
         Kind::Tuning(TuningError::OptionOutOfRange { name, found, allowed }) => {
             format!("{} must be {allowed}, not {found}", flag_of(name))
         }
+        Kind::Tuning(TuningError::ClsForTasks) => {
+            "--method cls has one head for one task: choose another method with --tasks".to_owned()
+        }
         Kind::Tuning(TuningError::OptionOfOtherMethod { option, method }) => {
             format!("{} is not an option of {method}", flag("", option))
         }
@@ -229,6 +232,7 @@ fn of_calibration(error: &CalibrationError) -> Option<Vec<Note>> {
 
 fn of_tuning(error: &TuningError) -> Option<Vec<Note>> {
     Some(match error {
+        TuningError::ClsForTasks => vec![],
         TuningError::TemplateNeeded { .. } => help("name one with --template"),
         TuningError::OptionOfOtherMethod { .. } => help("leave it out, or choose its method with --method"),
         TuningError::NotMergeable { .. } => {

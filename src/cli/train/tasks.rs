@@ -10,7 +10,6 @@ use cloze::learn::train::Event;
 use cloze::model::threads::Threads;
 use cloze::numbers::{interval, percent};
 use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
-use cloze::tune::Tuning;
 
 use super::super::render::{self, Align};
 use super::super::setup;
@@ -19,14 +18,9 @@ use super::Train;
 /// Runs the command with a file of tasks.
 pub fn run(args: &Train, tasks: &Path) -> Result<()> {
     RunFolder::check_free(&args.out)?;
-    let tuning = setup::tuning(&args.tuning)?;
-    anyhow::ensure!(
-        !matches!(tuning, Tuning::Cls(_)),
-        "--method cls has one head for one task: choose another method with --tasks"
-    );
     let request = TasksRequest {
+        tuning: setup::tuning(&args.tuning)?,
         files: TaskFiles::read(tasks)?,
-        tuning,
         plan: setup::plan_options(&args.plan),
         options: setup::options(&args.model)?,
         folder: setup::open_model(&args.model.limits)?,
