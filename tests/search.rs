@@ -9,7 +9,9 @@ use cloze::predict::report::Prediction;
 use cloze::predict::score::Scorer;
 use cloze::predict::task::Task;
 use cloze::study::search::pattern::{cross_validated, intervals, mutual_information, of_chosen};
-use cloze::study::search::words::{Said, assignments, by_likelihood_ratio, likelihood_ratios, ranked};
+use cloze::study::search::words::{
+    MaskLogProbabilities, assignments, by_likelihood_ratio, likelihood_ratios, ranked,
+};
 use cloze::text::data::{Columns, Example};
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
@@ -64,7 +66,7 @@ impl Setting {
         }
     }
 
-    fn said(&self) -> Said {
+    fn said(&self) -> MaskLogProbabilities {
         let of_task = |task: &Task| {
             self.scorer()
                 .encode(task, &self.columns, &self.examples)
@@ -75,7 +77,7 @@ impl Setting {
         };
         let by_pattern: Vec<Vec<_>> = self.tasks.iter().map(|task| of_task(task).collect()).collect();
         let Classifier::Prompt(model, _) = &self.classifiers[0] else { panic!("a model of label words") };
-        Said::of(model, self.base.tokenizer(), &[], &by_pattern)
+        MaskLogProbabilities::of(model, self.base.tokenizer(), &[], &by_pattern)
     }
 }
 
@@ -121,7 +123,7 @@ fn assignments_that_are_right_everywhere_come_first() {
     let row = |truth: &usize| if *truth == 0 { [0.5, 0.1, 0.3] } else { [0.1, 0.5, 0.3] };
     let said =
         ndarray::Array2::from_shape_vec((8, 3), truths.iter().flat_map(row).map(f64::ln).collect()).unwrap();
-    let said = Said { ids: vec![3, 5, 8], log_probabilities: vec![said] };
+    let said = MaskLogProbabilities { ids: vec![3, 5, 8], log_probabilities: vec![said] };
     assert_eq!(assignments(&said, &truths, 2, 1), [vec![vec![(3, 1.0)], vec![(5, 1.0)]]]);
     assert_eq!(ranked(&said, &truths, 2, 7)[0], vec![vec![(3, 1.0)], vec![(5, 1.0)]]);
 }

@@ -124,7 +124,7 @@ pub struct Train {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
-    looks: LookArgs,
+    held_out: HeldOutArgs,
     /// How the step that is kept is chosen
     #[arg(long, value_enum, default_value_t = Select::None)]
     select: Select,
@@ -150,7 +150,7 @@ const NOT_WITH_TASKS: [&str; 14] = [
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
-struct LookArgs {
+struct HeldOutArgs {
     /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
     #[arg(long, value_name = "N")]
     evaluate_every: Option<usize>,
@@ -257,8 +257,8 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
         reading: setup::reading(&args.reading),
         tuning: tuning.unwrap_or(Tuning::Full),
         plan: setup::plan_options(&args.plan),
-        evaluate_every: args.looks.evaluate_every,
-        patience: args.looks.patience,
+        evaluate_every: args.held_out.evaluate_every,
+        patience: args.held_out.patience,
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,

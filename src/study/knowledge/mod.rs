@@ -15,7 +15,7 @@ use crate::predict::encode::encode;
 use crate::predict::prompt_model::PromptModel;
 use crate::predict::pvp::Pvp;
 use crate::predict::synonyms::neighbours;
-use crate::study::search::words::Said;
+use crate::study::search::words::MaskLogProbabilities;
 use crate::text::template::Template;
 
 pub use expand::{Expand, ExpandOptions, Expanded, Proposed};
@@ -74,7 +74,7 @@ pub fn from_model(
         encode(&pvp.wrap(|_| word), base.tokenizer(), max_length)
     });
     let by_pattern: Vec<Vec<Features>> = asked.map(|features| Ok(vec![features?])).collect::<Result<_>>()?;
-    let said = Said::of(model, base.tokenizer(), &[], &by_pattern);
+    let said = MaskLogProbabilities::of(model, base.tokenizer(), &[], &by_pattern);
     let mean = |place: usize| {
         said.log_probabilities.iter().map(|said| said[[0, place]]).sum::<f64>() / LIKE.len() as f64
     };

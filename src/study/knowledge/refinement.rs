@@ -14,7 +14,7 @@ use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::VerbalizedLm;
 use crate::predict::score::Scorer;
 use crate::predict::task::{Task, TaskSet};
-use crate::study::search::words::Said;
+use crate::study::search::words::MaskLogProbabilities;
 use crate::text::data::{Columns, Example, Rows};
 use crate::text::verbalizer::{LabelWord, Verbalizer};
 use crate::text::whole_file::write_text;
@@ -99,7 +99,7 @@ impl Refinement {
         let scorer = Scorer::of(&base, &[], &tasks, max_length);
         let of_task = |task| Ok(scorer.features(task, &columns, &examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
-        let said = mean_probabilities(&Said::of_words(&model, given.concat(), &by_pattern));
+        let said = mean_probabilities(&MaskLogProbabilities::of_words(&model, given.concat(), &by_pattern));
         let class_of: Vec<usize> =
             given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
         let mut fates = refine(&said, &class_of, options.keep, options.relevance).into_iter();
@@ -119,7 +119,7 @@ impl Refinement {
 }
 
 /// The words' mean probabilities over the patterns, `[rows, words]`.
-fn mean_probabilities(said: &Said) -> Array2<f64> {
+fn mean_probabilities(said: &MaskLogProbabilities) -> Array2<f64> {
     let patterns = said.log_probabilities.len() as f64;
     let sum = said.log_probabilities.iter().map(|said| said.mapv(f64::exp)).reduce(|sum, next| sum + next);
     sum.unwrap_or_default() / patterns

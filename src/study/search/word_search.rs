@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::basis::{Basis, LabelledFile, LabelledRows, Loaded, SearchFiles};
 use super::pattern::of_chosen;
-use super::words::{self, Method, Said, Words};
+use super::words::{self, MaskLogProbabilities, Method, Words};
 use super::{Candidate, Chosen, SearchReport, SearchStep, ranking};
 use crate::error::{Errors, Result, SearchError};
 use crate::learn::sample;
@@ -156,7 +156,7 @@ impl Finder<'_> {
     }
 
     /// So many words of each class, found on some rows.
-    fn find(&self, said: &Said, truths: &[usize], count: usize) -> Words {
+    fn find(&self, said: &MaskLogProbabilities, truths: &[usize], count: usize) -> Words {
         let classes = self.given.len();
         match self.options.method {
             Method::LikelihoodRatio => words::by_likelihood_ratio(said, truths, classes, count),
@@ -213,7 +213,13 @@ impl Finder<'_> {
 
     /// What words say of some rows: words that were found on a row say more of it than of others, so each row
     /// is answered by words of the other folds.
-    fn held_out(&self, said: &Said, truths: &[usize], rows: &[usize], count: usize) -> Vec<Prediction> {
+    fn held_out(
+        &self,
+        said: &MaskLogProbabilities,
+        truths: &[usize],
+        rows: &[usize],
+        count: usize,
+    ) -> Vec<Prediction> {
         let (said, truths) = part(said, truths, rows);
         let mut held_out = vec![Prediction::default(); truths.len()];
         for fold in sample::folds(&truths, FOLDS, self.options.seed) {
@@ -226,7 +232,12 @@ impl Finder<'_> {
     }
 
     /// What the model says at the masks of labelled rows.
-    fn ask(&self, rows: &LabelledRows, model: &PromptModel, loaded: &Loaded) -> Result<Said, Errors> {
+    fn ask(
+        &self,
+        rows: &LabelledRows,
+        model: &PromptModel,
+        loaded: &Loaded,
+    ) -> Result<MaskLogProbabilities, Errors> {
         let tasks = loaded.on(self.base, &rows.columns)?;
         let scorer = Scorer::of(self.base, &[], &tasks, loaded.max_length);
         let numbers = rows.examples.len() * tasks.len() * self.base.tokenizer().vocabulary_size();
@@ -236,7 +247,7 @@ impl Finder<'_> {
         let of_task =
             |task| Ok(scorer.features(task, &rows.columns, &rows.examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
-        Ok(Said::of(model, self.base.tokenizer(), &self.given.concat(), &by_pattern))
+        Ok(MaskLogProbabilities::of(model, self.base.tokenizer(), &self.given.concat(), &by_pattern))
     }
 
     fn word(&self, id: i64) -> &str {
@@ -261,7 +272,7 @@ impl Finder<'_> {
 }
 
 /// Some of the rows.
-fn part(said: &Said, truths: &[usize], rows: &[usize]) -> (Said, Vec<usize>) {
+fn part(said: &MaskLogProbabilities, truths: &[usize], rows: &[usize]) -> (MaskLogProbabilities, Vec<usize>) {
     (said.pick(rows), rows.iter().map(|&row| truths[row]).collect())
 }
 

@@ -67,27 +67,31 @@ pub type Words = Vec<Vec<(i64, f64)>>;
 
 /// What a model says of some rows: each whole word's logarithm of its probability at the mask.
 #[derive(Clone)]
-pub struct Said {
-    /// The words; of [`Said::of`] in ascending order.
+pub struct MaskLogProbabilities {
+    /// The words; of [`MaskLogProbabilities::of`] in ascending order.
     pub ids: Vec<i64>,
     /// `[rows, words]`, for each pattern.
     pub log_probabilities: Vec<Array2<f64>>,
 }
 
-impl Said {
+impl MaskLogProbabilities {
     /// Asks a model about the rows of each pattern, for all whole words and these.
     pub fn of(
         model: &PromptModel,
         tokenizer: &Tokenizer,
         also: &[i64],
         by_pattern: &[Vec<Features>],
-    ) -> Said {
+    ) -> MaskLogProbabilities {
         let ids = tokenizer.ids().filter(|id| tokenizer.is_word(*id) || also.contains(id));
-        Said::of_words(model, ids.collect(), by_pattern)
+        MaskLogProbabilities::of_words(model, ids.collect(), by_pattern)
     }
 
     /// The same for these words.
-    pub fn of_words(model: &PromptModel, ids: Vec<i64>, by_pattern: &[Vec<Features>]) -> Said {
+    pub fn of_words(
+        model: &PromptModel,
+        ids: Vec<i64>,
+        by_pattern: &[Vec<Features>],
+    ) -> MaskLogProbabilities {
         let columns = Tensor::from_slice(&ids).to_device(model.device());
         let say = |rows: &Vec<Features>| {
             let mut all = Vec::with_capacity(rows.len() * ids.len());
@@ -100,14 +104,14 @@ impl Said {
             Array2::from_shape_vec((rows.len(), ids.len()), all).unwrap_or_default()
         };
         let log_probabilities = by_pattern.iter().map(say).collect();
-        Said { ids, log_probabilities }
+        MaskLogProbabilities { ids, log_probabilities }
     }
 
     /// Some of the rows.
     #[must_use]
-    pub fn pick(&self, rows: &[usize]) -> Said {
+    pub fn pick(&self, rows: &[usize]) -> MaskLogProbabilities {
         let picked = self.log_probabilities.iter().map(|said| said.select(Axis(0), rows)).collect();
-        Said { ids: self.ids.clone(), log_probabilities: picked }
+        MaskLogProbabilities { ids: self.ids.clone(), log_probabilities: picked }
     }
 
     /// The class probabilities of a row by some words: the softmax of their weighted mean logits, averaged
@@ -150,16 +154,16 @@ fn log_odds(of: f64) -> f64 {
 /// PETAL's score of each word for a class: see [`Method::LikelihoodRatio`].
 ///
 /// ```
-/// use cloze::study::search::words::{Said, likelihood_ratios};
+/// use cloze::study::search::words::{MaskLogProbabilities, likelihood_ratios};
 /// use ndarray::array;
 /// // By hand: one row of the class with p = .5 and .2, two others with .25 and .2, .2 and .5.
 /// let probabilities = array![[0.5, 0.2], [0.25, 0.2], [0.2, 0.5]];
-/// let said = Said { ids: vec![3, 4], log_probabilities: vec![probabilities.mapv(f64::ln)] };
+/// let said = MaskLogProbabilities { ids: vec![3, 4], log_probabilities: vec![probabilities.mapv(f64::ln)] };
 /// // 2·ln 1 - ln(1/3) - ln(1/4) = ln 12, and 2·ln(1/4) - ln(1/4) - ln 1 = ln(1/4).
 /// let found = likelihood_ratios(&said, &[0, 1, 1], 0);
 /// assert!((found[0] - 12.0_f64.ln()).abs() < 1e-12 && (found[1] - 0.25_f64.ln()).abs() < 1e-12);
 /// ```
-pub fn likelihood_ratios(said: &Said, truths: &[usize], class: usize) -> Vec<f64> {
+pub fn likelihood_ratios(said: &MaskLogProbabilities, truths: &[usize], class: usize) -> Vec<f64> {
     let own = truths.iter().filter(|truth| **truth == class).count();
     let scale = (truths.len() - own) as f64 / own as f64;
     let of_class = said.sums(|row| truths[row] == class, log_odds);
@@ -177,7 +181,12 @@ fn largest(scores: &[f64], count: usize, among: impl Fn(usize) -> bool) -> Vec<u
 
 /// So many words for each class by their likelihood ratios. A word that two classes would have goes to the
 /// one with the larger.
-pub fn by_likelihood_ratio(said: &Said, truths: &[usize], classes: usize, count: usize) -> Words {
+pub fn by_likelihood_ratio(
+    said: &MaskLogProbabilities,
+    truths: &[usize],
+    classes: usize,
+    count: usize,
+) -> Words {
     let scores: Vec<Vec<f64>> = (0..classes)
         .map(|class| {
             let likely = said.sums(|row| truths[row] == class, |log| log);
@@ -205,7 +214,12 @@ pub fn by_likelihood_ratio(said: &Said, truths: &[usize], classes: usize, count:
 /// The assignments of one word to each class that do best on the rows: accuracy, then the mean log
 /// probability of the right class. Classes come in one after another; what is right so far is reckoned among
 /// those that are in.
-pub fn assignments(said: &Said, truths: &[usize], classes: usize, count: usize) -> Vec<Words> {
+pub fn assignments(
+    said: &MaskLogProbabilities,
+    truths: &[usize],
+    classes: usize,
+    count: usize,
+) -> Vec<Words> {
     let mut beam: Vec<Words> = vec![Vec::new()];
     for class in 0..classes {
         let likely = said.sums(|row| truths[row] == class, |log| log);
@@ -228,7 +242,7 @@ pub fn assignments(said: &Said, truths: &[usize], classes: usize, count: usize) 
 }
 
 /// Rows that are right, and the mean log probability of the right class.
-fn fit(said: &Said, truths: &[usize], rows: &[usize], words: &Words) -> (usize, f64) {
+fn fit(said: &MaskLogProbabilities, truths: &[usize], rows: &[usize], words: &Words) -> (usize, f64) {
     let mut right = 0;
     let mut sum = 0.0;
     for &row in rows {
@@ -240,7 +254,7 @@ fn fit(said: &Said, truths: &[usize], rows: &[usize], words: &Words) -> (usize, 
 }
 
 /// The best assignments on one half of the rows, ranked on the other half: see [`Method::Ranked`].
-pub fn ranked(said: &Said, truths: &[usize], classes: usize, seed: u64) -> Vec<Words> {
+pub fn ranked(said: &MaskLogProbabilities, truths: &[usize], classes: usize, seed: u64) -> Vec<Words> {
     let halves = sample::folds(truths, 2, seed);
     let part = |rows: &[usize]| (said.pick(rows), rows.iter().map(|&row| truths[row]).collect::<Vec<_>>());
     let ((first, first_truths), (second, second_truths)) = (part(&halves[0]), part(&halves[1]));
