@@ -16,16 +16,16 @@ setup: ## find or make a libtorch, for this and for plain cargo commands
 build: setup ## build the release binary, target/release/cloze
 	@cargo build --release --locked
 
-demo: build ## classify the shipped reviews and tickets with the default model
+demo: build ## classify shipped sentences and tickets with the default model
 	@mkdir -p target/demo
-	@echo; echo "== Reviews: is the writer pleased? Seven ways to ask, and their average."
-	@$(CLOZE) score --template templates/sentiment/*.json --verbalizer verbalizers/sentiment.json \
-	    --data data/reviews/test.csv --keep-columns --out target/demo/reviews.csv
-	@echo; echo "== Tickets: which team has to act?"
+	@echo; echo "== Sentences of reviews, and two labels: nothing else is needed."
+	@$(CLOZE) classify data/sentences/test.csv --labels "negative, positive" --ask sentiment \
+	    --keep-columns --out target/demo/sentences.csv
+	@echo; echo "== Three rows of target/demo/sentences.csv, with a probability for each label:"; echo
+	@head -n 4 target/demo/sentences.csv
+	@echo; echo "== Tickets, in patterns and with label words of one's own: which team has to act?"
 	@$(CLOZE) score --template templates/tickets/*.json --verbalizer verbalizers/tickets.json \
 	    --data data/tickets/test.csv --keep-columns --out target/demo/tickets.csv
-	@echo; echo "== Three rows of target/demo/reviews.csv, with a probability for each class:"; echo
-	@head -n 4 target/demo/reviews.csv
 
 test: setup ## run every test
 	@cargo test --release --locked

@@ -5,6 +5,7 @@ mod args;
 mod render;
 
 // what the commands have in common
+mod answering;
 mod outputs;
 mod setup;
 
@@ -14,6 +15,7 @@ mod train;
 
 // the other commands
 mod check;
+mod classify;
 mod export;
 mod preview;
 mod report;
@@ -38,6 +40,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Classify(Box<classify::Classify>),
     Score(Box<score::Score>),
     Train(Box<train::Train>),
     Ensemble(Box<ensemble::Ensemble>),
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Classify(args) => classify::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),

@@ -1,12 +1,11 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use cloze::PromptClassifier;
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
 use cloze::predict::blueprint::Blueprint;
@@ -21,6 +20,7 @@ use cloze::study::run::Run;
 use cloze::text::data::{Input, Rows};
 use cloze::text::whole_file::WholeFile;
 
+use super::answering::{self, Answering, RowsOut};
 use super::args::{Data, Demonstrations, Model, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Progress};
@@ -166,7 +166,7 @@ pub fn run(args: &Score) -> Result<()> {
     }
     check_calibration(args, &blueprint.labels())?;
     let shown = showing.as_ref().map(|showing| showing.in_tasks(tasks.tasks.clone()));
-    let mut calibrator = Calibrator::check(
+    let calibrator = Calibrator::check(
         &calibration(args),
         &blueprint,
         shown.as_deref().unwrap_or(&tasks.tasks),
@@ -178,27 +178,12 @@ pub fn run(args: &Score) -> Result<()> {
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };
-    let classifier = PromptClassifier::load(blueprint, compute, showing)?;
-    let scoring = classifier.on(tasks.tasks, columns.clone())?;
-    let sets = calibrator.gives_sets().then_some(BETWEEN);
-    let labels = classifier.labels().to_vec();
-    let mut output =
-        PredictionWriter::create(outputs.rows, &outputs.name, labels, sets, &columns, args.keep_columns)?;
-    let mut progress = Progress::start(args.quiet || outputs.rows_shown, Input::of(&args.data.data).size());
-    let counted = scoring.run(
-        rows,
-        &mut calibrator,
-        &mut |examples, answers| {
-            examples.iter().zip(&answers).try_for_each(|(example, answer)| output.write(example, answer))?;
-            output.flush()
-        },
-        &mut |at| progress.advance(at.done, (at.rows_read, at.bytes_read)),
-    )?;
-    output.finish()?.commit()?;
-    if let Some(file) = outputs.calibration {
-        calibrator.fitted().write(file)?;
-    }
-    let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, progress.finish());
+    let (keep_columns, quiet) = (args.keep_columns, args.quiet);
+    let size = Input::of(&args.data.data).size();
+    let answering =
+        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, size };
+    let (report, fitted) = answering.run(outputs.rows, &mut |_, _| {})?;
+    outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     finish(args, outputs.report, &report)
 }
 
@@ -270,30 +255,20 @@ fn calibration(args: &Score) -> CalibrationRequest {
     }
 }
 
-/// The files that are written, opened before the work, so that one that cannot be written costs no one an
-/// hour.
+/// The files that are written, opened before the work.
 struct Outputs {
-    rows: WholeFile,
-    name: PathBuf,
-    /// Rows on the same terminal are progress enough.
-    rows_shown: bool,
+    rows: RowsOut,
     report: Option<WholeFile>,
     calibration: Option<WholeFile>,
 }
 
 impl Outputs {
     fn open(args: &Score, model: &Path) -> Result<Outputs, Error> {
-        let out = args.out.as_deref().filter(|path| *path != Path::new("-"));
+        let out = answering::file(args.out.as_deref());
         check_outputs(args, out, model)?;
         let report = args.report.as_deref().map(WholeFile::create).transpose()?;
         let calibration = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
-        Ok(Outputs {
-            rows: out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?,
-            name: out.unwrap_or(Path::new("standard output")).to_owned(),
-            rows_shown: out.is_none() && io::stdout().is_terminal(),
-            report,
-            calibration,
-        })
+        Ok(Outputs { rows: RowsOut::open(out)?, report, calibration })
     }
 }
 
@@ -328,9 +303,9 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     let progress = Progress::start(args.quiet, None);
     let scored = members.score(compute)?;
     progress.finish();
+    let out = outputs.rows;
     let (columns, labels) = (scored.columns(), scored.report().run.labels.clone());
-    let mut output =
-        PredictionWriter::create(outputs.rows, &outputs.name, labels, None, columns, args.keep_columns)?;
+    let mut output = PredictionWriter::create(out.file, &out.name, labels, None, columns, args.keep_columns)?;
     scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
     output.finish()?.commit()?;
     finish(args, outputs.report, scored.report())

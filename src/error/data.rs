@@ -38,6 +38,12 @@ pub enum DataError {
     KeyUnknown { key: String, columns: Vec<String> },
     #[error("cannot tell the format of {data} from its name")]
     FormatUnknown { data: String },
+    #[error("{data} has no column {column:?} to read")]
+    NoTextColumn { column: String, data: String, columns: Vec<String> },
+    #[error("no column of {data} looks like one of texts")]
+    WithoutText { data: String, columns: Vec<String> },
+    #[error("several columns of {data} look like texts: {}", texts.join(", "))]
+    SeveralTexts { data: String, texts: Vec<String> },
     #[error("this row has no label")]
     RowWithoutLabel { data: String },
     #[error("{data} has no column for the labels")]
@@ -66,7 +72,9 @@ impl DataError {
             NotUtf8 { .. } => help("save the file as UTF-8"),
             Utf16 { .. } => help("save it as UTF-8"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
-            NoLabelColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
+                allowed_and_nearest("columns", column, columns)
+            }
             NotObject { .. } => help(
                 "one object a line, as {\"text\": \"…\", \"label\": \"…\"}; strings, numbers, true, false and null are values",
             ),
@@ -76,6 +84,10 @@ impl DataError {
                 help("training needs a label in every row: give it one, or take the row out")
             }
             OtherColumns { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            WithoutText { columns, .. } => {
+                vec![("columns", listed(columns)), ("help", "name the one to read".into())]
+            }
+            SeveralTexts { .. } => help("name the one to read, or several"),
             FormatUnknown { .. } => vec![("allowed", ".csv, .tsv, .jsonl".into())],
             WithoutLabels { columns, .. } => vec![("columns", listed(columns))],
         }

@@ -13,6 +13,18 @@ pub enum TemplateError {
     InstructionEmpty,
     #[error("no template was given")]
     NoneGiven,
+    #[error("a template has a \"pattern\" or a \"compare\", not both")]
+    TwoPatterns,
+    #[error("a text that is compared has no {piece}")]
+    InCompared { piece: &'static str },
+    #[error("a text that is compared reads no column")]
+    ComparesNothing,
+    #[error("the column {column:?} cannot be named in a pattern")]
+    ColumnUnwritable { column: String },
+    #[error("{command} takes no texts that are compared: they have no blank")]
+    ComparesIn { command: &'static str },
+    #[error("{method} learns at the blank, and a text that is compared has none")]
+    ComparesInTraining { method: &'static str },
     #[error("the pattern has no {{mask}}")]
     WithoutMask,
     #[error("the pattern has a second {{mask}}")]
@@ -89,6 +101,11 @@ impl TemplateError {
         use TemplateError::*;
         match self {
             NoneGiven => vec![],
+            TwoPatterns => help("give each a file of its own"),
+            InCompared { .. } => help("leave it out, or write a \"pattern\" with a {mask}"),
+            ComparesNothing => help("name the column of the text, as {text|shorten}"),
+            ColumnUnwritable { .. } => help("rename it: braces and bars have a meaning in patterns"),
+            ComparesIn { .. } | ComparesInTraining { .. } => help("leave this template out"),
             WithoutMask => help("put {mask} where the model shall fill in the label word"),
             WithSecondMask => help("keep one {mask}; several masks are not in this version"),
             WithSecondSeparator => help("BERT takes two segments at most: keep one {sep}"),

@@ -13,6 +13,10 @@ pub enum VerbalizerError {
     NoneGiven,
     #[error("the class {label:?} stands here a second time")]
     SameLabel { label: String },
+    #[error("at least two labels are needed, not {found}")]
+    TooFewLabels { found: usize },
+    #[error("the labels {first:?} and {second:?} differ in case alone")]
+    SameButForCase { first: String, second: String },
     #[error("a class needs a label that is not empty")]
     EmptyLabel,
     #[error("the class {label:?} has no words")]
@@ -54,6 +58,8 @@ impl VerbalizerError {
         match self {
             TooFewClasses { .. } | NoneGiven => vec![],
             SameLabel { .. } => help("give all its words in one place"),
+            TooFewLabels { .. } => help("name what each text may be, as \"billing, technical, account\""),
+            SameButForCase { .. } => help("leave one of them out, or rename it"),
             EmptyLabel | EmptyWord => vec![],
             ClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),
             SameWord { .. } => help("name it once; \"weight\" makes a word count more"),

@@ -10,7 +10,8 @@ pub struct Features {
     /// Where the mask stands. Carried from the pattern, never searched for: a text may say `[MASK]` itself.
     /// Without a mask, `[CLS]`.
     pub mask: usize,
-    /// So many masks are read from there on: one, or as many as a word has tokens. M.
+    /// So many masks are read from there on: one, or as many as a word has tokens; none where the text itself
+    /// is compared. M.
     pub masks: usize,
     /// How many tokens truncation took out.
     pub removed: usize,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tch::Device;
 
 use crate::error::{Errors, ModelError, Result};
-use crate::model::folder::ModelFolder;
+use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::hash::hash_of_weights;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::model::tensor_file;
@@ -77,55 +77,26 @@ impl Blueprint {
     ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
         let mut errors = Errors::new();
         let options = errors.keep(device);
-        let templates: Vec<Template> =
-            files.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+        let templates = files.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
         let verbalizer = errors.keep(Verbalizer::read(files.verbalizer));
         let rows = errors.keep(rows());
         let folder = errors.keep(model());
-        let device = options.map_or(Device::Cpu, |options| options.device);
-        let words = verbalizer.as_ref().zip(folder.as_ref()).and_then(|(verbalizer, folder)| {
-            errors.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))
-        });
-        let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(files.max_length)));
-        let adapter = files
-            .adapter
-            .zip(folder.as_ref())
-            .and_then(|(path, folder)| errors.keep(peft::read(path, &folder.config)));
-        let vectors = match &adapter {
-            Some(adapter) => SoftVectors::Adapter { tuning: &adapter.tuning, front: adapter.front },
-            None => SoftVectors::Words,
-        };
-        let patterns = folder.as_ref().zip(max_length).map(|(folder, max_length)| {
-            let templates = templates.clone();
-            Patterns::bind_fitting(templates, words.as_ref(), folder, vectors, max_length, &mut errors)
-        });
-        let tasks = rows.as_ref().and_then(|rows| match &patterns {
-            Some(patterns) => Some(patterns.on_fitting(rows.columns(), &mut errors)),
-            None => {
-                // Without a model, columns can be checked all the same.
-                for template in &templates {
-                    errors.keep(check_columns(template, rows.columns()));
-                }
-                None
-            }
-        });
-        match (verbalizer, tasks, rows, folder, words, patterns, options) {
-            (
-                Some(verbalizer),
-                Some(tasks),
-                Some(rows),
-                Some(folder),
-                Some(words),
-                Some(patterns),
-                Some(options),
-            ) if errors.is_empty() => {
-                let learned = adapter.into_iter().map(|adapter| (adapter.tuning, adapter.learned)).collect();
-                let blueprint =
-                    Blueprint { verbalizer, folder, words, patterns, learned, of_run: false, options };
-                Ok((blueprint, tasks, rows))
-            }
-            _ => Err(errors),
-        }
+        let parts = Read { templates, verbalizer, rows, folder, options };
+        parts.bind(files.adapter, files.max_length, errors)
+    }
+
+    /// The same of patterns and label words that no file has.
+    pub fn of_parts(
+        templates: Vec<Template>,
+        verbalizer: Verbalizer,
+        rows: Rows,
+        folder: ModelFolder,
+        options: Options,
+        max_length: Option<usize>,
+    ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
+        let (verbalizer, rows, folder) = (Some(verbalizer), Some(rows), Some(folder));
+        let parts = Read { templates, verbalizer, rows, folder, options: Some(options) };
+        parts.bind(None, max_length, Errors::new())
     }
 
     /// Binds what a run keeps to its base model; then `on` binds the patterns to columns, and `learned` reads
@@ -172,6 +143,70 @@ impl Blueprint {
     }
 }
 
+/// What was read of a classifier's parts; where one could not be, an error says so.
+struct Read {
+    templates: Vec<Template>,
+    verbalizer: Option<Verbalizer>,
+    rows: Option<Rows>,
+    folder: Option<ModelFolder>,
+    options: Option<Options>,
+}
+
+impl Read {
+    /// Binds the parts to each other, as far as they are there.
+    fn bind(
+        self,
+        adapter: Option<&Path>,
+        max_length: Option<usize>,
+        mut errors: Errors,
+    ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
+        let Read { templates, verbalizer, rows, folder, options } = self;
+        let device = options.map_or(Device::Cpu, |options| options.device);
+        let words = verbalizer.as_ref().zip(folder.as_ref()).and_then(|(verbalizer, folder)| {
+            errors.keep(LabelWords::check(verbalizer, &folder.tokenizer, device))
+        });
+        let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(max_length)));
+        let adapter = adapter
+            .zip(folder.as_ref())
+            .and_then(|(path, folder)| errors.keep(peft::read(path, &folder.config)));
+        let vectors = match &adapter {
+            Some(adapter) => SoftVectors::Adapter { tuning: &adapter.tuning, front: adapter.front },
+            None => SoftVectors::Words,
+        };
+        let patterns = folder.as_ref().zip(max_length).map(|(folder, max_length)| {
+            let templates = templates.clone();
+            Patterns::bind_fitting(templates, words.as_ref(), folder, vectors, max_length, &mut errors)
+        });
+        let tasks = rows.as_ref().and_then(|rows| match &patterns {
+            Some(patterns) => Some(patterns.on_fitting(rows.columns(), &mut errors)),
+            None => {
+                // Without a model, columns can be checked all the same.
+                for template in &templates {
+                    errors.keep(check_columns(template, rows.columns()));
+                }
+                None
+            }
+        });
+        match (verbalizer, tasks, rows, folder, words, patterns, options) {
+            (
+                Some(verbalizer),
+                Some(tasks),
+                Some(rows),
+                Some(folder),
+                Some(words),
+                Some(patterns),
+                Some(options),
+            ) if errors.is_empty() => {
+                let learned = adapter.into_iter().map(|adapter| (adapter.tuning, adapter.learned)).collect();
+                let blueprint =
+                    Blueprint { verbalizer, folder, words, patterns, learned, of_run: false, options };
+                Ok((blueprint, tasks, rows))
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
 /// A classifier's parts in memory.
 pub struct Loaded {
     /// The classes and their words.
@@ -191,6 +226,11 @@ pub(crate) fn members(
     learned: &[(Tuning, Learned)],
     classes: Option<usize>,
 ) -> Result<Vec<Classifier>> {
+    let compares = patterns.pvps.iter().any(|pvp| pvp.template().compares());
+    if compares && base.model.engine == EngineChoice::RustBert {
+        let reason = "it gives no states, by which texts are compared with label words".to_owned();
+        return Err(ModelError::ReferenceCannot { reason }.into());
+    }
     if learned.is_empty() {
         return Ok(vec![base.untrained(&patterns.soft, 0)?]);
     }

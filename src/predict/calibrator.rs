@@ -108,6 +108,12 @@ impl Calibrator {
         })
     }
 
+    /// Fits corrections on these rows, in place of those that are scored.
+    #[must_use]
+    pub fn fitted_on(self, rows: Dataset) -> Calibrator {
+        Calibrator { fit_on: Some(rows), ..self }
+    }
+
     /// Whether corrections are to be fitted on the rows that are scored, which must then be there first.
     pub fn on_own_rows(&self) -> bool {
         self.method.is_some_and(Method::needs_rows) && self.fit_on.is_none()

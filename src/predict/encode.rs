@@ -82,6 +82,8 @@ pub fn encode_with_cuts(
 struct Slots {
     slots: Vec<Slot>,
     mask: usize,
+    /// So many masks are read: none where the text is compared.
+    masks: usize,
     segment_ends: Vec<usize>,
 }
 
@@ -120,14 +122,21 @@ impl Slots {
             slots.push(Slot::fixed(special.sep));
             segment_ends.push(slots.len());
         }
-        Slots { slots, mask: mask_slot, segment_ends }
+        Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), segment_ends }
     }
 
     /// The tokens that stay, and what was cut from the row.
     fn cut(&self, quotas: &Quotas, left_out: usize) -> (Features, Vec<Cut>) {
         let ids = Vec::with_capacity(self.slots.len());
-        let mut features =
-            Features { ids, second_segment: 0, mask: 0, masks: 1, removed: 0, left_out, soft: Vec::new() };
+        let mut features = Features {
+            ids,
+            second_segment: 0,
+            mask: 0,
+            masks: self.masks,
+            removed: 0,
+            left_out,
+            soft: Vec::new(),
+        };
         let mut cuts: Vec<Cut> =
             (0..quotas.fields.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
         let (mut left, mut shown_left) = (quotas.fields.clone(), quotas.shown.clone());

@@ -20,6 +20,8 @@ pub struct LabelWords {
     ids: Shared,
     /// Where words may have several tokens and all of them count.
     several: Option<Several>,
+    /// Each class's words as the model reads them where they are compared with a text.
+    names: Vec<Vec<Vec<i64>>>,
     /// What they are.
     kind: VerbalizerKind,
     /// Words of a list that are not among them.
@@ -51,7 +53,7 @@ impl Several {
         let by_length = self.by_length();
         let beyond_first: usize = self.words.iter().map(|word| word.len() - 1).sum();
         match self.multi_token.scoring {
-            Scoring::First => 1,
+            Scoring::First | Scoring::Pieces => 1,
             Scoring::MeanLogit | Scoring::Joint => by_length.len(),
             Scoring::Pll => {
                 let longer = self.words.iter().map(Vec::len).filter(|&length| length > 1).sum::<usize>();
@@ -151,6 +153,7 @@ impl LabelWords {
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several,
+            names: names(verbalizer, tokenizer),
             kind: verbalizer.kind(),
             left_out,
         })
@@ -195,9 +198,11 @@ impl LabelWords {
         self.several.as_ref()
     }
 
-    /// The tokens of the longest word.
+    /// So many masks the blank grows to.
     pub fn most_masks(&self) -> usize {
-        self.several.as_ref().and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
+        let grows = |several: &&Several| several.multi_token.scoring != Scoring::Pieces;
+        let several = self.several.as_ref().filter(grows);
+        several.and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
     }
 
     /// Forward passes for a row in a pattern.
@@ -216,10 +221,25 @@ impl LabelWords {
         ids
     }
 
+    /// Each class's words as whole inputs, `[CLS] word [SEP]`.
+    pub fn names(&self) -> &[Vec<Vec<i64>>] {
+        &self.names
+    }
+
     /// How their logits become class scores.
     pub fn scores(&self) -> &ClassScores {
         &self.scores
     }
+}
+
+/// Each class's words as whole inputs.
+fn names(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> Vec<Vec<Vec<i64>>> {
+    let special = tokenizer.special();
+    let input = |word: &LabelWord| {
+        let ids = tokenizer.word_ids(word.word());
+        std::iter::once(special.cls).chain(ids).chain([special.sep]).collect()
+    };
+    verbalizer.classes().iter().map(|class| class.words.iter().map(input).collect()).collect()
 }
 
 /// So many words are named.

@@ -57,5 +57,11 @@ pub mod preview;
 // what is fitted on which rows
 pub mod calibrator;
 
+// patterns for whoever writes none
+pub mod general;
+
+// from texts and labels to a classifier
+pub mod zero_shot;
+
 // the front door
 pub mod prompt_classifier;

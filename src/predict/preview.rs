@@ -48,8 +48,8 @@ pub struct RowPreview {
     pub segments: Vec<Vec<PreviewPart>>,
     /// Its tokens; behind a soft token's place stands no word, but a vector with a number: `<soft 0>`.
     pub tokens: Vec<String>,
-    /// The place of the mask among them, from 0.
-    pub mask: usize,
+    /// The place of the mask among them, from 0; none where the text is compared with the label words.
+    pub mask: Option<usize>,
     /// What had no room.
     pub cuts: Vec<PreviewCut>,
     /// What each class gets, in their order.
@@ -154,7 +154,7 @@ impl Previewer {
             chains: chains.iter().map(|chain| filled_words(chain, example.fields.len())).collect(),
             segments: segments(&prompt),
             tokens: tokens(&features, tokenizer),
-            mask: features.mask,
+            mask: (features.masks > 0).then_some(features.mask),
             cuts: cuts.iter().map(cut).collect(),
             classes: self.classes(&features),
             likeliest: self.likeliest(&features),
@@ -175,6 +175,9 @@ impl Previewer {
 
     fn likeliest(&self, features: &Features) -> Vec<(String, f64)> {
         let Classifier::Prompt(model, _) = &self.classifiers[0] else { return Vec::new() };
+        if features.masks == 0 {
+            return Vec::new();
+        }
         let vocabulary: Tensor = no_grad(|| model.vocabulary_logits(&[features]).softmax(-1, Type::Float));
         let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
         let word = |rank: i64| {

@@ -197,6 +197,7 @@ impl Patterns {
         };
         let pvps: Vec<Pvp> = bound.filter(|pvp| errors.keep(fits(pvp)).is_some()).collect();
         errors.extend(pvps.iter().filter_map(|pvp| without_vectors(&pvp.template, vectors)));
+        errors.extend(pvps.iter().filter_map(|pvp| without_blank(&pvp.template, vectors)));
         Patterns { pvps, soft, max_length: left }
     }
 }
@@ -242,6 +243,12 @@ fn as_the_methods_own(error: Error, vectors: SoftVectors<'_>, front: usize, take
         }
         _ => error,
     }
+}
+
+/// The error of a text that is compared where a method learns at the blank.
+fn without_blank(template: &Template, vectors: SoftVectors<'_>) -> Option<Error> {
+    let SoftVectors::Learned { tuning, .. } = vectors else { return None };
+    template.compares().then(|| template.error(TemplateError::ComparesInTraining { method: tuning.name() }))
 }
 
 /// The error of a pattern whose soft tokens nothing gives vectors.

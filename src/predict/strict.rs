@@ -145,7 +145,9 @@ impl Subject<'_> {
         };
         let mut patterns = Vec::with_capacity(self.patterns.pvps.len());
         let mut sums = vec![0.0; asked.ids.len()];
-        for (index, pvp) in self.patterns.pvps.iter().enumerate() {
+        // What is compared has no blank to ask about.
+        let asked_at_blanks = |(_, pvp): &(usize, &Pvp)| !pvp.template().compares();
+        for (index, pvp) in self.patterns.pvps.iter().enumerate().filter(asked_at_blanks) {
             let without = asked.say(&self.without_row(pvp, asked.model.tokenizer())?);
             let with = self.on_rows(index, asked.model.tokenizer())?;
             let with = (!with.is_empty()).then(|| asked.say(&with));

@@ -17,5 +17,9 @@ pub mod demonstrations;
 pub mod template;
 pub mod verbalizer;
 
+// labels as people give them, and where the texts are
+pub mod labels;
+pub mod text_column;
+
 // rows that are wanted whole
 pub mod dataset;

@@ -161,6 +161,10 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
                 ("help", "say it with --format csv, tsv or jsonl".into()),
             ]
         }
+        DataError::WithoutText { columns, .. } => {
+            vec![("columns", listed(columns)), ("help", "name the one to read with --text-column".into())]
+        }
+        DataError::SeveralTexts { .. } => help("name the one to read with --text-column, or several"),
         DataError::WithoutLabels { columns, .. } => {
             vec![("columns", listed(columns)), ("help", "name it with --label-column".into())]
         }

@@ -3,6 +3,7 @@
 
 mod advice;
 mod census;
+mod classify;
 mod diagnostic;
 mod ensemble;
 mod ensemble_progress;
@@ -23,6 +24,7 @@ use cloze::Error;
 use cloze::study::warning::Warning;
 
 pub use census::census;
+pub use classify::{Worth, found, summary};
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;

@@ -24,7 +24,11 @@ pub fn preview(example: &Example, row: &RowPreview) -> String {
     }
     let _ = writeln!(text, "  text    {}", wrapped(&row.segments));
     let _ = writeln!(text, "  tokens  {}", row.tokens.join(" "));
-    let _ = writeln!(text, "  {} tokens, the mask at {} (from 0)", row.tokens.len(), row.mask);
+    let read = match row.mask {
+        Some(mask) => format!("the mask at {mask} (from 0)"),
+        None => "compared with the label words".to_owned(),
+    };
+    let _ = writeln!(text, "  {} tokens, {read}", row.tokens.len());
     for cut in &row.cuts {
         let _ = writeln!(
             text,
@@ -57,11 +61,11 @@ fn scores(row: &RowPreview) -> String {
         let [score, probability] = [class.score, class.probability].map(|number| format!("{number:.3}"));
         vec![class.label.clone(), score, probability, class.words.join(", ")]
     }));
+    let table = table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows);
+    if row.mask.is_none() {
+        return format!("\n{table}\n");
+    }
     let likeliest: Vec<String> =
         row.likeliest.iter().map(|(word, share)| format!("{word} {share:.3}")).collect();
-    format!(
-        "\n{}\n  likeliest at the mask: {}\n\n",
-        table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows),
-        likeliest.join(", ")
-    )
+    format!("\n{table}\n  likeliest at the mask: {}\n\n", likeliest.join(", "))
 }

@@ -1,8 +1,9 @@
 //! A masked language model with its tokenizer: prompts in, logits at the mask out.
 
+mod comparison;
 mod multi_token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tch::{Device, Tensor};
 
@@ -15,6 +16,7 @@ use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::head::MlmHead;
 use crate::model::parameters::Parameters;
 use crate::model::reference::Reference;
+use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::rows;
 use crate::predict::label_words::LabelWords;
@@ -28,6 +30,8 @@ pub struct PromptModel {
     changed: bool,
     additions: Box<Additions>,
     device: Device,
+    /// The label words' vectors, once a text has been compared with them.
+    label_vectors: Arc<Mutex<Option<Shared>>>,
 }
 
 enum Engine {
@@ -58,7 +62,14 @@ impl PromptModel {
                 Engine::RustBert(Box::new(Reference::new(&folder.config, parameters, device)?))
             }
         };
-        Ok(PromptModel { folder, engine, changed: false, additions: Box::default(), device })
+        Ok(PromptModel {
+            folder,
+            engine,
+            changed: false,
+            additions: Box::default(),
+            device,
+            label_vectors: Arc::default(),
+        })
     }
 
     /// Takes what was learned, in place of what it had; `base` are the weights that the model was made with.
@@ -76,6 +87,7 @@ impl PromptModel {
             }
         }
         self.changed = adapted.parameters.is_some();
+        self.label_vectors = Arc::default();
         *self.additions = adapted.additions;
     }
 
@@ -96,6 +108,7 @@ impl PromptModel {
         match &mut self.engine {
             Engine::Cloze(encoder, _) => {
                 self.changed = true;
+                self.label_vectors = Arc::default();
                 encoder.prepare(dtype, &self.folder.tokenizer, &self.additions)
             }
             Engine::RustBert(_) if dtype == Dtype::F32 => Ok(()),
@@ -116,6 +129,7 @@ impl PromptModel {
             changed: self.changed,
             additions: self.additions.clone(),
             device: self.device,
+            label_vectors: self.label_vectors.clone(),
         })
     }
 
@@ -157,6 +171,9 @@ impl PromptModel {
         words: &LabelWords,
         mode: Mode,
     ) -> (Tensor, Option<Tensor>) {
+        if inputs.first().is_some_and(|input| input.masks == 0) {
+            return (self.similarities(inputs, words), None);
+        }
         if let Some(several) = words.several() {
             return (
                 words.scores().of(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),
@@ -216,22 +233,7 @@ impl PromptModel {
             }
             .into());
         };
-        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
-        let sums = tch::no_grad(|| {
-            let states = encoder.forward(&batch, &self.additions, Mode::Score);
-            let sums = (states * batch.attention.unsqueeze(2)).sum_dim_intlist(
-                [1].as_slice(),
-                false,
-                tch::Kind::Float,
-            );
-            &sums
-                / sums
-                    .square()
-                    .sum_dim_intlist([1].as_slice(), true, tch::Kind::Float)
-                    .sqrt()
-                    .clamp_min(1e-12)
-        });
-        Ok(rows(&sums))
+        Ok(rows(&self.mean_vectors(encoder, inputs)))
     }
 
     /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on

@@ -16,6 +16,9 @@ impl PromptModel {
     /// # Shapes
     /// B inputs, K words → `[B,K]`
     pub(super) fn word_scores(&self, inputs: &[&Features], several: &Several, mode: Mode) -> Tensor {
+        if several.multi_token.scoring == Scoring::Pieces {
+            return self.piece_scores(inputs, several, mode);
+        }
         let mask = self.tokenizer().special().mask;
         let mut scores: Vec<Option<Tensor>> = several.words.iter().map(|_| None).collect();
         for (length, words) in several.by_length() {
@@ -44,6 +47,23 @@ impl PromptModel {
             }
         }
         Tensor::stack(&scores.into_iter().flatten().collect::<Vec<_>>(), 1)
+    }
+
+    /// `Σ l_1(t_i)`, for all words at once.
+    ///
+    /// # Shapes
+    /// B inputs, K words → `[B,K]`
+    fn piece_scores(&self, inputs: &[&Features], several: &Several, mode: Mode) -> Tensor {
+        let logits = self.logits_at_masks(inputs, mode).squeeze_dim(1);
+        let of_word = |tokens: &Vec<i64>| {
+            let tokens = Tensor::from_slice(tokens).to_device(logits.device());
+            let own = logits.index_select(1, &tokens);
+            match several.multi_token.normalised {
+                true => own.mean_dim([1].as_slice(), false, Type::Float),
+                false => own.sum_dim_intlist([1].as_slice(), false, Type::Float),
+            }
+        };
+        Tensor::stack(&several.words.iter().map(of_word).collect::<Vec<_>>(), 1)
     }
 
     /// The logits of the whole vocabulary at the places of a blank, or at one of them, that is filled for

@@ -3,6 +3,7 @@
 mod delimited;
 mod jsonl;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -88,8 +89,12 @@ impl Columns {
     }
 
     fn example(&self, record: u64, line: u64, fields: Vec<String>) -> Example {
-        let label = self.label.map(|index| fields[index].clone()).filter(|label| !label.is_empty());
+        let label = self.label_of(&fields);
         Example { record, line, fields, label }
+    }
+
+    fn label_of(&self, fields: &[String]) -> Option<String> {
+        self.label.map(|index| fields[index].clone()).filter(|label| !label.is_empty())
     }
 }
 
@@ -190,6 +195,8 @@ pub struct Rows {
     columns: Arc<Columns>,
     reader: Reader,
     bytes: Arc<AtomicU64>,
+    /// Rows that were looked at before they were wanted.
+    ahead: VecDeque<Result<Example>>,
 }
 
 /// A reader that counts what went through it.
@@ -264,7 +271,7 @@ impl Rows {
                 (Reader::JsonLines(reader), columns)
             }
         };
-        Ok(Rows { columns: Arc::new(columns), reader, bytes })
+        Ok(Rows { columns: Arc::new(columns), reader, bytes, ahead: VecDeque::new() })
     }
 
     /// How much of the input has been read, in bytes.
@@ -276,16 +283,41 @@ impl Rows {
     pub fn columns(&self) -> &Arc<Columns> {
         &self.columns
     }
+
+    /// The first rows that are still to come, so many at most; they come all the same. A row that cannot be
+    /// read is not among them.
+    pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
+        while self.ahead.len() < most {
+            let Some(row) = self.read_next() else { break };
+            self.ahead.push_back(row);
+        }
+        self.ahead.iter().take(most).filter_map(|row| row.as_ref().ok())
+    }
+
+    /// The same rows with another column of labels, or with none.
+    #[must_use]
+    pub fn labelled_by(mut self, column: Option<&str>) -> Rows {
+        let mut columns = Columns::clone(&self.columns);
+        columns.label = columns.names.iter().position(|name| Some(name.as_str()) == column);
+        for row in self.ahead.iter_mut().flatten() {
+            row.label = columns.label_of(&row.fields);
+        }
+        Rows { columns: Arc::new(columns), ..self }
+    }
+
+    fn read_next(&mut self) -> Option<Result<Example>> {
+        match &mut self.reader {
+            Reader::Delimited(reader) => reader.next(&self.columns),
+            Reader::JsonLines(reader) => reader.next(&self.columns),
+        }
+    }
 }
 
 impl Iterator for Rows {
     type Item = Result<Example>;
 
     fn next(&mut self) -> Option<Result<Example>> {
-        match &mut self.reader {
-            Reader::Delimited(reader) => reader.next(&self.columns),
-            Reader::JsonLines(reader) => reader.next(&self.columns),
-        }
+        self.ahead.pop_front().or_else(|| self.read_next())
     }
 }
 

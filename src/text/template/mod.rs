@@ -36,6 +36,9 @@
 //! its blank (or with `"words": ["sport", "war"]` each of those) where later patterns say `{topic}`. The
 //! class probabilities are summed over all words, weighted by theirs ([`Step`]).
 //!
+//! `{ "version": 1, "compare": "{text|shorten}" }` asks nothing: the mean of the text's last states is compared
+//! with that of each class's words by cosine similarity. It has no blank, and cannot be trained.
+//!
 //! A pattern is data: nothing in it is ever run.
 
 mod parse;
@@ -45,11 +48,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::source::{Source, Span};
-use crate::error::{Error, Kind, Result, TemplateError};
+use crate::error::{Error, JsonError, Kind, Result, TemplateError};
 use crate::text::demonstrations::Shown;
 use crate::text::json::{self, Node, Text};
 
@@ -78,6 +81,8 @@ pub struct Template {
     has_instruction: bool,
     pieces: Vec<Piece>,
     steps: Vec<Step>,
+    /// Whether the text is compared with the label words, in place of a blank.
+    compares: bool,
 }
 
 /// What a model adds to a pattern: which soft vectors stand where, and the room that the blank may need.
@@ -163,14 +168,21 @@ pub enum Filter {
 struct RawTemplate<'a> {
     #[serde(borrow, rename = "version")]
     _version: &'a RawValue,
-    #[serde(borrow)]
-    pattern: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pattern: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    compare: Option<&'a RawValue>,
     #[serde(borrow)]
     instruction: Option<&'a RawValue>,
     #[serde(borrow)]
     steps: Option<&'a RawValue>,
     #[serde(borrow)]
     about: Option<&'a RawValue>,
+}
+
+/// A key that is there, whatever its value: null is none that a pattern may have.
+fn present<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Template {
@@ -192,13 +204,17 @@ impl Template {
         }
     }
 
-    /// Refuses a pattern whose prompts depend on more than the row: one with demonstrations or with steps.
+    /// Refuses a pattern whose prompts depend on more than the row, one with demonstrations or with steps, and
+    /// one without a blank.
     /// Messages say that it is refused by `command`.
     pub fn check_plain(&self, command: &'static str) -> Result<()> {
         if self.demonstrations().is_some() {
             return Err(self.error(TemplateError::WithDemonstrations { command }));
         }
-        if self.steps().is_empty() { Ok(()) } else { Err(self.error(TemplateError::WithSteps { command })) }
+        if !self.steps().is_empty() {
+            return Err(self.error(TemplateError::WithSteps { command }));
+        }
+        if self.compares { Err(self.error(TemplateError::ComparesIn { command })) } else { Ok(()) }
     }
 
     /// A template from the text of its file, which messages call `file`.
@@ -214,7 +230,18 @@ impl Template {
             return Err(empty.whole_error(TemplateError::InstructionEmpty));
         }
         let before = instruction.as_ref().map(|text| text.value.trim());
-        let mut template = Template::checked(name, about, before, root.key("pattern", raw.pattern).text()?)?;
+        let (pattern, compares) = match (raw.pattern, raw.compare) {
+            (Some(pattern), None) => (root.key("pattern", pattern).text()?, false),
+            (None, Some(compare)) => (root.key("compare", compare).text()?, true),
+            (None, None) => return Err(root.error(JsonError::MissingKey { key: "pattern".to_owned() })),
+            (Some(_), Some(compare)) => {
+                return Err(root.key("compare", compare).error(TemplateError::TwoPatterns));
+            }
+        };
+        let mut template = Template::checked(name, about, before, pattern, compares)?;
+        if let Some(list) = raw.steps.filter(|_| compares) {
+            return Err(root.key("steps", list).error(TemplateError::InCompared { piece: "steps" }));
+        }
         template.steps =
             raw.steps.map_or(Ok(Vec::new()), |list| steps::read(&root.key("steps", list), &template))?;
         Ok(template)
@@ -222,7 +249,7 @@ impl Template {
 
     /// A template from a bare pattern.
     pub fn from_pattern(pattern: &str) -> Result<Template> {
-        Template::checked("pattern", None, None, Text::unwritten("pattern", pattern))
+        Template::checked("pattern", None, None, Text::unwritten("pattern", pattern), false)
     }
 
     /// The text of these columns alone, without a mask: the first is one segment, the second and all others
@@ -252,6 +279,7 @@ impl Template {
             has_instruction: false,
             pieces,
             steps: Vec::new(),
+            compares: false,
         }
     }
 
@@ -260,9 +288,12 @@ impl Template {
         about: Option<String>,
         instruction: Option<&str>,
         pattern: Text,
+        compares: bool,
     ) -> Result<Template> {
         let mut pieces = parse::pattern(&pattern)?;
-        if !pieces.contains(&Piece::Mask) {
+        if compares {
+            check_compared(&pattern, &pieces, instruction.is_some())?;
+        } else if !pieces.contains(&Piece::Mask) {
             return Err(pattern.whole_error(TemplateError::WithoutMask));
         }
         let any_marked = pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field.shorten));
@@ -284,6 +315,7 @@ impl Template {
             has_instruction: instruction.is_some(),
             pieces,
             steps: Vec::new(),
+            compares,
         })
     }
 
@@ -321,6 +353,11 @@ impl Template {
             }
         }
         read
+    }
+
+    /// Whether the text is compared with the label words: it has no blank.
+    pub fn compares(&self) -> bool {
+        self.compares
     }
 
     /// The columns that the pattern and its steps need, in order, repeated where they are.
@@ -437,7 +474,29 @@ impl Template {
                 segment.push(part);
             }
         }
-        Prompt { pattern: &self.name, front: placement.front, segments, kept_free: placement.kept_free }
+        Prompt {
+            pattern: &self.name,
+            front: placement.front,
+            segments,
+            kept_free: placement.kept_free,
+            compared: self.compares,
+        }
+    }
+}
+
+/// Refuses what a text that is compared cannot have.
+fn check_compared(pattern: &Text, pieces: &[Piece], instruction: bool) -> Result<()> {
+    let piece = pieces.iter().find_map(|piece| match piece {
+        Piece::Mask => Some("{mask}"),
+        Piece::Soft(_) => Some("{soft}"),
+        Piece::Demonstrations(_) => Some("{demos}"),
+        Piece::Separator => Some("{sep}"),
+        Piece::Text(_) | Piece::Field(_) => None,
+    });
+    match piece.or(instruction.then_some("instruction")) {
+        Some(piece) => Err(pattern.whole_error(TemplateError::InCompared { piece })),
+        None if pieces.iter().any(|piece| matches!(piece, Piece::Field(_))) => Ok(()),
+        None => Err(pattern.whole_error(TemplateError::ComparesNothing)),
     }
 }
 
@@ -452,6 +511,8 @@ pub struct Prompt<'a> {
     pub segments: Vec<Vec<Part<'a>>>,
     /// So many tokens are left free: the blank may grow by them.
     pub kept_free: usize,
+    /// Whether the text is compared, and has no blank.
+    pub compared: bool,
 }
 
 impl<'a> Prompt<'a> {

@@ -93,7 +93,8 @@ impl Step {
         {
             return Err(name.whole_error(TemplateError::StepName));
         }
-        let template = Template::checked(&name.value, None, None, node.key("pattern", raw.pattern).text()?)?;
+        let template =
+            Template::checked(&name.value, None, None, node.key("pattern", raw.pattern).text()?, false)?;
         if template.pieces.iter().any(|piece| matches!(piece, Piece::Soft(_) | Piece::Demonstrations(_))) {
             return Err(template.error(Kind::Template(TemplateError::StepPieces)));
         }

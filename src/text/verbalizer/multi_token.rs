@@ -15,6 +15,9 @@ pub enum Scoring {
     /// `l_1(t_1)` at a single mask: the word's first token stands for it. What most tools do without saying
     /// so; for comparison.
     First,
+    /// `Σ l_1(t_i)` at a single mask, in one forward pass for all words: what the blank is about, whatever the
+    /// tokens' order. For names of several words, of which a model would say no whole one.
+    Pieces,
     /// `Σ l_i(t_i)`, in one forward pass.
     MeanLogit,
     /// `Σ ln p_i(t_i)`, in one forward pass: the tokens are taken to be independent of each other.
@@ -40,13 +43,14 @@ pub struct MultiToken {
 
 impl Scoring {
     /// All of them.
-    pub const ALL: [Scoring; 5] =
-        [Scoring::First, Scoring::MeanLogit, Scoring::Joint, Scoring::Pll, Scoring::Greedy];
+    pub const ALL: [Scoring; 6] =
+        [Scoring::First, Scoring::Pieces, Scoring::MeanLogit, Scoring::Joint, Scoring::Pll, Scoring::Greedy];
 
     /// The name in verbalizer files.
     pub fn name(self) -> &'static str {
         match self {
             Scoring::First => "first",
+            Scoring::Pieces => "pieces",
             Scoring::MeanLogit => "mean_logit",
             Scoring::Joint => "joint",
             Scoring::Pll => "pll",

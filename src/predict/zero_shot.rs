@@ -1,0 +1,191 @@
+//! From texts and labels to a classifier: no template, no verbalizer, no labelled row.
+
+use crate::error::{DataError, Errors, Result};
+use crate::model::folder::ModelFolder;
+use crate::model::masked_lm::Options;
+use crate::predict::blueprint::Blueprint;
+use crate::predict::calibration::Method;
+use crate::predict::general::{self, Ask};
+use crate::predict::task::TaskSet;
+use crate::text::data::{Example, Rows};
+use crate::text::dataset::Dataset;
+use crate::text::labels::{self, NamedLabel};
+use crate::text::template::Template;
+use crate::text::text_column::text_column;
+
+/// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
+/// to correct by.
+const LOOKED_AT: usize = 2048;
+
+/// From so many rows on, the rows' mean says what the model prefers; below, inputs without content do.
+pub const ROWS_TO_CORRECT_BY: usize = 50;
+
+/// What is asked of texts.
+pub enum Question {
+    /// One of the sets of patterns that cloze has.
+    Ask(Ask),
+    /// A pattern of one's own: "This message is about {mask}."
+    Own(String),
+}
+
+/// How the probabilities are corrected.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Correcting {
+    /// By the rows, where there are enough of them, or by inputs without content.
+    ByWhatThereIs,
+    /// By the rows, to the shares of the classes that a text tells.
+    ToPrior(String),
+    /// Not at all.
+    Not,
+}
+
+/// What is wanted.
+pub struct ZeroShotRequest {
+    /// The labels.
+    pub labels: Vec<NamedLabel>,
+    /// What is asked.
+    pub question: Question,
+    /// The columns to read; found, if there are none.
+    pub text_columns: Vec<String>,
+    /// How the probabilities are corrected.
+    pub correcting: Correcting,
+    /// The longest input, in tokens; the model's own by default.
+    pub max_length: Option<usize>,
+    /// How the model is loaded.
+    pub options: Options,
+}
+
+/// What was found in the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The columns that are read.
+    pub text_columns: Vec<String>,
+    /// Whether they were found, and not named.
+    pub text_found: bool,
+    /// What is known of true labels.
+    pub truths: Truths,
+}
+
+/// Where the true labels are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Truths {
+    /// In no column.
+    Nowhere,
+    /// In this one.
+    In(String),
+    /// This column has others than the labels, such as this one: it is not looked at.
+    Others {
+        /// The column.
+        column: String,
+        /// What stands in it.
+        label: String,
+    },
+    /// Perhaps in this column, which is not called as one of labels is.
+    Perhaps(String),
+}
+
+/// A zero-shot classifier before its weights.
+pub struct ZeroShot {
+    /// The classifier.
+    pub blueprint: Blueprint,
+    /// Its patterns on the rows' columns.
+    pub tasks: TaskSet,
+    /// The rows.
+    pub rows: Rows,
+    /// The patterns.
+    pub templates: Vec<Template>,
+    /// How the probabilities are corrected, if they are.
+    pub method: Option<Method>,
+    /// Rows to fit the correction on, where there are too many to hold all.
+    pub fit_on: Option<Dataset>,
+    /// What was found in the data.
+    pub found: Found,
+}
+
+impl ZeroShot {
+    /// Looks at the first rows, and binds patterns and label words to a model.
+    pub fn prepare(
+        request: ZeroShotRequest,
+        rows: Rows,
+        model: impl FnOnce() -> Result<ModelFolder>,
+    ) -> Result<ZeroShot, Errors> {
+        let verbalizer = labels::verbalizer(&request.labels)?;
+        let mut rows = rows;
+        let sample: Vec<Example> = rows.look_ahead(LOOKED_AT + 1).cloned().collect();
+        let truths = truths(&rows, &sample, &request.labels);
+        if !matches!(truths, Truths::In(_)) {
+            rows = rows.labelled_by(None);
+        }
+        let text_found = request.text_columns.is_empty();
+        let text_columns = match text_found {
+            true => vec![text_column(rows.columns(), &sample)?],
+            false => request.text_columns,
+        };
+        check_columns(&rows, &text_columns)?;
+        let templates = match &request.question {
+            Question::Ask(ask) => ask.templates(&text_columns)?,
+            Question::Own(pattern) => general::own(pattern, &text_columns)?,
+        };
+        if sample.is_empty() {
+            return Err(DataError::WithoutRows { data: rows.columns().data().to_owned() }.into());
+        }
+        let method = match &request.correcting {
+            Correcting::Not => None,
+            Correcting::ToPrior(_) => Some(Method::Prior),
+            Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => Some(Method::Batch),
+            Correcting::ByWhatThereIs => Some(Method::Contextual),
+        };
+        let by_rows = method.is_some_and(Method::needs_rows) && sample.len() > LOOKED_AT;
+        let fit_on = by_rows.then(|| Dataset {
+            columns: rows.columns().clone(),
+            truths: vec![None; sample.len()],
+            examples: sample,
+        });
+        let (blueprint, tasks, rows) = Blueprint::of_parts(
+            templates.clone(),
+            verbalizer,
+            rows,
+            model()?,
+            request.options,
+            request.max_length,
+        )?;
+        let found = Found { text_columns, text_found, truths };
+        Ok(ZeroShot { blueprint, tasks, rows, templates, method, fit_on, found })
+    }
+}
+
+/// Refuses columns that are not there. All problems at once.
+fn check_columns(rows: &Rows, read: &[String]) -> Result<(), Errors> {
+    let columns = rows.columns();
+    let absent = read.iter().filter(|column| !columns.names().contains(column));
+    let error = |column: &String| {
+        let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
+        DataError::NoTextColumn { column: column.clone(), data, columns }.into()
+    };
+    let mut errors = Errors::new();
+    errors.extend(absent.map(error));
+    errors.none()
+}
+
+/// Names that columns of labels have beside `label`.
+const USUAL: [&str; 6] = ["label", "labels", "category", "class", "intent", "target"];
+
+/// Where the first rows have true labels.
+fn truths(rows: &Rows, sample: &[Example], labels: &[NamedLabel]) -> Truths {
+    let columns = rows.columns();
+    let is_label = |found: &str| labels.iter().any(|label| label.label == found);
+    if let Some(column) = columns.label() {
+        let other =
+            sample.iter().filter_map(|example| example.label.as_deref()).find(|label| !is_label(label));
+        let column = column.to_owned();
+        return match other {
+            None => Truths::In(column),
+            Some(label) => Truths::Others { column, label: label.to_owned() },
+        };
+    }
+    let perhaps = columns.names().iter().enumerate().find(|(index, name)| {
+        let called = USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual));
+        called && sample.iter().any(|example| is_label(&example.fields[*index]))
+    });
+    perhaps.map_or(Truths::Nowhere, |(_, name)| Truths::Perhaps(name.clone()))
+}
