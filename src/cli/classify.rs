@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::general::Ask;
 use cloze::predict::zero_shot::{Correcting, Question, ZeroShot, ZeroShotRequest};
 use cloze::text::data::Input;
@@ -48,7 +47,7 @@ pub struct Classify {
     /// What is asked: general, topic, sentiment, emotion, intent, spam, yes-no, or words with a {mask}, as "This
     /// message is about {mask}."
     #[arg(long, value_name = "WHAT", default_value = "general", value_parser = question)]
-    ask: Asked,
+    ask: Question,
     /// Leave the probabilities as they are
     #[arg(long)]
     no_correction: bool,
@@ -73,17 +72,10 @@ pub struct Classify {
     quiet: bool,
 }
 
-/// What `--ask` says.
-#[derive(Debug, Clone)]
-enum Asked {
-    Known(Ask),
-    Own(String),
-}
-
-fn question(text: &str) -> Result<Asked, String> {
+fn question(text: &str) -> Result<Question, String> {
     match <Ask as clap::ValueEnum>::from_str(text, false) {
-        Ok(ask) => Ok(Asked::Known(ask)),
-        Err(_) if text.contains("{mask}") => Ok(Asked::Own(text.to_owned())),
+        Ok(ask) => Ok(Question::Ask(ask)),
+        Err(_) if text.contains("{mask}") => Ok(Question::Own(text.to_owned())),
         Err(_) => Err("neither a kind of question nor words with a {mask}".to_owned()),
     }
 }
@@ -92,13 +84,11 @@ fn question(text: &str) -> Result<Asked, String> {
 pub fn run(args: &Classify) -> Result<()> {
     let out = answering::file(args.out.as_deref());
     let reads = Reads::files(std::iter::once(&args.data).chain(&args.labels_file));
-    outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
+    let written = [("rows", out), ("report", args.report.as_deref())];
+    outputs::check(&written, &reads)?;
     let request = ZeroShotRequest {
         labels: named_labels(args)?,
-        question: match &args.ask {
-            Asked::Known(ask) => Question::Ask(*ask),
-            Asked::Own(pattern) => Question::Own(pattern.clone()),
-        },
+        question: args.ask.clone(),
         text_columns: args.text_column.clone(),
         correcting: match &args.prior {
             Some(prior) => Correcting::ToPrior(prior.clone()),
@@ -110,37 +100,23 @@ pub fn run(args: &Classify) -> Result<()> {
     };
     let rows = setup::reading(&args.reading).open(&args.data)?;
     let ready = ZeroShot::prepare(request, rows, || setup::open_model(&args.model.limits))?;
-    outputs::check(
-        &[("rows", out), ("report", args.report.as_deref())],
-        &Reads::default().model(ready.blueprint.folder.path()),
-    )?;
+    outputs::check(&written, &Reads::default().model(ready.blueprint.folder.path()))?;
     if !args.quiet {
         anstream::stderr().write_all(render::found(&ready.found).as_bytes())?;
     }
-    let asked = CalibrationRequest {
-        method: ready.method,
-        prior: args.prior.clone(),
-        ..CalibrationRequest::default()
-    };
-    let columns = ready.rows.columns().clone();
-    let calibrator = Calibrator::check(&asked, &ready.blueprint, &ready.tasks.tasks, &columns)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let read = ready.found.text_columns.clone();
+    let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns);
     let answering = Answering {
         blueprint: ready.blueprint,
         tasks: ready.tasks,
         rows: ready.rows,
         showing: None,
-        calibrator: match ready.fit_on {
-            Some(rows) => calibrator.fitted_on(rows),
-            None => calibrator,
-        },
+        calibrator: ready.calibrator,
         compute: setup::compute(&args.model),
         keep_columns: args.keep_columns,
         quiet: args.quiet,
         size: Input::of(&args.data).size(),
     };
-    let mut worth = Worth::new(&columns, &read);
     let (report, _) =
         answering.run(RowsOut::open(out)?, &mut |example, answer| worth.see(example, answer))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;

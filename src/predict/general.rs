@@ -24,7 +24,10 @@ pub enum Ask {
     YesNo,
 }
 
-/// Where the row's words stand.
+/// What a pattern of the user's own is called.
+const OWN: &str = "ask";
+
+/// Where the row's words stand in cloze's patterns.
 const TEXT: &str = "TEXT";
 
 impl Ask {
@@ -96,9 +99,11 @@ impl Ask {
 /// A pattern of the user's own for these columns: the text stands before it, unless it names columns itself. It is
 /// asked beside the comparison with the labels.
 pub fn own(pattern: &str, columns: &[String]) -> Result<Vec<Template>> {
-    let asked = Template::from_pattern(pattern)?;
-    let alone = asked.fields().next().is_none();
-    let asked = if alone { template(0, &format!("{TEXT} {pattern}"), columns)? } else { asked };
+    let alone = Template::from_pattern(pattern)?.fields().next().is_none();
+    let asked = match alone {
+        true => parsed(OWN, "pattern", &format!("{} {pattern}", fields(columns)?))?,
+        false => parsed(OWN, "pattern", pattern)?,
+    };
     Ok(vec![asked, compared(columns)?])
 }
 

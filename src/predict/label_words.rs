@@ -20,8 +20,6 @@ pub struct LabelWords {
     ids: Shared,
     /// Where words may have several tokens and all of them count.
     several: Option<Several>,
-    /// Each class's words as the model reads them where they are compared with a text.
-    names: Vec<Vec<Vec<i64>>>,
     /// What they are.
     kind: VerbalizerKind,
     /// Words of a list that are not among them.
@@ -153,7 +151,6 @@ impl LabelWords {
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several,
-            names: names(verbalizer, tokenizer),
             kind: verbalizer.kind(),
             left_out,
         })
@@ -221,25 +218,20 @@ impl LabelWords {
         ids
     }
 
-    /// Each class's words as whole inputs, `[CLS] word [SEP]`.
-    pub fn names(&self) -> &[Vec<Vec<i64>>] {
-        &self.names
+    /// Each class's words as tokens.
+    pub fn tokens_of_classes(&self) -> Vec<Vec<Vec<i64>>> {
+        let tokens = |id: i64| match &self.several {
+            // The ids are indices.
+            Some(several) => several.words[usize::try_from(id).unwrap_or_default()].clone(),
+            None => vec![id],
+        };
+        self.of_classes().into_iter().map(|ids| ids.into_iter().map(tokens).collect()).collect()
     }
 
     /// How their logits become class scores.
     pub fn scores(&self) -> &ClassScores {
         &self.scores
     }
-}
-
-/// Each class's words as whole inputs.
-fn names(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> Vec<Vec<Vec<i64>>> {
-    let special = tokenizer.special();
-    let input = |word: &LabelWord| {
-        let ids = tokenizer.word_ids(word.word());
-        std::iter::once(special.cls).chain(ids).chain([special.sep]).collect()
-    };
-    verbalizer.classes().iter().map(|class| class.words.iter().map(input).collect()).collect()
 }
 
 /// So many words are named.

@@ -5,12 +5,12 @@ use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::Options;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::Method;
+use crate::predict::calibrator::{CalibrationRequest, Calibrator};
 use crate::predict::general::{self, Ask};
 use crate::predict::task::TaskSet;
 use crate::text::data::{Example, Rows};
 use crate::text::dataset::Dataset;
 use crate::text::labels::{self, NamedLabel};
-use crate::text::template::Template;
 use crate::text::text_column::text_column;
 
 /// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
@@ -21,6 +21,7 @@ const LOOKED_AT: usize = 2048;
 pub const ROWS_TO_CORRECT_BY: usize = 50;
 
 /// What is asked of texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// One of the sets of patterns that cloze has.
     Ask(Ask),
@@ -92,12 +93,8 @@ pub struct ZeroShot {
     pub tasks: TaskSet,
     /// The rows.
     pub rows: Rows,
-    /// The patterns.
-    pub templates: Vec<Template>,
-    /// How the probabilities are corrected, if they are.
-    pub method: Option<Method>,
-    /// Rows to fit the correction on, where there are too many to hold all.
-    pub fit_on: Option<Dataset>,
+    /// What corrects the probabilities.
+    pub calibrator: Calibrator,
     /// What was found in the data.
     pub found: Found,
 }
@@ -112,6 +109,10 @@ impl ZeroShot {
         let verbalizer = labels::verbalizer(&request.labels)?;
         let mut rows = rows;
         let sample: Vec<Example> = rows.look_ahead(LOOKED_AT + 1).cloned().collect();
+        if sample.is_empty() {
+            let none = DataError::WithoutRows { data: rows.columns().data().to_owned() };
+            return Err(rows.next().and_then(Result::err).unwrap_or_else(|| none.into()).into());
+        }
         let truths = truths(&rows, &sample, &request.labels);
         if !matches!(truths, Truths::In(_)) {
             rows = rows.labelled_by(None);
@@ -126,31 +127,25 @@ impl ZeroShot {
             Question::Ask(ask) => ask.templates(&text_columns)?,
             Question::Own(pattern) => general::own(pattern, &text_columns)?,
         };
-        if sample.is_empty() {
-            return Err(DataError::WithoutRows { data: rows.columns().data().to_owned() }.into());
-        }
-        let method = match &request.correcting {
-            Correcting::Not => None,
-            Correcting::ToPrior(_) => Some(Method::Prior),
-            Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => Some(Method::Batch),
-            Correcting::ByWhatThereIs => Some(Method::Contextual),
+        let (options, max_length) = (request.options, request.max_length);
+        let (blueprint, tasks, rows) =
+            Blueprint::of_parts(templates, verbalizer, rows, model()?, options, max_length)?;
+        let (method, prior) = match request.correcting {
+            Correcting::Not => (None, None),
+            Correcting::ToPrior(prior) => (Some(Method::Prior), Some(prior)),
+            Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => (Some(Method::Batch), None),
+            Correcting::ByWhatThereIs => (Some(Method::Contextual), None),
         };
-        let by_rows = method.is_some_and(Method::needs_rows) && sample.len() > LOOKED_AT;
-        let fit_on = by_rows.then(|| Dataset {
-            columns: rows.columns().clone(),
-            truths: vec![None; sample.len()],
-            examples: sample,
-        });
-        let (blueprint, tasks, rows) = Blueprint::of_parts(
-            templates.clone(),
-            verbalizer,
-            rows,
-            model()?,
-            request.options,
-            request.max_length,
-        )?;
+        let asked = CalibrationRequest { method, prior, ..CalibrationRequest::default() };
+        let columns = rows.columns().clone();
+        let mut calibrator = Calibrator::check(&asked, &blueprint, &tasks.tasks, &columns)?;
+        // More rows than these are not held in memory.
+        if calibrator.on_own_rows() && sample.len() > LOOKED_AT {
+            let truths = vec![None; sample.len()];
+            calibrator = calibrator.fitted_on(Dataset { columns, truths, examples: sample });
+        }
         let found = Found { text_columns, text_found, truths };
-        Ok(ZeroShot { blueprint, tasks, rows, templates, method, fit_on, found })
+        Ok(ZeroShot { blueprint, tasks, rows, calibrator, found })
     }
 }
 

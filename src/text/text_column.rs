@@ -54,7 +54,7 @@ pub fn text_column(columns: &Columns, sample: &[Example]) -> Result<String> {
         .filter(|(_, name)| Some(name.as_str()) != columns.label() && *name != ID)
         .map(|(index, name)| (name.as_str(), Measure::of(sample, index)))
         .collect();
-    let has_letters = |(_, measure): &&(&str, Measure)| sample.is_empty() || measure.letters > 0.0;
+    let has_letters = |(_, measure): &&(&str, Measure)| measure.letters > 0.0;
     let named = |is: &dyn Fn(&str, &str) -> bool| {
         let of_name = |usual: &&str| measured.iter().filter(has_letters).find(|(name, _)| is(name, usual));
         USUAL.iter().find_map(of_name).map(|(name, _)| (*name).to_owned())

@@ -284,10 +284,10 @@ impl Rows {
         &self.columns
     }
 
-    /// The first rows that are still to come, so many at most; they come all the same. A row that cannot be
-    /// read is not among them.
+    /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come all
+    /// the same.
     pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
-        while self.ahead.len() < most {
+        while self.ahead.len() < most && self.ahead.back().is_none_or(Result::is_ok) {
             let Some(row) = self.read_next() else { break };
             self.ahead.push_back(row);
         }
