@@ -26,6 +26,16 @@ pub enum DataError {
     NotUtf8 { what: String },
     #[error("{data} is UTF-16 text, not UTF-8")]
     Utf16 { data: String },
+    #[error("{data} is {kind}")]
+    NoTable { data: String, kind: &'static str },
+    #[error("the first line of {data} names a separator, not the columns")]
+    SeparatorLine { data: String },
+    #[error("the columns of {data} stand between {separators}")]
+    OtherSeparator { data: String, separators: &'static str },
+    #[error("not an array of JSON objects: {message}")]
+    NotArray { message: &'static str },
+    #[error("{column:?} is to be called {name:?}, and {data} has a column {name:?}")]
+    NameTaken { name: String, column: String, data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
     #[error("{data} has no column {column:?} for the labels")]
@@ -69,8 +79,22 @@ impl DataError {
                 "put fields that contain the separator in quotes, double the quotes inside, and close each",
             ),
             UnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
-            NotUtf8 { .. } => help("save the file as UTF-8"),
+            NotUtf8 { .. } => help("save the file as UTF-8; it is probably Latin-1 (Windows-1252)"),
             Utf16 { .. } => help("save it as UTF-8"),
+            NoTable { kind, .. } if kind.starts_with("compressed") => {
+                help("unpack it first: CSV, TSV and JSON are read as text")
+            }
+            NoTable { .. } => help("save the table as CSV (in Excel: \"CSV UTF-8\"), and give that file"),
+            SeparatorLine { .. } => help("take that line out, and put commas between the columns"),
+            OtherSeparator { separators: "tabs", .. } => {
+                help("name the file .tsv, or say that its format is tsv")
+            }
+            OtherSeparator { separators: "commas", .. } => {
+                help("name the file .csv, or say that its format is csv")
+            }
+            OtherSeparator { .. } => help("save it with commas between the columns, or with tabs as .tsv"),
+            NotArray { .. } => help("objects between [ and ], with commas between them"),
+            NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
                 allowed_and_nearest("columns", column, columns)
@@ -88,7 +112,7 @@ impl DataError {
                 vec![("columns", listed(columns)), ("help", "name the one to read".into())]
             }
             SeveralTexts { .. } => help("name the one to read, or several"),
-            FormatUnknown { .. } => vec![("allowed", ".csv, .tsv, .jsonl".into())],
+            FormatUnknown { .. } => vec![("allowed", ".csv, .tsv, .jsonl, .json".into())],
             WithoutLabels { columns, .. } => vec![("columns", listed(columns))],
         }
     }

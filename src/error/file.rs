@@ -29,6 +29,8 @@ pub enum FileError {
     OutputIsInput { path: PathBuf },
     #[error("{what} would both be written to {}", path.display())]
     OutputTwice { path: PathBuf, what: String },
+    #[error("cloze does not write what the name {} says", path.display())]
+    NotWritten { path: PathBuf },
     #[error("nothing is called {pattern}")]
     NothingMatches { pattern: String },
 }
@@ -47,6 +49,7 @@ impl FileError {
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
             OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
+            NotWritten { .. } => vec![("allowed", ".csv, .tsv, .jsonl, .json".into())],
             SameColumn { .. } => help("rename it in the input"),
         }
     }

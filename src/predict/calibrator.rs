@@ -19,9 +19,6 @@ use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::verbalizer::Verbalizer;
 
-/// Between the labels of a set in the output.
-pub const BETWEEN: &str = "|";
-
 /// What is asked of a calibration.
 #[derive(Debug, Clone, Default)]
 pub struct CalibrationRequest {
@@ -228,6 +225,8 @@ pub struct Counted {
     after: Counts,
     abstention: Option<Abstention>,
     coverage: Coverage,
+    /// So many labels are their class's but for case, or blanks at the ends.
+    pub near_labels: u64,
 }
 
 impl Counted {
@@ -241,6 +240,7 @@ impl Counted {
             after: Counts::new(labels, patterns),
             abstention: calibrator.abstain_below.map(|below| Abstention { below, ..Abstention::default() }),
             coverage: Coverage::new(labels.len()),
+            near_labels: 0,
         }
     }
 
@@ -289,6 +289,7 @@ impl Counted {
         });
         let sets =
             fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
-        Report { calibration, abstention: self.abstention, sets, ..self.after.report(run, tasks, seconds) }
+        let (abstention, near_labels) = (self.abstention, self.near_labels);
+        Report { calibration, abstention, sets, near_labels, ..self.after.report(run, tasks, seconds) }
     }
 }

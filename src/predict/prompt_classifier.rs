@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tch::Device;
 
@@ -22,11 +23,11 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::output::Answer;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::report::Run;
-use crate::predict::score::{Scored, Scorer, batch_tokens};
+use crate::predict::score::{Coming, Scored, Scorer, batch_tokens};
 use crate::predict::showing::{Showing, forwards};
 use crate::predict::task::Task;
-use crate::text::data::{Columns, Example, Rows};
-use crate::text::dataset::{Dataset, truth};
+use crate::text::data::{Columns, Example, Next, PATIENCE, Rows};
+use crate::text::dataset::{Dataset, is_near, truth};
 use crate::text::demonstrations::Drawing;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
@@ -302,10 +303,7 @@ impl PromptClassifier {
         let tasks = self.patterns.on(&columns)?.tasks;
         let scoring = self.on(tasks, columns.clone())?;
         let mut rows = rows;
-        let mut next = || {
-            let chunk = read_chunk(&mut rows)?;
-            Ok((!chunk.is_empty()).then_some(chunk))
-        };
+        let mut next = |may_wait: bool| read_chunk(&mut rows, may_wait);
         let mut answer = |chunk: Vec<Example>, scored: Vec<Scored>| {
             chunk.iter().zip(scored).try_for_each(|(example, scored)| each(example, self.answer(scored)))
         };
@@ -421,12 +419,26 @@ impl Scoring<'_> {
         }
         let mut counted = Counted::new(calibrator, self.tasks.len());
         let read = std::cell::Cell::new((0, 0));
-        let mut next = || {
-            let examples = read_chunk(&mut rows)?;
+        let mut near = 0;
+        let mut next = |may_wait: bool| {
+            let come = match read_chunk(&mut rows, may_wait)? {
+                Coming::Chunk(come) => come,
+                Coming::Later => return Ok(Coming::Later),
+                Coming::End => return Ok(Coming::End),
+            };
+            let (mut examples, mut truths) = (Vec::with_capacity(come.len()), Vec::with_capacity(come.len()));
+            for example in come {
+                match truth(&self.classifier.verbalizer, &self.columns, &example) {
+                    Ok(class) => {
+                        near += u64::from(is_near(&self.classifier.verbalizer, &example, class));
+                        truths.push(class);
+                        examples.push(example);
+                    }
+                    Err(error) => rows.leave_out(error, &example)?,
+                }
+            }
             read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-            let of_row = |example| truth(&self.classifier.verbalizer, &self.columns, example);
-            let truths = examples.iter().map(of_row).collect::<Result<Vec<_>>>()?;
-            Ok((!examples.is_empty()).then_some(Chunk { examples, truths }))
+            Ok(Coming::Chunk(Chunk { examples, truths }))
         };
         let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
             let answers = scored.into_iter().zip(chunk.truths);
@@ -454,6 +466,7 @@ impl Scoring<'_> {
                 answer(calibrator, chunk, scored)?;
             }
         }
+        counted.near_labels = near;
         Ok(counted)
     }
 
@@ -479,14 +492,26 @@ impl Scoring<'_> {
     }
 }
 
-/// The next rows, up to a chunk.
-fn read_chunk(rows: &mut Rows) -> Result<Vec<Example>> {
+/// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the first
+/// are one; where there is other work to do, hardly any is waited for.
+fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
+    // Long enough for a program at the other end of a pipe.
+    const HARDLY: Duration = Duration::from_millis(50);
     let mut chunk = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut until) = (0, (!may_wait).then(|| Instant::now() + HARDLY));
     while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
-        let Some(example) = rows.next().transpose()? else { break };
-        bytes += example.fields.iter().map(String::len).sum::<usize>();
-        chunk.push(example);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match rows.next_within(left) {
+            Next::Row(example) => {
+                let example: Example = example?;
+                bytes += example.fields.iter().map(String::len).sum::<usize>();
+                chunk.push(example);
+                until.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
+            Next::Later => break,
+            Next::End if chunk.is_empty() => return Ok(Coming::End),
+            Next::End => break,
+        }
     }
-    Ok(chunk)
+    Ok(if chunk.is_empty() { Coming::Later } else { Coming::Chunk(chunk) })
 }

@@ -59,6 +59,7 @@ impl Members {
             test: Some(rows.to_owned()),
             format: reading.format,
             label_column: reading.label_column.clone(),
+            adjust: reading.adjust.clone(),
             engine: wanted.options.engine,
             device: wanted.options.device.into(),
             max_length: wanted.max_length.or(manifest.max_length),

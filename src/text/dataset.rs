@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{DataError, Error, Errors, Kind, Result};
-use crate::text::data::{Columns, Example, ID, Reading};
+use crate::numbers::counted;
+use crate::text::data::{BadRows, Columns, Example, ID, Reading};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
@@ -66,7 +67,8 @@ impl Dataset {
         };
         let mut errors = Errors::new();
         let (mut examples, mut truths) = (Vec::new(), Vec::new());
-        for row in rows {
+        let mut rows = rows;
+        while let Some(row) = rows.next() {
             // Behind a row that cannot be read nothing is known; what was found before it is told too.
             let Some(row) = errors.keep(row) else { break };
             match if labels == Labels::Ignored { Ok(None) } else { truth(verbalizer, &found, &row) } {
@@ -75,7 +77,12 @@ impl Dataset {
                     errors.push(error.at(found.place(&row, found.label())));
                 }
                 Ok(class) => truths.push(class),
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    if let Err(error) = rows.leave_out(error, &row) {
+                        errors.push(error);
+                    }
+                    continue;
+                }
             }
             examples.push(match &order {
                 Some(order) => Example { fields: order.fields(&row), ..row },
@@ -89,6 +96,12 @@ impl Dataset {
     /// The rows with a label, and it.
     pub fn labelled(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.truths.iter().enumerate().filter_map(|(row, truth)| Some((row, (*truth)?)))
+    }
+
+    /// So many labels are their class's but for case, or blanks at the ends.
+    pub fn near_labels(&self, verbalizer: &Verbalizer) -> u64 {
+        let rows = self.examples.iter().zip(&self.truths);
+        rows.filter(|(example, truth)| is_near(verbalizer, example, **truth)).count() as u64
     }
 
     /// The classes of the rows that have a label, in the rows' order, and whether each prediction of them is
@@ -111,6 +124,23 @@ impl Dataset {
             false => Ok(()),
         }
     }
+}
+
+/// What whoever reads results of these sets should know of how they were read.
+pub fn remarks<'a>(
+    sets: impl IntoIterator<Item = &'a Dataset>,
+    verbalizer: &Verbalizer,
+    bad_rows: &BadRows,
+) -> Vec<String> {
+    let near = |set: &Dataset| {
+        let labels = set.near_labels(verbalizer);
+        let of_class = if labels == 1 { "is its class's" } else { "are their class's" };
+        (labels > 0).then(|| {
+            let labels = counted(labels, "label");
+            format!("{}: {labels} {of_class} but for case, or blanks at the ends", set.columns.data())
+        })
+    };
+    sets.into_iter().filter_map(near).chain(bad_rows.so_far().remark()).collect()
 }
 
 /// Where wanted columns stand in a file.
@@ -157,10 +187,11 @@ pub fn read_columns<'a>(templates: impl IntoIterator<Item = &'a Template>, colum
     read
 }
 
-/// The row's true class, if it has a label.
+/// The row's true class, if it has a label. Case, and blanks at the ends, make no difference where no other class
+/// is meant.
 pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>> {
     let Some(label) = &example.label else { return Ok(None) };
-    verbalizer.class_of(label).map(Some).ok_or_else(|| {
+    verbalizer.class_of(label).or_else(|| verbalizer.class_near(label)).map(Some).ok_or_else(|| {
         let kind = DataError::UnknownLabel {
             label: label.clone(),
             verbalizer: verbalizer.file().to_owned(),
@@ -168,4 +199,9 @@ pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> R
         };
         Error::new(kind).at(columns.place(example, columns.label()))
     })
+}
+
+/// Whether a row's label is its class's but for case, or blanks at the ends.
+pub fn is_near(verbalizer: &Verbalizer, example: &Example, class: Option<usize>) -> bool {
+    class.is_some_and(|class| Some(&verbalizer.classes()[class].label) != example.label.as_ref())
 }

@@ -7,6 +7,10 @@ pub mod same_file;
 // a door for files that are written whole
 pub mod whole_file;
 
+// rows as they are written
+pub mod format;
+pub mod table;
+
 // rows as they are read
 pub mod data;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, RunError};
 use crate::model::folder::ModelFolder;
 use crate::model::hash::{hash_of, hash_of_weights};
-use crate::text::data::Format;
+use crate::text::data::{Adjust, Format, Reading};
 use crate::text::json;
 
 /// A file with its text.
@@ -35,6 +35,9 @@ pub struct DataFiles {
     pub format: Option<Format>,
     /// The column of labels that was asked for.
     pub label_column: Option<String>,
+    /// What is taken otherwise than it stands in the files.
+    #[serde(default, skip_serializing_if = "Adjust::is_nothing")]
+    pub adjust: Adjust,
 }
 
 /// A data file as it was.
@@ -96,6 +99,11 @@ impl DataFile {
 }
 
 impl DataFiles {
+    /// How they are read.
+    pub fn reading(&self) -> Reading {
+        Reading::of(self.format, self.label_column.clone(), self.adjust.clone())
+    }
+
     /// Refuses files that are not what they were.
     pub fn check(&self) -> Result<()> {
         let files = [&self.train, &self.dev, &self.unlabeled, &self.test];

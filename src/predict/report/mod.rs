@@ -72,6 +72,9 @@ pub struct Report {
     pub rows: u64,
     /// Rows with a label; only these are evaluated.
     pub labelled: u64,
+    /// Labels that are their class's but for case, or blanks at the ends.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub near_labels: u64,
     /// Rows of which some pattern had to cut a part.
     pub truncated_rows: u64,
     /// Rows beside which some pattern's demonstrations did not all have room.

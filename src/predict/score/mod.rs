@@ -57,6 +57,16 @@ pub struct Scorer<'a> {
     pub threads: usize,
 }
 
+/// The chunk that comes next.
+pub enum Coming<R> {
+    /// It is there.
+    Chunk(R),
+    /// Nothing yet: only where there is other work to do meanwhile.
+    Later,
+    /// There are no more.
+    End,
+}
+
 /// What was found for one row.
 #[derive(Debug, Clone)]
 pub struct Scored {
@@ -137,15 +147,18 @@ impl Scorer<'_> {
         examples: &[Example],
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Scored>> {
-        let mut chunks = [examples].into_iter();
+        let mut chunks = [examples].into_iter().map(Coming::Chunk);
         let mut all = Vec::new();
         let mut collect = |_, scored| {
             all = scored;
             Ok(())
         };
-        self.score_chunks(columns, &mut || Ok(chunks.next()), &mut collect, &mut |rows| {
-            progress(rows / examples.len() as f64)
-        })?;
+        self.score_chunks(
+            columns,
+            &mut |_| Ok(chunks.next().unwrap_or(Coming::End)),
+            &mut collect,
+            &mut |rows| progress(rows / examples.len() as f64),
+        )?;
         Ok(all)
     }
 
@@ -155,14 +168,14 @@ impl Scorer<'_> {
         Ok(scored.into_iter().map(|scored| scored.average).collect())
     }
 
-    /// Scores chunk after chunk, while the next is made: `next` gives one, and `each` takes it with the rows'
-    /// results, in the same order. An error names its row, and all chunks before it have been given to
+    /// Scores chunk after chunk, while the next is made: `next` gives one, and is told whether it may take as long
+    /// as it likes; `each` takes it with the rows' results, in the same order. An error names its row, and all chunks before it have been given to
     /// `each`. `progress` is told, after each batch, how many rows are done. On a processor libtorch's number
     /// of threads is 1 meanwhile, for each of the scorer's.
     pub fn score_chunks<R: AsRef<[Example]>>(
         &self,
         columns: &Columns,
-        next: &mut dyn FnMut() -> Result<Option<R>>,
+        next: &mut dyn FnMut(bool) -> Result<Coming<R>>,
         each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
@@ -207,7 +220,7 @@ impl Scorer<'_> {
         mut pool: Pool<'_>,
         threads: usize,
         columns: &Columns,
-        next: &mut dyn FnMut() -> Result<Option<R>>,
+        next: &mut dyn FnMut(bool) -> Result<Coming<R>>,
         each: &mut dyn FnMut(R, Vec<Scored>) -> Result<()>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
@@ -219,17 +232,21 @@ impl Scorer<'_> {
         let ahead = if matches!(pool, Pool::Here { .. }) { 1 } else { CHUNKS_AHEAD };
         loop {
             while end.is_none() && chunks.len() < ahead {
-                let chunk = next().and_then(|next| match next {
-                    Some(rows) => self.begin(begun, threads, columns, rows).map(Some),
-                    None => Ok(None),
+                let chunk = next(chunks.is_empty()).and_then(|next| match next {
+                    Coming::Chunk(rows) => self.begin(begun, threads, columns, rows).map(Coming::Chunk),
+                    Coming::Later => Ok(Coming::Later),
+                    Coming::End => Ok(Coming::End),
                 });
                 match chunk {
-                    Ok(Some((chunk, batches))) => {
+                    Ok(Coming::Chunk((chunk, batches))) => {
                         begun += 1;
                         batches.into_iter().for_each(|batch| pool.put(batch));
                         chunks.push_back(chunk);
                     }
-                    Ok(None) => end = Some(Ok(())),
+                    // What has come is answered meanwhile.
+                    Ok(Coming::Later) if !chunks.is_empty() => break,
+                    Ok(Coming::Later) => {}
+                    Ok(Coming::End) => end = Some(Ok(())),
                     Err(error) => end = Some(Err(error)),
                 }
             }
@@ -557,6 +574,7 @@ impl Counts {
             run,
             rows: self.rows,
             labelled: self.average.labelled(),
+            near_labels: 0,
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,
             seconds,

@@ -21,7 +21,7 @@ use crate::learn::run::{
 use crate::model::arch::Config;
 use crate::model::folder::EngineChoice;
 use crate::model::threads::MOST_THREADS;
-use crate::text::data::Format;
+use crate::text::data::{Adjust, Format};
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
@@ -69,6 +69,9 @@ pub struct Manifest {
     pub format: Option<Format>,
     /// The column of labels, if not `label`.
     pub label_column: Option<String>,
+    /// What is taken otherwise than it stands in the data.
+    #[serde(skip_serializing_if = "Adjust::is_nothing")]
+    pub adjust: Adjust,
     /// The base model.
     pub model: Option<String>,
     /// What runs the forward pass.
@@ -202,6 +205,7 @@ impl Default for Manifest {
             test: None,
             format: None,
             label_column: None,
+            adjust: Adjust::default(),
             model: None,
             engine: EngineChoice::default(),
             device: Device::default(),
@@ -288,6 +292,7 @@ impl Manifest {
             unlabeled_rows: body.unlabeled_rows,
             format: data.format,
             label_column: data.label_column,
+            adjust: data.adjust,
             model: Some(model.path.display().to_string()),
             engine: parts.header.engine,
             device: parts.header.device,
@@ -339,6 +344,7 @@ impl Manifest {
                 test: file(&self.test, test),
                 format: self.format,
                 label_column: self.label_column.clone(),
+                adjust: self.adjust.clone(),
             },
             device: self.device,
             threads: self.threads.unwrap_or(1),

@@ -15,7 +15,7 @@ use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::score::batch_tokens;
 use crate::study::warning::Warning;
 use crate::text::data::{Columns, Reading};
-use crate::text::dataset::{Dataset, Labels};
+use crate::text::dataset::{Dataset, Labels, remarks};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
@@ -136,7 +136,7 @@ impl Sets {
         errors: &mut Errors,
         warnings: &mut Vec<String>,
     ) -> Sets {
-        let reading = Reading { format: manifest.format, label_column: manifest.label_column.clone() };
+        let reading = Reading::of(manifest.format, manifest.label_column.clone(), manifest.adjust.clone());
         let mut wanted: Option<Arc<Columns>> = None;
         let mut read = |path: &Option<PathBuf>, labels: Labels| {
             let path = path.as_ref()?;
@@ -163,6 +163,7 @@ impl Sets {
             set.truths.truncate(most);
             set
         });
+        warnings.extend(remarks(train.iter().chain(&test), verbalizer, &reading.bad_rows));
         Sets { train, unlabeled, test }
     }
 }

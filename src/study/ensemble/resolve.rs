@@ -62,7 +62,7 @@ impl Manifest {
             })
             .into());
         };
-        let reading = Reading { format: self.format, label_column: None };
+        let reading = Reading::of(self.format, None, self.adjust.clone());
         run.columns = read_columns(&templates, reading.open(first)?.columns());
         self.run = Some(run);
         Ok(self)

@@ -8,7 +8,8 @@ use crate::predict::output::PredictionWriter;
 use crate::predict::report::Prediction;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
-use crate::text::whole_file::{WholeFile, write_table};
+use crate::text::table::Destination;
+use crate::text::whole_file::write_table;
 
 impl Ensemble {
     /// The labelled rows of a seed.
@@ -51,9 +52,8 @@ impl Ensemble {
     }
 
     fn write(&self, path: &Path, rows: &Dataset, predictions: &[Prediction]) -> Result<()> {
-        let file = WholeFile::create(path)?;
-        let mut output =
-            PredictionWriter::create(file, path, self.run.classes.clone(), None, &rows.columns, false)?;
+        let (to, labels) = (Destination::create(path)?, self.run.classes.clone());
+        let mut output = PredictionWriter::create(to, labels, false, &rows.columns, false)?;
         for (example, prediction) in rows.examples.iter().zip(predictions) {
             output.write(example, &prediction.clone().into())?;
         }

@@ -29,7 +29,8 @@ use crate::study::warning::Warning;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::demonstrations::Strategy;
-use crate::text::whole_file::{WholeFile, write_table};
+use crate::text::table::Destination;
+use crate::text::whole_file::write_table;
 use crate::tune::{Cls, Tuning};
 use metrics::Found;
 
@@ -366,10 +367,9 @@ impl Experiment {
         test: &Dataset,
         predictions: &[Prediction],
     ) -> Result<()> {
-        let path = folder.predictions(seed);
-        let file = WholeFile::create(&path)?;
-        let mut output =
-            PredictionWriter::create(file, &path, self.manifest.classes.clone(), None, &test.columns, false)?;
+        let to = Destination::create(&folder.predictions(seed))?;
+        let labels = self.manifest.classes.clone();
+        let mut output = PredictionWriter::create(to, labels, false, &test.columns, false)?;
         for (example, prediction) in test.examples.iter().zip(predictions) {
             output.write(example, &prediction.clone().into())?;
         }

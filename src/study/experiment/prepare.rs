@@ -12,8 +12,8 @@ use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::study::warning::Warning;
-use crate::text::data::{Columns, Reading};
-use crate::text::dataset::{Dataset, Labels};
+use crate::text::data::Columns;
+use crate::text::dataset::{Dataset, Labels, remarks};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::{Cls, Tuning};
@@ -54,12 +54,13 @@ impl Experiment {
             Some(mut warnings),
             Some(templates),
             Some(words),
-            Some(Sets { train, dev, test }),
+            Some((Sets { train, dev, test }, remarks)),
         ) = (device, folder, of_method, templates, words, sets)
         else {
             return Err(errors.distinct());
         };
         warnings.extend(words.left_out());
+        warnings.extend(remarks);
         let bind = |templates: Vec<Template>, vectors: SoftVectors<'_>, errors: &mut Errors| {
             let (length, columns) = (manifest.header.max_length, &train.columns);
             Patterns::to_train(templates, &words, &folder, vectors, length, columns, errors)
@@ -94,9 +95,13 @@ fn folder(manifest: &Manifest) -> Result<ModelFolder> {
 
 impl Sets {
     /// The rows of all files, their columns in the order of the train rows'.
-    fn read(manifest: &Manifest, verbalizer: &Verbalizer, errors: &mut Errors) -> Option<Sets> {
-        let DataFiles { dev, test, format, label_column, .. } = &manifest.header.data;
-        let reading = Reading { format: *format, label_column: label_column.clone() };
+    fn read(
+        manifest: &Manifest,
+        verbalizer: &Verbalizer,
+        errors: &mut Errors,
+    ) -> Option<(Sets, Vec<String>)> {
+        let DataFiles { dev, test, .. } = &manifest.header.data;
+        let reading = manifest.header.data.reading();
         let read = |path: &Path, wanted: Option<&Columns>, labels: Labels| {
             Dataset::read(path, &reading, &manifest.columns, verbalizer, wanted, labels)
         };
@@ -107,6 +112,7 @@ impl Sets {
             file.as_ref().and_then(|file| errors.keep(read(&file.path, wanted.as_deref(), labels)))
         };
         let (dev, test) = (others(dev, Labels::Needed), others(test, Labels::Known));
-        Some(Sets { train: train?, dev, test })
+        let remarks = remarks(train.iter().chain(&dev).chain(&test), verbalizer, &reading.bad_rows);
+        Some((Sets { train: train?, dev, test }, remarks))
     }
 }

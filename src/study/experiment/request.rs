@@ -133,6 +133,7 @@ impl TrainRequest {
                     test,
                     format: self.reading.format,
                     label_column: self.reading.label_column,
+                    adjust: self.reading.adjust,
                 },
                 device: self.device,
                 threads: self.threads.unwrap_or_else(Threads::usual),

@@ -301,6 +301,8 @@ pub struct TaskData {
     pub shots: Option<usize>,
     /// How often a step is its.
     pub share: f64,
+    /// What should be known of how its rows were read.
+    pub remarks: Vec<String>,
 }
 
 /// Everything about a training of several tasks.

@@ -9,8 +9,8 @@ use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::text::data::Reading;
-use crate::text::dataset::{Dataset, Labels, read_columns};
+use crate::text::data::{BadRows, Reading};
+use crate::text::dataset::{Dataset, Labels, read_columns, remarks};
 use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 use crate::tune::Tuning;
@@ -71,6 +71,8 @@ impl MultiTask {
             return Err(errors.distinct());
         };
         warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));
+        warnings.extend(tasks.iter().flat_map(|task| task.remarks.clone()));
+        warnings.extend(reading.bad_rows.so_far().remark());
         let manifest = Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,6 +81,7 @@ impl MultiTask {
                 data: DataFiles {
                     format: reading.format,
                     label_column: reading.label_column,
+                    adjust: reading.adjust,
                     ..DataFiles::default()
                 },
                 device: options.device.into(),
@@ -145,6 +148,7 @@ impl Reader<'_> {
         };
         let train = train.and_then(|path| rows(path, Labels::Needed));
         let test = test.and_then(|path| rows(path, Labels::Known));
+        let remarks = remarks(train.iter().chain(&test), &verbalizer, &BadRows::default());
         let (words, max_length) = (words?, self.max_length?);
         let mut bind = |vectors| {
             let templates = templates.clone();
@@ -153,7 +157,7 @@ impl Reader<'_> {
         let patterns = bind(SoftVectors::Learned { tuning: self.tuning, columns: &[] });
         let written = bind(SoftVectors::Sampled);
         let (name, shots, share) = (task.name.clone(), task.shots, task.share);
-        Some(TaskData { name, patterns, written, words, train, test, shots, share })
+        Some(TaskData { name, patterns, written, words, train, test, shots, share, remarks })
     }
 }
 

@@ -4,8 +4,10 @@ use std::io::{self, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use super::reading::Reading;
+use super::recognise::Looked;
 use super::{Columns, Example, stream_error};
-use crate::error::{DataError, Error, Kind, Place, Result};
+use crate::error::{DataError, Error, Place, Result};
 
 /// A record put behind every input. Where it does not come back as a record of its own, a quote before it was
 /// never closed, and what stands between the two would be one field.
@@ -20,10 +22,10 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(
-        input: Box<dyn Read + Send>,
+        input: Looked,
         name: &str,
         delimiter: u8,
-        label_column: Option<&str>,
+        reading: &Reading,
     ) -> Result<(Reader, Columns)> {
         // Without headers and flexible: the header and the field counts are checked here, because the crate's
         // own errors name no column.
@@ -36,9 +38,6 @@ impl Reader {
         records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
         if is_end(&record) {
             return Err(DataError::Empty { data: name.to_owned() }.into());
-        }
-        if matches!(record.get(0), Some([0xff, 0xfe, ..] | [0xfe, 0xff, ..])) {
-            return Err(Kind::Data(DataError::Utf16 { data: name.to_owned() }).into());
         }
         let at_header =
             |column: Option<String>| Place::Row { file: name.to_owned(), line: 1, record: 0, column };
@@ -56,7 +55,7 @@ impl Reader {
                 }
             })
             .collect::<Result<Vec<String>>>()?;
-        let columns = Columns::check(name, names, label_column).map_err(|error| error.at(at_header(None)))?;
+        let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(at_header(None)))?;
         Ok((Reader { records, record, count: 0 }, columns))
     }
 
@@ -72,6 +71,11 @@ impl Reader {
         }
     }
 
+    /// The fields of the record that was read last, whatever they are.
+    pub(super) fn last(&self) -> Vec<String> {
+        self.record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+    }
+
     fn example(&self, columns: &Columns) -> Result<Example> {
         let line = self.record.position().map_or(0, csv::Position::line);
         let at = |column: Option<&str>| Place::Row {
@@ -83,14 +87,14 @@ impl Reader {
         if holds_end(&self.record) {
             return Err(Error::new(DataError::UnclosedQuote).at(at(None)));
         }
-        let (found, wanted) = (self.record.len(), columns.names().len());
+        let (found, wanted) = (self.record.len(), columns.in_file().len());
         if found != wanted {
             return Err(Error::new(DataError::Ragged { found, wanted }).at(at(None)));
         }
         let fields = self
             .record
             .iter()
-            .zip(columns.names())
+            .zip(columns.in_file())
             .map(|(field, column)| match std::str::from_utf8(field) {
                 Ok(text) => Ok(text.to_owned()),
                 Err(_) => Err(Error::new(DataError::NotUtf8 { what: format!("column {column:?}") })
@@ -101,7 +105,7 @@ impl Reader {
     }
 }
 
-fn with_end(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+fn with_end(input: Looked) -> Box<dyn Read + Send> {
     // The line ends close the input's last record and this one.
     Box::new(input.chain(&b"\n"[..]).chain(END).chain(&b"\n"[..]))
 }

@@ -1,39 +1,50 @@
-//! JSON Lines: one object a line, its keys the columns.
+//! JSON: one object a line, or one array of objects; their keys are the columns.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::json_array::Objects;
+use super::reading::Reading;
+use super::recognise::Looked;
 use super::{Columns, Example, stream_error};
 use crate::error::{DataError, Error, Place, Result};
 use crate::text::json::plain_message;
 
-/// Keys and values of a line, in its order.
-type Object = Vec<(String, Box<RawValue>)>;
+/// Keys and values of an object, in its order.
+pub(super) type Object = Vec<(String, Box<RawValue>)>;
 
 pub(super) struct Reader {
-    lines: BufReader<Box<dyn Read + Send>>,
+    source: Source,
     line: u64,
     count: u64,
     /// The first row, which was read for its keys.
     first: Option<Object>,
 }
 
+/// How the objects stand in the input.
+enum Source {
+    Lines(Looked),
+    Array(Objects),
+}
+
 impl Reader {
     pub(super) fn open(
-        input: Box<dyn Read + Send>,
+        input: Looked,
         name: &str,
-        label_column: Option<&str>,
+        is_array: bool,
+        reading: &Reading,
     ) -> Result<(Reader, Columns)> {
-        let mut reader = Reader { lines: BufReader::new(input), line: 0, count: 0, first: None };
+        let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
+        let mut reader = Reader { source, line: 0, count: 0, first: None };
         let first = match reader.object(name) {
             None => return Err(DataError::Empty { data: name.to_owned() }.into()),
             Some(object) => object?,
         };
-        let columns = Columns::check(name, first.iter().map(|(key, _)| key.clone()).collect(), label_column)?;
+        let columns = Columns::of_file(name, first.iter().map(|(key, _)| key.clone()).collect(), reading)?;
         reader.first = Some(first);
         Ok((reader, columns))
     }
@@ -46,18 +57,23 @@ impl Reader {
         Some(object.and_then(|object| self.example(columns, object)))
     }
 
-    /// The next line that is not blank, as an object.
+    /// The next object: of an array, or of the next line that is not blank.
     fn object(&mut self, name: &str) -> Option<Result<Object>> {
+        let lines = match &mut self.source {
+            Source::Lines(lines) => lines,
+            Source::Array(objects) => {
+                let (line, object) = objects.next(name, self.count + 1)?;
+                (self.line, self.count) = (line, self.count + 1);
+                return Some(object);
+            }
+        };
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            match self.lines.read_until(b'\n', &mut bytes) {
+            match lines.read_until(b'\n', &mut bytes) {
                 Err(error) => return Some(Err(stream_error(name, &error))),
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
-            }
-            if self.line == 1 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])) {
-                return Some(Err(DataError::Utf16 { data: name.to_owned() }.into()));
             }
             let text =
                 if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
@@ -72,7 +88,7 @@ impl Reader {
     fn example(&self, columns: &Columns, mut object: Object) -> Result<Example> {
         let at = |column: &str| self.place(columns.data(), Some(column));
         let fields = columns
-            .names()
+            .in_file()
             .iter()
             .map(|column| match object.iter().position(|(key, _)| key == column) {
                 Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
@@ -86,10 +102,11 @@ impl Reader {
             .collect::<Result<Vec<String>>>()?;
         match object.first() {
             None => Ok(columns.example(self.count, self.line, fields)),
-            Some((key, _)) => {
-                Err(Error::new(DataError::KeyUnknown { key: key.clone(), columns: columns.names().to_vec() })
-                    .at(at(key)))
-            }
+            Some((key, _)) => Err(Error::new(DataError::KeyUnknown {
+                key: key.clone(),
+                columns: columns.in_file().to_vec(),
+            })
+            .at(at(key))),
         }
     }
 
@@ -115,7 +132,7 @@ fn plain(value: &RawValue) -> Option<String> {
 }
 
 /// A line as an object.
-fn object(line: &[u8]) -> Result<Object, DataError> {
+pub(super) fn object(line: &[u8]) -> Result<Object, DataError> {
     let text = std::str::from_utf8(line).map_err(|_| DataError::NotUtf8 { what: "this line".to_owned() })?;
     match serde_json::from_str(text.trim_end()) {
         Ok(Row(object)) => Ok(object),

@@ -1,18 +1,32 @@
-//! Rows: CSV, TSV and JSON Lines, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV and JSON, read one at a time, so that memory does not grow with the file.
 
+// how a file is read, and what is taken otherwise than it stands there
+mod reading;
+mod skipped;
+
+// what the formats look like
 mod delimited;
+mod json_array;
 mod jsonl;
+mod recognise;
+
+// rows that come as somebody writes them
+mod background;
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use crate::error::{DataError, Error, Place, Result};
 
-use crate::error::{DataError, Error, FileError, Kind, Place, Result};
+use background::{Background, Come};
+
+pub use crate::text::format::Format;
+pub use reading::{Adjust, Input, Reading};
+pub use skipped::{BadRows, Skipped};
 
 /// One row: its fields in the columns' order, its label if it has one, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +46,10 @@ pub struct Example {
 pub struct Columns {
     data: String,
     names: Vec<String>,
+    /// The names as the file has them, where some are known by others.
+    in_file: Option<Vec<String>>,
+    /// Names by which columns were to be known that are not there.
+    unmapped: Vec<(String, String)>,
     label: Option<usize>,
 }
 
@@ -44,7 +62,7 @@ impl Columns {
         {
             return Err(DataError::SameColumn { column: twice.clone() }.into());
         }
-        let label = names.iter().position(|name| name == label_column.unwrap_or("label"));
+        let label = names.iter().position(|name| name == label_column.unwrap_or(LABEL));
         match (label, label_column) {
             (None, Some(column)) => Err(DataError::NoLabelColumn {
                 column: column.to_owned(),
@@ -52,8 +70,25 @@ impl Columns {
                 columns: names,
             }
             .into()),
-            _ => Ok(Columns { data: data.to_owned(), names, label }),
+            _ => Ok(Columns { data: data.to_owned(), names, in_file: None, unmapped: Vec::new(), label }),
         }
+    }
+
+    /// The columns that a file has.
+    fn of_file(data: &str, names: Vec<String>, reading: &Reading) -> Result<Columns> {
+        let mut columns = reading.adjust.columns(Columns::check(data, names, None)?)?;
+        let asked = reading.label_column.as_deref();
+        let place = |names: &[String]| names.iter().position(|name| name == asked.unwrap_or(LABEL));
+        columns.label = place(&columns.names).or_else(|| place(columns.in_file()));
+        match asked {
+            _ if reading.adjust.no_labels => columns.label = None,
+            Some(column) if columns.label.is_none() => {
+                let (column, data, columns) = (column.to_owned(), columns.data.clone(), columns.names);
+                return Err(DataError::NoLabelColumn { column, data, columns }.into());
+            }
+            _ => {}
+        }
+        Ok(columns)
     }
 
     /// The same columns with the label column of others, by its name.
@@ -71,6 +106,16 @@ impl Columns {
     /// The columns' names in order.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The columns' names as the file has them.
+    pub fn in_file(&self) -> &[String] {
+        self.in_file.as_ref().unwrap_or(&self.names)
+    }
+
+    /// The column that was to be known by this name, where the file has neither.
+    pub fn unmapped(&self, name: &str) -> Option<&str> {
+        self.unmapped.iter().find(|(known, _)| known == name).map(|(_, column)| column.as_str())
     }
 
     /// The label column's name, if there is one.
@@ -94,110 +139,42 @@ impl Columns {
     }
 
     fn label_of(&self, fields: &[String]) -> Option<String> {
-        self.label.map(|index| fields[index].clone()).filter(|label| !label.is_empty())
+        self.label.map(|index| fields[index].clone()).filter(|label| !label.trim().is_empty())
     }
 }
+
+/// The usual column of labels.
+const LABEL: &str = "label";
+
+/// So long rows that somebody is still writing are waited for.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The column of identities: what a row is known by, in whatever order the rows come.
 pub const ID: &str = "id";
-
-/// How a file of rows is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// The format, where its name does not tell.
-    pub format: Option<Format>,
-    /// The column of labels, if not `label`.
-    pub label_column: Option<String>,
-}
-
-impl Reading {
-    /// Opens a file, or standard input for `-`.
-    pub fn open(&self, path: &Path) -> Result<Rows> {
-        Rows::open(&Input::of(path), self.format, self.label_column.as_deref())
-    }
-}
-
-/// How rows are written in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends.
-    /// Blank lines are no rows, also where there is one column only: an empty text there is `""`.
-    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
-    Csv,
-    /// The same with tabs for commas.
-    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
-    Tsv,
-    /// One JSON object a line.
-    #[serde(rename = "jsonl")]
-    #[cfg_attr(feature = "cli", value(name = "jsonl", help = None::<&'static str>))]
-    JsonLines,
-}
-
-impl Format {
-    /// Its name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Tsv => "tsv",
-            Format::JsonLines => "jsonl",
-        }
-    }
-
-    /// The format that a file's name tells.
-    pub fn of(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "csv" => Some(Format::Csv),
-            "tsv" | "tab" => Some(Format::Tsv),
-            "jsonl" | "ndjson" => Some(Format::JsonLines),
-            _ => None,
-        }
-    }
-}
-
-/// Where rows come from.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// A file.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-}
-
-impl Input {
-    /// What a path means: `-` is standard input.
-    pub fn of(path: &Path) -> Input {
-        if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
-    }
-
-    /// The input's name in messages.
-    pub fn name(&self) -> String {
-        match self {
-            Input::File(path) => path.display().to_string(),
-            Input::Stdin => "standard input".to_owned(),
-        }
-    }
-
-    /// The size in bytes, where it is known before reading.
-    pub fn size(&self) -> Option<u64> {
-        match self {
-            Input::File(path) => {
-                std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
-            }
-            Input::Stdin => None,
-        }
-    }
-}
 
 /// The rows of an input, one at a time.
 pub struct Rows {
     columns: Arc<Columns>,
     reader: Reader,
     bytes: Arc<AtomicU64>,
+    adjust: Adjust,
+    bad_rows: BadRows,
     /// Rows that were looked at before they were wanted.
     ahead: VecDeque<Result<Example>>,
 }
+
+/// What comes next.
+pub enum Next {
+    /// A row, or why it cannot be read.
+    Row(Result<Example>),
+    /// Nothing yet.
+    Later,
+    /// No more rows.
+    End,
+}
+
+/// A row as a reader gives it, or what is wrong with it, and what was there.
+type Raw = Result<Example, (Error, Vec<String>)>;
 
 /// A reader that counts what went through it.
 struct Counted<R> {
@@ -215,30 +192,31 @@ impl<R: Read> Read for Counted<R> {
 
 enum Reader {
     Delimited(delimited::Reader),
-    JsonLines(jsonl::Reader),
+    Json(jsonl::Reader),
+    /// A row that is there already.
+    Given(Option<Vec<String>>),
+    Background(Background),
+}
+
+impl Reader {
+    /// The next row, as long as that takes.
+    fn next(&mut self, columns: &Columns) -> Option<Raw> {
+        match self {
+            Reader::Delimited(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
+            Reader::Json(reader) => Some(reader.next(columns)?.map_err(|error| (error, Vec::new()))),
+            Reader::Given(fields) => fields.take().map(|fields| Ok(columns.example(1, 1, fields))),
+            Reader::Background(rows) => match rows.next(None) {
+                Come::Row(row) => Some(row),
+                Come::Nothing | Come::End => None,
+            },
+        }
+    }
 }
 
 impl Rows {
-    /// Opens an input and reads its header. `format` outranks the file's name; `label_column` (default
-    /// `label`, which may be absent) names the column of labels.
-    pub fn open(input: &Input, format: Option<Format>, label_column: Option<&str>) -> Result<Rows> {
-        match input {
-            Input::File(path) => {
-                let format = format.or_else(|| Format::of(path));
-                let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
-                if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                    return Err(FileError::FolderForFile { path: path.clone() }.into());
-                }
-                let format =
-                    format.ok_or_else(|| Kind::Data(DataError::FormatUnknown { data: input.name() }))?;
-                Rows::read(Box::new(file), &input.name(), format, label_column)
-            }
-            Input::Stdin => {
-                Rows::read(Box::new(io::stdin()), &input.name(), format.unwrap_or(Format::Csv), label_column)
-            }
-        }
-    }
-
     /// Rows of any reader, which messages call `name`.
     ///
     /// ```
@@ -254,24 +232,46 @@ impl Rows {
         format: Format,
         label_column: Option<&str>,
     ) -> Result<Rows> {
+        let reading = Reading { label_column: label_column.map(str::to_owned), ..Reading::default() };
+        Rows::of(input, name, Some(format), &reading)
+    }
+
+    /// One row, its fields under their columns' names.
+    pub fn given(name: &str, fields: Vec<(String, String)>, reading: &Reading) -> Result<Rows> {
+        let (names, fields): (Vec<String>, Vec<String>) = fields.into_iter().unzip();
+        let columns = Columns::of_file(name, names, reading)?;
+        Ok(Rows::with(Reader::Given(Some(fields)), columns, Arc::default(), reading))
+    }
+
+    /// Reads the header of an input, whose name may tell its format.
+    fn of(input: Box<dyn Read + Send>, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let input = Box::new(Counted { input, bytes: bytes.clone() });
-        let (reader, columns) = match format {
-            Format::Csv | Format::Tsv => {
-                let (reader, columns) = delimited::Reader::open(
-                    input,
-                    name,
-                    if format == Format::Csv { b',' } else { b'\t' },
-                    label_column,
-                )?;
+        let mut input = recognise::look(Box::new(Counted { input, bytes: bytes.clone() }), name)?;
+        let (reader, columns) = match reading.format(name, told)? {
+            format @ (Format::Csv | Format::Tsv) => {
+                recognise::check_separator(&mut input, name, format)?;
+                let separator = if format == Format::Csv { b',' } else { b'\t' };
+                let (reader, columns) = delimited::Reader::open(input, name, separator, reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            Format::JsonLines => {
-                let (reader, columns) = jsonl::Reader::open(input, name, label_column)?;
-                (Reader::JsonLines(reader), columns)
+            format @ (Format::JsonLines | Format::Json) => {
+                let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
+                let (reader, columns) = jsonl::Reader::open(input, name, is_array, reading)?;
+                (Reader::Json(reader), columns)
             }
         };
-        Ok(Rows { columns: Arc::new(columns), reader, bytes, ahead: VecDeque::new() })
+        Ok(Rows::with(reader, columns, bytes, reading))
+    }
+
+    fn with(reader: Reader, columns: Columns, bytes: Arc<AtomicU64>, reading: &Reading) -> Rows {
+        let (adjust, bad_rows) = (reading.adjust.clone(), reading.bad_rows.clone());
+        Rows { columns: Arc::new(columns), reader, bytes, adjust, bad_rows, ahead: VecDeque::new() }
+    }
+
+    /// The same rows, waited for on a thread of their own.
+    fn in_background(self) -> Rows {
+        let reader = Reader::Background(Background::start(self.reader, self.columns.clone()));
+        Rows { reader, ..self }
     }
 
     /// How much of the input has been read, in bytes.
@@ -285,10 +285,13 @@ impl Rows {
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come all
-    /// the same.
+    /// the same. Rows that somebody is still writing are waited for a second in all, and the first of them as long
+    /// as it takes.
     pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
+        let until = Instant::now() + PATIENCE;
         while self.ahead.len() < most && self.ahead.back().is_none_or(Result::is_ok) {
-            let Some(row) = self.read_next() else { break };
+            let wait = (!self.ahead.is_empty()).then(|| until.saturating_duration_since(Instant::now()));
+            let Next::Row(row) = self.read_next(wait) else { break };
             self.ahead.push_back(row);
         }
         self.ahead.iter().take(most).filter_map(|row| row.as_ref().ok())
@@ -300,15 +303,45 @@ impl Rows {
         let mut columns = Columns::clone(&self.columns);
         columns.label = columns.names.iter().position(|name| Some(name.as_str()) == column);
         for row in self.ahead.iter_mut().flatten() {
-            row.label = columns.label_of(&row.fields);
+            row.label = self.adjust.label(columns.label_of(&row.fields));
         }
         Rows { columns: Arc::new(columns), ..self }
     }
 
-    fn read_next(&mut self) -> Option<Result<Example>> {
-        match &mut self.reader {
-            Reader::Delimited(reader) => reader.next(&self.columns),
-            Reader::JsonLines(reader) => reader.next(&self.columns),
+    /// Leaves out a row that this error is about, where such rows are left out; else gives the error back.
+    pub fn leave_out(&self, error: Error, row: &Example) -> Result<()> {
+        self.bad_rows.skip(error, &row.fields)
+    }
+
+    /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody is
+    /// still writing are waited for.
+    pub fn next_within(&mut self, wait: Option<Duration>) -> Next {
+        self.ahead.pop_front().map_or_else(|| self.read_next(wait), Next::Row)
+    }
+
+    fn read_next(&mut self, wait: Option<Duration>) -> Next {
+        loop {
+            let raw = match &mut self.reader {
+                Reader::Background(rows) => match rows.next(wait) {
+                    Come::Row(row) => row,
+                    Come::Nothing => return Next::Later,
+                    Come::End => return Next::End,
+                },
+                reader => match reader.next(&self.columns) {
+                    Some(row) => row,
+                    None => return Next::End,
+                },
+            };
+            let skipped = match raw {
+                Ok(row) => {
+                    let label = self.columns.label_of(&row.fields);
+                    return Next::Row(Ok(Example { label: self.adjust.label(label), ..row }));
+                }
+                Err((error, fields)) => self.bad_rows.skip(error, &fields),
+            };
+            if let Err(error) = skipped {
+                return Next::Row(Err(error));
+            }
         }
     }
 }
@@ -317,7 +350,10 @@ impl Iterator for Rows {
     type Item = Result<Example>;
 
     fn next(&mut self) -> Option<Result<Example>> {
-        self.ahead.pop_front().or_else(|| self.read_next())
+        match self.next_within(None) {
+            Next::Row(row) => Some(row),
+            Next::Later | Next::End => None,
+        }
     }
 }
 

@@ -314,6 +314,21 @@ impl Verbalizer {
     pub fn class_of(&self, label: &str) -> Option<usize> {
         self.classes.iter().position(|class| class.label == label)
     }
+
+    /// The index of the only class whose label this is but for case, and blanks at the ends.
+    ///
+    /// ```
+    /// use cloze::text::verbalizer::Verbalizer;
+    /// let verbalizer = Verbalizer::of(&[("Up", &["good"]), ("down", &["bad"])])?;
+    /// assert_eq!((verbalizer.class_of(" up"), verbalizer.class_near(" up")), (None, Some(0)));
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn class_near(&self, label: &str) -> Option<usize> {
+        let plain = |label: &str| label.trim().to_lowercase();
+        let mut near =
+            (0..self.classes.len()).filter(|&class| plain(&self.classes[class].label) == plain(label));
+        near.next().filter(|_| near.next().is_none())
+    }
 }
 
 fn read_aggregate(node: &Node<'_>) -> Result<Aggregate> {

@@ -1,0 +1,117 @@
+//! One JSON array of objects, read object by object.
+
+use std::io::{self, BufRead};
+
+use super::jsonl::{Object, object};
+use super::recognise::Looked;
+use super::stream_error;
+use crate::error::{DataError, Error, Place, Result};
+
+pub(super) struct Objects {
+    input: Looked,
+    line: u64,
+    /// Whether the array's bracket has been read.
+    begun: bool,
+    /// Whether nothing more comes.
+    ended: bool,
+}
+
+enum Found {
+    /// An object's text.
+    Object(Vec<u8>),
+    End,
+    /// Behind this nobody knows where the next object begins.
+    Wrong(&'static str),
+    Unreadable(io::Error),
+}
+
+impl Objects {
+    pub(super) fn new(input: Looked) -> Objects {
+        Objects { input, line: 1, begun: false, ended: false }
+    }
+
+    /// The line on which the next object begins, and what it is; none behind the last one.
+    pub(super) fn next(&mut self, name: &str, record: u64) -> Option<(u64, Result<Object>)> {
+        if self.ended {
+            return None;
+        }
+        let at = |line: u64| Place::Row { file: name.to_owned(), line, record, column: None };
+        let (line, found) = self.find();
+        self.ended = !matches!(found, Found::Object(_));
+        let object = match found {
+            Found::Object(text) => object(&text).map_err(|kind| Error::new(kind).at(at(line))),
+            Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
+            Found::Unreadable(error) => Err(stream_error(name, &error)),
+            Found::End => return None,
+        };
+        Some((line, object))
+    }
+
+    /// What comes next, and the line on which it begins.
+    fn find(&mut self) -> (u64, Found) {
+        loop {
+            let found = match self.byte() {
+                Ok(Some(b'[')) if !self.begun => {
+                    self.begun = true;
+                    continue;
+                }
+                Ok(Some(b']')) if self.begun => self.behind(),
+                Ok(Some(b'{')) if self.begun => {
+                    let line = self.line;
+                    return match self.rest_of_object() {
+                        Ok(Some(text)) => (line, Found::Object(text)),
+                        Ok(None) => (line, Found::Wrong("the file ends before this object does")),
+                        Err(error) => (line, Found::Unreadable(error)),
+                    };
+                }
+                // A byte order mark.
+                Ok(Some(0xef | 0xbb | 0xbf)) if !self.begun => continue,
+                Ok(Some(b',')) if self.begun => continue,
+                Ok(Some(byte)) if byte.is_ascii_whitespace() => continue,
+                Ok(Some(_)) => Found::Wrong("an array of rows has nothing but objects in it"),
+                Ok(None) => Found::Wrong("the file ends before its array does"),
+                Err(error) => Found::Unreadable(error),
+            };
+            return (self.line, found);
+        }
+    }
+
+    /// Nothing but blanks may stand behind the array.
+    fn behind(&mut self) -> Found {
+        loop {
+            match self.byte() {
+                Ok(None) => return Found::End,
+                Ok(Some(byte)) if byte.is_ascii_whitespace() => {}
+                Ok(Some(_)) => return Found::Wrong("something stands behind the array"),
+                Err(error) => return Found::Unreadable(error),
+            }
+        }
+    }
+
+    /// An object from behind its first brace to its last; none where the input ends before.
+    fn rest_of_object(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let (mut text, mut depth, mut quoted, mut escaped) = (vec![b'{'], 1_u32, false, false);
+        while depth > 0 {
+            let Some(byte) = self.byte()? else { return Ok(None) };
+            text.push(byte);
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b'{' | b'[' if !quoted => depth += 1,
+                b'}' | b']' if !quoted => depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(Some(text))
+    }
+
+    fn byte(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.input.fill_buf()?.first().copied();
+        if let Some(byte) = byte {
+            self.input.consume(1);
+            self.line += u64::from(byte == b'\n');
+        }
+        Ok(byte)
+    }
+}

@@ -1,0 +1,101 @@
+//! Rows that cannot be used: refused, or left out and kept apart.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{DataError, Error, Kind, Place, Result};
+use crate::numbers::counted;
+use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::whole_file::WholeFile;
+
+/// What becomes of rows that cannot be used: one that cannot be read, or has a label that is no class. By
+/// default the first of them is an error. Copies share what they count.
+#[derive(Clone, Default)]
+pub struct BadRows(Option<Arc<Mutex<Log>>>);
+
+/// What was left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// So many rows.
+    pub rows: u64,
+    /// What is wrong with the first of them, and where.
+    pub first: Option<String>,
+}
+
+impl Skipped {
+    /// In words, where there are any.
+    pub fn remark(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(format!("left out: {}; the first: {first}", counted(self.rows, "bad row")))
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    skipped: Skipped,
+    output: Option<TableWriter<WholeFile>>,
+}
+
+/// The columns of the file of rows that were left out.
+const HEADER: [&str; 5] = ["file", "line", "record", "problem", "row"];
+
+impl std::fmt::Debug for BadRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "BadRows(skipped)" } else { "BadRows(refused)" })
+    }
+}
+
+impl BadRows {
+    /// They are left out.
+    pub fn skipped() -> BadRows {
+        BadRows(Some(Arc::default()))
+    }
+
+    /// They are left out, and written to a file: file, line, record, what is wrong, and the row.
+    pub fn written_to(path: &Path) -> Result<BadRows> {
+        let header = HEADER.map(str::to_owned);
+        let output = TableWriter::create(Destination::create(path)?, &header)?;
+        Ok(BadRows(Some(Arc::new(Mutex::new(Log { output: Some(output), ..Log::default() })))))
+    }
+
+    /// Whether they are left out.
+    pub fn are_skipped(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Leaves a row out that this error is about, or gives the error back: where rows are refused, and where it
+    /// is not about one row.
+    pub fn skip(&self, error: Error, row: &[String]) -> Result<()> {
+        // Behind some errors nobody knows where the next row begins.
+        let is_last =
+            matches!(error.kind(), Kind::Data(DataError::UnclosedQuote | DataError::NotArray { .. }));
+        let (Some(log), Place::Row { file, line, record: record @ 1.., .. }, false) =
+            (&self.0, error.place(), is_last)
+        else {
+            return Err(error);
+        };
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(output) = &mut log.output {
+            let number = |number: &u64| Cell::Number(number.to_string());
+            let problem = Cell::Text(error.kind().to_string());
+            let row = Cell::List(row.to_vec());
+            output.write(&[Cell::Text(file.clone()), number(line), number(record), problem, row])?;
+        }
+        log.skipped.rows += 1;
+        log.skipped.first.get_or_insert_with(|| error.to_string());
+        Ok(())
+    }
+
+    /// Gives the file of rows that were left out its name.
+    pub fn commit(&self) -> Result<()> {
+        let Some(log) = &self.0 else { return Ok(()) };
+        let output = log.lock().unwrap_or_else(PoisonError::into_inner).output.take();
+        output.map_or(Ok(()), |output| output.finish()?.commit())
+    }
+
+    /// What was left out so far.
+    pub fn so_far(&self) -> Skipped {
+        let log = |log: &Arc<Mutex<Log>>| log.lock().unwrap_or_else(PoisonError::into_inner).skipped.clone();
+        self.0.as_ref().map(log).unwrap_or_default()
+    }
+}

@@ -1,0 +1,49 @@
+//! How rows are written in files.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// How rows are written in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Comma-separated values as in RFC 4180: quotes round fields with commas, quotes (doubled) or line ends.
+    /// Blank lines are no rows, also where there is one column only: an empty text there is `""`.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Csv,
+    /// The same with tabs for commas.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Tsv,
+    /// One JSON object a line.
+    #[serde(rename = "jsonl")]
+    #[cfg_attr(feature = "cli", value(name = "jsonl", help = None::<&'static str>))]
+    JsonLines,
+    /// One JSON array of objects, or one object a line.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Json,
+}
+
+impl Format {
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::JsonLines => "jsonl",
+            Format::Json => "json",
+        }
+    }
+
+    /// The format that a file's name tells.
+    pub fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Format::Csv),
+            "tsv" | "tab" => Some(Format::Tsv),
+            "jsonl" | "ndjson" => Some(Format::JsonLines),
+            "json" => Some(Format::Json),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Tables as they are written: CSV, TSV, JSON Lines, or one JSON array.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, FileError, Result};
+use crate::text::format::Format;
+use crate::text::whole_file::WholeFile;
+
+/// Stands between the entries of a list, in formats that have no lists.
+pub const BETWEEN: &str = "|";
+
+/// One field of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Words.
+    Text(String),
+    /// A number, as it is written.
+    Number(String),
+    /// Several words.
+    List(Vec<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Where a table goes.
+pub struct Destination<W> {
+    /// What takes it.
+    pub output: W,
+    /// What messages call it.
+    pub name: PathBuf,
+    /// How it is written.
+    pub format: Format,
+}
+
+impl Destination<WholeFile> {
+    /// A file, in the format that its name tells.
+    pub fn create(path: &Path) -> Result<Destination<WholeFile>> {
+        let format = format_of(path)?;
+        Ok(Destination { output: WholeFile::create(path)?, name: path.to_owned(), format })
+    }
+}
+
+/// Writes a table row by row.
+///
+/// ```
+/// use cloze::text::data::Format;
+/// use cloze::text::table::{Cell, Destination, TableWriter};
+/// let header = ["row", "label"].map(str::to_owned);
+/// let row = || [Cell::Number("1".to_owned()), Cell::Text("a, b".to_owned())];
+/// let written = |format| {
+///     let to = Destination { output: Vec::new(), name: "demo".into(), format };
+///     let mut table = TableWriter::create(to, &header)?;
+///     table.write(&row())?;
+///     Ok::<_, cloze::Error>(String::from_utf8(table.finish()?).unwrap())
+/// };
+/// assert_eq!(written(Format::Csv)?, "row,label\n1,\"a, b\"\n");
+/// assert_eq!(written(Format::JsonLines)?, "{\"row\":1,\"label\":\"a, b\"}\n");
+/// # Ok::<(), cloze::Error>(())
+/// ```
+pub struct TableWriter<W: Write> {
+    output: Output<W>,
+    name: PathBuf,
+    header: Vec<String>,
+    rows: u64,
+}
+
+enum Output<W: Write> {
+    Delimited(Box<csv::Writer<W>>),
+    /// One object a line, or with commas and brackets round them.
+    Json {
+        output: io::BufWriter<W>,
+        array: bool,
+    },
+}
+
+/// The format that a file is written in, by its name. CSV where the name tells none; a name that tells a format
+/// which cloze does not write is refused.
+fn format_of(path: &Path) -> Result<Format> {
+    const OTHERS: [&str; 10] =
+        ["xlsx", "xls", "ods", "parquet", "arrow", "feather", "gz", "zst", "zip", "pdf"];
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.filter(|ending| OTHERS.contains(&ending.as_str())) {
+        Some(_) => Err(FileError::NotWritten { path: path.to_owned() }.into()),
+        None => Ok(Format::of(path).unwrap_or(Format::Csv)),
+    }
+}
+
+impl<W: Write> TableWriter<W> {
+    /// Writes the header, where the format has one.
+    pub fn create(to: Destination<W>, header: &[String]) -> Result<TableWriter<W>> {
+        let Destination { output, name, format } = to;
+        let delimited = |output, delimiter| {
+            Output::Delimited(Box::new(csv::WriterBuilder::new().delimiter(delimiter).from_writer(output)))
+        };
+        let json = |output, array| Output::Json { output: io::BufWriter::new(output), array };
+        let output = match format {
+            Format::Csv => delimited(output, b','),
+            Format::Tsv => delimited(output, b'\t'),
+            Format::JsonLines => json(output, false),
+            Format::Json => json(output, true),
+        };
+        let mut table = TableWriter { output, name, header: header.to_vec(), rows: 0 };
+        if let Output::Delimited(records) = &mut table.output {
+            let written = records.write_record(header);
+            written.map_err(|error| Error::writing(&table.name, &io::Error::from(error)))?;
+        }
+        Ok(table)
+    }
+
+    /// Writes a row, its cells in the header's order.
+    pub fn write(&mut self, row: &[Cell]) -> Result<()> {
+        self.rows += 1;
+        let written = match &mut self.output {
+            Output::Delimited(records) => {
+                records.write_record(row.iter().map(plain)).map_err(io::Error::from)
+            }
+            Output::Json { output, array } => {
+                let before = match (*array, self.rows) {
+                    (false, _) => "",
+                    (true, 1) => "[\n",
+                    (true, _) => ",\n",
+                };
+                write_object(output, before, &self.header, row, !*array)
+            }
+        };
+        written.map_err(|error| Error::writing(&self.name, &error))
+    }
+
+    /// Hands what is written on, so that a reader at a pipe sees whole chunks.
+    pub fn flush(&mut self) -> Result<()> {
+        let flushed = match &mut self.output {
+            Output::Delimited(records) => records.flush(),
+            Output::Json { output, .. } => output.flush(),
+        };
+        flushed.map_err(|error| Error::writing(&self.name, &error))
+    }
+
+    /// The output, all of it flushed.
+    pub fn finish(self) -> Result<W> {
+        let TableWriter { output, name, rows, .. } = self;
+        let finished = match output {
+            Output::Delimited(records) => records.into_inner().map_err(csv::IntoInnerError::into_error),
+            Output::Json { mut output, array } => {
+                let end = match (array, rows) {
+                    (false, _) => "",
+                    (true, 0) => "[]\n",
+                    (true, _) => "\n]\n",
+                };
+                output
+                    .write_all(end.as_bytes())
+                    .and_then(|()| output.into_inner().map_err(io::IntoInnerError::into_error))
+            }
+        };
+        finished.map_err(|error| Error::writing(&name, &error))
+    }
+}
+
+/// A cell where there are neither numbers nor lists.
+fn plain(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) | Cell::Number(text) => text.clone(),
+        Cell::List(words) => words.join(BETWEEN),
+        Cell::Nothing => String::new(),
+    }
+}
+
+fn write_object(
+    output: &mut impl Write,
+    before: &str,
+    header: &[String],
+    row: &[Cell],
+    ends: bool,
+) -> io::Result<()> {
+    write!(output, "{before}{{")?;
+    for (index, (name, cell)) in header.iter().zip(row).enumerate() {
+        if index > 0 {
+            output.write_all(b",")?;
+        }
+        serde_json::to_writer(&mut *output, name)?;
+        output.write_all(b":")?;
+        match cell {
+            Cell::Text(text) => serde_json::to_writer(&mut *output, text)?,
+            Cell::Number(number) => output.write_all(number.as_bytes())?,
+            Cell::List(words) => serde_json::to_writer(&mut *output, words)?,
+            Cell::Nothing => output.write_all(b"null")?,
+        }
+    }
+    output.write_all(if ends { b"}\n" } else { b"}" })
+}
