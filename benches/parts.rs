@@ -14,7 +14,7 @@ use cloze::predict::label_words::LabelWords;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::predict::pvp::Pvp;
 use cloze::predict::task::Task;
-use cloze::text::data::{Example, Input, Rows};
+use cloze::text::data::{Example, Reading};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,7 +24,7 @@ const MODEL: &str = "models/cloze-minilm-l6";
 const DATA: &str = "data/reviews/test.csv";
 
 fn rows() -> Rows {
-    Rows::open(&Input::File(DATA.into()), None, None).unwrap()
+    Reading::default().open(DATA.as_ref()).unwrap()
 }
 
 fn task() -> Task {

@@ -25,7 +25,7 @@
 //!   only what matters.
 //! - `$TINY` is the tests' small model, which runs take unless they say `--model`; `$MODEL` is the model that
 //!   ships. Both names also stand for their folders in what is printed.
-//! - Seconds, and rows a second, are printed as N. Numbers with a decimal point may be 0.002 off: processors
+//! - Seconds, and rows a second, are printed as N, and so is what a first run costs. Numbers with a decimal point may be 0.002 off: processors
 //!   round differently.
 //! - A run sees no network and no terminal, and no run may leave a `.partial-` file behind.
 //!
@@ -212,6 +212,9 @@ fn timeless(line: &str) -> String {
         if line.starts_with(key) {
             return format!("{key}N,");
         }
+    }
+    if let Some((cost, _)) = line.split_once(" tokens: ") {
+        return format!("{cost} tokens: N on this machine");
     }
     match (line.split_once(" in "), line.split_once(" rows/s ")) {
         (Some((rows, _)), Some((_, rest))) => format!("{rows} in N s, N rows/s {rest}"),

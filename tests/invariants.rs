@@ -20,7 +20,7 @@ use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::predict::pvp::Pvp;
 use cloze::predict::report::Prediction;
-use cloze::predict::score::{Scored, Scorer};
+use cloze::predict::score::{Coming, Scored, Scorer};
 use cloze::predict::task::Task;
 use cloze::text::data::{Columns, Example, Format, Rows};
 use cloze::text::demonstrations::{Drawing, Shown};
@@ -226,7 +226,7 @@ fn chunks_threads_and_equal_rows_change_nothing() {
     let mut found = Vec::new();
     for threads in [1, 3] {
         tch::set_num_threads(threads);
-        let mut chunks = examples.chunks(TEXTS.len());
+        let mut chunks = examples.chunks(TEXTS.len()).map(Coming::Chunk);
         let mut rows = Vec::new();
         let mut firsts = Vec::new();
         let mut each = |chunk: &[Example], scored: Vec<Scored>| {
@@ -235,7 +235,8 @@ fn chunks_threads_and_equal_rows_change_nothing() {
             rows.extend(scored);
             Ok(())
         };
-        scorer.score_chunks(columns, &mut || Ok(chunks.next()), &mut each, &mut |_| {}).unwrap();
+        let mut next = |_| Ok(chunks.next().unwrap_or(Coming::End));
+        scorer.score_chunks(columns, &mut next, &mut each, &mut |_| {}).unwrap();
         assert_eq!(firsts, examples.chunks(TEXTS.len()).map(|chunk| chunk[0].line).collect::<Vec<_>>());
         found.push(probabilities(&rows));
         found.push(probabilities(&scorer.score(columns, examples, &mut |_| {}).unwrap()));
@@ -255,7 +256,8 @@ fn chunks_threads_and_equal_rows_change_nothing() {
 fn rows_before_an_error_are_given_away() {
     let setting = Setting::new(&["{text|shorten} It was {mask}."], &texts_as_csv(), MOOD);
     let examples = setting.examples.as_slice();
-    let mut next = vec![Err(ModelError::NoCuda.into()), Ok(Some(examples)), Ok(Some(examples))];
+    let chunk = || Ok(Coming::Chunk(examples));
+    let mut next = vec![Err(ModelError::NoCuda.into()), chunk(), chunk()];
     let mut given = 0;
     let mut each = |_, scored: Vec<Scored>| {
         given += scored.len();
@@ -263,7 +265,7 @@ fn rows_before_an_error_are_given_away() {
     };
     let outcome = setting.scorer(128).score_chunks(
         &setting.columns,
-        &mut || next.pop().unwrap(),
+        &mut |_| next.pop().unwrap(),
         &mut each,
         &mut |_| {},
     );
@@ -466,15 +468,9 @@ fn what_is_written_can_be_read_again() {
         label: None,
     };
     let prediction = cloze::predict::report::Prediction { probabilities: vec![0.25, 0.75] };
-    let mut writer = PredictionWriter::create(
-        Vec::new(),
-        Path::new("test"),
-        vec!["no".into(), "yes, really".into()],
-        None,
-        &columns,
-        true,
-    )
-    .unwrap();
+    let to = cloze::text::table::Destination { output: Vec::new(), name: "test".into(), format: Format::Csv };
+    let labels = vec!["no".into(), "yes, really".into()];
+    let mut writer = PredictionWriter::create(to, labels, false, &columns, true).unwrap();
     writer.write(&example, &prediction.into()).unwrap();
     let bytes = writer.finish().unwrap();
     let mut rows = Rows::read(Box::new(std::io::Cursor::new(bytes)), "again", Format::Csv, None).unwrap();

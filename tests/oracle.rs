@@ -11,7 +11,7 @@ use cloze::model::threads::Threads;
 use cloze::predict::encode::encode;
 use cloze::predict::pvp::Pvp;
 use cloze::predict::score::Scorer;
-use cloze::text::data::{Columns, Example, Input, Rows};
+use cloze::text::data::{Columns, Example, Reading};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 
@@ -23,7 +23,7 @@ const PROBABILITIES: f64 = 2e-3;
 const MARGIN: f64 = 1e-3;
 
 fn read(path: &Path) -> (std::sync::Arc<Columns>, Vec<Example>) {
-    let rows = Rows::open(&Input::File(path.to_owned()), None, None).unwrap();
+    let rows = Reading::default().open(path).unwrap();
     (rows.columns().clone(), rows.collect::<Result<_, _>>().unwrap())
 }
 

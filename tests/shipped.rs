@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cloze::model::folder::ModelFolder;
 use cloze::predict::label_words::LabelWords;
-use cloze::text::data::{Example, Input, Rows};
+use cloze::text::data::{Example, Reading};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use tch::Device;
@@ -68,7 +68,7 @@ fn every_verbalizer_fits_the_default_model() {
 }
 
 fn rows(path: &str) -> (Vec<String>, Vec<Example>) {
-    let rows = Rows::open(&Input::File(path.into()), None, None).unwrap();
+    let rows = Reading::default().open(std::path::Path::new(path)).unwrap();
     (rows.columns().names().to_vec(), rows.collect::<Result<_, _>>().unwrap())
 }
 

@@ -1,39 +1,45 @@
 //! Rows answered, as `score` and `classify` do it.
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::Result;
 use cloze::PromptClassifier;
-use cloze::error::Result;
 use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Fitted;
-use cloze::predict::calibrator::{BETWEEN, Calibrator};
+use cloze::predict::calibrator::Calibrator;
 use cloze::predict::output::{Answer, PredictionWriter};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::TaskSet;
 use cloze::text::data::{Example, Rows};
+use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
 
-use super::render::Progress;
+use super::render::{self, Progress};
+use super::source::Source;
 
-/// Where the rows go, opened before the work, so that one that cannot be written costs no one an hour.
-pub struct RowsOut {
-    pub file: WholeFile,
-    pub name: PathBuf,
-    /// Rows on the same terminal are progress enough.
+/// Where the answers go, opened before the work, so that a file that cannot be written costs no one an hour.
+pub struct AnswersOut {
+    /// A table; none where one answer is shown to a person.
+    pub table: Option<Destination<WholeFile>>,
+    /// Answers on the terminal are progress enough.
     shown: bool,
 }
 
-impl RowsOut {
-    /// A file, or standard output.
-    pub fn open(out: Option<&Path>) -> Result<RowsOut> {
-        Ok(RowsOut {
-            file: out.map_or_else(|| Ok(WholeFile::stdout()), WholeFile::create)?,
-            name: out.unwrap_or(Path::new("standard output")).to_owned(),
-            shown: out.is_none() && io::stdout().is_terminal(),
-        })
+impl AnswersOut {
+    /// A file, or standard output. The answer to a row of the command line is shown on a terminal as people read
+    /// it.
+    pub fn open(out: Option<&Path>, source: &Source) -> cloze::Result<AnswersOut> {
+        source.reading.bad_rows.create()?;
+        let shown = out.is_none() && io::stdout().is_terminal();
+        let table = match out {
+            None if shown && source.file().is_none() => None,
+            None => Some(Destination::stdout()),
+            Some(path) => Some(Destination::create(path)?),
+        };
+        Ok(AnswersOut { table, shown })
     }
 }
 
@@ -52,35 +58,43 @@ pub struct Answering {
     pub compute: Compute,
     pub keep_columns: bool,
     pub quiet: bool,
-    /// The data's size in bytes, where it is known.
-    pub size: Option<u64>,
+    /// Where the rows come from.
+    pub source: Source,
 }
 
 impl Answering {
     /// Answers the rows and writes them; `seen` is given each of them. Gives the report, and what was fitted.
-    pub fn run(self, out: RowsOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<(Report, Fitted)> {
+    pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<(Report, Fitted)> {
         let Answering { blueprint, tasks, rows, showing, mut calibrator, compute, .. } = self;
         let columns = rows.columns().clone();
         let classifier = PromptClassifier::load(blueprint, compute, showing)?;
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
-        let sets = calibrator.gives_sets().then_some(BETWEEN);
         let labels = classifier.labels().to_vec();
-        let mut output =
-            PredictionWriter::create(out.file, &out.name, labels, sets, &columns, self.keep_columns)?;
-        let mut progress = Progress::start(self.quiet || out.shown, self.size);
+        let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
+        let writer = |to| PredictionWriter::create(to, labels.clone(), sets, &columns, keep_columns);
+        let mut output = out.table.map(writer).transpose()?;
+        let mut progress = Progress::start(self.quiet || out.shown, self.source.size());
         let counted = scoring.run(
             rows,
             &mut calibrator,
             &mut |examples, answers| {
                 for (example, answer) in examples.iter().zip(&answers) {
-                    output.write(example, answer)?;
+                    match &mut output {
+                        Some(output) => output.write(example, answer)?,
+                        None => render::print(&render::answer(&labels, answer))?,
+                    }
                     seen(example, answer);
                 }
-                output.flush()
+                output.as_mut().map_or(Ok(()), PredictionWriter::flush)
             },
             &mut |at| progress.advance(at.done, (at.rows_read, at.bytes_read)),
         )?;
-        output.finish()?.commit()?;
+        output.map_or(Ok(()), |output| output.finish()?.commit())?;
+        let bad_rows = &self.source.reading.bad_rows;
+        bad_rows.commit()?;
+        if !self.quiet {
+            render::warnings(&bad_rows.so_far().remark().into_iter().collect::<Vec<_>>())?;
+        }
         let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, progress.finish());
         Ok((report, calibrator.fitted().clone()))
     }

@@ -29,21 +29,61 @@ pub fn said_by_file(command: Command) -> Command {
 
 #[derive(Debug, clap::Args)]
 pub struct Data {
-    /// Data file: .csv, .tsv or .jsonl; - for standard input
-    #[arg(long, short, value_name = "FILE")]
-    pub data: PathBuf,
+    /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["text", "field"])]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub given: Given,
     #[command(flatten)]
     pub reading: Reading,
 }
 
+/// One row on the command line.
+#[derive(Debug, clap::Args)]
+pub struct Given {
+    /// One text in place of a file: a row whose column text it is
+    #[arg(long, value_name = "TEXT", conflicts_with = "data")]
+    pub text: Option<String>,
+    /// One row in place of a file, column by column: say it for each
+    #[arg(long, value_name = "COLUMN=TEXT", conflicts_with = "data")]
+    pub field: Vec<String>,
+}
+
+/// How rows are read for patterns, which name their columns.
 #[derive(Debug, clap::Args)]
 pub struct Reading {
+    #[command(flatten)]
+    pub rows: RowReading,
+    /// A name that the patterns use, and the data's column that it stands for, as text=review_body; say it for each
+    #[arg(long, value_name = "NAME=COLUMN")]
+    pub map: Vec<String>,
+    /// The column of texts: what the patterns call text
+    #[arg(long, value_name = "COLUMN")]
+    pub text_column: Option<String>,
+}
+
+/// How rows are read.
+#[derive(Debug, clap::Args)]
+pub struct RowReading {
     /// The data's format [default: by the file's name; csv on standard input]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// The column with the true labels [default: label, if there is one]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
+    /// Take no column for the true labels
+    #[arg(long, conflicts_with_all = ["label_column", "label_map", "unlabelled"])]
+    pub no_labels: bool,
+    /// Which class each label of the data stands for, as 0=negative,1=positive
+    #[arg(long, value_name = "LABEL=CLASS,…")]
+    pub label_map: Option<String>,
+    /// What stands where a row has no label, as NA,null
+    #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
+    pub unlabelled: Vec<String>,
+    /// What becomes of rows that cannot be read or have an unknown label: refuse, skip, or a file to put them in
+    /// [default: refuse]
+    #[arg(long, value_name = "HOW")]
+    pub bad_rows: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,8 +92,8 @@ pub struct Limits {
     /// $CLOZE_MODEL]
     #[arg(long, short, value_name = "FOLDER")]
     pub model: Option<String>,
-    /// Longest input in tokens; longer ones lose words of the fields marked |shorten [default: the model's
-    /// limit, at most 512]
+    /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none is
+    /// [default: the model's limit, at most 512]
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
 }

@@ -1,8 +1,8 @@
-//! `cloze check`: everything that could go wrong, all of it at once, before any weight is loaded.
+//! `cloze check`: everything that could go wrong, all of it at once.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cloze::error::notes::listed;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
@@ -12,8 +12,9 @@ use cloze::text::verbalizer::{LabelWord, Verbalizer};
 use super::args::{Limits, Reading};
 use super::render::{self, Align};
 use super::setup;
+use super::source;
 
-/// Look for everything that could go wrong, before any weights are loaded
+/// Look for everything that could go wrong, and say what a first run would cost
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,11 +46,16 @@ pub struct Check {
 
 /// Runs the command.
 pub fn run(args: &Check) -> Result<()> {
-    anyhow::ensure!(
+    ensure!(
         !args.strict || args.data.as_deref() != Some(Path::new("-")),
         "--strict reads the data's first rows again: give it a file, not standard input"
     );
-    let reading = setup::reading(&args.reading);
+    let given = [!args.template.is_empty(), args.verbalizer.is_some(), args.data.is_some()];
+    ensure!(
+        given.contains(&true) || args.limits.model.is_some(),
+        "nothing to check: give a template, a verbalizer, data, a model, or several of them"
+    );
+    let reading = source::reading(&args.reading)?;
     let files = CheckupFiles {
         templates: &args.template,
         verbalizer: args.verbalizer.as_deref(),
@@ -72,6 +78,7 @@ pub fn run(args: &Check) -> Result<()> {
             listed(&found.left_over)
         );
     }
+    summary += &render::perhaps_labels(found.perhaps_labels.as_deref());
     if let Some(census) = &found.census {
         summary += &render::census(census, found.verbalizer.as_ref(), &found.tasks, found.max_length);
     }
@@ -81,6 +88,9 @@ pub fn run(args: &Check) -> Result<()> {
     {
         let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());
         summary += &if report.is_empty() { report } else { format!("{}\n\n", report.trim_end()) };
+    }
+    if let Some(cost) = found.cost()? {
+        summary += &render::cost(&cost);
     }
     if found.problems.is_empty() {
         summary.push_str("no problems found\n");

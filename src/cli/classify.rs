@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use cloze::predict::general::Ask;
 use cloze::predict::zero_shot::{Correcting, Question, ZeroShot, ZeroShotRequest};
-use cloze::text::data::Input;
 use cloze::text::labels::{self, NamedLabel};
 use cloze::text::whole_file::WholeFile;
 
-use super::answering::{self, Answering, RowsOut};
-use super::args::{Model, Reading};
+use super::answering::{self, Answering, AnswersOut};
+use super::args::{Given, Model, RowReading};
 use super::outputs::{self, Reads};
 use super::render::{self, Worth};
 use super::setup;
+use super::source::{self, Source};
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
@@ -32,9 +32,11 @@ Probabilities are corrected for what the model prefers whatever it reads: by the
 else by texts without content. What is corrected by the rows takes each label to be about as frequent as the
 others; --prior says otherwise, --no-correction corrects nothing.")]
 pub struct Classify {
-    /// Data file: .csv, .tsv or .jsonl; - for standard input
-    #[arg(value_name = "FILE")]
-    data: PathBuf,
+    /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
+    #[arg(value_name = "FILE", required_unless_present_any = ["text", "field"])]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// The labels, between commas; quotes round one that has a comma itself
     #[arg(long, short, value_name = "A, B, …", required_unless_present = "labels_file")]
     labels: Option<String>,
@@ -55,7 +57,7 @@ pub struct Classify {
     #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
     prior: Option<String>,
     #[command(flatten)]
-    reading: Reading,
+    reading: RowReading,
     #[command(flatten)]
     model: Model,
     /// Where to write the rows, as CSV; - for standard output, as without it
@@ -83,8 +85,9 @@ fn question(text: &str) -> Result<Question, String> {
 /// Runs the command.
 pub fn run(args: &Classify) -> Result<()> {
     let out = answering::file(args.out.as_deref());
-    let reads = Reads::files(std::iter::once(&args.data).chain(&args.labels_file));
-    let written = [("rows", out), ("report", args.report.as_deref())];
+    let reads = Reads::files(args.data.iter().chain(&args.labels_file));
+    let bad_rows = source::bad_rows_file(&args.reading);
+    let written = [("rows", out), ("report", args.report.as_deref()), ("bad rows", bad_rows)];
     outputs::check(&written, &reads)?;
     let request = ZeroShotRequest {
         labels: named_labels(args)?,
@@ -98,13 +101,15 @@ pub fn run(args: &Classify) -> Result<()> {
         max_length: args.model.limits.max_length,
         options: setup::options(&args.model)?,
     };
-    let rows = setup::reading(&args.reading).open(&args.data)?;
+    let source = Source::new(args.data.as_deref(), &args.given, source::row_reading(&args.reading)?)?;
+    let rows = source.open()?;
     let ready = ZeroShot::prepare(request, rows, || setup::open_model(&args.model.limits))?;
     outputs::check(&written, &Reads::default().model(ready.blueprint.folder.path()))?;
-    if !args.quiet {
+    if !args.quiet && args.data.is_some() {
         anstream::stderr().write_all(render::found(&ready.found).as_bytes())?;
     }
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let outputs = AnswersOut::open(out, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns);
     let answering = Answering {
         blueprint: ready.blueprint,
@@ -115,12 +120,11 @@ pub fn run(args: &Classify) -> Result<()> {
         compute: setup::compute(&args.model),
         keep_columns: args.keep_columns,
         quiet: args.quiet,
-        size: Input::of(&args.data).size(),
+        source,
     };
-    let (report, _) =
-        answering.run(RowsOut::open(out)?, &mut |example, answer| worth.see(example, answer))?;
+    let (report, _) = answering.run(outputs, &mut |example, answer| worth.see(example, answer))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
-    if !args.quiet {
+    if !args.quiet && args.data.is_some() {
         let text = render::summary(&report, &worth, &next(args, out));
         anstream::stderr().write_all(text.as_bytes())?;
     }
@@ -137,10 +141,10 @@ fn named_labels(args: &Classify) -> Result<Vec<NamedLabel>> {
 
 /// What to do next.
 fn next(args: &Classify, out: Option<&Path>) -> String {
-    let correct = match out {
-        Some(_) => "look at these rows first".to_owned(),
-        None => {
-            format!("write the rows to a file: cloze classify {} … --out answers.csv", args.data.display())
+    let correct = match (out, &args.data) {
+        (Some(_), _) | (None, None) => "look at these rows first".to_owned(),
+        (None, Some(data)) => {
+            format!("write the rows to a file: cloze classify {} … --out answers.csv", data.display())
         }
     };
     format!("{correct}; a few labelled rows of each label make it much better: docs/training.md")

@@ -17,6 +17,7 @@ use cloze::tune::Tuning;
 use super::args::{Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file};
 use super::render::{self, EnsembleProgress};
 use super::setup;
+use super::source;
 
 /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET,
 /// iPET)
@@ -244,6 +245,7 @@ fn manifest(args: &Ensemble) -> Result<(Manifest, Option<EnsembleFolder>)> {
 /// The experiment that the flags ask for.
 fn asked_for(args: &Ensemble) -> Result<Manifest> {
     let (options, student) = (&args.options, &args.student);
+    let reading = source::training_reading(&args.reading)?;
     let manifest = Manifest {
         templates: args.template.clone(),
         verbalizers: args.verbalizer.clone(),
@@ -251,8 +253,9 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
         unlabeled: args.unlabeled.clone(),
         unlabeled_rows: args.unlabeled_rows.map(|rows| rows as usize),
         test: args.test.clone(),
-        format: args.reading.format,
-        label_column: args.reading.label_column.clone(),
+        format: reading.format,
+        label_column: reading.label_column,
+        adjust: reading.adjust,
         engine: args.model.engine,
         device: args.model.device,
         max_length: args.model.limits.max_length,

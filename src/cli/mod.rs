@@ -8,6 +8,7 @@ mod render;
 mod answering;
 mod outputs;
 mod setup;
+mod source;
 
 // trainings of several models
 mod ensemble;

@@ -8,6 +8,7 @@ use cloze::predict::preview::Previewer;
 use super::args::{Data, Demonstrations, Model};
 use super::render;
 use super::setup;
+use super::source::Source;
 
 /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
 #[derive(Debug, clap::Args)]
@@ -34,10 +35,11 @@ pub struct Preview {
 
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
+    let source = Source::of(&args.data)?;
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
+        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
     let columns = rows.columns().clone();
-    let (verbalizer, reading) = (&blueprint.verbalizer, &args.data.reading);
+    let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
     let threads = args.model.threads.map(usize::from);
     let previewer = Previewer::load(blueprint, tasks, columns, showing.as_ref(), threads)?;

@@ -11,6 +11,7 @@ use super::args::{Data, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Progress};
 use super::setup;
+use super::source::Source;
 
 /// Score the same rows under harmless changes, and show whose label flips
 #[derive(Debug, clap::Args)]
@@ -51,14 +52,15 @@ pub struct Robustness {
 
 /// Runs the command.
 pub fn run(args: &Robustness) -> Result<()> {
+    let source = Source::of(&args.data)?;
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
+        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
     let (labels, data) = (blueprint.labels(), rows.columns().data().to_owned());
     let model = blueprint.folder.path().to_owned();
     let most = args.rows.map(|rows| rows as usize);
     let robustness = robustness::Robustness::prepare(blueprint, tasks, rows, most, args.patterns.as_deref())?;
     let out = args.out.as_deref();
-    let inputs = args.template.iter().chain([&args.verbalizer, &args.data.data]);
+    let inputs = args.template.iter().chain([&args.verbalizer]).chain(source.file());
     let reads = Reads::files(inputs.chain(&robustness.paraphrase_files)).model(&model);
     outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;

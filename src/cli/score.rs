@@ -3,28 +3,31 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
 use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Method;
-use cloze::predict::calibrator::{BETWEEN, CalibrationRequest, Calibrator};
+use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
-use cloze::predict::task::TaskSet;
+use cloze::predict::task::{Task, TaskSet};
 use cloze::study::members::Members;
 use cloze::study::run::Run;
-use cloze::text::data::{Input, Rows};
+use cloze::text::data::{Reading, Rows};
+use cloze::text::dataset::{perhaps_labels, read_columns};
+use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
-use super::answering::{self, Answering, RowsOut};
+use super::answering::{self, Answering, AnswersOut};
 use super::args::{Data, Demonstrations, Model, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Progress};
 use super::setup;
+use super::source::{self, Source};
 
 /// Give each row of a file a label and a probability for each class
 #[derive(Debug, clap::Args)]
@@ -157,45 +160,46 @@ pub fn run(args: &Score) -> Result<()> {
     if let Some(run) = run.as_ref().filter(|run| args.trained.members || run.is_its_members()) {
         return members(args, run);
     }
-    let (blueprint, tasks, rows) = blueprint(args, run.as_ref())?;
+    let source = Source::of(&args.data)?;
+    let (blueprint, tasks, mut rows) = blueprint(args, run.as_ref(), &source)?;
     let columns = rows.columns().clone();
-    let (verbalizer, reading) = (&blueprint.verbalizer, &args.data.reading);
+    let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
     if !args.quiet {
+        let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
+        let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
+        anstream::stderr().write_all(render::perhaps_labels(perhaps.as_deref()).as_bytes())?;
         render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
     let shown = showing.as_ref().map(|showing| showing.in_tasks(tasks.tasks.clone()));
     let calibrator = Calibrator::check(
-        &calibration(args),
+        &calibration(args, &source.reading),
         &blueprint,
         shown.as_deref().unwrap_or(&tasks.tasks),
         &columns,
     )?;
-    let outputs = Outputs::open(args, blueprint.folder.path())?;
+    let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute {
         dtype: args.dtype,
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
-    let size = Input::of(&args.data.data).size();
     let answering =
-        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, size };
+        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, source };
     let (report, fitted) = answering.run(outputs.rows, &mut |_, _| {})?;
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     finish(args, outputs.report, &report)
 }
 
 /// What is known before the weights, and the rows.
-fn blueprint(args: &Score, run: Option<&Run>) -> Result<(Blueprint, TaskSet, Rows)> {
+fn blueprint(args: &Score, run: Option<&Run>, source: &Source) -> Result<(Blueprint, TaskSet, Rows)> {
     let adapter = args.trained.peft.as_deref();
     Ok(match (run, &args.verbalizer) {
-        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || {
-            setup::reading(&args.data.reading).open(&args.data.data)
-        })?,
+        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || source.open())?,
         (None, Some(verbalizer)) => {
-            setup::blueprint(&args.template, verbalizer, adapter, &args.data, &args.model)?
+            setup::blueprint(&args.template, verbalizer, adapter, source, &args.model)?
         }
         (None, None) => unreachable!("clap asks for one of them"),
     })
@@ -238,8 +242,7 @@ fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
 }
 
 /// What is asked of a calibration.
-fn calibration(args: &Score) -> CalibrationRequest {
-    let reading = setup::reading(&args.data.reading);
+fn calibration(args: &Score, reading: &Reading) -> CalibrationRequest {
     let args = &args.calibration;
     CalibrationRequest {
         method: args.calibrate,
@@ -251,31 +254,32 @@ fn calibration(args: &Score) -> CalibrationRequest {
         abstain_below: args.abstain_below,
         fitted: args.calibration.clone(),
         keeps: args.calibration_out.is_some(),
-        reading,
+        reading: reading.clone(),
     }
 }
 
 /// The files that are written, opened before the work.
 struct Outputs {
-    rows: RowsOut,
+    rows: AnswersOut,
     report: Option<WholeFile>,
     calibration: Option<WholeFile>,
 }
 
 impl Outputs {
-    fn open(args: &Score, model: &Path) -> Result<Outputs, Error> {
+    fn open(args: &Score, model: &Path, source: &Source) -> Result<Outputs, Error> {
         let out = answering::file(args.out.as_deref());
         check_outputs(args, out, model)?;
         let report = args.report.as_deref().map(WholeFile::create).transpose()?;
         let calibration = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
-        Ok(Outputs { rows: RowsOut::open(out)?, report, calibration })
+        Ok(Outputs { rows: AnswersOut::open(out, source)?, report, calibration })
     }
 }
 
 /// Writes the report where it was asked for, and shows it.
 fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Result<()> {
     report_file.map_or(Ok(()), |file| file.commit_json(report))?;
-    if !args.quiet {
+    // Of one row on the command line there is nothing to report that its answer does not say.
+    if !args.quiet && args.data.data.is_some() {
         anstream::stderr().write_all(render::report(report).as_bytes())?;
     }
     Ok(())
@@ -294,8 +298,12 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.trained, &args.model)?;
-    let members = Members::open(run, &wanted, &args.data.data, &setup::reading(&args.data.reading))?;
-    let outputs = Outputs::open(args, members.model())?;
+    let source = Source::of(&args.data)?;
+    let Some(file) = source.file() else {
+        bail!("members of an ensemble read their rows from a file: give --data")
+    };
+    let members = Members::open(run, &wanted, file, &source.reading)?;
+    let outputs = Outputs::open(args, members.model(), &source)?;
     let compute = Compute {
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
@@ -303,11 +311,12 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     let progress = Progress::start(args.quiet, None);
     let scored = members.score(compute)?;
     progress.finish();
-    let out = outputs.rows;
     let (columns, labels) = (scored.columns(), scored.report().run.labels.clone());
-    let mut output = PredictionWriter::create(out.file, &out.name, labels, None, columns, args.keep_columns)?;
-    scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
-    output.finish()?.commit()?;
+    if let Some(table) = outputs.rows.table {
+        let mut output = PredictionWriter::create(table, labels, false, columns, args.keep_columns)?;
+        scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
+        output.finish()?.commit()?;
+    }
     finish(args, outputs.report, scored.report())
 }
 
@@ -315,6 +324,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
 fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), Error> {
     let calibration = &args.calibration;
     let outputs = [
+        ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
         ("rows", out),
         ("report", args.report.as_deref()),
         ("calibration", calibration.calibration_out.as_deref()),
@@ -325,7 +335,7 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         .template
         .iter()
         .chain(&args.verbalizer)
-        .chain([&args.data.data])
+        .chain(&args.data.data)
         .chain(fitted_on)
         .chain(&args.demonstrations.demos);
     let trained = &args.trained;

@@ -16,6 +16,7 @@ use super::args::{Model, Reading};
 use super::outputs::{self, Reads};
 use super::render::{self, Working};
 use super::setup;
+use super::source;
 
 /// Look for label words or patterns, and tell how sure the choice is
 #[derive(Debug, Subcommand)]
@@ -158,7 +159,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     };
     let search = WordSearch::prepare(
         files(&args.template, &args.verbalizer, &args.model),
-        labelled(&args.rows).as_ref(),
+        labelled(&args.rows)?.as_ref(),
         options,
         setup::options(&args.model)?,
         || args.output.model_beside(&args.model),
@@ -189,8 +190,8 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     };
     let search = PatternSearch::prepare(
         files(&args.template, &args.verbalizer, &args.model),
-        (&args.data, &setup::reading(&args.rows.reading)),
-        labelled(&args.rows).as_ref(),
+        (&args.data, &source::training_reading(&args.rows.reading)?),
+        labelled(&args.rows)?.as_ref(),
         options,
         setup::options(&args.model)?,
         || args.output.model_beside(&args.model),
@@ -205,13 +206,15 @@ fn files<'a>(templates: &'a [PathBuf], verbalizer: &'a Path, model: &Model) -> S
     SearchFiles { templates, verbalizer, max_length: model.limits.max_length }
 }
 
-fn labelled(args: &Drawn) -> Option<LabelledFile> {
-    let file = |path: &PathBuf| LabelledFile {
-        path: path.clone(),
-        reading: setup::reading(&args.reading),
-        shots: args.shots.map(|shots| shots as usize),
+fn labelled(args: &Drawn) -> Result<Option<LabelledFile>> {
+    let file = |path: &PathBuf| {
+        Ok(LabelledFile {
+            path: path.clone(),
+            reading: source::training_reading(&args.reading)?,
+            shots: args.shots.map(|shots| shots as usize),
+        })
     };
-    args.train.as_ref().map(file)
+    args.train.as_ref().map(file).transpose()
 }
 
 /// Shows what a search does while it does it.

@@ -16,26 +16,26 @@ use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
 use cloze::study::again::Again;
 use cloze::study::run::Wanted;
-use cloze::text::data::{Columns, Reading as DataReading, Rows};
+use cloze::text::data::{Columns, Reading, Rows};
 use cloze::text::demonstrations::Drawing;
 use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{MethodOptions, Tuning};
 
 use super::args::{
-    Data, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, Reading, TrainDtypeName, Trained, TuningArgs,
+    Demonstrations, DrawingArgs, Limits, Model, PlanArgs, TrainDtypeName, Trained, TuningArgs,
 };
+use super::source::Source;
 
 /// Reads and checks files, a model and the rows' columns, and tells all problems at once.
 pub fn blueprint(
     templates: &[PathBuf],
     verbalizer: &Path,
     adapter: Option<&Path>,
-    data: &Data,
+    source: &Source,
     model: &Model,
 ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
     let files = ClassifierFiles { templates, verbalizer, adapter, max_length: model.limits.max_length };
-    let rows = || reading(&data.reading).open(&data.data);
-    Blueprint::of_files(files, options(model), rows, || open_model(&model.limits))
+    Blueprint::of_files(files, options(model), || source.open(), || open_model(&model.limits))
 }
 
 /// What of a run is asked for.
@@ -70,11 +70,6 @@ pub fn compute(model: &Model) -> Compute {
     Compute { threads: model.threads.map(usize::from), ..Compute::default() }
 }
 
-/// How files of rows are read.
-pub fn reading(reading: &Reading) -> DataReading {
-    DataReading { format: reading.format, label_column: reading.label_column.clone() }
-}
-
 /// How demonstrations are drawn.
 pub fn drawing(args: &DrawingArgs) -> Drawing {
     let usual = Drawing::default();
@@ -88,15 +83,14 @@ pub fn drawing(args: &DrawingArgs) -> Drawing {
 /// The rows that patterns show, where they show any.
 pub fn showing(
     args: &Demonstrations,
-    data: &Reading,
+    reading: &Reading,
     verbalizer: &Verbalizer,
     tasks: &[Task],
     columns: &Columns,
 ) -> anyhow::Result<Option<Showing>> {
     Showing::check_wanted(tasks, args.demos.is_some() || args.drawing.any())?;
-    let read = |path: &PathBuf| {
-        Showing::read(path, &reading(data), drawing(&args.drawing), tasks, verbalizer, columns)
-    };
+    let read =
+        |path: &PathBuf| Showing::read(path, reading, drawing(&args.drawing), tasks, verbalizer, columns);
     Ok(args.demos.as_ref().map(read).transpose()?)
 }
 

@@ -13,6 +13,7 @@ use super::args::{Data, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Align};
 use super::setup;
+use super::source;
 
 /// So many of the words that are dropped are shown.
 const MOST_DROPPED: usize = 4;
@@ -140,9 +141,10 @@ fn refine(args: &Refine) -> Result<()> {
         "--keep is a share: above 0 and at most 1, not {}",
         args.keep
     );
+    let source = source::Source::of(&args.data)?;
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &args.data, &args.model)?;
-    let inputs = args.template.iter().chain([&args.verbalizer, &args.data.data]);
+        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
+    let inputs = args.template.iter().chain([&args.verbalizer]).chain(source.file());
     let reads = Reads::files(inputs).model(blueprint.folder.path());
     outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
     let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();

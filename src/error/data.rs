@@ -34,6 +34,10 @@ pub enum DataError {
     OtherSeparator { data: String, separators: &'static str },
     #[error("not an array of JSON objects: {message}")]
     NotArray { message: &'static str },
+    #[error("{written:?} does not say which class a label stands for")]
+    LabelMapUnclear { written: String },
+    #[error("the label {label:?} is to stand for two classes")]
+    LabelMappedTwice { label: String },
     #[error("{column:?} is to be called {name:?}, and {data} has a column {name:?}")]
     NameTaken { name: String, column: String, data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
@@ -94,6 +98,8 @@ impl DataError {
             }
             OtherSeparator { .. } => help("save it with commas between the columns, or with tabs as .tsv"),
             NotArray { .. } => help("objects between [ and ], with commas between them"),
+            LabelMapUnclear { .. } => help("write LABEL=CLASS, as 0=negative,1=positive"),
+            LabelMappedTwice { .. } => help("keep one of them"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {

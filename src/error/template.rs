@@ -87,6 +87,10 @@ pub enum TemplateError {
     SoftUntrained,
     #[error("\"{{{column}}}\" is not a column of {data}")]
     UnknownColumn { column: String, data: String, columns: Vec<String> },
+    #[error("{mapped:?}, which {column:?} is to stand for, is not a column of {data}")]
+    MappedToNothing { column: String, mapped: String, data: String, columns: Vec<String> },
+    #[error("the pattern reads no column: every row would get the same answer")]
+    ReadsNothing,
     #[error("the pattern shows the label column {column:?} to the model")]
     UsesLabel { column: String },
     #[error("{} has no templates", path.display())]
@@ -144,6 +148,8 @@ impl TemplateError {
             SoftUnknownName { name } => vec![("help", format!("write {{soft:4 as {name}}} in one place"))],
             SoftWithoutWords { .. } => help("use words of the model's vocabulary"),
             UnknownColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            MappedToNothing { mapped, columns, .. } => allowed_and_nearest("columns", mapped, columns),
+            ReadsNothing => help("name the column of the text in it, as {text}"),
             NoneInFolder { .. } => help("name a folder of .json files"),
             WithoutSecondSegment => help("leave the {sep} out"),
             WithoutSupport => help("give labelled rows for it to show"),

@@ -225,6 +225,8 @@ pub struct Counted {
     after: Counts,
     abstention: Option<Abstention>,
     coverage: Coverage,
+    /// So many rows were left out.
+    pub left_out_rows: u64,
     /// So many labels are their class's but for case, or blanks at the ends.
     pub near_labels: u64,
 }
@@ -240,6 +242,7 @@ impl Counted {
             after: Counts::new(labels, patterns),
             abstention: calibrator.abstain_below.map(|below| Abstention { below, ..Abstention::default() }),
             coverage: Coverage::new(labels.len()),
+            left_out_rows: 0,
             near_labels: 0,
         }
     }
@@ -289,7 +292,8 @@ impl Counted {
         });
         let sets =
             fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
-        let (abstention, near_labels) = (self.abstention, self.near_labels);
-        Report { calibration, abstention, sets, near_labels, ..self.after.report(run, tasks, seconds) }
+        let Counted { abstention, left_out_rows, near_labels, .. } = self;
+        let report = self.after.report(run, tasks, seconds);
+        Report { calibration, abstention, sets, left_out_rows, near_labels, ..report }
     }
 }

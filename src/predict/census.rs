@@ -34,6 +34,8 @@ pub struct Census {
     pub empty: Vec<u64>,
     /// For each pattern the number of rows that had to be cut.
     pub truncated: Vec<u64>,
+    /// The tokens of all rows in all patterns.
+    pub tokens: u64,
     /// Problems of rows that were too many to keep.
     pub unkept: u64,
 }
@@ -57,6 +59,7 @@ impl Census {
             labels_unkept: 0,
             empty: vec![0; columns.names().len()],
             truncated: vec![0; tasks.len()],
+            tokens: 0,
             unkept: 0,
             columns: columns.clone(),
         };
@@ -105,7 +108,10 @@ impl Census {
             let Some((folder, max_length)) = model else { continue };
             for (task, truncated) in tasks.iter().zip(&mut census.truncated) {
                 match encode(&task.wrap(&example), &folder.tokenizer, max_length) {
-                    Ok(features) => *truncated += u64::from(features.removed > 0),
+                    Ok(features) => {
+                        *truncated += u64::from(features.removed > 0);
+                        census.tokens += features.ids.len() as u64;
+                    }
                     Err(error) => keep(error.at(columns.place(&example, None)), &mut census.unkept),
                 }
             }

@@ -1,23 +1,31 @@
 //! Everything that could go wrong with a classifier's files, told at once, before any weight is loaded.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tch::Device;
 
-use crate::error::{Errors, Result};
+use crate::error::{DataError, Error, Errors, Result, TemplateError};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::census::Census;
+use crate::predict::classifier::VerbalizedLm;
+use crate::predict::encode::encode;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
+use crate::predict::score::Scorer;
 use crate::predict::strict::{StrictReport, Subject};
 use crate::predict::task::{Task, check_columns};
 use crate::text::data::{Example, Reading};
+use crate::text::dataset::{perhaps_labels, read_columns};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
 /// So many rows a model is asked about, from the first.
 const ASKED_ROWS: usize = 200;
+
+/// So many rows are timed, from the first.
+const TIMED_ROWS: usize = 32;
 
 /// The files to look at: any of them.
 pub struct CheckupFiles<'a, P> {
@@ -47,6 +55,8 @@ pub struct Checkup {
     pub patterns: Option<Patterns>,
     /// The patterns on the rows' columns.
     pub tasks: Vec<Task>,
+    /// A column that may hold the true labels, where none is taken for them.
+    pub perhaps_labels: Option<String>,
     /// What the rows are like.
     pub census: Option<Census>,
     /// All that is wrong.
@@ -81,7 +91,13 @@ impl Checkup {
         let words = words.and_then(|words| problems.keep(words));
         let rows = files.data.and_then(|(path, reading)| problems.keep(reading.open(path)));
         let mut tasks = Vec::new();
-        let census = rows.map(|rows| {
+        problems.extend(templates.iter().filter_map(reads_nothing));
+        let mut perhaps = None;
+        let census = rows.map(|mut rows| {
+            perhaps = verbalizer.as_ref().and_then(|verbalizer| {
+                let read = read_columns(&templates, rows.columns());
+                perhaps_labels(&mut rows, verbalizer, &read)
+            });
             match &patterns {
                 Some(patterns) => tasks = patterns.on_fitting(rows.columns(), &mut problems).tasks,
                 None => templates.iter().for_each(|template| {
@@ -91,8 +107,59 @@ impl Checkup {
             let model = folder.as_ref().zip(max_length);
             Census::take(rows, verbalizer.as_ref(), &tasks, model, &mut problems)
         });
+        if let Some(census) = census.as_ref().filter(|census| census.rows + census.unreadable == 0) {
+            problems.push(DataError::WithoutRows { data: census.columns.data().to_owned() });
+        }
         let data = files.data.map(|(path, reading)| (path.to_owned(), reading.clone()));
-        Checkup { verbalizer, folder, left_over, max_length, words, patterns, tasks, census, problems, data }
+        Checkup {
+            verbalizer,
+            folder,
+            left_over,
+            max_length,
+            words,
+            patterns,
+            tasks,
+            perhaps_labels: perhaps,
+            census,
+            problems,
+            data,
+        }
+    }
+
+    /// What a first run costs, by the time that its first rows take. None where a part is missing or has problems,
+    /// and where the rows cannot be read again.
+    pub fn cost(&self) -> Result<Option<Cost>> {
+        let parts = (&self.words, &self.folder, &self.patterns, &self.census, &self.data);
+        let (Some(words), Some(folder), Some(patterns), Some(census), Some((path, reading))) = parts else {
+            return Ok(None);
+        };
+        // What is shown to the model is not known.
+        let shows = self.tasks.iter().any(|task| task.template().demonstrations().is_some());
+        if !self.problems.is_empty() || self.tasks.is_empty() || shows || path == Path::new("-") {
+            return Ok(None);
+        }
+        let rows = reading.open(path)?.take(TIMED_ROWS).collect::<Result<Vec<Example>>>()?;
+        let model = MaskedLm::of(ModelFolder::open(folder.path())?, Options::default())?;
+        let base = VerbalizedLm::new(model, words.clone());
+        let classifiers = [base.untrained(&patterns.soft, 0)?];
+        let scorer = Scorer::of(&base, &classifiers, &self.tasks, patterns.max_length);
+        // The first pass warms up.
+        scorer.score(&census.columns, &rows[..1], &mut |_| {})?;
+        let started = Instant::now();
+        scorer.score(&census.columns, &rows, &mut |_| {})?;
+        let seconds = started.elapsed().as_secs_f64();
+        let mut timed = 0;
+        for task in &self.tasks {
+            let inputs =
+                rows.iter().map(|row| encode(&task.wrap(row), &folder.tokenizer, patterns.max_length));
+            timed += inputs.map(|features| Ok(features?.ids.len())).sum::<Result<usize>>()?;
+        }
+        Ok(Some(Cost {
+            rows: census.rows,
+            patterns: self.tasks.len(),
+            tokens: census.tokens,
+            seconds: seconds * census.tokens as f64 / timed.max(1) as f64,
+        }))
     }
 
     /// Loads the model, and asks it what it says of patterns and label words, in the first rows where there
@@ -109,4 +176,23 @@ impl Checkup {
         let folder = ModelFolder::open(folder.path())?;
         subject.ask(&MaskedLm::of(folder, Options::default())?).map(Some)
     }
+}
+
+/// What a first run costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Rows.
+    pub rows: u64,
+    /// Patterns, in each of which every row goes through the model.
+    pub patterns: usize,
+    /// Tokens of all rows in all patterns.
+    pub tokens: u64,
+    /// About so many seconds on this machine.
+    pub seconds: f64,
+}
+
+/// The error of a pattern that reads no column: all rows are the same to it.
+fn reads_nothing(template: &Template) -> Option<Error> {
+    let none = Template::columns_of_all([template]).is_empty();
+    none.then(|| template.error(TemplateError::ReadsNothing))
 }

@@ -466,7 +466,7 @@ impl Scoring<'_> {
                 answer(calibrator, chunk, scored)?;
             }
         }
-        counted.near_labels = near;
+        (counted.left_out_rows, counted.near_labels) = (rows.left_out().rows, near);
         Ok(counted)
     }
 

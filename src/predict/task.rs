@@ -218,10 +218,14 @@ fn columns_of(template: &Template, names: &[String], columns: &Columns, problems
             Some(index) => column_of.push(index),
             None => {
                 let (column, data) = (field.column.clone(), columns.data().to_owned());
-                problems.push(template.field_error(
-                    field,
-                    TemplateError::UnknownColumn { column, data, columns: names.to_vec() },
-                ));
+                let kind = match columns.unmapped(&column) {
+                    Some(mapped) => {
+                        let (mapped, columns) = (mapped.to_owned(), columns.in_file().to_vec());
+                        TemplateError::MappedToNothing { column, mapped, data, columns }
+                    }
+                    None => TemplateError::UnknownColumn { column, data, columns: names.to_vec() },
+                };
+                problems.push(template.field_error(field, kind));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{DataError, Error, Errors, Kind, Result};
 use crate::numbers::counted;
-use crate::text::data::{BadRows, Columns, Example, ID, Reading};
+use crate::text::data::{BadRows, Columns, Example, ID, Reading, Rows};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
@@ -199,6 +199,27 @@ pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> R
         };
         Error::new(kind).at(columns.place(example, columns.label()))
     })
+}
+
+/// Names that columns of labels have beside `label`.
+const USUAL: [&str; 8] = ["label", "labels", "category", "class", "intent", "target", "sentiment", "gold"];
+
+/// The column that may hold the true labels of rows of which none is said to: it is called as such columns are, is
+/// not read, and has classes in it.
+pub fn perhaps_labels(rows: &mut Rows, verbalizer: &Verbalizer, read: &[String]) -> Option<String> {
+    /// So many rows are looked at.
+    const LOOKED_AT: usize = 100;
+    let columns = rows.columns().clone();
+    if columns.label().is_some() || rows.have_no_labels() {
+        return None;
+    }
+    let is_class = |found: &str| verbalizer.class_of(found).or(verbalizer.class_near(found)).is_some();
+    let sample: Vec<&Example> = rows.look_ahead(LOOKED_AT).collect();
+    let called = |name: &str| USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual));
+    let mut names =
+        columns.names().iter().enumerate().filter(|(_, name)| called(name) && !read.contains(name));
+    let has_classes = |index: usize| sample.iter().any(|example| is_class(&example.fields[index]));
+    names.find(|(index, _)| has_classes(*index)).map(|(_, name)| name.clone())
 }
 
 /// Whether a row's label is its class's but for case, or blanks at the ends.

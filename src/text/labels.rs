@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Place, Result, VerbalizerError};
+use crate::text::commas::{between_commas, unquoted};
 use crate::text::json::{self, Node};
 use crate::text::verbalizer::{VERSION, Verbalizer};
 
@@ -126,23 +127,4 @@ fn as_said(label: &str) -> String {
     let spaced = label.replace(['_', '-', '/'], " ");
     let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() { label.to_owned() } else { words }
-}
-
-/// What stands between commas that are not in quotes.
-fn between_commas(line: &str) -> Vec<String> {
-    let (mut parts, mut quoted) = (vec![String::new()], false);
-    for letter in line.chars() {
-        quoted ^= letter == '"';
-        match parts.last_mut() {
-            Some(part) if letter != ',' || quoted => part.push(letter),
-            _ => parts.push(String::new()),
-        }
-    }
-    parts.iter().map(|part| unquoted(part.trim())).collect()
-}
-
-/// A text without the quotes round it, doubled ones single.
-fn unquoted(text: &str) -> String {
-    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.map_or_else(|| text.to_owned(), |inner| inner.replace("\"\"", "\"").trim().to_owned())
 }

@@ -1,6 +1,7 @@
 //! What users write and read: patterns, label words, rows, files.
 
-// a door for JSON, what paths mean
+// a door for JSON, lists on one line, what paths mean
+pub mod commas;
 pub mod json;
 pub mod same_file;
 

@@ -39,6 +39,11 @@ impl Destination<WholeFile> {
         let format = format_of(path)?;
         Ok(Destination { output: WholeFile::create(path)?, name: path.to_owned(), format })
     }
+
+    /// Standard output, as CSV.
+    pub fn stdout() -> Destination<WholeFile> {
+        Destination { output: WholeFile::stdout(), name: "standard output".into(), format: Format::Csv }
+    }
 }
 
 /// Writes a table row by row.

@@ -157,9 +157,33 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
     Some(match error {
         DataError::FormatUnknown { .. } => {
             vec![
-                ("allowed", ".csv, .tsv, .jsonl".into()),
-                ("help", "say it with --format csv, tsv or jsonl".into()),
+                ("allowed", ".csv, .tsv, .jsonl, .json".into()),
+                ("help", "say it with --format csv, tsv, jsonl or json".into()),
             ]
+        }
+        DataError::OtherSeparator { separators: "tabs", .. } => {
+            help("name the file .tsv, or say --format tsv")
+        }
+        DataError::OtherSeparator { separators: "commas", .. } => {
+            help("name the file .csv, or say --format csv")
+        }
+        DataError::NameTaken { name, .. } => {
+            vec![("help", format!("leave out --map {name}=…, or --text-column"))]
+        }
+        DataError::UnknownLabel { label, classes, .. } => {
+            let mut notes = error.notes();
+            if notes.iter().all(|(what, _)| *what != "help") {
+                let label = if label.contains([',', '"']) { "LABEL" } else { label };
+                let class = classes.first().map_or("CLASS", String::as_str);
+                notes.push((
+                    "help",
+                    format!(
+                        "say which class it stands for: --label-map {}; or take no labels: --no-labels",
+                        label_map(label, classes).unwrap_or_else(|| format!("{label}={class}"))
+                    ),
+                ));
+            }
+            notes
         }
         DataError::WithoutText { columns, .. } => {
             vec![("columns", listed(columns)), ("help", "name the one to read with --text-column".into())]
@@ -170,6 +194,14 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         }
         _ => return None,
     })
+}
+
+/// The map of labels that are numbers to classes in their order, which is how most such files mean them.
+fn label_map(label: &str, classes: &[String]) -> Option<String> {
+    let first: usize = label.parse().ok().filter(|&number: &usize| number <= classes.len())?;
+    let from = usize::from(first > 0 && first == classes.len());
+    let pairs = classes.iter().zip(from..).map(|(class, number)| format!("{number}={class}"));
+    (classes.len() <= 5).then(|| pairs.collect::<Vec<_>>().join(","))
 }
 
 fn of_model(error: &ModelError) -> Option<Vec<Note>> {

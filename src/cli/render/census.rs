@@ -1,7 +1,10 @@
 //! What the rows of a file are like.
 
+use std::time::Duration;
+
 use cloze::numbers::{count, counted};
 use cloze::predict::census::Census;
+use cloze::predict::checkup::Cost;
 use cloze::predict::task::Task;
 use cloze::text::verbalizer::Verbalizer;
 
@@ -33,9 +36,8 @@ pub fn census(
     if !census.labels.is_empty() {
         let mut rows = vec![vec!["label".to_owned(), "rows".to_owned(), String::new()]];
         for (label, labelled) in census.labels.iter().take(MOST_LABELS) {
-            let unknown = verbalizer.is_some_and(|verbalizer| verbalizer.class_of(label).is_none());
-            let remark = if unknown { "not a class" } else { "" };
-            rows.push(vec![start_of(label, MOST_LABEL_COLUMNS), count(*labelled), remark.to_owned()]);
+            let remark = verbalizer.map(|verbalizer| remark(verbalizer, label)).unwrap_or_default();
+            rows.push(vec![start_of(label, MOST_LABEL_COLUMNS), count(*labelled), remark]);
         }
         if census.labels.len() > MOST_LABELS {
             rows.push(vec![format!("… {} more labels", count((census.labels.len() - MOST_LABELS) as u64))]);
@@ -43,11 +45,9 @@ pub fn census(
         if census.labels_unkept > 0 {
             rows.push(vec!["others".to_owned(), count(census.labels_unkept)]);
         }
-        for absent in verbalizer
-            .iter()
-            .flat_map(|verbalizer| verbalizer.labels())
-            .filter(|label| !census.labels.contains_key(*label))
-        {
+        for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|class| {
+            !census.labels.keys().any(|label| label == class || is_near(verbalizer, label, class))
+        }) {
             rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);
         }
         text.push('\n');
@@ -69,4 +69,39 @@ pub fn census(
     }
     text.push('\n');
     text
+}
+
+/// What is to be said of a label.
+fn remark(verbalizer: &Verbalizer, label: &str) -> String {
+    match (verbalizer.class_of(label), verbalizer.class_near(label)) {
+        (Some(_), _) => String::new(),
+        (None, Some(class)) => format!("taken for {}", verbalizer.classes()[class].label),
+        (None, None) => "not a class".to_owned(),
+    }
+}
+
+/// Whether a label is taken for this class.
+fn is_near(verbalizer: Option<&Verbalizer>, label: &str, class: &str) -> bool {
+    verbalizer.is_some_and(|verbalizer| {
+        verbalizer.class_near(label).is_some_and(|near| verbalizer.classes()[near].label == class)
+    })
+}
+
+/// A column that may hold the true labels, where none is taken for them.
+pub fn perhaps_labels(column: Option<&str>) -> String {
+    let note = |column: &str| {
+        format!("note: {column} may be a column of true labels: --label-column {column} evaluates by it\n")
+    };
+    column.map(note).unwrap_or_default()
+}
+
+/// What a first run costs.
+pub fn cost(cost: &Cost) -> String {
+    let seconds = Duration::from_secs_f64(cost.seconds);
+    let time = match cost.seconds {
+        ..1.0 => "less than a second".to_owned(),
+        _ => format!("about {}", indicatif::HumanDuration(seconds)),
+    };
+    let (rows, patterns) = (counted(cost.rows, "row"), counted(cost.patterns as u64, "pattern"));
+    format!("cloze score: {rows}, {patterns}, {} tokens: {time} on this machine\n\n", count(cost.tokens))
 }

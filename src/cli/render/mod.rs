@@ -2,6 +2,7 @@
 //! set.
 
 mod advice;
+mod answer;
 mod census;
 mod classify;
 mod diagnostic;
@@ -23,7 +24,8 @@ use std::path::Path;
 use cloze::Error;
 use cloze::study::warning::Warning;
 
-pub use census::census;
+pub use answer::answer;
+pub use census::{census, cost, perhaps_labels};
 pub use classify::{Worth, found, summary};
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};

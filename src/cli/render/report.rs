@@ -57,6 +57,10 @@ fn notes(text: &mut String, report: &Report) {
     if run.forwards_per_row > 1 {
         let _ = writeln!(text, "note: {} forward passes for a row in a pattern", run.forwards_per_row);
     }
+    if report.near_labels > 0 {
+        let labels = counted(report.near_labels, "label");
+        let _ = writeln!(text, "note: {labels} taken for their class's, but for case or blanks at the ends");
+    }
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);
         let rows = counted(report.truncated_rows, "row");

@@ -19,6 +19,7 @@ use cloze::tune::Tuning;
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
 use super::render::{self, TrainProgress};
 use super::setup;
+use super::source;
 
 /// Learn from a few labelled rows, in any way of tuning, over several seeds
 #[derive(Debug, clap::Args)]
@@ -245,7 +246,8 @@ fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
 }
 
 /// The run that the flags ask for.
-fn manifest(args: &Train) -> Result<Manifest, Errors> {
+fn manifest(args: &Train) -> Result<Manifest> {
+    let reading = source::training_reading(&args.reading)?;
     let (Some(verbalizer), Some(train)) = (&args.verbalizer, &args.train) else {
         unreachable!("clap asks for them")
     };
@@ -254,7 +256,7 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
     let request = TrainRequest {
         dev: args.dev.clone(),
         test: args.test.clone(),
-        reading: setup::reading(&args.reading),
+        reading,
         tuning: tuning.unwrap_or(Tuning::Full),
         plan: setup::plan_options(&args.plan),
         evaluate_every: args.held_out.evaluate_every,
@@ -272,5 +274,5 @@ fn manifest(args: &Train) -> Result<Manifest, Errors> {
         ..TrainRequest::new(args.template.clone(), verbalizer, train)
     };
     let manifest = errors.keep(request.manifest(|| setup::open_model(&args.model.limits)));
-    manifest.filter(|_| errors.is_empty()).ok_or(errors)
+    Ok(manifest.filter(|_| errors.is_empty()).ok_or(errors)?)
 }

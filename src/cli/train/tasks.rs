@@ -13,6 +13,7 @@ use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
 
 use super::super::render::{self, Align};
 use super::super::setup;
+use super::super::source;
 use super::Train;
 
 /// Runs the command with a file of tasks.
@@ -25,7 +26,7 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         options: setup::options(&args.model)?,
         folder: setup::open_model(&args.model.limits)?,
         max_length: args.model.limits.max_length,
-        reading: setup::reading(&args.reading),
+        reading: source::training_reading(&args.reading)?,
         seeds: args.seeds.clone(),
         threads: args.model.threads.map_or_else(Threads::usual, usize::from),
         command: setup::command(),

@@ -72,6 +72,9 @@ pub struct Report {
     pub rows: u64,
     /// Rows with a label; only these are evaluated.
     pub labelled: u64,
+    /// Rows that were left out: they could not be read, or had an unknown label.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out_rows: u64,
     /// Labels that are their class's but for case, or blanks at the ends.
     #[serde(skip_serializing_if = "is_zero")]
     pub near_labels: u64,

@@ -574,6 +574,7 @@ impl Counts {
             run,
             rows: self.rows,
             labelled: self.average.labelled(),
+            left_out_rows: 0,
             near_labels: 0,
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,

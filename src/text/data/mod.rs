@@ -308,9 +308,19 @@ impl Rows {
         Rows { columns: Arc::new(columns), ..self }
     }
 
+    /// Whether it was said that no row has a label.
+    pub fn have_no_labels(&self) -> bool {
+        self.adjust.no_labels
+    }
+
     /// Leaves out a row that this error is about, where such rows are left out; else gives the error back.
     pub fn leave_out(&self, error: Error, row: &Example) -> Result<()> {
         self.bad_rows.skip(error, &row.fields)
+    }
+
+    /// What was left out so far, of this input and of others that are read alike.
+    pub fn left_out(&self) -> Skipped {
+        self.bad_rows.so_far()
     }
 
     /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody is

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::skipped::BadRows;
 use super::{Columns, Rows};
 use crate::error::{DataError, Error, FileError, Kind, Result};
+use crate::text::commas::between_commas;
 use crate::text::format::Format;
 
 /// How a file of rows is read.
@@ -108,6 +109,32 @@ impl Adjust {
             columns.in_file = Some(in_file);
         }
         Ok(columns)
+    }
+
+    /// What `LABEL=CLASS,…` says: labels of the file, each with its class. Quotes stand round what has a comma
+    /// itself.
+    ///
+    /// ```
+    /// use cloze::text::data::Adjust;
+    /// let labels = Adjust::labels_of("0=negative, 1=positive")?;
+    /// assert_eq!(labels["1"], "positive");
+    /// assert!(Adjust::labels_of("0:negative").is_err());
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn labels_of(written: &str) -> Result<BTreeMap<String, String>> {
+        let mut labels = BTreeMap::new();
+        for part in between_commas(written) {
+            let unclear = || Error::from(DataError::LabelMapUnclear { written: part.clone() });
+            let (label, class) = part.split_once('=').ok_or_else(unclear)?;
+            let (label, class) = (label.trim().to_owned(), class.trim().to_owned());
+            if label.is_empty() || class.is_empty() {
+                return Err(unclear());
+            }
+            if labels.insert(label.clone(), class).is_some() {
+                return Err(DataError::LabelMappedTwice { label }.into());
+            }
+        }
+        Ok(labels)
     }
 
     /// A label as it is meant; none where it means that there is none.

@@ -1,6 +1,6 @@
 //! Rows that cannot be used: refused, or left out and kept apart.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{DataError, Error, Kind, Place, Result};
@@ -33,6 +33,8 @@ impl Skipped {
 #[derive(Default)]
 struct Log {
     skipped: Skipped,
+    /// The file that they are written to.
+    path: Option<PathBuf>,
     output: Option<TableWriter<WholeFile>>,
 }
 
@@ -51,11 +53,20 @@ impl BadRows {
         BadRows(Some(Arc::default()))
     }
 
-    /// They are left out, and written to a file: file, line, record, what is wrong, and the row.
-    pub fn written_to(path: &Path) -> Result<BadRows> {
-        let header = HEADER.map(str::to_owned);
-        let output = TableWriter::create(Destination::create(path)?, &header)?;
-        Ok(BadRows(Some(Arc::new(Mutex::new(Log { output: Some(output), ..Log::default() })))))
+    /// They are left out, and written to a file, which [`BadRows::create`] creates: file, line, record, what is
+    /// wrong, and the row.
+    pub fn written_to(path: &Path) -> BadRows {
+        BadRows(Some(Arc::new(Mutex::new(Log { path: Some(path.to_owned()), ..Log::default() }))))
+    }
+
+    /// Creates the file that they are written to, if there is to be one.
+    pub fn create(&self) -> Result<()> {
+        let Some(log) = &self.0 else { return Ok(()) };
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let create =
+            |path: &PathBuf| TableWriter::create(Destination::create(path)?, &HEADER.map(str::to_owned));
+        log.output = log.path.as_ref().map(create).transpose()?;
+        Ok(())
     }
 
     /// Whether they are left out.

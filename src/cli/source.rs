@@ -1,0 +1,124 @@
+//! Where rows come from: flags made into what the library reads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure};
+use cloze::error::Result;
+use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows};
+
+use super::args::{Data, Given, Reading, RowReading};
+
+/// The rows to answer.
+pub struct Source {
+    from: From,
+    /// How they are read, and other files of rows beside them.
+    pub reading: DataReading,
+}
+
+enum From {
+    File(PathBuf),
+    /// One row, its fields by their columns.
+    Given(Vec<(String, String)>),
+}
+
+impl Source {
+    /// What the flags say.
+    pub fn of(data: &Data) -> anyhow::Result<Source> {
+        Source::new(data.data.as_deref(), &data.given, reading(&data.reading)?)
+    }
+
+    /// A file, or the row on the command line.
+    pub fn new(file: Option<&Path>, given: &Given, reading: DataReading) -> anyhow::Result<Source> {
+        let from = match file {
+            Some(path) => From::File(path.to_owned()),
+            None => From::Given(fields(given)?),
+        };
+        Ok(Source { from, reading })
+    }
+
+    /// The rows, their header read.
+    pub fn open(&self) -> Result<Rows> {
+        match &self.from {
+            From::File(path) => self.reading.open(path),
+            From::Given(fields) => Rows::given("the command line", fields.clone(), &self.reading),
+        }
+    }
+
+    /// The file; none where the row stands on the command line.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match &self.from {
+            From::File(path) => Some(path),
+            From::Given(_) => None,
+        }
+    }
+
+    /// The size in bytes, where it is known before reading.
+    pub fn size(&self) -> Option<u64> {
+        Input::of(self.file()?).size()
+    }
+}
+
+/// The fields of the row on the command line.
+fn fields(given: &Given) -> anyhow::Result<Vec<(String, String)>> {
+    let text = given.text.iter().map(|text| Ok(("text".to_owned(), text.clone())));
+    text.chain(given.field.iter().map(|field| pair("--field", "COLUMN=TEXT", field))).collect()
+}
+
+/// How files of rows are read for patterns.
+pub fn reading(args: &Reading) -> anyhow::Result<DataReading> {
+    let mut reading = row_reading(&args.rows)?;
+    let text = args.text_column.iter().map(|column| ("text".to_owned(), column.clone()));
+    let mapped = args.map.iter().map(|written| pair("--map", "NAME=COLUMN", written));
+    for pair in mapped.chain(text.map(Ok)) {
+        let (name, column) = pair?;
+        ensure!(
+            !reading.adjust.columns.contains_key(&name),
+            "two columns are to be called {name}: leave one --map or --text-column out"
+        );
+        reading.adjust.columns.insert(name, column);
+    }
+    Ok(reading)
+}
+
+/// How files of rows are read.
+pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
+    let bad_rows = match &args.bad_rows {
+        None => BadRows::default(),
+        Some(how) if how == Path::new("refuse") => BadRows::default(),
+        Some(how) if how == Path::new("skip") => BadRows::skipped(),
+        Some(file) => BadRows::written_to(file),
+    };
+    let adjust = Adjust {
+        columns: BTreeMap::new(),
+        labels: args.label_map.as_deref().map(Adjust::labels_of).transpose()?.unwrap_or_default(),
+        unlabelled: args.unlabelled.clone(),
+        no_labels: args.no_labels,
+        skip_bad_rows: bad_rows.are_skipped(),
+    };
+    Ok(DataReading { format: args.format, label_column: args.label_column.clone(), adjust, bad_rows })
+}
+
+/// How a training reads its rows: it keeps no file of those that it leaves out.
+pub fn training_reading(args: &Reading) -> anyhow::Result<DataReading> {
+    let file = bad_rows_file(&args.rows);
+    ensure!(
+        file.is_none(),
+        "this command writes no file of bad rows: --bad-rows skip leaves them out, and cloze check lists them"
+    );
+    reading(args)
+}
+
+/// The file that bad rows are put in.
+pub fn bad_rows_file(args: &RowReading) -> Option<&Path> {
+    let is_word = |how: &&Path| [Path::new("refuse"), Path::new("skip")].contains(how);
+    args.bad_rows.as_deref().filter(|how| !is_word(how))
+}
+
+/// What stands before and behind an equals sign.
+fn pair(flag: &str, form: &str, written: &str) -> anyhow::Result<(String, String)> {
+    match written.split_once('=') {
+        Some((name, rest)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), rest.to_owned())),
+        _ => bail!("{flag} takes {form}, not {written:?}"),
+    }
+}
