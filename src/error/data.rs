@@ -1,6 +1,6 @@
 //! Data files, their columns, rows and labels.
 
-use super::notes::{Note, allowed_and_nearest, help, listed};
+use super::notes::{Note, allowed_and_nearest, help, listed, without_header};
 
 /// Data files, their columns, rows and labels.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,7 +75,7 @@ impl DataError {
                 vec![("columns", listed(columns)), ("help", "classify rows with these columns".into())]
             }
             Empty { .. } => help(
-                "CSV and TSV begin with a line of column names; in JSON Lines the first object's keys are the columns",
+                "CSV and TSV begin with a line of column names; in JSON the first object's keys are the columns",
             ),
             WithoutRows { .. } => help("name a file that has some below its header, or leave it out"),
             SameColumn { .. } => help("rename one of them"),
@@ -103,7 +103,9 @@ impl DataError {
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
-                allowed_and_nearest("columns", column, columns)
+                let mut notes = allowed_and_nearest("columns", column, columns);
+                notes.extend(without_header(columns));
+                notes
             }
             NotObject { .. } => help(
                 "one object a line, as {\"text\": \"…\", \"label\": \"…\"}; strings, numbers, true, false and null are values",

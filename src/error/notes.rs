@@ -41,3 +41,15 @@ fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, word)| word)
 }
+
+/// What is to be said of names of columns that look like a row: people forget that a file begins with names.
+pub fn without_header(columns: &[String]) -> Option<Note> {
+    const MOST_WORDS: usize = 7;
+    let is_row = |name: &String| {
+        name.split_whitespace().count() > MOST_WORDS
+            || name.trim().parse::<f64>().is_ok() && columns.len() > 1
+    };
+    let help =
+        "the first line of a file names its columns, and this one looks like a row: put names above it";
+    columns.iter().any(is_row).then(|| ("help", help.to_owned()))
+}

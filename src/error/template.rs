@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::notes::{Note, allowed_and_nearest, help};
+use super::notes::{Note, allowed_and_nearest, help, without_header};
 
 /// Patterns: their grammar, their steps, soft tokens and demonstrations, and their columns.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -147,7 +147,11 @@ impl TemplateError {
             }
             SoftUnknownName { name } => vec![("help", format!("write {{soft:4 as {name}}} in one place"))],
             SoftWithoutWords { .. } => help("use words of the model's vocabulary"),
-            UnknownColumn { column, columns, .. } => allowed_and_nearest("columns", column, columns),
+            UnknownColumn { column, columns, .. } => {
+                let mut notes = allowed_and_nearest("columns", column, columns);
+                notes.extend(without_header(columns));
+                notes
+            }
             MappedToNothing { mapped, columns, .. } => allowed_and_nearest("columns", mapped, columns),
             ReadsNothing => help("name the column of the text in it, as {text}"),
             NoneInFolder { .. } => help("name a folder of .json files"),

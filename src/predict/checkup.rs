@@ -17,7 +17,7 @@ use crate::predict::score::Scorer;
 use crate::predict::strict::{StrictReport, Subject};
 use crate::predict::task::{Task, check_columns};
 use crate::text::data::{Example, Reading};
-use crate::text::dataset::{perhaps_labels, read_columns};
+use crate::text::dataset::perhaps_labels;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
@@ -95,8 +95,7 @@ impl Checkup {
         let mut perhaps = None;
         let census = rows.map(|mut rows| {
             perhaps = verbalizer.as_ref().and_then(|verbalizer| {
-                let read = read_columns(&templates, rows.columns());
-                perhaps_labels(&mut rows, verbalizer, &read)
+                perhaps_labels(&mut rows, verbalizer, &Template::columns_of_all(&templates))
             });
             match &patterns {
                 Some(patterns) => tasks = patterns.on_fitting(rows.columns(), &mut problems).tasks,

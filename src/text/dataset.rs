@@ -134,10 +134,9 @@ pub fn remarks<'a>(
 ) -> Vec<String> {
     let near = |set: &Dataset| {
         let labels = set.near_labels(verbalizer);
-        let of_class = if labels == 1 { "is its class's" } else { "are their class's" };
         (labels > 0).then(|| {
             let labels = counted(labels, "label");
-            format!("{}: {labels} {of_class} but for case, or blanks at the ends", set.columns.data())
+            format!("{}: {labels} matched without regard to case or blanks at the ends", set.columns.data())
         })
     };
     sets.into_iter().filter_map(near).chain(bad_rows.so_far().remark()).collect()

@@ -173,12 +173,13 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         DataError::UnknownLabel { label, classes, .. } => {
             let mut notes = error.notes();
             if notes.iter().all(|(what, _)| *what != "help") {
-                let label = if label.contains([',', '"']) { "LABEL" } else { label };
+                let is_plain = label.len() <= 30 && !label.contains([',', '"', ' ']);
+                let label = if is_plain { label } else { "LABEL" };
                 let class = classes.first().map_or("CLASS", String::as_str);
                 notes.push((
                     "help",
                     format!(
-                        "say which class it stands for: --label-map {}; or take no labels: --no-labels",
+                        "say which class each label stands for, as --label-map {}; or take no labels: --no-labels",
                         label_map(label, classes).unwrap_or_else(|| format!("{label}={class}"))
                     ),
                 ));

@@ -59,7 +59,7 @@ fn notes(text: &mut String, report: &Report) {
     }
     if report.near_labels > 0 {
         let labels = counted(report.near_labels, "label");
-        let _ = writeln!(text, "note: {labels} taken for their class's, but for case or blanks at the ends");
+        let _ = writeln!(text, "note: {labels} matched without regard to case or blanks at the ends");
     }
     if report.truncated_rows > 0 {
         let share = percent(report.truncated_rows as f64 / report.rows as f64);

@@ -31,7 +31,13 @@ impl Objects {
     }
 
     /// The line on which the next object begins, and what it is; none behind the last one.
-    pub(super) fn next(&mut self, name: &str, record: u64) -> Option<(u64, Result<Object>)> {
+    /// Its text is left in `last`.
+    pub(super) fn next(
+        &mut self,
+        name: &str,
+        record: u64,
+        last: &mut Vec<u8>,
+    ) -> Option<(u64, Result<Object>)> {
         if self.ended {
             return None;
         }
@@ -39,7 +45,10 @@ impl Objects {
         let (line, found) = self.find();
         self.ended = !matches!(found, Found::Object(_));
         let object = match found {
-            Found::Object(text) => object(&text).map_err(|kind| Error::new(kind).at(at(line))),
+            Found::Object(text) => {
+                *last = text;
+                object(last).map_err(|kind| Error::new(kind).at(at(line)))
+            }
             Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
             Found::Unreadable(error) => Err(stream_error(name, &error)),
             Found::End => return None,

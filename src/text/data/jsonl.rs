@@ -23,6 +23,8 @@ pub(super) struct Reader {
     count: u64,
     /// The first row, which was read for its keys.
     first: Option<Object>,
+    /// What the last object was read from.
+    last: Vec<u8>,
 }
 
 /// How the objects stand in the input.
@@ -39,7 +41,7 @@ impl Reader {
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
         let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
-        let mut reader = Reader { source, line: 0, count: 0, first: None };
+        let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new() };
         let first = match reader.object(name) {
             None => return Err(DataError::Empty { data: name.to_owned() }.into()),
             Some(object) => object?,
@@ -62,27 +64,32 @@ impl Reader {
         let lines = match &mut self.source {
             Source::Lines(lines) => lines,
             Source::Array(objects) => {
-                let (line, object) = objects.next(name, self.count + 1)?;
+                let (line, object) = objects.next(name, self.count + 1, &mut self.last)?;
                 (self.line, self.count) = (line, self.count + 1);
                 return Some(object);
             }
         };
-        let mut bytes = Vec::new();
         loop {
-            bytes.clear();
-            match lines.read_until(b'\n', &mut bytes) {
+            self.last.clear();
+            match lines.read_until(b'\n', &mut self.last) {
                 Err(error) => return Some(Err(stream_error(name, &error))),
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
             }
+            let bytes = &self.last;
             let text =
-                if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes) } else { &bytes };
+                if self.line == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
             if text.trim_ascii().is_empty() {
                 continue;
             }
             self.count += 1;
             return Some(object(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
         }
+    }
+
+    /// What the last object was read from.
+    pub(super) fn last(&self) -> Vec<String> {
+        vec![String::from_utf8_lossy(self.last.trim_ascii()).into_owned()]
     }
 
     fn example(&self, columns: &Columns, mut object: Object) -> Result<Example> {

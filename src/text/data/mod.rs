@@ -206,7 +206,10 @@ impl Reader {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
-            Reader::Json(reader) => Some(reader.next(columns)?.map_err(|error| (error, Vec::new()))),
+            Reader::Json(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
             Reader::Given(fields) => fields.take().map(|fields| Ok(columns.example(1, 1, fields))),
             Reader::Background(rows) => match rows.next(None) {
                 Come::Row(row) => Some(row),
