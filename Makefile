@@ -2,10 +2,11 @@
 # Always the release profile, clippy and docs included: so torch-sys, which takes minutes, is compiled once.
 
 CLOZE := target/release/cloze
+PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build demo test same oracle few-shot ensemble zero-shot search bench lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot search bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -15,6 +16,12 @@ setup: ## find or make a libtorch, for this and for plain cargo commands
 
 build: setup ## build the release binary, target/release/cloze
 	@cargo build --release --locked
+
+install: build ## put cloze, its model, templates, manual pages and completions into ~/.local: make install [PREFIX=folder]
+	@$(PYTHON) tools/install.py --cloze $(CLOZE) --prefix '$(PREFIX)'
+
+uninstall: ## remove what make install put there: make uninstall [PREFIX=folder]
+	@$(PYTHON) tools/install.py --prefix '$(PREFIX)' --remove
 
 demo: build ## classify shipped sentences and tickets with the default model
 	@mkdir -p target/demo

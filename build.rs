@@ -3,9 +3,11 @@
 //! torch-sys does write an rpath, but as a flag of its C++ compilation, where it has no effect on
 //! the final program. Link arguments given here reach the programs, tests, examples, benches and
 //! doctests of this package (not those of a package that merely depends on it).
+//!
+//! It also tells the program which libtorch it is, for `cloze --version` and `cloze doctor`.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -19,6 +21,16 @@ fn main() {
         return;
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    // Where `make install` puts a libtorch that lies in the checkout: torch-sys's own download does.
+    let beside = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("macos") => "@executable_path/../lib/cloze",
+        _ => "$ORIGIN/../lib/cloze",
+    };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{beside}");
+    println!("cargo:rustc-env=CLOZE_LIBTORCH_LIB={}", lib.display());
+    if let Some(version) = version(&lib) {
+        println!("cargo:rustc-env=CLOZE_LIBTORCH_VERSION={version}");
+    }
 
     // GPU support registers itself when its library is loaded; hardly a symbol of it is called by
     // name. Linkers that are told `--as-needed`, as rustc does, may therefore drop the library, and
@@ -29,4 +41,12 @@ fn main() {
             println!("cargo:rustc-link-arg=-Wl,--no-as-needed,{},--as-needed", library.display());
         }
     }
+}
+
+/// The version as libtorch's own header has it.
+fn version(lib: &Path) -> Option<String> {
+    let header =
+        fs::read_to_string(lib.parent()?.join("include/torch/csrc/api/include/torch/version.h")).ok()?;
+    let (_, rest) = header.split_once("define TORCH_VERSION \\")?;
+    rest.split('"').nth(1).map(str::to_owned)
 }

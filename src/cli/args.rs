@@ -10,6 +10,8 @@ use cloze::text::data::Format;
 use cloze::text::demonstrations::Strategy;
 use cloze::tune::Tuning;
 
+use super::shipped;
+
 /// The flags that name a file, or a run, which says what to train.
 const TRAINING_FILES: [&str; 3] = ["from", "experiment", "resume"];
 
@@ -30,7 +32,13 @@ pub fn said_by_file(command: Command) -> Command {
 #[derive(Debug, clap::Args)]
 pub struct Data {
     /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
-    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["text", "field"])]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        required_unless_present_any = ["text", "field"],
+        value_parser = shipped::path(),
+    )]
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub given: Given,
@@ -90,7 +98,7 @@ pub struct RowReading {
 pub struct Limits {
     /// Model folder, or hub:NAME [default: models/cloze-minilm-l6, here or beside the program, or
     /// $CLOZE_MODEL]
-    #[arg(long, short, value_name = "FOLDER")]
+    #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub model: Option<String>,
     /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none is
     /// [default: the model's limit, at most 512]
@@ -120,7 +128,13 @@ const TRAINED: &str = "Trained models";
 pub struct Trained {
     /// The folder of a run of cloze train or cloze ensemble; it brings its templates, verbalizer and base
     /// model
-    #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
+    #[arg(
+        long,
+        help_heading = TRAINED,
+        value_name = "RUN",
+        value_hint = clap::ValueHint::DirPath,
+        conflicts_with_all = ["template", "verbalizer"],
+    )]
     pub run: Option<PathBuf>,
     /// One of the run's seeds [default: --average]
     #[arg(long, help_heading = TRAINED, value_name = "S", requires = "run", conflicts_with = "average")]
@@ -138,7 +152,13 @@ pub struct Trained {
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub allow_other_base: bool,
     /// An adapter folder of Python's PEFT, beside templates and a verbalizer
-    #[arg(long, help_heading = TRAINED, value_name = "DIR", conflicts_with = "run")]
+    #[arg(
+        long,
+        help_heading = TRAINED, hide_short_help = true,
+        value_name = "DIR",
+        value_hint = clap::ValueHint::DirPath,
+        conflicts_with = "run",
+    )]
     pub peft: Option<PathBuf>,
 }
 
@@ -148,7 +168,7 @@ const DEMONSTRATIONS: &str = "Demonstrations";
 #[derive(Debug, clap::Args)]
 pub struct Demonstrations {
     /// Labelled rows for the patterns' {demos:K} to show
-    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "FILE")]
+    #[arg(long, help_heading = DEMONSTRATIONS, value_name = "FILE", value_parser = shipped::path())]
     pub demos: Option<PathBuf>,
     #[command(flatten)]
     pub drawing: DrawingArgs,
@@ -180,7 +200,6 @@ impl DrawingArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Method")]
 pub struct TuningArgs {
     /// What moves, with its usual options [default: full]
     #[arg(
@@ -213,8 +232,10 @@ pub struct TuningArgs {
     pub frozen_encoder: bool,
 }
 
+/// The heading of flags whose names stand below another one elsewhere.
+const TRAINING: &str = "Training";
+
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Training")]
 pub struct PlanArgs {
     /// Optimiser steps [default: the method's]
     #[arg(long, value_name = "N")]
@@ -232,7 +253,13 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulation: usize,
     /// Most tokens that go through the model at once, padding counted; larger batches go in parts
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        help_heading = TRAINING,
+        value_name = "N",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..),
+    )]
     pub batch_tokens: u32,
     /// The share of the steps in which the learning rate goes up; it goes down in the rest
     #[arg(long, value_name = "X", default_value_t = 0.1)]
@@ -247,7 +274,13 @@ pub struct PlanArgs {
     #[arg(long, value_name = "P")]
     pub dropout: Option<f64>,
     /// The type of numbers that the encoder computes in while it learns
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = TrainDtypeName::F32)]
+    #[arg(
+        long,
+        help_heading = TRAINING,
+        value_enum,
+        value_name = "TYPE",
+        default_value_t = TrainDtypeName::F32,
+    )]
     pub dtype: TrainDtypeName,
 }
 

@@ -12,6 +12,7 @@ use cloze::text::verbalizer::{LabelWord, Verbalizer};
 use super::args::{Limits, Reading};
 use super::render::{self, Align};
 use super::setup;
+use super::shipped;
 use super::source;
 
 /// Look for everything that could go wrong, and say what a first run would cost
@@ -20,18 +21,19 @@ use super::source;
 Examples:
   cloze check --template mine.json --verbalizer words.json --data mine.csv
   cloze check --verbalizer verbalizers/topic.json --model models/cloze-minilm-l6
-  cloze check --template mine.json --verbalizer words.json --data mine.csv --strict
+  cloze check --template mine.json --verbalizer words.json --data mine.csv \\
+      --strict
 
 Give any of the files; what can be checked with them is checked, and all problems are shown at once.")]
 pub struct Check {
-    /// Template files (JSON)
-    #[arg(long, short, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON), or folders of them
+    #[arg(long, short, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: Option<PathBuf>,
     /// Data file: .csv, .tsv or .jsonl; - for standard input
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: Option<PathBuf>,
     /// Load the model too, and ask it: which classes it prefers without a row, how often it would say none of
     /// the label words in the first 200 rows, which label words it hardly says, and which are near to one of

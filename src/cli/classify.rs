@@ -14,6 +14,7 @@ use super::args::{Given, Model, RowReading};
 use super::outputs::{self, Reads};
 use super::render::{self, Worth};
 use super::setup;
+use super::shipped;
 use super::source::{self, Source};
 
 /// Sort texts by labels, with nothing but the labels' names
@@ -21,7 +22,8 @@ use super::source::{self, Source};
 #[command(after_help = "\
 Examples:
   cloze classify mail.csv --labels \"billing, technical, account\"
-  cloze classify reviews.csv --labels \"negative, positive\" --ask sentiment --out answers.csv
+  cloze classify reviews.csv --labels \"negative, positive\" \\
+      --ask sentiment --out answers.csv
   cloze classify news.jsonl --labels-file labels.txt --text-column title,body
 
 A file of labels has one a line, with or without words of its own:
@@ -33,7 +35,11 @@ else by texts without content. What is corrected by the rows takes each label to
 others; --prior says otherwise, --no-correction corrects nothing.")]
 pub struct Classify {
     /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
-    #[arg(value_name = "FILE", required_unless_present_any = ["text", "field"])]
+    #[arg(
+        value_name = "FILE",
+        required_unless_present_any = ["text", "field"],
+        value_parser = shipped::path(),
+    )]
     data: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
@@ -50,16 +56,8 @@ pub struct Classify {
     /// message is about {mask}."
     #[arg(long, value_name = "WHAT", default_value = "general", value_parser = question)]
     ask: Question,
-    /// Leave the probabilities as they are
-    #[arg(long)]
-    no_correction: bool,
-    /// How often each label is
-    #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
-    prior: Option<String>,
     #[command(flatten)]
     reading: RowReading,
-    #[command(flatten)]
-    model: Model,
     /// Where to write the rows, as CSV; - for standard output, as without it
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -72,6 +70,14 @@ pub struct Classify {
     /// No progress and no summary on the terminal
     #[arg(long, short)]
     quiet: bool,
+    /// Leave the probabilities as they are
+    #[arg(long)]
+    no_correction: bool,
+    /// How often each label is
+    #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
+    prior: Option<String>,
+    #[command(flatten)]
+    model: Model,
 }
 
 fn question(text: &str) -> Result<Question, String> {

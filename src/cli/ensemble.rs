@@ -17,6 +17,7 @@ use cloze::tune::Tuning;
 use super::args::{Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file};
 use super::render::{self, EnsembleProgress};
 use super::setup;
+use super::shipped;
 use super::source;
 
 /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET,
@@ -28,8 +29,10 @@ use super::source;
     r#defer = said_by_file,
     after_help = "\
 Examples:
-  cloze ensemble --template 'templates/tickets/*.json' --verbalizer verbalizers/tickets.json \\
-      --train data/tickets/train.csv --unlabeled data/tickets/train.csv --test data/tickets/test.csv \\
+  cloze ensemble --template 'templates/tickets/*.json' \\
+      --verbalizer verbalizers/tickets.json \\
+      --train data/tickets/train.csv --unlabeled data/tickets/train.csv \\
+      --test data/tickets/test.csv \\
       --shots 8 --seeds 13,21,42 --out runs/pet
   cloze ensemble --experiment pet.json --out runs/pet
   cloze score --run runs/pet --data mine.csv --out labelled.csv
@@ -40,7 +43,7 @@ The experiment's file has the flags' names as keys; a run's manifest.json is one
 )]
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Ensemble {
-    /// Template files (JSON), or patterns of names with * and ?, in quotes
+    /// Template files (JSON), or folders of them
     #[arg(
         long,
         short,
@@ -72,8 +75,6 @@ pub struct Ensemble {
     test: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
-    #[command(flatten)]
-    model: Model,
     /// Rows of each class to learn from [default: all]
     #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     shots: Option<u32>,
@@ -83,18 +84,12 @@ pub struct Ensemble {
     /// The experiment as a file (JSON), in place of flags
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     experiment: Option<PathBuf>,
-    /// The folder for all that the run leaves
-    #[arg(long, short, value_name = "RUN")]
-    out: PathBuf,
     /// Go on with the run in --out, which was stopped
     #[arg(long)]
     resume: bool,
-    /// With --experiment: a base model whose weights are not those of the manifest
-    #[arg(long, requires = "experiment")]
-    allow_other_base: bool,
-    /// Steps from one checkpoint to the next
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    checkpoint_every: u32,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
+    out: PathBuf,
     /// No progress and no table on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -104,12 +99,19 @@ pub struct Ensemble {
     student: StudentArgs,
     #[command(flatten)]
     tuning: TuningArgs,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    model: Model,
+    /// With --experiment: a base model whose weights are not those of the manifest
+    #[arg(long, requires = "experiment")]
+    allow_other_base: bool,
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Ensemble")]
 struct EnsembleArgs {
     /// What is averaged: the members' class scores (PET), or their probabilities
     #[arg(long, value_enum, default_value_t = Merge::Logits)]
@@ -119,7 +121,7 @@ struct EnsembleArgs {
     weights: Weights,
     /// Take each member's bias towards some label words out of what it says; what is said of rows is that of
     /// the unlabelled ones, or without any of the test rows
-    #[arg(long, value_enum, value_name = "METHOD")]
+    #[arg(long, hide_short_help = true, value_enum, value_name = "METHOD")]
     calibrate: Option<Calibration>,
     /// What the scores are divided by before they become soft labels
     #[arg(long, value_name = "T", default_value_t = ensemble::TEMPERATURE)]
@@ -144,7 +146,6 @@ struct EnsembleArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Student")]
 struct StudentArgs {
     /// What learns the soft labels: cls, or a way of tuning a prompt model [default: cls]
     #[arg(
@@ -157,7 +158,7 @@ struct StudentArgs {
     #[arg(long, value_name = "NAME")]
     student_template: Option<String>,
     /// Its base model [default: the members']
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     student_model: Option<String>,
     /// Its optimiser steps
     #[arg(long, value_name = "N", default_value_t = ensemble::STUDENT_STEPS)]
@@ -208,9 +209,10 @@ pub fn run(args: &Ensemble) -> Result<()> {
     };
     if !args.quiet {
         let text = format!(
-            "{}\n  the same with plots: {}\n",
+            "{}\n  the same with plots: {}\n{}",
             render::ensemble(&report, &args.out),
-            folder.page().display()
+            folder.page().display(),
+            render::terms(&std::io::stderr())
         );
         anstream::stderr().write_all(text.as_bytes())?;
     }
@@ -237,9 +239,22 @@ fn manifest(args: &Ensemble) -> Result<(Manifest, Option<EnsembleFolder>)> {
         args.experiment.as_ref().map_or_else(|| asked_for(args), |path| Ok(Manifest::read(path)?))?;
     match manifest.run {
         Some(_) => again()?.ensemble(&mut manifest)?,
-        None => manifest = manifest.resolve(with(args))?,
+        None => {
+            find(&mut manifest);
+            manifest = manifest.resolve(with(args))?;
+        }
     }
     Ok((manifest, None))
+}
+
+/// Lets an experiment's paths be those of what ships, where they mean that.
+fn find(manifest: &mut Manifest) {
+    for name in manifest.templates.iter_mut().chain(&mut manifest.verbalizers) {
+        *name = shipped::found(PathBuf::from(&*name)).display().to_string();
+    }
+    for path in [&mut manifest.train, &mut manifest.unlabeled, &mut manifest.test].into_iter().flatten() {
+        *path = shipped::found(std::mem::take(path));
+    }
 }
 
 /// The experiment that the flags ask for.

@@ -9,6 +9,7 @@ use cloze::study::run::{Run, Wanted};
 use super::args::Limits;
 use super::render;
 use super::setup;
+use super::shipped;
 
 /// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
 #[derive(Debug, clap::Args)]
@@ -18,21 +19,27 @@ Examples:
   cloze export --run runs/lora --seed 13 --peft adapters/tickets")]
 pub struct Export {
     /// The folder of a run of cloze train
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: PathBuf,
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias,
     /// lora, ia3
-    #[arg(long, value_name = "DIR", required_unless_present = "peft", conflicts_with = "peft")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_hint = clap::ValueHint::DirPath,
+        required_unless_present = "peft",
+        conflicts_with = "peft",
+    )]
     merged: Option<PathBuf>,
     /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix,
     /// p-tuning-v2
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     peft: Option<PathBuf>,
     /// The base model's folder [default: the run's]
-    #[arg(long, short, value_name = "FOLDER")]
+    #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     model: Option<String>,
     /// A base model whose weights are not those that the run was trained on
     #[arg(long)]
@@ -46,6 +53,7 @@ pub fn run(args: &Export) -> Result<()> {
     let wanted = Wanted {
         seed: args.seed,
         model: args.model.as_ref().map(|_| setup::model_path(&limits)).transpose()?,
+        find: Some(shipped::found),
         allow_other_base: args.allow_other_base,
         ..Wanted::default()
     };

@@ -1,7 +1,12 @@
 //! The commands. Each is one short function over the public library; only here is anything printed.
 
+// where things are, and on what
+mod machine;
+mod shipped;
+
 // what is given, and what is shown
 mod args;
+mod help;
 mod render;
 
 // what the commands have in common
@@ -17,6 +22,7 @@ mod train;
 // the other commands
 mod check;
 mod classify;
+mod doctor;
 mod export;
 mod preview;
 mod report;
@@ -26,14 +32,22 @@ mod search;
 mod verbalizer;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use cloze::error::{Errors, FileError, Kind, RunError};
 
 /// Classify text by asking a masked language model to fill a blank.
 #[derive(Debug, Parser)]
-#[command(name = "cloze", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "cloze",
+    version,
+    long_version = machine::VERSION.as_str(),
+    propagate_version = true,
+    disable_help_subcommand = true,
+    max_term_width = 80,
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -54,6 +68,7 @@ enum Command {
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
+    Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Example:
@@ -62,12 +77,19 @@ Example:
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a folder: make install does
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's
 /// own); 130: stopped by Ctrl-C.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let matches = help::in_groups(Args::command()).get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough (`cloze score … | head`): nothing went wrong.
@@ -98,10 +120,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Search(search) => search::run(&search),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "cloze", &mut script);
+            clap_complete::generate(shell, &mut help::in_groups(Args::command()), "cloze", &mut script);
             Ok(render::print(&String::from_utf8(script)?)?)
+        }
+        Command::Man { folder } => {
+            std::fs::create_dir_all(&folder).map_err(|error| cloze::Error::writing(&folder, &error))?;
+            Ok(clap_mangen::generate_to(help::in_groups(Args::command()).long_version(None::<&str>), &folder)
+                .map_err(|error| cloze::Error::writing(&folder, &error))?)
         }
     }
 }

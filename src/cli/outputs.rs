@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cloze::error::{FileError, Result};
+use cloze::error::{Errors, FileError, Result};
 use cloze::model::folder::ModelFolder;
+use cloze::text::json_files;
 use cloze::text::same_file::{same_file, whereabouts};
 
 /// What a command reads.
@@ -14,10 +15,13 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// These files; standard input is none.
+    /// These files, and those of folders and patterns of names; standard input is none.
     pub fn files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Reads {
         let paths = paths.into_iter().map(|path| path.as_ref().to_owned());
-        Reads { files: paths.filter(|path| path != Path::new("-")).collect(), folders: Vec::new() }
+        // What a name stands for; one that stands for nothing is refused where it is read.
+        let of_name = |name: PathBuf| json_files::files(&[&name], &mut Errors::new());
+        let files = paths.filter(|path| path != Path::new("-")).flat_map(of_name).collect();
+        Reads { files, folders: Vec::new() }
     }
 
     /// And a model.

@@ -8,29 +8,31 @@ use cloze::predict::preview::Previewer;
 use super::args::{Data, Demonstrations, Model};
 use super::render;
 use super::setup;
+use super::shipped;
 use super::source::Source;
 
 /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  cloze preview --template templates/topic/news.json --verbalizer verbalizers/topic.json --data mine.csv -n 3")]
+  cloze preview --template templates/topic/news.json \\
+      --verbalizer verbalizers/topic.json --data mine.csv -n 3")]
 pub struct Preview {
-    /// Template files (JSON)
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON), or folders of them
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     #[command(flatten)]
     data: Data,
-    #[command(flatten)]
-    model: Model,
     /// How many rows to show
     #[arg(short, long, default_value_t = 3, value_name = "N")]
     n: usize,
     #[command(flatten)]
     demonstrations: Demonstrations,
+    #[command(flatten)]
+    model: Model,
 }
 
 /// Runs the command.

@@ -23,12 +23,13 @@ const RUN_FILES: [&str; 4] = [cloze::study::ensemble::read::FILE, MANIFEST, "eve
 #[command(after_help = "\
 Examples:
   cloze report runs/news
-  cloze report runs/news runs/news-lora runs/news-ipet --out compared.html --json compared.json
+  cloze report runs/news runs/news-lora runs/news-ipet --out compared.html \\
+      --json compared.json
 
 The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.")]
 pub struct Report {
     /// Folders of runs of cloze ensemble, each with its report.json
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: Vec<PathBuf>,
     /// Where to write the page [default: report.html in the run's folder; several runs need a name]
     #[arg(long, short, value_name = "FILE")]
@@ -84,6 +85,7 @@ pub fn run(args: &Report) -> Result<()> {
             runs.iter().map(|(name, report)| render::ensemble(report, Path::new(name))).collect();
         text.push_str(&render::between_runs(&between));
         text.push_str(&format!("\n{}\n", out.display()));
+        text.push_str(&render::terms(&std::io::stdout()));
         render::print(&text)?;
     }
     if let Some(path) = &args.json {

@@ -11,33 +11,33 @@ use super::args::{Data, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Progress};
 use super::setup;
+use super::shipped;
 use super::source::Source;
 
 /// Score the same rows under harmless changes, and show whose label flips
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  cloze robustness --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json \\
+  cloze robustness --template templates/sentiment/it-was.json \\
+      --verbalizer verbalizers/sentiment.json \\
       --data mine.csv --patterns templates/sentiment --out flips.csv
 
 Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the pattern's words (the mark at its end, case, commas),
 of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory.")]
 pub struct Robustness {
-    /// Template files (JSON); with several, probabilities are averaged
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON) or folders of them; with several, probabilities are averaged
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     #[command(flatten)]
     data: Data,
-    #[command(flatten)]
-    model: Model,
     /// At most so many rows, from the first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rows: Option<u32>,
-    /// A folder of templates for the same columns: each in place of the given ones is a change too
-    #[arg(long, value_name = "FOLDER")]
+    /// Templates for the same columns, a folder of them or a pattern of names: each in place of the given ones is a change too
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, value_parser = shipped::path())]
     patterns: Option<PathBuf>,
     /// Where to write how often each row's label flips, as CSV
     #[arg(long, short, value_name = "FILE")]
@@ -48,6 +48,8 @@ pub struct Robustness {
     /// No progress on the terminal
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    model: Model,
 }
 
 /// Runs the command.
@@ -81,5 +83,6 @@ pub fn run(args: &Robustness) -> Result<()> {
             .map_err(|error| Error::writing(path, &error.into()))?;
         file.commit()?;
     }
-    Ok(render::print(&render::robustness(&report, &data, &labels))?)
+    let text = render::robustness(&report, &data, &labels) + &render::terms(&std::io::stdout());
+    Ok(render::print(&text)?)
 }

@@ -27,43 +27,39 @@ use super::args::{Data, Demonstrations, Model, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Progress};
 use super::setup;
+use super::shipped;
 use super::source::{self, Source};
 
 /// Give each row of a file a label and a probability for each class
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cloze score --template templates/sentiment/it-was.json --verbalizer verbalizers/sentiment.json --data data/reviews/test.csv
-  cloze score --template templates/sentiment/*.json --verbalizer verbalizers/sentiment.json --data mine.csv --out labelled.csv
+  cloze score --template templates/sentiment/it-was.json \\
+      --verbalizer verbalizers/sentiment.json --data data/reviews/test.csv
+  cloze score --template templates/sentiment/*.json \\
+      --verbalizer verbalizers/sentiment.json --data mine.csv --out labelled.csv
   cloze score --run runs/tickets --data mine.csv --out labelled.csv
-  cat mine.jsonl | cloze score --template t.json --verbalizer v.json --data - --format jsonl --report report.json
+  cat mine.jsonl | cloze score --template t.json --verbalizer v.json \\
+      --data - --format jsonl --report report.json
 
 The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
 With several templates the probabilities are averaged, and the report shows each template by itself.")]
 pub struct Score {
-    /// Template files (JSON); with several, probabilities are averaged
-    #[arg(long, short, required_unless_present = "run", num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON) or folders of them; with several, probabilities are averaged
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, required_unless_present = "run", value_name = "FILE")]
+    #[arg(long, short, required_unless_present = "run", value_name = "FILE", value_parser = shipped::path())]
     verbalizer: Option<PathBuf>,
     #[command(flatten)]
-    trained: Trained,
-    #[command(flatten)]
     data: Data,
-    #[command(flatten)]
-    model: Model,
-    #[command(flatten)]
-    demonstrations: Demonstrations,
-    #[command(flatten)]
-    calibration: Calibration,
-    /// The type of numbers to compute in
-    #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
-    // By its whole path, which tells clap that it is one value.
-    dtype: std::option::Option<Dtype>,
-    /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch_tokens: Option<u32>,
     /// Where to write the rows, as CSV; - for standard output, as without it
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -76,10 +72,25 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    calibration: Calibration,
+    #[command(flatten)]
+    trained: Trained,
+    #[command(flatten)]
+    demonstrations: Demonstrations,
+    #[command(flatten)]
+    model: Model,
+    /// The type of numbers to compute in
+    #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
+    // By its whole path, which tells clap that it is one value.
+    dtype: std::option::Option<Dtype>,
+    /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_tokens: Option<u32>,
 }
 
 /// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
-const CALIBRATION: &str = "Calibration";
+const CALIBRATION: &str = "Correction";
 
 /// The methods of calibration, with the flag that one of them takes its prior from.
 fn methods() -> impl TypedValueParser<Value = Method> {
@@ -101,16 +112,34 @@ struct Calibration {
     calibrate: Option<Method>,
     /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
     /// labelled ones]
-    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "calibrate")]
+    #[arg(
+        long,
+        help_heading = CALIBRATION,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+        requires = "calibrate",
+    )]
     calibrate_on: Option<PathBuf>,
     /// For --calibrate prior: how often each class is [default: all the same]
-    #[arg(long, help_heading = CALIBRATION, value_name = "LABEL=SHARE,…", requires = "calibrate")]
+    #[arg(
+        long,
+        help_heading = CALIBRATION,
+        hide_short_help = true,
+        value_name = "LABEL=SHARE,…",
+        requires = "calibrate",
+    )]
     prior: Option<String>,
     /// Sets of classes that hold the true one in at least 1 - ALPHA of the rows, in a column of their own
     #[arg(long, help_heading = CALIBRATION, value_name = "ALPHA", requires = "conformal_on")]
     conformal: Option<f64>,
     /// Labelled rows to find the sets' thresholds on; others than were trained or calibrated on
-    #[arg(long, help_heading = CALIBRATION, value_name = "FILE", requires = "conformal")]
+    #[arg(
+        long,
+        help_heading = CALIBRATION,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+        requires = "conformal",
+    )]
     conformal_on: Option<PathBuf>,
     /// A threshold for each class: the sets hold the true one as often in each class
     #[arg(long, help_heading = CALIBRATION, requires = "conformal")]
@@ -280,7 +309,8 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
     report_file.map_or(Ok(()), |file| file.commit_json(report))?;
     // Of one row on the command line there is nothing to report that its answer does not say.
     if !args.quiet && args.data.data.is_some() {
-        anstream::stderr().write_all(render::report(report).as_bytes())?;
+        let text = render::report(report) + &render::terms(&std::io::stderr());
+        anstream::stderr().write_all(text.as_bytes())?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::args::{Model, Reading};
 use super::outputs::{self, Reads};
 use super::render::{self, Working};
 use super::setup;
+use super::shipped;
 use super::source;
 
 /// Look for label words or patterns, and tell how sure the choice is
@@ -24,7 +25,8 @@ pub enum Search {
     /// Find label words on labelled rows, or by the given words alone
     #[command(after_help = "\
 Example:
-  cloze search verbalizer --template templates/topic/*.json --verbalizer verbalizers/topic.json \\
+  cloze search verbalizer --template templates/topic/*.json \\
+      --verbalizer verbalizers/topic.json \\
       --train news.csv --shots 16 --method likelihood-ratio --out found.json
 
 Each row is answered by words that were found on other rows, in four folds, and compared with the given words on the same rows.")]
@@ -32,7 +34,8 @@ Each row is answered by words that were found on other rows, in four folds, and 
     /// Rank patterns without labels by mutual information, and with some by cross-validation
     #[command(after_help = "\
 Example:
-  cloze search pattern --template templates/topic/*.json --verbalizer verbalizers/topic.json \\
+  cloze search pattern --template templates/topic/*.json \\
+      --verbalizer verbalizers/topic.json \\
       --data news.csv --train few.csv --shots 16 --generate 8 --out best.json
 
 Without --train the ranking looks at no label.")]
@@ -41,11 +44,11 @@ Without --train the ranking looks at no label.")]
 
 #[derive(Debug, clap::Args)]
 pub struct SearchVerbalizer {
-    /// Template files (JSON); with several, what is said in each counts together
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON) or folders of them; with several, what is said in each counts together
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON): its labels, and words to compare with; nearest starts from these words
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     /// How
     #[arg(long, value_enum, value_name = "METHOD")]
@@ -56,21 +59,21 @@ pub struct SearchVerbalizer {
     #[command(flatten)]
     rows: Drawn,
     #[command(flatten)]
-    model: Model,
-    #[command(flatten)]
     output: SearchOutput,
+    #[command(flatten)]
+    model: Model,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct SearchPattern {
-    /// Template files (JSON) to choose from
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON) to choose from, or folders of them
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     /// Rows for the ranking without labels: .csv, .tsv or .jsonl
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: PathBuf,
     /// At most so many of them, from the first
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,15 +85,15 @@ pub struct SearchPattern {
     #[command(flatten)]
     rows: Drawn,
     #[command(flatten)]
-    model: Model,
-    #[command(flatten)]
     output: SearchOutput,
+    #[command(flatten)]
+    model: Model,
 }
 
 #[derive(Debug, clap::Args)]
 struct Drawn {
     /// Labelled rows
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = shipped::path())]
     train: Option<PathBuf>,
     /// Rows of each class to draw from them [default: all]
     #[arg(
@@ -169,7 +172,8 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
     match &found.report {
         None => render::print(&words)?,
         Some(report) => {
-            render::print(&format!("{}\n{words}", render::search(report)))?;
+            let terms = render::terms(&std::io::stdout());
+            render::print(&format!("{}\n{words}{terms}", render::search(report)))?;
             report_file.map_or(Ok(()), |file| file.commit_json(report))?;
         }
     }
@@ -197,7 +201,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         || args.output.model_beside(&args.model),
     )?;
     let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
-    render::print(&render::search(&found.report))?;
+    render::print(&(render::search(&found.report) + &render::terms(&std::io::stdout())))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&found.report))?;
     Ok(found.write(&args.output.out)?)
 }

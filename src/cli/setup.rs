@@ -24,6 +24,7 @@ use cloze::tune::{MethodOptions, Tuning};
 use super::args::{
     Demonstrations, DrawingArgs, Limits, Model, PlanArgs, TrainDtypeName, Trained, TuningArgs,
 };
+use super::shipped;
 use super::source::Source;
 
 /// Reads and checks files, a model and the rows' columns, and tells all problems at once.
@@ -44,6 +45,7 @@ pub fn wanted(trained: &Trained, model: &Model) -> Result<Wanted> {
         task: trained.task.clone(),
         seed: trained.seed,
         model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
+        find: Some(shipped::found),
         allow_other_base: trained.allow_other_base,
         max_length: model.limits.max_length,
         options: options(model)?,
@@ -101,21 +103,17 @@ pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
 
 /// The folder of the model that is asked for, or of the one that ships with cloze.
 pub fn model_path(limits: &Limits) -> Result<PathBuf> {
-    // An empty variable is none, as usual in shells.
-    let named =
-        limits.model.clone().or_else(|| std::env::var("CLOZE_MODEL").ok().filter(|model| !model.is_empty()));
-    named.map_or_else(|| Ok(shipped_model()), |model| hub::folder(&model))
+    model_named(limits.model.as_ref())
 }
 
-/// The model that ships with cloze: in the folder one is in, or beside the program or above it.
-fn shipped_model() -> PathBuf {
-    const SHIPPED: &str = "models/cloze-minilm-l6";
-    let program = std::env::current_exe().unwrap_or_default();
-    let beside = program.ancestors().skip(1).map(|folder| folder.join(SHIPPED));
-    std::iter::once(PathBuf::from(SHIPPED))
-        .chain(beside)
-        .find(|folder| folder.is_dir())
-        .unwrap_or_else(|| PathBuf::from(SHIPPED))
+/// The folder of a model by its name, without one of the usual model.
+pub fn model_named(name: Option<&String>) -> Result<PathBuf> {
+    // An empty variable is none, as usual in shells.
+    let named = name.cloned().or_else(|| std::env::var("CLOZE_MODEL").ok().filter(|model| !model.is_empty()));
+    match named {
+        Some(model) => Ok(shipped::found(hub::folder(&model)?)),
+        None => Ok(shipped::first(Path::new(shipped::MODEL)).unwrap_or_else(|| shipped::MODEL.into())),
+    }
 }
 
 /// What the flags say of a plan.

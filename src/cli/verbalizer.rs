@@ -13,6 +13,7 @@ use super::args::{Data, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Align};
 use super::setup;
+use super::shipped;
 use super::source;
 
 /// So many of the words that are dropped are shown.
@@ -25,8 +26,10 @@ pub enum Verbalizer {
     /// installed
     #[command(after_help = "\
 Example:
-  cloze verbalizer expand --verbalizer verbalizers/topic.json --words 30 --out long.json
-  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json
+  cloze verbalizer expand --verbalizer verbalizers/topic.json --words 30 \\
+      --out long.json
+  cloze verbalizer refine --template templates/topic/*.json \\
+      --verbalizer long.json --data news.csv --out refined.json
 
 What is written is a verbalizer of the kind knowledge; a word weighs a third for each source that proposes it.")]
     Expand(Box<Expand>),
@@ -34,20 +37,21 @@ What is written is a verbalizer of the kind knowledge; a word weighs a third for
     /// et al. 2022)
     #[command(after_help = "\
 Example:
-  cloze verbalizer refine --template templates/topic/*.json --verbalizer long.json --data news.csv --out refined.json")]
+  cloze verbalizer refine --template templates/topic/*.json \\
+      --verbalizer long.json --data news.csv --out refined.json")]
     Refine(Box<Refine>),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Expand {
     /// Verbalizer file (JSON): words to start from
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     /// Who proposes words [default: all that are there]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE,…")]
     from: Vec<Source>,
     /// The folder of WordNet's files, index.noun and the others [default: $WNHOME/dict, /usr/share/wordnet]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     wordnet: Option<PathBuf>,
     /// At most so many new words a class
     #[arg(
@@ -57,25 +61,23 @@ pub struct Expand {
         value_parser = clap::value_parser!(u32).range(1..=200),
     )]
     words: u32,
-    #[command(flatten)]
-    model: Model,
     /// Where to write the verbalizer
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    model: Model,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Refine {
-    /// Template files (JSON)
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE")]
+    /// Template files (JSON), or folders of them
+    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: PathBuf,
     #[command(flatten)]
     data: Data,
-    #[command(flatten)]
-    model: Model,
     /// At most so many rows, from the first; labels are not looked at
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     rows: u32,
@@ -91,6 +93,8 @@ pub struct Refine {
     /// Where to write the verbalizer
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    model: Model,
 }
 
 /// Runs the command.

@@ -33,6 +33,8 @@ pub enum FileError {
     NotWritten { path: PathBuf },
     #[error("nothing is called {pattern}")]
     NothingMatches { pattern: String },
+    #[error("the folder {} has no .json files", path.display())]
+    NoJsonIn { path: PathBuf },
 }
 
 impl FileError {
@@ -50,6 +52,7 @@ impl FileError {
             OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
             NotWritten { .. } => vec![("allowed", ".csv, .tsv, .jsonl, .json".into())],
+            NoJsonIn { .. } => help("name a folder with such files, or the files"),
             SameColumn { .. } => help("rename it in the input"),
         }
     }

@@ -1,7 +1,5 @@
 //! Patterns: their grammar, their steps, soft tokens and demonstrations, and their columns.
 
-use std::path::PathBuf;
-
 use super::notes::{Note, allowed_and_nearest, help, without_header};
 
 /// Patterns: their grammar, their steps, soft tokens and demonstrations, and their columns.
@@ -27,6 +25,8 @@ pub enum TemplateError {
     ComparesInTraining { method: &'static str },
     #[error("the pattern has no {{mask}}")]
     WithoutMask,
+    #[error("{written} is not the blank of a pattern")]
+    MaskUnclear { written: String },
     #[error("the pattern has a second {{mask}}")]
     WithSecondMask,
     #[error("the pattern has a second {{sep}}")]
@@ -93,8 +93,6 @@ pub enum TemplateError {
     ReadsNothing,
     #[error("the pattern shows the label column {column:?} to the model")]
     UsesLabel { column: String },
-    #[error("{} has no templates", path.display())]
-    NoneInFolder { path: PathBuf },
     #[error("this model has one segment only, the pattern has a {{sep}}")]
     WithoutSecondSegment,
 }
@@ -111,6 +109,7 @@ impl TemplateError {
             ColumnUnwritable { .. } => help("rename it: braces and bars have a meaning in patterns"),
             ComparesIn { .. } | ComparesInTraining { .. } => help("leave this template out"),
             WithoutMask => help("put {mask} where the model shall fill in the label word"),
+            MaskUnclear { .. } => help("write {mask} in its place"),
             WithSecondMask => help("keep one {mask}; several masks are not in this version"),
             WithSecondSeparator => help("BERT takes two segments at most: keep one {sep}"),
             UnclosedBrace => help("add \"}\", or write \"{{\" for a brace as text"),
@@ -154,7 +153,6 @@ impl TemplateError {
             }
             MappedToNothing { mapped, columns, .. } => allowed_and_nearest("columns", mapped, columns),
             ReadsNothing => help("name the column of the text in it, as {text}"),
-            NoneInFolder { .. } => help("name a folder of .json files"),
             WithoutSecondSegment => help("leave the {sep} out"),
             WithoutSupport => help("give labelled rows for it to show"),
             WithSteps { .. } => help("leave the steps out"),

@@ -9,6 +9,10 @@ use super::notes::{Note, allowed_and_nearest, help};
 pub enum VerbalizerError {
     #[error("a verbalizer needs at least two classes, this one has {found}")]
     TooFewClasses { found: usize },
+    #[error("a verbalizer is a list of classes, each with its label and a list of its words")]
+    OtherShape { rewritten: String },
+    #[error("a class's words are a list, also where it is one word")]
+    WordsWithoutList { list: String },
     #[error("no verbalizer was given")]
     NoneGiven,
     #[error("the class {label:?} stands here a second time")]
@@ -57,6 +61,8 @@ impl VerbalizerError {
         use VerbalizerError::*;
         match self {
             TooFewClasses { .. } | NoneGiven => vec![],
+            OtherShape { rewritten } => vec![("help", format!("write {rewritten}"))],
+            WordsWithoutList { list } => vec![("help", format!("write \"words\": {list}"))],
             SameLabel { .. } => help("give all its words in one place"),
             TooFewLabels { .. } => help("name what each text may be, as \"billing, technical, account\""),
             SameButForCase { .. } => help("leave one of them out, or rename it"),

@@ -35,3 +35,6 @@ pub mod masked_lm;
 // from states to words
 pub mod head;
 pub mod reference;
+
+// whether a model works, and how fast
+pub mod pulse;

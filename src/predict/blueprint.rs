@@ -77,7 +77,7 @@ impl Blueprint {
     ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
         let mut errors = Errors::new();
         let options = errors.keep(device);
-        let templates = files.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+        let templates = Template::read_all(files.templates, &mut errors);
         let verbalizer = errors.keep(Verbalizer::read(files.verbalizer));
         let rows = errors.keep(rows());
         let folder = errors.keep(model());

@@ -71,8 +71,7 @@ impl Checkup {
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Checkup {
         let mut problems = Errors::new();
-        let templates: Vec<Template> =
-            files.templates.iter().filter_map(|path| problems.keep(Template::read(path.as_ref()))).collect();
+        let templates = Template::read_all(files.templates, &mut problems);
         let verbalizer = files.verbalizer.and_then(|path| problems.keep(Verbalizer::read(path)));
         let folder = problems.keep(model());
         let max_length =

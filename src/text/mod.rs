@@ -3,6 +3,7 @@
 // a door for JSON, lists on one line, what paths mean
 pub mod commas;
 pub mod json;
+pub mod json_files;
 pub mod same_file;
 
 // a door for files that are written whole

@@ -1,6 +1,8 @@
 //! What the command line says of an error where the way out is a flag or a command: the library names
 //! neither.
 
+use std::path::Path;
+
 use cloze::error::notes::{Note, help, listed};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
@@ -8,6 +10,8 @@ use cloze::error::{
     RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
 };
 use cloze::study::warning::Warning;
+
+use super::super::shipped;
 
 /// The way out where PEFT has more than cloze.
 const MERGE_IN_PYTHON: &str =
@@ -49,9 +53,6 @@ pub fn message(kind: &Kind) -> String {
         }
         Kind::Search(SearchError::TooMuch { .. }) => {
             format!("{kind}: draw some of each class with --shots")
-        }
-        Kind::Template(TemplateError::NoneInFolder { .. }) => {
-            format!("{kind}: --patterns takes a folder of .json files")
         }
         Kind::Training(TrainingError::TooFewDevRows { label, data, found, wanted }) => format!(
             "{data} has {found} of the {wanted} rows of {label:?} that --select dev needs, train rows not counted"
@@ -104,10 +105,12 @@ fn needed(error: &EnsembleError) -> Option<&'static str> {
 /// What was allowed, and a way out.
 pub fn notes(kind: &Kind) -> Vec<Note> {
     let own = match kind {
-        Kind::Template(TemplateError::NoneInFolder { .. })
-        | Kind::Search(SearchError::WithoutLabelledRows { .. } | SearchError::TooMuch { .. }) => Some(vec![]),
+        Kind::Search(SearchError::WithoutLabelledRows { .. } | SearchError::TooMuch { .. }) => Some(vec![]),
         Kind::Template(error) => of_template(error),
         Kind::Data(error) => of_data(error),
+        Kind::Model(ModelError::Missing { path }) if shipped::is_looked_for(path) => Some(looked_in(
+            "give --model a Hugging Face folder of a BERT masked language model, or hub:NAME; or say with $CLOZE_HOME where cloze's folders are",
+        )),
         Kind::Model(error) => of_model(error),
         Kind::Encode(error) => of_encode(error),
         Kind::Calibration(error) => of_calibration(error),
@@ -116,6 +119,12 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Run(error) => of_run(error),
         Kind::Ensemble(error) => of_ensemble(error),
         Kind::Peft(error) => of_peft(error),
+        Kind::File(FileError::Missing { path }) if shipped::is_looked_for(path) => {
+            Some(looked_in("check the spelling, or say with $CLOZE_HOME where cloze's folders are"))
+        }
+        Kind::File(FileError::NothingMatches { pattern }) if shipped::is_looked_for(Path::new(pattern)) => {
+            Some(looked_in("check the spelling, or say with $CLOZE_HOME where cloze's folders are"))
+        }
         Kind::File(FileError::SameColumn { .. }) => {
             Some(help("rename it in the input, or leave out --keep-columns"))
         }
@@ -134,6 +143,11 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         _ => None,
     };
     own.unwrap_or_else(|| kind.notes())
+}
+
+/// Where something that ships was looked for.
+fn looked_in(way_out: &str) -> Vec<Note> {
+    vec![("looked in", shipped::places_by_name().join("; ")), ("help", way_out.to_owned())]
 }
 
 fn of_template(error: &TemplateError) -> Option<Vec<Note>> {

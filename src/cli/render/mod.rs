@@ -18,11 +18,13 @@ mod table;
 mod text;
 mod training;
 
-use std::io::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::path::Path;
 
 use cloze::Error;
 use cloze::study::warning::Warning;
+
+use super::shipped;
 
 pub use answer::answer;
 pub use census::{census, cost, perhaps_labels};
@@ -49,6 +51,19 @@ pub fn print(text: &str) -> Result<(), Error> {
 /// The library's warnings as the command line words them.
 pub fn worded(warnings: &[Warning]) -> Vec<String> {
     warnings.iter().map(advice::warning).collect()
+}
+
+/// Where the words of a table are explained: for people alone, so on a terminal.
+pub fn terms(out: &impl IsTerminal) -> String {
+    match shipped::page("glossary.md").filter(|_| out.is_terminal()) {
+        Some(page) => format!("\n  terms: {}\n", page.display()),
+        None => String::new(),
+    }
+}
+
+/// The way out of an error, if there is one to tell.
+pub fn way_out(error: &Error) -> Option<String> {
+    advice::notes(error.kind()).into_iter().find(|(label, _)| *label == "help").map(|(_, text)| text)
 }
 
 /// Tells what may be a mistake.

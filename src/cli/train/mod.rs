@@ -19,6 +19,7 @@ use cloze::tune::Tuning;
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
 use super::render::{self, TrainProgress};
 use super::setup;
+use super::shipped;
 use super::source;
 
 /// Learn from a few labelled rows, in any way of tuning, over several seeds
@@ -59,69 +60,72 @@ the model that ships; benches/few-shot.md has what each method then gives.
 )]
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Train {
-    /// Template files (JSON); with several, every row is learned in each, and probabilities are averaged; cls
+    /// Template files (JSON) or folders of them; with several, every row is learned in each, and probabilities are averaged; cls
     /// needs none
     #[arg(
         long,
         short,
         num_args = 1..,
         value_name = "FILE",
+        value_parser = shipped::path(),
         required_unless_present_any = ["from", "resume", "method", "tuning", "tasks"],
     )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+        required_unless_present_any = ["from", "resume", "tasks"],
+    )]
     verbalizer: Option<PathBuf>,
     /// Labelled rows to learn from: .csv, .tsv or .jsonl
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "resume", "tasks"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+        required_unless_present_any = ["from", "resume", "tasks"],
+    )]
     train: Option<PathBuf>,
     /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates,
     /// verbalizer, rows and share
-    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_TASKS)]
+    #[arg(long, value_name = "FILE", value_parser = shipped::path(), conflicts_with_all = NOT_WITH_TASKS)]
     tasks: Option<PathBuf>,
     /// Labelled rows for --select dev [default: train rows that are left over]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = shipped::path())]
     dev: Option<PathBuf>,
     /// Rows to score, and to evaluate on where they have labels; no choice ever looks at them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = shipped::path())]
     test: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
-    #[command(flatten)]
-    model: Model,
     /// Rows of each class to learn from [default: all]
     #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     shots: Option<u32>,
-    /// How {demos:K} of patterns is filled: each seed shows its own train rows
-    #[command(flatten)]
-    drawing: DrawingArgs,
     /// Seeds: each draws its own rows and trains its own model
     #[arg(long, value_delimiter = ',', value_name = "S,S,…", default_value = "13,21,42,87,100")]
     seeds: Vec<u64>,
-    /// Another baseline besides majority, TF-IDF and zero-shot
-    #[arg(long, value_enum, value_name = "METHOD")]
-    baseline: Option<Baseline>,
-    /// Steps from one checkpoint to the next
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    checkpoint_every: u32,
-    /// The folder for all that the run leaves
-    #[arg(long, short, value_name = "RUN")]
-    out: PathBuf,
     /// Run a run's manifest again, in a new folder; only --model can be another
     #[arg(long, value_name = "MANIFEST", conflicts_with = "resume")]
     from: Option<PathBuf>,
     /// Go on with the run in --out, which was stopped
     #[arg(long)]
     resume: bool,
-    /// With --from: a base model whose weights are others than they were
-    #[arg(long, requires = "from")]
-    allow_other_base: bool,
+    /// The folder for all that the run leaves
+    #[arg(long, short, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
+    out: PathBuf,
     /// No progress and no table on the terminal
     #[arg(long, short)]
     quiet: bool,
-    // Last, because their headings stand above all that follows.
     #[command(flatten)]
     tuning: TuningArgs,
+    /// Another baseline besides majority, TF-IDF and zero-shot
+    #[arg(long, value_enum, value_name = "METHOD")]
+    baseline: Option<Baseline>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
@@ -129,6 +133,14 @@ pub struct Train {
     /// How the step that is kept is chosen
     #[arg(long, value_enum, default_value_t = Select::None)]
     select: Select,
+    /// How {demos:K} of patterns is filled: each seed shows its own train rows
+    #[command(flatten)]
+    drawing: DrawingArgs,
+    #[command(flatten)]
+    model: Model,
+    /// With --from: a base model whose weights are others than they were
+    #[arg(long, requires = "from")]
+    allow_other_base: bool,
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
@@ -150,7 +162,6 @@ const NOT_WITH_TASKS: [&str; 14] = [
 ];
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Training")]
 struct HeldOutArgs {
     /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
     #[arg(long, value_name = "N")]
@@ -215,7 +226,8 @@ pub fn run(args: &Train) -> Result<()> {
         None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
         Some(metrics) => {
             if !args.quiet {
-                anstream::stderr().write_all(render::metrics(&metrics, &args.out).as_bytes())?;
+                let text = render::metrics(&metrics, &args.out) + &render::terms(&std::io::stderr());
+                anstream::stderr().write_all(text.as_bytes())?;
             }
             Ok(())
         }

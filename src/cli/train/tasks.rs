@@ -53,7 +53,8 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         let _ = write!(anstream::stderr(), "\r\x1b[K");
     }
     if !args.quiet {
-        anstream::stderr().write_all(table(&metrics).as_bytes())?;
+        let text = table(&metrics) + &render::terms(&std::io::stderr());
+        anstream::stderr().write_all(text.as_bytes())?;
     }
     Ok(())
 }

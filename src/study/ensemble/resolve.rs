@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Manifest, RunWith};
-use crate::error::{EnsembleError, Error, Errors, FileError, Result};
+use crate::error::{EnsembleError, Error, Errors, Result};
 use crate::learn::plan::PlanOptions;
 use crate::learn::run::{ModelFiles, StoredFile};
 use crate::model::folder::ModelFolder;
@@ -11,6 +11,7 @@ use crate::model::hash::hash_of;
 use crate::model::threads::Threads;
 use crate::text::data::Reading;
 use crate::text::dataset::read_columns;
+use crate::text::json_files;
 
 /// What an experiment is run with where it does not say it itself.
 pub struct ResolveWith<'a> {
@@ -74,8 +75,8 @@ impl Manifest {
         &mut self,
     ) -> std::result::Result<(Vec<StoredFile>, Vec<StoredFile>, [Option<String>; 3]), Errors> {
         let mut problems = Errors::new();
-        self.templates = problems.keep(files(&self.templates)).unwrap_or_default();
-        self.verbalizers = problems.keep(files(&self.verbalizers)).unwrap_or_default();
+        self.templates = files(&self.templates, &mut problems);
+        self.verbalizers = files(&self.verbalizers, &mut problems);
         let mut stored = |files: &[String]| -> Vec<StoredFile> {
             files.iter().filter_map(|file| problems.keep(StoredFile::of(Path::new(file)))).collect()
         };
@@ -98,27 +99,7 @@ impl Manifest {
     }
 }
 
-/// The files that names with `*` and `?` stand for, each pattern's in the order of their names.
-fn files(patterns: &[String]) -> std::result::Result<Vec<String>, Errors> {
-    let mut problems = Errors::new();
-    let mut files: Vec<String> = Vec::new();
-    for pattern in patterns {
-        // A name with such letters in it is that file, if it is there.
-        let found: Vec<String> = if Path::new(pattern).exists() || !pattern.contains(['*', '?', '[']) {
-            vec![pattern.clone()]
-        } else {
-            glob::glob(pattern)
-                .map(|paths| paths.flatten().map(|path| path.display().to_string()).collect())
-                .unwrap_or_default()
-        };
-        if found.is_empty() {
-            problems.push(FileError::NothingMatches { pattern: pattern.clone() });
-        }
-        for file in found {
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
-    }
-    problems.none().map(|()| files)
+/// The files that names stand for, as the manifest has them.
+fn files(names: &[String], problems: &mut Errors) -> Vec<String> {
+    json_files::files(names, problems).iter().map(|path| path.display().to_string()).collect()
 }

@@ -10,6 +10,7 @@ use crate::model::threads::Threads;
 use crate::text::data::Reading;
 use crate::text::dataset::read_columns;
 use crate::text::demonstrations::Drawing;
+use crate::text::json_files;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
@@ -91,8 +92,12 @@ impl TrainRequest {
     }
 
     /// The manifest: files by path, text and hash, and everything said that was left open. All problems at once.
-    pub fn manifest(self, model: impl FnOnce() -> Result<ModelFolder>) -> Result<Manifest, Errors> {
+    pub fn manifest(mut self, model: impl FnOnce() -> Result<ModelFolder>) -> Result<Manifest, Errors> {
         let mut errors = Errors::new();
+        if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
+            errors.push(TuningError::TemplateNeeded { method: self.tuning.name() });
+        }
+        self.templates = json_files::files(&self.templates, &mut errors);
         let templates: Vec<StoredFile> =
             self.templates.iter().filter_map(|path| errors.keep(StoredFile::of(path))).collect();
         self.check_together(&mut errors);
@@ -160,9 +165,6 @@ impl TrainRequest {
 
     /// Tells of wishes that do not go together.
     fn check_together(&self, errors: &mut Errors) {
-        if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
-            errors.push(TuningError::TemplateNeeded { method: self.tuning.name() });
-        }
         let shows_none =
             |path: &Path| Template::read(path).is_ok_and(|found| found.demonstrations().is_none());
         if self.drawing.is_some() && self.templates.iter().all(|path| shows_none(path)) {

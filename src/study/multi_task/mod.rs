@@ -45,7 +45,7 @@ pub const VERSION: u64 = 1;
 pub struct TaskFiles {
     /// Its name in the results.
     pub name: String,
-    /// Its templates.
+    /// Its templates, by the names of files or folders, or by patterns of names.
     pub templates: Vec<PathBuf>,
     /// Its verbalizer.
     pub verbalizer: PathBuf,

@@ -11,6 +11,7 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::text::data::{BadRows, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns, remarks};
+use crate::text::json_files;
 use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 use crate::tune::Tuning;
@@ -43,7 +44,7 @@ impl MultiTask {
     /// Reads and checks what the tasks name, loads the base model, and gives what a reader of the results
     /// should know. All problems at once; one that several tasks share is told once.
     pub fn prepare(request: TasksRequest) -> Result<(MultiTask, Vec<String>), Errors> {
-        let TasksRequest { files, tuning, options, reading, mut folder, .. } = request;
+        let TasksRequest { mut files, tuning, options, reading, mut folder, .. } = request;
         if matches!(tuning, Tuning::Cls(_)) {
             return Err(TuningError::ClsForTasks.into());
         }
@@ -52,6 +53,9 @@ impl MultiTask {
             folder.config.attention_probs_dropout_prob = dropout;
         }
         let mut errors = Errors::new();
+        for task in &mut files {
+            task.templates = json_files::files(&task.templates, &mut errors);
+        }
         errors.keep(check_seeds(&request.seeds));
         errors.keep(folder.check_weights());
         let max_length = errors.keep(folder.max_length(request.max_length));

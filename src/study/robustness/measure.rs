@@ -17,6 +17,7 @@ use crate::predict::score::Scorer;
 use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example, Rows};
 use crate::text::dataset::truth;
+use crate::text::json_files;
 use crate::text::template::Template;
 
 /// A classifier and rows whose robustness is to be measured: everything read and checked, no weights loaded.
@@ -54,7 +55,10 @@ impl Robustness {
         }
         let of_row = |example| truth(&blueprint.verbalizer, &columns, example);
         let truths = examples.iter().map(of_row).collect::<Result<Vec<_>>>()?;
-        let paraphrase_files = paraphrases.map_or(Ok(Vec::new()), Template::files_in)?;
+        let mut problems = Errors::new();
+        let paraphrase_files = paraphrases.map(|name| json_files::files(&[name], &mut problems));
+        problems.none()?;
+        let paraphrase_files = paraphrase_files.unwrap_or_default();
         let paraphrases = read_paraphrases(&paraphrase_files, &blueprint, tasks.max_length, &columns)?;
         Ok(Robustness {
             blueprint,
@@ -154,8 +158,7 @@ fn read_paraphrases(
     columns: &Columns,
 ) -> Result<Vec<Task>, Errors> {
     let mut errors = Errors::new();
-    let mut templates: Vec<Template> =
-        paths.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+    let mut templates = Template::read_all(paths, &mut errors);
     let plain = |template: &Template| {
         let soft = template.soft().next().map(|soft| template.soft_error(soft, TemplateError::SoftUntrained));
         without_demonstrations(template).or(soft).map_or(Ok(()), Err)

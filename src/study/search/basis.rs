@@ -65,8 +65,7 @@ impl Basis {
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Result<Basis, Errors> {
         let mut errors = Errors::new();
-        let templates: Vec<Template> =
-            files.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+        let templates = Template::read_all(files.templates, &mut errors);
         for template in &templates {
             let soft =
                 template.soft().next().map(|soft| template.soft_error(soft, TemplateError::SoftUntrained));

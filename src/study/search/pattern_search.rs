@@ -20,6 +20,7 @@ use crate::predict::score::Scorer;
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::json;
+use crate::text::json_files;
 use crate::text::template::Template;
 use crate::text::whole_file::write_text;
 
@@ -71,7 +72,10 @@ impl PatternSearch {
         loading: Options,
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Result<PatternSearch, Errors> {
-        if files.templates.len() < 2 && options.generate.is_none() {
+        // What is wrong with names is told with all else.
+        let mut problems = Errors::new();
+        let paths = json_files::files(files.templates, &mut problems);
+        if paths.len() < 2 && problems.is_empty() && options.generate.is_none() {
             return Err(SearchError::SpaceOfOne.into());
         }
         let basis = Basis::read(files, loading, model)?;
@@ -85,8 +89,7 @@ impl PatternSearch {
         if options.generate.is_some() && rows.is_some() {
             basis.check_single_tokens()?;
         }
-        let files = files.templates.to_vec();
-        Ok(PatternSearch { basis, files, columns: set.columns, unlabelled, rows, options })
+        Ok(PatternSearch { basis, files: paths, columns: set.columns, unlabelled, rows, options })
     }
 
     /// Loads the weights and searches, on so many threads, libtorch's own number by default.

@@ -46,15 +46,16 @@ mod steps;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::source::{Source, Span};
-use crate::error::{Error, JsonError, Kind, Result, TemplateError};
+use crate::error::{Errors, JsonError, Kind, Result, TemplateError};
 use crate::text::demonstrations::Shown;
 use crate::text::json::{self, Node, Text};
+use crate::text::json_files;
 
 pub use steps::{Fill, Step};
 
@@ -192,16 +193,11 @@ impl Template {
         Template::parse(&name, &path.display().to_string(), &json::read_text(path)?)
     }
 
-    /// The template files of a folder, in the order of their names. A folder without any is refused.
-    pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(folder).map_err(|error| Error::reading(folder, &error))?;
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        paths.sort();
-        match paths.is_empty() {
-            true => Err(TemplateError::NoneInFolder { path: folder.to_owned() }.into()),
-            false => Ok(paths),
-        }
+    /// Reads the template files that names stand for ([`json_files::files`]); what cannot be read is among the
+    /// problems.
+    pub fn read_all<P: AsRef<Path>>(names: &[P], problems: &mut Errors) -> Vec<Template> {
+        let files = json_files::files(names, problems);
+        files.iter().filter_map(|path| problems.keep(Template::read(path))).collect()
     }
 
     /// Refuses a pattern whose prompts depend on more than the row, one with demonstrations or with steps, and
@@ -294,7 +290,13 @@ impl Template {
         if compares {
             check_compared(&pattern, &pieces, instruction.is_some())?;
         } else if !pieces.contains(&Piece::Mask) {
-            return Err(pattern.whole_error(TemplateError::WithoutMask));
+            return Err(match parse::meant_as_mask(&pattern.value) {
+                Some(span) => {
+                    let written = pattern.value[span.clone()].to_owned();
+                    pattern.error(span, TemplateError::MaskUnclear { written })
+                }
+                None => pattern.whole_error(TemplateError::WithoutMask),
+            });
         }
         let any_marked = pieces.iter().any(|piece| matches!(piece, Piece::Field(field) if field.shorten));
         if !any_marked {

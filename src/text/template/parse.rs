@@ -53,6 +53,19 @@ pub(super) fn pattern(pattern: &Text) -> Result<Vec<Piece>> {
     Ok(pieces)
 }
 
+/// Where a pattern without a mask has something that may be meant as one: the mask of another grammar, or of
+/// a model's vocabulary, or a line to write on.
+pub(super) fn meant_as_mask(pattern: &str) -> Option<Span> {
+    const MASKS: [&str; 5] = ["{{mask}}", "{mask}", "[mask]", "<mask>", "___"];
+    let small = pattern.to_ascii_lowercase();
+    let (start, mask) = MASKS.iter().find_map(|mask| Some((small.find(mask)?, mask)))?;
+    let length = match *mask {
+        "___" => small[start..].len() - small[start..].trim_start_matches('_').len(),
+        mask => mask.len(),
+    };
+    Some(start..start + length)
+}
+
 /// The byte of the `}` that closes the `{` at the start; none if another `{` or the end comes first.
 fn closing_brace(rest: &str) -> Option<usize> {
     let found = rest[1..].find(['{', '}'])? + 1;

@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod multi_token;
+mod other_shapes;
 
 use std::path::Path;
 
@@ -203,6 +204,12 @@ impl Verbalizer {
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Verbalizer, Errors> {
         let source = Source::new(file, text);
         let root = Node::root(&source);
+        if let Some(rewritten) =
+            serde_json::from_str(source.text()).ok().and_then(|file| other_shapes::rewritten(&file))
+        {
+            let place = root.at("classes").unwrap_or_else(|| root.clone());
+            return Err(place.error(VerbalizerError::OtherShape { rewritten }).into());
+        }
         let raw: RawVerbalizer = root.check_version(VERSION).and_then(|()| root.read_object())?;
         let mut problems = Errors::new();
         let about = raw.about.and_then(|about| problems.keep(root.key("about", about).read()));
@@ -398,6 +405,10 @@ fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Vec<
 }
 
 fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Errors) -> Vec<LabelWord> {
+    if let Ok(word) = list.read::<String>() {
+        problems.push(list.error(VerbalizerError::WordsWithoutList { list: other_shapes::list_of(&word) }));
+        return Vec::new();
+    }
     let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return Vec::new() };
     if raw.is_empty() {
         problems.push(list.error(VerbalizerError::ClassWithoutWords { label: label.to_owned() }));
