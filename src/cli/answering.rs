@@ -1,5 +1,6 @@
 //! Rows answered, as `score` and `classify` do it.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
@@ -17,15 +18,13 @@ use cloze::text::data::{Example, Rows};
 use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
 
-use super::render::{self, Progress};
+use super::render::{self, Live, Progress};
 use super::source::Source;
 
 /// Where the answers go, opened before the work, so that a file that cannot be written costs no one an hour.
 pub struct AnswersOut {
     /// A table; none where one answer is shown to a person.
     pub table: Option<Destination<WholeFile>>,
-    /// Answers on the terminal are progress enough.
-    shown: bool,
 }
 
 impl AnswersOut {
@@ -33,13 +32,12 @@ impl AnswersOut {
     /// it.
     pub fn open(out: Option<&Path>, source: &Source) -> cloze::Result<AnswersOut> {
         source.reading.bad_rows.create()?;
-        let shown = out.is_none() && io::stdout().is_terminal();
         let table = match out {
-            None if shown && source.file().is_none() => None,
+            None if io::stdout().is_terminal() && source.file().is_none() => None,
             None => Some(Destination::stdout()),
             Some(path) => Some(Destination::create(path)?),
         };
-        Ok(AnswersOut { table, shown })
+        Ok(AnswersOut { table })
     }
 }
 
@@ -67,35 +65,39 @@ impl Answering {
     pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<(Report, Fitted)> {
         let Answering { blueprint, tasks, rows, showing, mut calibrator, compute, .. } = self;
         let columns = rows.columns().clone();
+        let live = Live::start(self.quiet, "loading the model");
         let classifier = PromptClassifier::load(blueprint, compute, showing)?;
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
         let writer = |to| PredictionWriter::create(to, labels.clone(), sets, &columns, keep_columns);
         let mut output = out.table.map(writer).transpose()?;
-        let mut progress = Progress::start(self.quiet || out.shown, self.source.size());
+        let progress = RefCell::new(Progress::over(live, self.source.size()));
         let counted = scoring.run(
             rows,
             &mut calibrator,
             &mut |examples, answers| {
-                for (example, answer) in examples.iter().zip(&answers) {
-                    match &mut output {
-                        Some(output) => output.write(example, answer)?,
-                        None => render::print(&render::answer(&labels, answer))?,
+                progress.borrow().beside(|| {
+                    for (example, answer) in examples.iter().zip(&answers) {
+                        match &mut output {
+                            Some(output) => output.write(example, answer)?,
+                            None => render::print(&render::answer(&labels, answer))?,
+                        }
+                        seen(example, answer);
                     }
-                    seen(example, answer);
-                }
-                output.as_mut().map_or(Ok(()), PredictionWriter::flush)
+                    output.as_mut().map_or(Ok(()), PredictionWriter::flush)
+                })
             },
-            &mut |at| progress.advance(at.done, (at.rows_read, at.bytes_read)),
+            &mut |at| progress.borrow_mut().advance(at),
         )?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;
+        let seconds = progress.into_inner().finish();
         let bad_rows = &self.source.reading.bad_rows;
         bad_rows.commit()?;
         if !self.quiet {
             render::warnings(&bad_rows.so_far().remark().into_iter().collect::<Vec<_>>())?;
         }
-        let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, progress.finish());
+        let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, seconds);
         Ok((report, calibrator.fitted().clone()))
     }
 }

@@ -125,5 +125,5 @@ fn words(verbalizer: &Verbalizer, label_words: &LabelWords, tokenizer: &Tokenize
             }
         },
     };
-    format!("{}\n\n{}\n{cost}", verbalizer.file(), render::table(&[Align::Left, Align::Left], &rows))
+    format!("{}\n\n{}\n{cost}", verbalizer.file(), render::table(&[Align::Left, Align::Words], &rows))
 }

@@ -1,6 +1,5 @@
 //! `cloze classify`: texts and labels in, answers out; nothing else is needed.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -112,7 +111,7 @@ pub fn run(args: &Classify) -> Result<()> {
     let ready = ZeroShot::prepare(request, rows, || setup::open_model(&args.model.limits))?;
     outputs::check(&written, &Reads::default().model(ready.blueprint.folder.path()))?;
     if !args.quiet && args.data.is_some() {
-        anstream::stderr().write_all(render::found(&ready.found).as_bytes())?;
+        render::tell(&render::found(&ready.found))?;
     }
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let outputs = AnswersOut::open(out, &source)?;
@@ -132,7 +131,7 @@ pub fn run(args: &Classify) -> Result<()> {
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
     if !args.quiet && args.data.is_some() {
         let text = render::summary(&report, &worth, &next(args, out));
-        anstream::stderr().write_all(text.as_bytes())?;
+        render::tell(&text)?;
     }
     Ok(())
 }

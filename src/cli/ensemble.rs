@@ -1,10 +1,8 @@
 //! `cloze ensemble`: patterns, a few labelled rows and many unlabelled ones in, a run's folder with a student
 //! out.
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use cloze::error::{EnsembleError, Error, RunError};
@@ -15,10 +13,8 @@ use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Studen
 use cloze::tune::Tuning;
 
 use super::args::{Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file};
-use super::render::{self, EnsembleProgress};
-use super::setup;
-use super::shipped;
-use super::source;
+use super::render::{self, EnsembleProgress, Live};
+use super::{setup, shipped, signals, source};
 
 /// Train a model for each pattern, let them label rows together, and teach a student their labels (PET,
 /// iPET)
@@ -188,22 +184,23 @@ struct StudentArgs {
 pub fn run(args: &Ensemble) -> Result<()> {
     let (manifest, existing) = manifest(args)?;
     let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
+    let live = Live::start(args.quiet, "reading rows and the model");
     let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, args.checkpoint_every as usize)?;
     let (ensemble, mut warnings) = prepared;
     warnings.extend(ensemble.check()?);
     let warnings = render::worded(&warnings);
     if !args.quiet {
-        render::warnings(&warnings)?;
+        live.beside(|| render::warnings(&warnings))?;
     }
     // Only now, when nothing is known any more that would stop it.
     let folder = existing.map_or_else(|| EnsembleFolder::create(&args.out, &manifest), Ok)?;
-    let stop = setup::stop_on_signal()?;
-    let mut progress = EnsembleProgress::start(args.quiet);
+    let stops = signals::stop_at_step(args.out.clone());
+    let mut progress = EnsembleProgress::start(live);
     let report = ensemble.run(&folder, warnings, &mut |event| {
         progress.show(event);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    progress.finish();
+    drop(progress);
     let Some(report) = report? else {
         return Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into());
     };
@@ -214,7 +211,7 @@ pub fn run(args: &Ensemble) -> Result<()> {
             folder.page().display(),
             render::terms(&std::io::stderr())
         );
-        anstream::stderr().write_all(text.as_bytes())?;
+        render::tell(&text)?;
     }
     if !report.failures.is_empty() {
         return Err(Error::from(EnsembleError::ModelsFailed {

@@ -8,8 +8,7 @@ use cloze::study::run::{Run, Wanted};
 
 use super::args::Limits;
 use super::render;
-use super::setup;
-use super::shipped;
+use super::{setup, shipped, signals};
 
 /// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
 #[derive(Debug, clap::Args)]
@@ -62,6 +61,7 @@ pub fn run(args: &Export) -> Result<()> {
         (None, Some(out)) => (ExportForm::Merged, out),
         (None, None) => unreachable!("clap asks for one of them"),
     };
+    signals::kept(format!("{} is not whole: delete it", out.display()));
     let exported = run.export(&wanted, form, out)?;
     render::print(&format!(
         "{}: {}, seed {} of {}\n",

@@ -13,6 +13,7 @@ mod render;
 mod answering;
 mod outputs;
 mod setup;
+mod signals;
 mod source;
 
 // trainings of several models
@@ -86,11 +87,11 @@ Example:
 }
 
 /// Runs the command line. 0: done; 1: the data or the model said no; 2: the command line was wrong (clap's
-/// own); 130: stopped by Ctrl-C.
+/// own); 130: stopped by Ctrl-C; 143: by `kill`.
 pub fn main() -> ExitCode {
     let matches = help::in_groups(Args::command()).get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match run(args.command) {
+    match signals::watch().map_err(Into::into).and_then(|()| run(args.command)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough (`cloze score … | head`): nothing went wrong.
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
             let interrupted =
                 |error: &cloze::Error| matches!(error.kind(), Kind::Run(RunError::Interrupted { .. }));
             if error.downcast_ref().is_some_and(interrupted) {
-                ExitCode::from(130)
+                ExitCode::from(signals::exit_code())
             } else {
                 ExitCode::FAILURE
             }
@@ -124,7 +125,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut help::in_groups(Args::command()), "cloze", &mut script);
-            Ok(render::print(&String::from_utf8(script)?)?)
+            Ok(render::print_plain(&String::from_utf8(script)?)?)
         }
         Command::Man { folder } => {
             std::fs::create_dir_all(&folder).map_err(|error| cloze::Error::writing(&folder, &error))?;

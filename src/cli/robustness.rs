@@ -1,6 +1,7 @@
 //! `cloze robustness`: the same rows under harmless changes.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Result;
 use cloze::error::Error;
@@ -9,7 +10,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::args::{Data, Model};
 use super::outputs::{self, Reads};
-use super::render::{self, Progress};
+use super::render::{self, Live};
 use super::setup;
 use super::shipped;
 use super::source::Source;
@@ -66,11 +67,15 @@ pub fn run(args: &Robustness) -> Result<()> {
     let reads = Reads::files(inputs.chain(&robustness.paraphrase_files)).model(&model);
     outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
-    let mut progress = Progress::start(args.quiet, None);
-    let report = robustness.run(args.model.threads.map(usize::from), &mut |rows| {
-        progress.advance(rows as f64, (rows as u64, 0));
+    let mut live = Live::start(args.quiet, "loading the model");
+    let began = Instant::now();
+    let report = robustness.run(args.model.threads.map(usize::from), &mut |done, of| {
+        let rate = done / began.elapsed().as_secs_f64();
+        live.at(Some(done / of as f64), || {
+            format!("{done:.0} of {of} rows, changes counted  {rate:.0} rows/s")
+        });
     })?;
-    progress.finish();
+    drop(live);
     anyhow::ensure!(
         !report.changes.is_empty(),
         "no change makes a difference to what this model reads: there is nothing to compare"

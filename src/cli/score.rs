@@ -1,6 +1,5 @@
 //! `cloze score`: rows in, labels and probabilities out.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -25,7 +24,7 @@ use cloze::text::whole_file::WholeFile;
 use super::answering::{self, Answering, AnswersOut};
 use super::args::{Data, Demonstrations, Model, Trained};
 use super::outputs::{self, Reads};
-use super::render::{self, Progress};
+use super::render::{self, Live};
 use super::setup;
 use super::shipped;
 use super::source::{self, Source};
@@ -197,7 +196,7 @@ pub fn run(args: &Score) -> Result<()> {
     if !args.quiet {
         let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
-        anstream::stderr().write_all(render::perhaps_labels(perhaps.as_deref()).as_bytes())?;
+        render::tell(&render::perhaps_labels(perhaps.as_deref()))?;
         render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
@@ -309,8 +308,7 @@ fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Resu
     report_file.map_or(Ok(()), |file| file.commit_json(report))?;
     // Of one row on the command line there is nothing to report that its answer does not say.
     if !args.quiet && args.data.data.is_some() {
-        let text = render::report(report) + &render::terms(&std::io::stderr());
-        anstream::stderr().write_all(text.as_bytes())?;
+        render::tell(&(render::report(report) + &render::terms(&std::io::stderr())))?;
     }
     Ok(())
 }
@@ -338,9 +336,11 @@ fn members(args: &Score, run: &Run) -> Result<()> {
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };
-    let progress = Progress::start(args.quiet, None);
-    let scored = members.score(compute)?;
-    progress.finish();
+    let mut live = Live::start(args.quiet, "loading the members");
+    let scored = members.score(compute, &mut |share| {
+        live.at(Some(share), || format!("scoring with the members  {:.0} %", share * 100.0));
+    })?;
+    drop(live);
     let (columns, labels) = (scored.columns(), scored.report().run.labels.clone());
     if let Some(table) = outputs.rows.table {
         let mut output = PredictionWriter::create(table, labels, false, columns, args.keep_columns)?;

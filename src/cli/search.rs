@@ -14,7 +14,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::args::{Model, Reading};
 use super::outputs::{self, Reads};
-use super::render::{self, Working};
+use super::render::{self, Live};
 use super::setup;
 use super::shipped;
 use super::source;
@@ -119,6 +119,9 @@ struct SearchOutput {
     /// Where to write all candidates with their measures, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// No progress on the terminal
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 impl SearchOutput {
@@ -167,7 +170,8 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         setup::options(&args.model)?,
         || args.output.model_beside(&args.model),
     )?;
-    let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
+    let found =
+        watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     let words = render::found_words(&found.labels, &found.listed());
     match &found.report {
         None => render::print(&words)?,
@@ -200,7 +204,8 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         setup::options(&args.model)?,
         || args.output.model_beside(&args.model),
     )?;
-    let found = working(|progress| search.run(args.model.threads.map(usize::from), progress))?;
+    let found =
+        watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     render::print(&(render::search(&found.report) + &render::terms(&std::io::stdout())))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&found.report))?;
     Ok(found.write(&args.output.out)?)
@@ -222,10 +227,18 @@ fn labelled(args: &Drawn) -> Result<Option<LabelledFile>> {
 }
 
 /// Shows what a search does while it does it.
-fn working<T, E>(search: impl FnOnce(&mut dyn FnMut(SearchStep)) -> Result<T, E>) -> Result<T, E> {
-    let mut shown: Option<Working> = None;
-    search(&mut |step| {
-        drop(shown.take());
-        shown = Some(Working::on(render::search_step(step)));
+fn watched<T, E>(
+    quiet: bool,
+    search: impl FnOnce(&mut dyn FnMut(SearchStep, f64)) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut live = Live::start(quiet, "loading the model");
+    let mut last = None;
+    search(&mut |step, share| {
+        if last.replace(step) != Some(step) {
+            live.turn_to(&render::search_step(step));
+        }
+        let known = (share > 0.0).then_some(share);
+        let part = known.map(|share| format!("  {:.0} %", share * 100.0)).unwrap_or_default();
+        live.at(known, || render::search_step(step) + &part);
     })
 }

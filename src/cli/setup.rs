@@ -1,8 +1,6 @@
 //! What the commands have in common: flags made into what the library asks for.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloze::error::{Errors, Result};
 use cloze::learn::plan::PlanOptions;
@@ -136,18 +134,6 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
 /// The command line, for the manifest.
 pub fn command() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the program.
-pub fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }
 
 /// The method that the flags ask for.

@@ -11,7 +11,7 @@ use cloze::study::knowledge::{
 
 use super::args::{Data, Model};
 use super::outputs::{self, Reads};
-use super::render::{self, Align};
+use super::render::{self, Align, Live};
 use super::setup;
 use super::shipped;
 use super::source;
@@ -122,7 +122,9 @@ fn expand(args: &Expand) -> Result<()> {
     })?;
     outputs::check(&written, &Reads::default().folder(expand.wordnet_folder.as_deref()))?;
     render::warnings(&expand.warnings)?;
+    let live = Live::start(false, "asking the model for words");
     let expanded = expand.run(args.model.threads.map(usize::from))?;
+    drop(live);
     render::print(&proposals(&expanded))?;
     Ok(expanded.write(&args.out)?)
 }
@@ -136,7 +138,7 @@ fn proposals(expanded: &Expanded) -> String {
             rows.push(vec![label.to_owned(), found.word.clone(), sources]);
         }
     }
-    render::table(&[Align::Left, Align::Left, Align::Left], &rows)
+    render::table(&[Align::Left, Align::Left, Align::Words], &rows)
 }
 
 fn refine(args: &Refine) -> Result<()> {
@@ -160,7 +162,9 @@ fn refine(args: &Refine) -> Result<()> {
     };
     let refinement = Refinement::prepare(blueprint, tasks, rows, options)?;
     render::warnings(&warnings)?;
+    let live = Live::start(false, "asking the model about the words");
     let refined = refinement.run(args.model.threads.map(usize::from))?;
+    drop(live);
     render::print(&fates(&refined))?;
     Ok(refined.write(&args.out)?)
 }
@@ -183,5 +187,5 @@ fn fates(refined: &Refined) -> String {
         ]);
     }
     let right = Align::Right;
-    render::table(&[Align::Left, right, right, right, right, Align::Left], &rows)
+    render::table(&[Align::Left, right, right, right, right, Align::Words], &rows)
 }

@@ -31,7 +31,7 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
 
 /// The allowed word that a typing mistake most likely meant. 0.7 of Jaro-Winkler similarity lets "titel" find
 /// "title" and keeps "body" from finding "label".
-fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str> {
+pub fn nearest<'a, S: AsRef<str>>(written: &str, allowed: &'a [S]) -> Option<&'a str> {
     let similarity = |word: &str| strsim::jaro_winkler(&written.to_lowercase(), &word.to_lowercase());
     allowed
         .iter()

@@ -116,11 +116,17 @@ impl Calibrator {
         self.method.is_some_and(Method::needs_rows) && self.fit_on.is_none()
     }
 
-    /// Fits what is not to be fitted on the rows that are scored.
-    pub fn fit(&mut self, scorer: &Scorer<'_>, columns: &Columns) -> Result<()> {
+    /// Fits what is not to be fitted on the rows that are scored. `progress` is told which share of the rows that
+    /// it is fitted on is done.
+    pub fn fit(
+        &mut self,
+        scorer: &Scorer<'_>,
+        columns: &Columns,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<()> {
         match (self.method, self.fit_on.take()) {
             (Some(_), Some(set)) => {
-                let scored = scorer.score(&set.columns, &set.examples, &mut |_| {})?;
+                let scored = scorer.score(&set.columns, &set.examples, progress)?;
                 let truths: Vec<usize> = set.truths.iter().flatten().copied().collect();
                 self.fit_corrections(scorer, &set.columns, &set.examples, &truths, &scored)
             }
@@ -224,6 +230,8 @@ pub struct Counted {
     before: Option<Counts>,
     after: Counts,
     abstention: Option<Abstention>,
+    /// Rows without an answer, by their likeliest class.
+    unanswered: Vec<u64>,
     coverage: Coverage,
     /// So many rows were left out.
     pub left_out_rows: u64,
@@ -241,6 +249,7 @@ impl Counted {
             before: corrects.then(|| Counts::new(labels, patterns)),
             after: Counts::new(labels, patterns),
             abstention: calibrator.abstain_below.map(|below| Abstention { below, ..Abstention::default() }),
+            unanswered: vec![0; labels.len()],
             coverage: Coverage::new(labels.len()),
             left_out_rows: 0,
             near_labels: 0,
@@ -260,6 +269,9 @@ impl Counted {
         }
         let answered =
             self.abstention.as_mut().is_none_or(|abstention| abstention.add(&scored.average, truth));
+        if !answered {
+            self.unanswered[scored.average.class()] += 1;
+        }
         Answer { prediction: scored.average, answered, set }
     }
 
@@ -271,6 +283,7 @@ impl Counted {
             method: method.name().to_owned(),
             fitted_on: fitted.fitted_on.clone().unwrap_or_default(),
             fitted_rows: fitted.rows,
+            prior: fitted.prior.clone(),
             patterns: fitted
                 .patterns
                 .iter()
@@ -292,8 +305,9 @@ impl Counted {
         });
         let sets =
             fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
-        let Counted { abstention, left_out_rows, near_labels, .. } = self;
-        let report = self.after.report(run, tasks, seconds);
+        let Counted { abstention, left_out_rows, near_labels, unanswered, .. } = self;
+        let mut report = self.after.report(run, tasks, seconds);
+        report.predicted.iter_mut().zip(&unanswered).for_each(|(class, without)| class.rows -= without);
         Report { calibration, abstention, sets, left_out_rows, near_labels, ..report }
     }
 }

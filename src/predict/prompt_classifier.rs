@@ -380,6 +380,8 @@ pub type Each<'a> = dyn FnMut(&[Example], Vec<Answer>) -> Result<()> + 'a;
 /// How far a scoring is, for whoever watches.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoringProgress {
+    /// The share that is done of fitting a correction on other rows, before any row is answered.
+    pub fitting: Option<f64>,
     /// Rows done; parts of them where a row is in several batches.
     pub done: f64,
     /// Rows read.
@@ -415,7 +417,9 @@ impl Scoring<'_> {
         let scorer = self.scorer();
         let holding = calibrator.on_own_rows();
         if !holding {
-            calibrator.fit(&scorer, &self.columns)?;
+            calibrator.fit(&scorer, &self.columns, &mut |share| {
+                progress(ScoringProgress { fitting: Some(share), done: 0.0, rows_read: 0, bytes_read: 0 });
+            })?;
         }
         let mut counted = Counted::new(calibrator, self.tasks.len());
         let read = std::cell::Cell::new((0, 0));
@@ -455,7 +459,7 @@ impl Scoring<'_> {
         };
         scorer.score_chunks(&self.columns, &mut next, &mut take, &mut |done| {
             let (rows_read, bytes_read) = read.get();
-            progress(ScoringProgress { done, rows_read, bytes_read });
+            progress(ScoringProgress { fitting: None, done, rows_read, bytes_read });
         })?;
         if holding {
             let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();

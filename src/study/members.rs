@@ -79,17 +79,25 @@ impl Members {
         &self.ensemble.run.model.path
     }
 
-    /// Lets the members answer the rows.
-    pub fn score(mut self, compute: Compute) -> Result<Answered> {
+    /// Lets the members answer the rows. `progress` is told which share of the work is done.
+    pub fn score(mut self, compute: Compute, progress: &mut dyn FnMut(f64)) -> Result<Answered> {
         let threads = compute.threads.unwrap_or_else(Threads::usual);
         let _threads = Threads::on(threads);
         let device = self.ensemble.bases[0].model.device;
         self.ensemble.batch_tokens = compute.batch_tokens.unwrap_or_else(|| batch_tokens(device));
         let started = Instant::now();
         let mut by_seed = Vec::with_capacity(self.seeds.len());
+        let mut done = 0.0;
         for seed in &self.seeds {
             let shares = self.shares(*seed)?;
-            let watch = &mut |_: ensemble::EnsembleEvent<'_>| ControlFlow::Continue(());
+            // Each member scores all rows in its turn.
+            let watch = &mut |event: ensemble::EnsembleEvent<'_>| {
+                if let ensemble::EnsembleEvent::Scoring { share } = event {
+                    progress((done + share) / (self.seeds.len() * self.ensemble.members.len()) as f64);
+                    done += f64::from(u8::from(share >= 1.0 - 1e-9));
+                }
+                ControlFlow::Continue(())
+            };
             by_seed.push(self.ensemble.members_say(&self.folder, *seed, &self.rows, &shares, watch)?);
         }
         let mut counts = Counts::new(&self.ensemble.run.classes, 0);

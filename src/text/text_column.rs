@@ -54,17 +54,9 @@ pub fn text_column(columns: &Columns, sample: &[Example]) -> Result<String> {
         .filter(|(_, name)| Some(name.as_str()) != columns.label() && *name != ID)
         .map(|(index, name)| (name.as_str(), Measure::of(sample, index)))
         .collect();
-    let has_letters = |(_, measure): &&(&str, Measure)| measure.letters > 0.0;
-    let named = |is: &dyn Fn(&str, &str) -> bool| {
-        let of_name = |usual: &&str| measured.iter().filter(has_letters).find(|(name, _)| is(name, usual));
-        USUAL.iter().find_map(of_name).map(|(name, _)| (*name).to_owned())
-    };
-    let whole = |name: &str, usual: &str| name.eq_ignore_ascii_case(usual);
-    let part = |name: &str, usual: &str| {
-        name.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(usual))
-    };
-    if let Some(name) = named(&whole).or_else(|| named(&part)) {
-        return Ok(name);
+    let with_letters = measured.iter().filter(|(_, measure)| measure.letters > 0.0).map(|(name, _)| *name);
+    if let Some(name) = named_like_text(with_letters) {
+        return Ok(name.to_owned());
     }
     let mut texts: Vec<&(&str, Measure)> = measured.iter().filter(|(_, found)| found.is_text()).collect();
     texts.sort_by(|(_, one), (_, other)| other.letters.total_cmp(&one.letters));
@@ -80,6 +72,18 @@ pub fn text_column(columns: &Columns, sample: &[Example]) -> Result<String> {
             Err(DataError::SeveralTexts { data, texts }.into())
         }
     }
+}
+
+/// Of some columns the one with the most usual name of texts, or with such a name in its own.
+pub fn named_like_text<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let whole = |name: &str, usual: &str| name.eq_ignore_ascii_case(usual);
+    let part = |name: &str, usual: &str| {
+        name.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(usual))
+    };
+    let named = |is: &dyn Fn(&str, &str) -> bool| {
+        USUAL.iter().find_map(|usual| names.clone().find(|name| is(name, usual)))
+    };
+    named(&whole).or_else(|| named(&part))
 }
 
 /// What the fields of a column are like.

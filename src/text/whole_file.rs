@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -22,10 +23,37 @@ pub struct WholeFile {
 }
 
 enum Destination {
-    /// The file, and where it goes.
-    Temporary(NamedTempFile, PathBuf),
+    /// The file, where it goes, and its place among what is unfinished.
+    Temporary(NamedTempFile, PathBuf, Listed),
     Direct(File),
     Stdout(io::Stdout),
+}
+
+/// The temporary files of this process, each with the name that it was asked for by.
+static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
+
+fn unfinished() -> MutexGuard<'static, Vec<(PathBuf, PathBuf)>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A temporary file's place in [`UNFINISHED`], which it leaves when it is dropped.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        unfinished().retain(|(temporary, _)| *temporary != self.0);
+    }
+}
+
+/// Removes the temporary files of all that is being written, for a program that ends at once, as by Ctrl-C. Gives
+/// the names that they would have got. Whoever begins or finishes a file from then on waits for the end.
+pub fn give_up() -> Vec<PathBuf> {
+    let mut unfinished = unfinished();
+    // One that cannot be removed has just got its own name.
+    let removed = unfinished.drain(..).filter(|(temporary, _)| std::fs::remove_file(temporary).is_ok());
+    let names = removed.map(|(_, name)| name).collect();
+    std::mem::forget(unfinished);
+    names
 }
 
 /// So many letters of a file's name stand in its temporary name: names have a longest length.
@@ -68,11 +96,17 @@ impl WholeFile {
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
-        let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
+        let (file, listed) = {
+            let mut unfinished = unfinished();
+            let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
+            unfinished.push((file.path().to_owned(), path.to_owned()));
+            let listed = Listed(file.path().to_owned());
+            (file, listed)
+        };
         if let Ok(existing) = std::fs::metadata(&target) {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
-        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file, target) })
+        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file, target, listed) })
     }
 
     /// Writes a value as JSON that people can read, and gives the file its name.
@@ -85,7 +119,7 @@ impl WholeFile {
     /// The name that the file has until it is whole: for those who write by name.
     pub fn temporary(&self) -> &Path {
         match &self.file {
-            Destination::Temporary(file, _) => file.path(),
+            Destination::Temporary(file, ..) => file.path(),
             Destination::Direct(_) | Destination::Stdout(_) => &self.path,
         }
     }
@@ -96,8 +130,9 @@ impl WholeFile {
         match file {
             Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
             Destination::Stdout(mut stdout) => stdout.flush().map_err(|error| Error::writing(&path, &error)),
-            Destination::Temporary(file, target) => {
+            Destination::Temporary(file, target, _listed) => {
                 file.as_file().sync_all().map_err(|error| Error::writing(&path, &error))?;
+                let _unfinished = unfinished();
                 file.persist(&target).map(drop).map_err(|error| Error::writing(&path, &error.error))
             }
         }
@@ -107,7 +142,7 @@ impl WholeFile {
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Destination::Temporary(file, _) => file.write(bytes),
+            Destination::Temporary(file, ..) => file.write(bytes),
             Destination::Direct(file) => file.write(bytes),
             Destination::Stdout(stdout) => stdout.write(bytes),
         }
@@ -115,7 +150,7 @@ impl Write for WholeFile {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.file {
-            Destination::Temporary(file, _) => file.flush(),
+            Destination::Temporary(file, ..) => file.flush(),
             Destination::Direct(file) => file.flush(),
             Destination::Stdout(stdout) => stdout.flush(),
         }

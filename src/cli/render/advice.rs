@@ -3,13 +3,16 @@
 
 use std::path::Path;
 
-use cloze::error::notes::{Note, help, listed};
+use cloze::error::notes::{Note, help, listed, nearest};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
     CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
     RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
 };
+use cloze::learn::run::{MANIFEST, RunKind, kind_of};
 use cloze::study::warning::Warning;
+use cloze::text::data::ID;
+use cloze::text::text_column::named_like_text;
 
 use super::super::shipped;
 
@@ -152,6 +155,13 @@ fn looked_in(way_out: &str) -> Vec<Note> {
 
 fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
     Some(match error {
+        TemplateError::UnknownColumn { column, columns, .. } => {
+            let near = nearest(column, columns);
+            let meant = near.map(|near| format!("did you mean {near}? or ")).unwrap_or_default();
+            let other = near.or_else(|| likely_text(columns)).map_or_else(|| "COLUMN".to_owned(), quoted);
+            let map = format!("{meant}map it: --map {}={other}", quoted(column));
+            vec![("columns", listed(columns)), ("help", map)]
+        }
         TemplateError::WithoutSupport => help("give a file of labelled rows with --demos"),
         TemplateError::WithSteps { .. } => help("leave the steps out: cloze score takes them"),
         TemplateError::SupportWithoutClass { .. } => {
@@ -165,6 +175,15 @@ fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
         ),
         _ => return None,
     })
+}
+
+/// The column that most likely has the texts: the only one, or the one that is called so.
+fn likely_text(columns: &[String]) -> Option<&str> {
+    let mut others = columns.iter().map(String::as_str).filter(|name| !["label", ID].contains(name));
+    match (others.clone().count(), others.next()) {
+        (1, only) => only,
+        _ => named_like_text(columns.iter().map(String::as_str)),
+    }
 }
 
 fn of_data(error: &DataError) -> Option<Vec<Note>> {
@@ -323,9 +342,7 @@ fn of_training(error: &TrainingError) -> Option<Vec<Note>> {
 
 fn of_run(error: &RunError) -> Option<Vec<Note>> {
     Some(match error {
-        RunError::Interrupted { path } => {
-            vec![("help", format!("go on with it by the same command: --resume --out {}", path.display()))]
-        }
+        RunError::Interrupted { path } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::Missing { .. } => help("name the folder that --out named when the run was made"),
         RunError::ReportMissing { of_training: true, .. } => help(
             "it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json",
@@ -337,12 +354,11 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
         RunError::FileMissing { wanted, .. } if wanted == "manifest.json" => {
             help("name the folder that --out named when the run was made")
         }
-        RunError::FileMissing { .. } => {
-            help("the command that made the run makes what it lacks: --resume --out RUN")
+        RunError::FileMissing { path, .. } => help(&format!("this makes what it lacks: {}", goes_on(path))),
+        RunError::FolderTaken { run: true, path } if is_finished(path) => help("name another folder"),
+        RunError::FolderTaken { run: true, path } => {
+            help(&format!("name another folder, or go on with that run: {}", goes_on(path)))
         }
-        RunError::FolderTaken { run: true, .. } => help(
-            "name another folder, or go on with that run by the command that made it: --resume --out RUN",
-        ),
         RunError::OtherBase { .. } => {
             help("name the base model with --model, or take this one with --allow-other-base")
         }
@@ -359,7 +375,7 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
             let manifest = path.join("manifest.json");
             vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
         }
-        RunError::Unfinished { .. } => help("go on with it by the command that made it: --resume --out RUN"),
+        RunError::Unfinished { path } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::OfOtherKind { found: "train", .. } => {
             help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
         }
@@ -377,6 +393,35 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
         ),
         _ => return None,
     })
+}
+
+/// The line that goes on with a run, to be typed as it stands.
+fn goes_on(run: &Path) -> String {
+    let command = match kind_of(&run.join(MANIFEST)) {
+        Ok(Some(RunKind::Train)) => "train",
+        Ok(Some(RunKind::Ensemble)) => "ensemble",
+        _ => return "the command that made it, with another --out".to_owned(),
+    };
+    let program = std::env::args().next().unwrap_or_else(|| "cloze".to_owned());
+    let run = run.display().to_string();
+    // Not taken for a flag.
+    let run = if run.starts_with('-') { format!("./{run}") } else { run };
+    format!("{} {command} --resume --out {}", quoted(&program), quoted(&run))
+}
+
+/// Whether a run has its results.
+fn is_finished(run: &Path) -> bool {
+    ["metrics.json", "report.json"].iter().any(|results| run.join(results).exists())
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "_-./:=,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn of_ensemble(error: &EnsembleError) -> Option<Vec<Note>> {

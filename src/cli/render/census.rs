@@ -8,8 +8,8 @@ use cloze::predict::checkup::Cost;
 use cloze::predict::task::Task;
 use cloze::text::verbalizer::Verbalizer;
 
+use super::screen::start_of;
 use super::table::{Align, table};
-use super::text::start_of;
 
 /// So many labels are shown, and so much of each: with the wrong label column, each row's whole text is one.
 const MOST_LABELS: usize = 50;

@@ -9,6 +9,7 @@ use cloze::predict::report::Report;
 use cloze::predict::zero_shot::{Found, Truths};
 use cloze::text::data::{Columns, Example};
 
+use super::alike;
 use super::table::{Align, table};
 
 /// So many rows are worth a look.
@@ -16,10 +17,6 @@ const ROWS: usize = 10;
 
 /// So many letters of each are shown.
 const LETTERS: usize = 60;
-
-/// More than this share of the rows with one label, of so many rows at least, may be no accident.
-const NEARLY_ALL: f64 = 0.9;
-const ENOUGH: u64 = 10;
 
 /// What was found in the data.
 pub fn found(found: &Found) -> String {
@@ -98,15 +95,6 @@ pub fn summary(report: &Report, worth: &Worth, next: &str) -> String {
     }));
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right], &rows));
-    let most = report.predicted.iter().max_by_key(|class| class.rows);
-    let is_nearly_all = |rows: u64| report.rows >= ENOUGH && rows as f64 > NEARLY_ALL * report.rows as f64;
-    if let Some(most) = most.filter(|most| is_nearly_all(most.rows)) {
-        let _ = writeln!(
-            text,
-            "note: nearly all rows are {}. If that is wrong, give labels other words (--labels-file) or ask otherwise (--ask)",
-            most.label
-        );
-    }
     evaluation(&mut text, report);
     let mut rows = vec![["row", "label", "% sure", "text"].map(str::to_owned).to_vec()];
     rows.extend(worth.rows.iter().map(|(confidence, record, class, shown)| {
@@ -115,8 +103,15 @@ pub fn summary(report: &Report, worth: &Worth, next: &str) -> String {
     let _ = write!(
         text,
         "\nleast sure, and worth a look\n{}",
-        table(&[right, Align::Left, right, Align::Left], &rows)
+        table(&[right, Align::Left, right, Align::Text], &rows)
     );
+    let help = match report.calibration {
+        None => "leave --no-correction out, or say how frequent labels are with --prior",
+        Some(_) => {
+            "give labels other words (--labels-file), ask otherwise (--ask), or say how frequent they are (--prior)"
+        }
+    };
+    text.push_str(&alike::notes(report, help));
     let _ = writeln!(text, "\nnext: {next}");
     text
 }
@@ -140,9 +135,6 @@ fn evaluation(text: &mut String, report: &Report) {
     let _ = write!(text, "\n  accuracy {} %", percent(evaluation.accuracy));
     if let Some(majority) = majority {
         let _ = write!(text, "; always {}: {} %", majority.label, percent(majority.accuracy));
-        if evaluation.accuracy < majority.accuracy {
-            let _ = write!(text, ", which is better: these answers say nothing yet");
-        }
     }
     let _ = writeln!(text);
 }

@@ -8,13 +8,10 @@ use cloze::study::compare::PairedBootstrap;
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport, Stage};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison};
 
+use super::alike;
 use super::table::{Align, table};
-use super::text::{printable, start_of, without_middle};
-use super::training::{between, signed};
-
-/// Letters of a pattern's text, and of its name.
-const MOST_PATTERN: usize = 60;
-const MOST_NAME: usize = 40;
+use super::text::printable;
+use super::training::{LEARN_MORE, between, signed};
 
 /// The whole report of the run in a folder.
 pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
@@ -51,6 +48,9 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
         results(&mut text, report);
         patterns(&mut text, report);
         tests(&mut text, "on the same rows", &report.comparisons());
+        if let Some((_, found)) = report.classifier() {
+            text.push_str(&alike::notes_on_test(&report.setting.classes, &found.confusion, LEARN_MORE));
+        }
     } else if setting.test_rows == 0 {
         text.push_str("nothing to evaluate on: --test names labelled rows\n");
     }
@@ -81,13 +81,13 @@ fn results(text: &mut String, report: &EnsembleReport) {
                 row.accuracy.mean_95.map(interval).unwrap_or_default(),
                 percent(row.macro_f1),
                 percent(row.expected_calibration_error),
-                row.pattern.map(|index| name(report, index)).unwrap_or_default(),
+                row.pattern.map(|index| report.pattern_name(index)).unwrap_or_default(),
             ]);
         }
     }
     let several = report.setting.seeds.len() > 1;
     let mut columns =
-        vec![Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Left];
+        vec![Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Below];
     if !several {
         columns.remove(3);
         rows.iter_mut().filter(|row| row.len() > 3).for_each(|row| drop(row.remove(3)));
@@ -115,13 +115,11 @@ fn patterns(text: &mut String, report: &EnsembleReport) {
             Some(Some(found)) => mean_and_deviation(&found.accuracy),
             _ => "–".to_owned(),
         });
-        let names = [(index + 1).to_string(), name(report, index)];
-        rows.push(
-            names.into_iter().chain(of_stages).chain([start_of(&pattern.pattern, MOST_PATTERN)]).collect(),
-        );
+        let names = [(index + 1).to_string(), report.pattern_name(index)];
+        rows.push(names.into_iter().chain(of_stages).chain([pattern.pattern.clone()]).collect());
     }
     let mut columns = vec![Align::Right; rows[0].len()];
-    (columns[1], columns[rows[0].len() - 1]) = (Align::Left, Align::Left);
+    (columns[1], columns[rows[0].len() - 1]) = (Align::Left, Align::Below);
     let _ = write!(text, "\n{}", table(&columns, &rows));
 }
 
@@ -165,10 +163,6 @@ fn tests(text: &mut String, title: &str, comparisons: &[Comparison]) {
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right], &rows));
     let rows = comparisons.iter().map(|comparison| comparison.found.rows as u64).max().unwrap_or(0);
     let _ = writeln!(text, "  difference in points; paired bootstrap over {} rows", count(rows));
-}
-
-fn name(report: &EnsembleReport, pattern: usize) -> String {
-    without_middle(&report.pattern_name(pattern), MOST_NAME)
 }
 
 fn mean_and_deviation(accuracies: &Accuracies) -> String {

@@ -2,23 +2,26 @@
 //! set.
 
 mod advice;
+mod alike;
 mod answer;
 mod census;
 mod classify;
 mod diagnostic;
 mod ensemble;
 mod ensemble_progress;
+mod live;
 mod preview;
 mod progress;
 mod report;
 mod robustness;
+mod screen;
 mod search;
 mod strict;
 mod table;
 mod text;
 mod training;
 
-use std::io::{IsTerminal, Write as _};
+use std::io::{IsTerminal, Write as _, stderr, stdout};
 use std::path::Path;
 
 use cloze::Error;
@@ -32,8 +35,9 @@ pub use classify::{Worth, found, summary};
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;
+pub use live::Live;
 pub use preview::preview;
-pub use progress::{Progress, Working};
+pub use progress::Progress;
 pub use report::report;
 pub use robustness::robustness;
 pub use search::{found_words, search, search_step};
@@ -41,11 +45,21 @@ pub use strict::strict;
 pub use table::{Align, table};
 pub use training::{TrainProgress, metrics};
 
-/// Prints to standard output.
+/// Prints to standard output, for people.
 pub fn print(text: &str) -> Result<(), Error> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Error::writing(Path::new("standard output"), &error))
+    // What goes into a pipe or a file has its lines as they are, whatever terminal stands by.
+    let piped = !stdout().is_terminal() && stderr().is_terminal();
+    print_plain(&if piped { text.to_owned() } else { screen::wrapped_lines(text) })
+}
+
+/// Prints to standard output, for programs.
+pub fn print_plain(text: &str) -> Result<(), Error> {
+    stdout().write_all(text.as_bytes()).map_err(|error| Error::writing(Path::new("standard output"), &error))
+}
+
+/// Tells people something beside the output.
+pub fn tell(text: &str) -> std::io::Result<()> {
+    anstream::stderr().write_all(screen::wrapped_lines(text).as_bytes())
 }
 
 /// The library's warnings as the command line words them.
@@ -68,5 +82,5 @@ pub fn way_out(error: &Error) -> Option<String> {
 
 /// Tells what may be a mistake.
 pub fn warnings(warnings: &[String]) -> std::io::Result<()> {
-    warnings.iter().try_for_each(|warning| writeln!(anstream::stderr(), "warning: {warning}"))
+    warnings.iter().try_for_each(|warning| tell(&format!("warning: {warning}\n")))
 }

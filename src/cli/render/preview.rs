@@ -6,8 +6,9 @@ use cloze::numbers::counted;
 use cloze::predict::preview::{PreviewPart, RowPreview};
 use cloze::text::data::Example;
 
+use super::screen::without_middle;
 use super::table::{Align, table};
-use super::text::{printable, without_middle};
+use super::text::printable;
 
 /// So many letters of a field are shown: what the model sees of it are at most its tokens.
 const MOST_OF_FIELD: usize = 4000;
@@ -61,7 +62,7 @@ fn scores(row: &RowPreview) -> String {
         let [score, probability] = [class.score, class.probability].map(|number| format!("{number:.3}"));
         vec![class.label.clone(), score, probability, class.words.join(", ")]
     }));
-    let table = table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows);
+    let table = table(&[Align::Left, Align::Right, Align::Right, Align::Words], &rows);
     if row.mask.is_none() {
         return format!("\n{table}\n");
     }

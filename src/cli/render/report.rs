@@ -8,7 +8,14 @@ use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
 use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};
 
-use super::table::{Align, table};
+use super::alike;
+use super::screen::start_of;
+use super::table::{Align, fits, table};
+
+/// Columns of a class above its counts.
+const MOST_LABEL: usize = 12;
+/// So many confusions stand for all, where there are many classes.
+const MOST_CONFUSIONS: usize = 10;
 
 /// The whole report as text.
 pub fn report(report: &Report) -> String {
@@ -29,6 +36,7 @@ pub fn report(report: &Report) -> String {
     notes(&mut text, report);
     if report.labelled == 0 {
         unlabelled(&mut text, report);
+        text.push_str(&alike::notes(report, &alike::help(report)));
         return text;
     }
     if report.labelled < report.rows {
@@ -45,6 +53,7 @@ pub fn report(report: &Report) -> String {
         classes(&mut text, evaluation);
         confusion(&mut text, evaluation);
     }
+    text.push_str(&alike::notes(report, &alike::help(report)));
     text
 }
 
@@ -97,10 +106,15 @@ fn unlabelled(text: &mut String, report: &Report) {
     if report.rows > 0 {
         let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
         let header = vec!["predicted".to_owned(), "rows".to_owned()];
+        let without = report.abstention.as_ref().map(|abstention| report.rows - abstention.answered);
+        let without = without.map(|rows| vec!["no answer".to_owned(), count(rows)]);
         let _ = write!(
             text,
             "\n{}",
-            table(&[Align::Left, Align::Right], &std::iter::once(header).chain(rows).collect::<Vec<_>>())
+            table(
+                &[Align::Left, Align::Right],
+                &std::iter::once(header).chain(rows).chain(without).collect::<Vec<_>>()
+            )
         );
     }
 }
@@ -140,7 +154,7 @@ fn patterns(text: &mut String, report: &Report) {
         }
     }
     let right = Align::Right;
-    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right, Align::Left], &rows));
+    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right, Align::Below], &rows));
     let _ = writeln!(
         text,
         "  over {} patterns: mean {} ± {} (standard deviation), from {} to {}",
@@ -196,6 +210,8 @@ fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
 /// Rows without an answer, and prediction sets.
 fn certainty(text: &mut String, report: &Report) {
     if let Some(abstention) = &report.abstention {
+        let _ =
+            writeln!(text, "  of all labelled rows; those without an answer count by their likeliest class");
         let _ = writeln!(text, "\n  {}", abstained(report, abstention));
         if let Some(accuracy) = abstention.accuracy {
             let _ = writeln!(
@@ -266,11 +282,35 @@ fn classes(text: &mut String, evaluation: &Evaluation) {
 
 fn confusion(text: &mut String, evaluation: &Evaluation) {
     let labels = &evaluation.confusion.labels;
-    let header = std::iter::once("true ↓  predicted →".to_owned()).chain(labels.iter().cloned()).collect();
+    let header = std::iter::once("true ↓  predicted →".to_owned())
+        .chain(labels.iter().map(|label| start_of(label, MOST_LABEL)));
     let rows = labels.iter().zip(&evaluation.confusion.counts).map(|(label, counts)| {
         std::iter::once(label.clone()).chain(counts.iter().map(|rows| count(*rows))).collect()
     });
+    let rows = std::iter::once(header.collect()).chain(rows).collect::<Vec<_>>();
     let mut columns = vec![Align::Right; labels.len() + 1];
     columns[0] = Align::Left;
-    let _ = write!(text, "\n{}", table(&columns, &std::iter::once(header).chain(rows).collect::<Vec<_>>()));
+    let table = if fits(&columns, &rows) { table(&columns, &rows) } else { confusions(evaluation) };
+    let _ = write!(text, "\n{table}");
+}
+
+/// The most frequent confusions, where there are too many classes for a table of all.
+fn confusions(evaluation: &Evaluation) -> String {
+    let labels = &evaluation.confusion.labels;
+    let of_class = |(truth, counts): (usize, &Vec<u64>)| {
+        let wrong = counts.iter().copied().enumerate().filter(|&(class, rows)| class != truth && rows > 0);
+        wrong.map(|(class, rows)| (rows, truth, class)).collect::<Vec<_>>()
+    };
+    let mut wrong: Vec<(u64, usize, usize)> =
+        evaluation.confusion.counts.iter().enumerate().flat_map(of_class).collect();
+    wrong.sort_by_key(|&(rows, truth, class)| (std::cmp::Reverse(rows), truth, class));
+    let mut rows = vec![["most often confused: true", "predicted", "rows"].map(str::to_owned).to_vec()];
+    rows.extend(
+        wrong
+            .iter()
+            .take(MOST_CONFUSIONS)
+            .map(|&(rows, truth, class)| vec![labels[truth].clone(), labels[class].clone(), count(rows)]),
+    );
+    let table = table(&[Align::Left, Align::Left, Align::Right], &rows);
+    format!("{table}  all {} classes by {0}: confusion in the file that --report writes\n", labels.len())
 }

@@ -23,7 +23,9 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
         counted(report.changes.len() as u64, "change")
     );
     text.push_str(&changes(report));
-    text.push('\n');
+    text.push_str(
+        "  points: accuracy less that without a change; Δp: how far probabilities move, on average\n\n",
+    );
     if let Some(spread) = &report.spread {
         let _ = writeln!(
             text,
@@ -51,9 +53,8 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
 
 /// What each change did.
 fn changes(report: &RobustnessReport) -> String {
-    let mut rows = vec![
-        ["change", "accuracy", "difference", "95 %", "flips, %", "change of p"].map(str::to_owned).to_vec(),
-    ];
+    let mut rows =
+        vec![["change", "accuracy", "points", "95 %", "flips, %", "Δp"].map(str::to_owned).to_vec()];
     rows.push(vec!["none".to_owned(), report.accuracy.map(percent).unwrap_or_default()]);
     let mut target = None;
     for change in &report.changes {
@@ -104,7 +105,7 @@ fn most_flipped(text: &mut String, report: &RobustnessReport, labels: &[String])
             to,
         ]);
     }
-    let _ = write!(text, "\n{}", table(&[Align::Right, Align::Left, Align::Right, Align::Left], &rows));
+    let _ = write!(text, "\n{}", table(&[Align::Right, Align::Left, Align::Right, Align::Words], &rows));
     if order.len() > MOST_ROWS {
         let _ = writeln!(text, "  … {} more, all with --out FILE", order.len() - MOST_ROWS);
     }

@@ -7,13 +7,10 @@ use cloze::study::compare::PairedBootstrap;
 use cloze::study::search::{Certainty, SearchReport, SearchStep, WRITTEN};
 
 use super::table::{Align, table};
-use super::text::start_of;
 use super::training::{between, signed};
 
 /// So many candidates are shown.
 const MOST: usize = 15;
-/// Columns of what a candidate is.
-const MOST_OF_ABOUT: usize = 34;
 
 /// The ranking, with intervals, and how sure the winner is.
 pub fn search(report: &SearchReport) -> String {
@@ -48,7 +45,7 @@ fn ranking(report: &SearchReport) -> String {
         columns.extend([Align::Right, Align::Right]);
     }
     header.push(String::new());
-    columns.push(Align::Left);
+    columns.push(Align::Below);
     let mut table_rows = vec![header];
     for (place, &index) in order.iter().enumerate().take(MOST) {
         let candidate = &candidates[index];
@@ -60,7 +57,7 @@ fn ranking(report: &SearchReport) -> String {
         if let Some(evaluation) = &candidate.evaluation {
             row.extend([percent(evaluation.accuracy), interval(evaluation.accuracy_95)]);
         }
-        row.push(start_of(&candidate.about, MOST_OF_ABOUT));
+        row.push(candidate.about.clone());
         table_rows.push(row);
     }
     table(&columns, &table_rows)
@@ -130,7 +127,7 @@ fn unlabelled(text: &mut String, report: &SearchReport) {
 pub fn found_words(labels: &[String], words: &[Vec<&str>]) -> String {
     let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
     rows.extend(labels.iter().zip(words).map(|(label, words)| vec![label.clone(), words.join(", ")]));
-    table(&[Align::Left, Align::Left], &rows)
+    table(&[Align::Left, Align::Words], &rows)
 }
 
 /// What a search does.

@@ -62,7 +62,7 @@ fn likeliest(patterns: &[PatternAnswers]) -> String {
     if patterns.is_empty() {
         return String::new();
     }
-    format!("{}\n", table(&[Align::Left, Align::Right, Align::Right, Align::Left], &rows))
+    format!("{}\n", table(&[Align::Left, Align::Right, Align::Right, Align::Words], &rows))
 }
 
 fn notes(words: &WordAnswers) -> String {

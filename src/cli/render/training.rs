@@ -1,25 +1,21 @@
 //! A training as it goes, and its table of results.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
-use cloze::numbers::{brief, counted, interval, p_value, percent};
+use cloze::numbers::{counted, interval, p_value, percent};
 use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::alike;
+use super::live::Live;
 use super::table::{Align, table};
 
-/// Long enough not to fill a log.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
-
-/// Where a training stands: a bar on a terminal, a line now and then elsewhere.
+/// Where a training stands.
 pub struct TrainProgress {
-    quiet: bool,
-    bar: Option<ProgressBar>,
+    live: Live,
     seeds: usize,
     /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the
     /// baseline.
@@ -28,7 +24,6 @@ pub struct TrainProgress {
     number: usize,
     seed: u64,
     training: Option<Training>,
-    last_line: Instant,
 }
 
 /// The training at hand, as far as it was watched: a run that was stopped is gone on with in the middle.
@@ -36,68 +31,33 @@ struct Training {
     seed: u64,
     part: String,
     began: Instant,
-    steps: usize,
     rows: usize,
     loss: f64,
 }
 
 impl TrainProgress {
-    /// Starts now.
-    pub fn start(quiet: bool, manifest: &Manifest) -> TrainProgress {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{prefix}  {bar:8}  {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(1);
-            bar.set_style(style.progress_chars("━━─"));
-            bar
-        });
+    /// Starts now, in place of what was shown.
+    pub fn start(mut live: Live, manifest: &Manifest) -> TrainProgress {
+        live.turn_to("before the first step");
         let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
         let baseline = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
         let plan = [folds, manifest.plan.steps, baseline];
-        TrainProgress {
-            quiet,
-            bar,
-            seeds: manifest.header.seeds.len(),
-            plan,
-            number: 0,
-            seed: 0,
-            training: None,
-            last_line: Instant::now(),
-        }
+        TrainProgress { live, seeds: manifest.header.seeds.len(), plan, number: 0, seed: 0, training: None }
     }
 
     /// Shows what happened.
     pub fn show(&mut self, event: ExperimentEvent<'_>) {
-        if self.quiet {
-            return;
-        }
         match event {
-            ExperimentEvent::Seed { seed, .. } => {
-                (self.seed, self.number) = (seed, self.number + 1);
-                if let Some(bar) = &self.bar {
-                    bar.set_prefix(format!("seed {seed} ({}/{})", self.number, self.seeds));
-                }
-            }
+            ExperimentEvent::Seed { seed, .. } => (self.seed, self.number) = (seed, self.number + 1),
             ExperimentEvent::Resumed { part, steps } => {
-                self.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part)))
+                self.live.line(&format!("seed {}{}: going on after step {steps}", self.seed, of_part(part)));
             }
             ExperimentEvent::Training { part, steps, event } => self.training(part, steps, event),
             ExperimentEvent::Scoring { share } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_length(100);
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A percentage.
-                    bar.set_position((share * 100.0) as u64);
-                    bar.set_message("scoring the test rows");
-                }
+                let seed = self.of_seeds();
+                self.live.at(None, || format!("{seed}: scoring the test rows  {:.0} %", share * 100.0));
             }
-            ExperimentEvent::Done { metrics } => self.line(&seed_line(metrics)),
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            ExperimentEvent::Done { metrics } => self.live.line(&seed_line(metrics)),
         }
     }
 
@@ -109,43 +69,32 @@ impl TrainProgress {
         let mut training = same.unwrap_or_else(|| {
             let began =
                 Instant::now().checked_sub(Duration::from_secs_f64(seconds)).unwrap_or_else(Instant::now);
-            Training { seed: self.seed, part: part.to_owned(), began, steps: 0, rows: 0, loss }
+            Training { seed: self.seed, part: part.to_owned(), began, rows: 0, loss }
         });
-        training.steps += 1;
         training.rows += rows;
         // A single batch's loss jumps; a running mean shows where it goes.
         training.loss = 0.9 * training.loss + 0.1 * loss;
-        let elapsed = training.began.elapsed().as_secs_f64().max(1e-9);
-        let rate = training.rows as f64 / elapsed;
+        let rate = training.rows as f64 / training.began.elapsed().as_secs_f64().max(1e-9);
         let left = steps.saturating_sub(step) + self.steps_behind(part);
-        let left = Duration::from_secs_f64(elapsed / training.steps as f64 * left as f64);
-        let text = format!(
-            "step {step}/{steps}  loss {:.3}  lr {learning_rate:.1e}  {rate:.0} rows/s  {} left",
-            training.loss,
-            brief(left)
-        );
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(steps as u64);
-                bar.set_position(step as u64);
-                bar.set_message(format!(
-                    "{}{text}",
-                    if part == "run" { String::new() } else { format!("{part}, ") }
-                ));
-            }
-            None if self.last_line.elapsed() >= BETWEEN_LINES => {
-                self.last_line = Instant::now();
-                self.line(&format!(
-                    "seed {} ({}/{}){}: {text}",
-                    self.seed,
-                    self.number,
-                    self.seeds,
-                    of_part(part)
-                ));
-            }
-            None => {}
-        }
+        let all = self.seeds * self.steps_of_seed();
+        let seed = self.of_seeds();
+        self.live.at(Some(1.0 - left as f64 / all.max(1) as f64), || {
+            format!(
+                "{seed}{}: step {step}/{steps}  loss {:.3}  lr {learning_rate:.1e}  {rate:.0} rows/s",
+                of_part(part),
+                training.loss
+            )
+        });
         self.training = Some(training);
+    }
+
+    fn of_seeds(&self) -> String {
+        format!("seed {} ({}/{})", self.seed, self.number, self.seeds)
+    }
+
+    fn steps_of_seed(&self) -> usize {
+        let [fold, run, baseline] = self.plan;
+        FOLDS * fold + run + baseline
     }
 
     /// The steps of all trainings that come after one.
@@ -156,14 +105,7 @@ impl TrainProgress {
             _ if part == "run" => baseline,
             _ => 0,
         };
-        of_seed + self.seeds.saturating_sub(self.number) * (FOLDS * fold + run + baseline)
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => drop(writeln!(std::io::stderr(), "{text}")),
-        }
+        of_seed + self.seeds.saturating_sub(self.number) * self.steps_of_seed()
     }
 }
 
@@ -239,7 +181,30 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         counted(metrics.test_rows as u64, "test row")
     );
     text.push_str(&baselines(metrics));
+    text.push_str(&alike::notes_on_test(
+        &evaluated[0].1.confusion.labels,
+        &summed(evaluated.iter().map(|(_, evaluation)| &evaluation.confusion.counts)),
+        LEARN_MORE,
+    ));
     text
+}
+
+/// What may help where a training learned little.
+pub(super) const LEARN_MORE: &str =
+    "more --shots or --steps, another --method or --learning-rate, or other label words may help";
+
+/// Counts of all seeds together.
+fn summed<'a>(of_seeds: impl Iterator<Item = &'a Vec<Vec<u64>>>) -> Vec<Vec<u64>> {
+    let add = |mut sums: Vec<Vec<u64>>, counts: &Vec<Vec<u64>>| {
+        let cells = |(sums, counts): (&mut Vec<u64>, &Vec<u64>)| {
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        };
+        sums.iter_mut().zip(counts).for_each(cells);
+        sums
+    };
+    let mut of_seeds = of_seeds;
+    let first = of_seeds.next().cloned().unwrap_or_default();
+    of_seeds.fold(first, add)
 }
 
 fn baselines(metrics: &Metrics) -> String {

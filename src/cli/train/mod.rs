@@ -2,10 +2,8 @@
 
 mod tasks;
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -17,10 +15,8 @@ use cloze::text::json::{self, Node};
 use cloze::tune::Tuning;
 
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
-use super::render::{self, TrainProgress};
-use super::setup;
-use super::shipped;
-use super::source;
+use super::render::{self, Live, TrainProgress};
+use super::{setup, shipped, signals, source};
 
 /// Learn from a few labelled rows, in any way of tuning, over several seeds
 #[derive(Debug, clap::Args)]
@@ -207,27 +203,28 @@ pub fn run(args: &Train) -> Result<()> {
         RunFolder::check_free(&args.out)?;
     }
     let placed = |error: Error| placed(error, &manifest, args);
+    let live = Live::start(args.quiet, "reading rows and the model");
     let prepared = Experiment::prepare(manifest.clone(), args.checkpoint_every as usize);
     let (experiment, warnings) = prepared.map_err(|errors| errors.map(placed))?;
     let warnings = render::worded(&[warnings, experiment.check().map_err(placed)?].concat());
     if !args.quiet {
-        render::warnings(&warnings)?;
+        live.beside(|| render::warnings(&warnings))?;
     }
     // Only now, when nothing is known any more that would stop the training.
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
-    let stop = setup::stop_on_signal()?;
-    let mut progress = TrainProgress::start(args.quiet, &manifest);
+    let stops = signals::stop_at_step(args.out.clone());
+    let mut progress = TrainProgress::start(live, &manifest);
     let metrics = experiment.run(&folder, warnings, &mut |event| {
         progress.show(event);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    progress.finish();
+    drop(progress);
     match metrics? {
         None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
         Some(metrics) => {
             if !args.quiet {
                 let text = render::metrics(&metrics, &args.out) + &render::terms(&std::io::stderr());
-                anstream::stderr().write_all(text.as_bytes())?;
+                render::tell(&text)?;
             }
             Ok(())
         }

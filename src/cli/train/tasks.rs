@@ -1,8 +1,8 @@
 //! `cloze train --tasks`: one model for several tasks.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
 use cloze::learn::run::RunFolder;
@@ -11,9 +11,8 @@ use cloze::model::threads::Threads;
 use cloze::numbers::{interval, percent};
 use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
 
-use super::super::render::{self, Align};
-use super::super::setup;
-use super::super::source;
+use super::super::render::{self, Align, Live};
+use super::super::{setup, signals, source};
 use super::Train;
 
 /// Runs the command with a file of tasks.
@@ -31,30 +30,35 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         threads: args.model.threads.map_or_else(Threads::usual, usize::from),
         command: setup::command(),
     };
+    let mut live = Live::start(args.quiet, "reading rows and the model");
     let (training, warnings) = MultiTask::prepare(request)?;
     let mixture = training.check()?;
     if !args.quiet {
-        render::warnings(&warnings)?;
+        live.beside(|| render::warnings(&warnings))?;
     }
     let run = RunFolder::create(&args.out, &training.manifest.written())?;
-    let shows = !args.quiet && std::io::stderr().is_terminal();
-    let steps = training.manifest.plan.steps;
+    signals::kept(format!(
+        "{} is not finished, and several tasks are not gone on with: delete it, and give the command again",
+        args.out.display()
+    ));
+    live.turn_to("scoring test rows before the training");
+    let (steps, seeds) = (training.manifest.plan.steps, &training.manifest.header.seeds);
+    let (began, mut rows_done) = (Instant::now(), 0);
     let metrics = training.run(&run, mixture, &mut |seed, event| {
-        if let (true, Event::Step { step, task: Some(task), losses, .. }) = (shows, event) {
-            let loss = losses.leading().unwrap_or_default();
-            // Only for people who watch: that it cannot be shown stops nothing.
-            let _ = write!(
-                anstream::stderr(),
-                "\r\x1b[Kseed {seed}, step {step} of {steps}, {task}: loss {loss:.3}"
-            );
-        }
+        let Event::Step { step, task: Some(task), losses, rows, .. } = event else { return };
+        rows_done += rows;
+        let number = seeds.iter().position(|known| *known == seed).unwrap_or(0);
+        let share = (number * steps + step) as f64 / (seeds.len() * steps) as f64;
+        let loss = losses.leading().unwrap_or_default();
+        let rate = rows_done as f64 / began.elapsed().as_secs_f64();
+        live.at(Some(share), || {
+            let of_seeds = format!("seed {seed} ({}/{})", number + 1, seeds.len());
+            format!("{of_seeds}  step {step}/{steps}  {task}: loss {loss:.3}  {rate:.0} rows/s")
+        });
     })?;
-    if shows {
-        let _ = write!(anstream::stderr(), "\r\x1b[K");
-    }
+    drop(live);
     if !args.quiet {
-        let text = table(&metrics) + &render::terms(&std::io::stderr());
-        anstream::stderr().write_all(text.as_bytes())?;
+        render::tell(&(table(&metrics) + &render::terms(&std::io::stderr())))?;
     }
     Ok(())
 }

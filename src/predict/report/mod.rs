@@ -87,11 +87,16 @@ pub struct Report {
     pub seconds: f64,
     /// Rows a second in that time.
     pub rows_per_second: f64,
-    /// How often each class was predicted, in class order, by the average.
+    /// How often each class was predicted, in class order, by the average; rows that were left without an answer
+    /// are not counted.
     pub predicted: Vec<LabelCount>,
+    /// The mean of the rows' probabilities, class by class.
+    #[serde(skip)]
+    pub mean: Vec<f64>,
     /// The most frequent label and the accuracy of always answering it.
     pub majority: Option<Majority>,
-    /// The average of the patterns' probabilities; with one pattern, that pattern.
+    /// The average of the patterns' probabilities; with one pattern, that pattern. Rows that were left without an
+    /// answer are evaluated by their likeliest class.
     pub evaluation: Option<Evaluation>,
     /// Each pattern by itself.
     pub patterns: Vec<PatternReport>,
@@ -117,6 +122,9 @@ pub struct CalibrationReport {
     pub fitted_on: String,
     /// On so many rows, or inputs without content.
     pub fitted_rows: u64,
+    /// The shares of classes that it was made to fit, where they were given.
+    #[serde(skip)]
+    pub prior: Option<Vec<f64>>,
     /// Each pattern's weights and biases, class by class.
     pub patterns: Vec<PatternCorrection>,
     /// The same rows before.

@@ -66,6 +66,8 @@ pub struct Tally {
     /// `[true, predicted]`
     counts: Array2<u64>,
     predicted: Vec<u64>,
+    /// The sums of the probabilities.
+    probabilities: Vec<f64>,
     bins: [Bin; BINS],
 }
 
@@ -85,6 +87,7 @@ impl Tally {
             labels,
             counts: Array2::zeros((classes, classes)),
             predicted: vec![0; classes],
+            probabilities: vec![0.0; classes],
             bins: [Bin::default(); BINS],
         }
     }
@@ -93,6 +96,7 @@ impl Tally {
     pub fn add(&mut self, prediction: &Prediction, truth: Option<usize>) {
         let class = prediction.class();
         self.predicted[class] += 1;
+        self.probabilities.iter_mut().zip(&prediction.probabilities).for_each(|(sum, own)| *sum += own);
         let Some(truth) = truth else { return };
         self.counts[[truth, class]] += 1;
         let confidence = prediction.confidence();
@@ -111,6 +115,12 @@ impl Tally {
             .zip(&self.predicted)
             .map(|(label, rows)| LabelCount { label: label.clone(), rows: *rows })
             .collect()
+    }
+
+    /// The mean probabilities, unlabelled rows included.
+    pub fn mean(&self) -> Vec<f64> {
+        let rows = self.predicted.iter().sum::<u64>().max(1) as f64;
+        self.probabilities.iter().map(|sum| sum / rows).collect()
     }
 
     /// Labelled rows counted.

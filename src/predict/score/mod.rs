@@ -581,6 +581,7 @@ impl Counts {
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),
             predicted: self.average.predicted(),
+            mean: self.average.mean(),
             majority: self.average.majority(),
             evaluation: self.average.evaluate(),
             patterns,

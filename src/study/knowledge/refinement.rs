@@ -99,7 +99,12 @@ impl Refinement {
         let scorer = Scorer::of(&base, &[], &tasks, max_length);
         let of_task = |task| Ok(scorer.features(task, &columns, &examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
-        let said = mean_probabilities(&MaskLogProbabilities::of_words(&model, given.concat(), &by_pattern));
+        let said = mean_probabilities(&MaskLogProbabilities::of_words(
+            &model,
+            given.concat(),
+            &by_pattern,
+            &mut |_| {},
+        ));
         let class_of: Vec<usize> =
             given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
         let mut fates = refine(&said, &class_of, options.keep, options.relevance).into_iter();

@@ -73,12 +73,12 @@ impl Robustness {
     }
 
     /// Loads the weights and scores the rows under every change, on so many threads, libtorch's own number by
-    /// default. Before each change `progress` is told the number of rows that will be done after it, counted
-    /// once for each change.
+    /// default. `progress` is told how many rows are done, and of how many, counted once for each change and once
+    /// without any.
     pub fn run(
         self,
         threads: Option<usize>,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(f64, usize),
     ) -> Result<RobustnessReport, Errors> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
         let Robustness { blueprint, tasks, max_length, columns, examples, truths, paraphrases, .. } = self;
@@ -90,12 +90,13 @@ impl Robustness {
         all.extend(words);
         all.extend(variations::of_paraphrases(paraphrases));
         let mut bench = Bench { base, columns, examples, max_length, plain, read: Vec::new() };
-        let said = bench.say(&tasks, &bench.examples, &bench.plain)?;
+        let (rows, of) = (bench.examples.len(), (all.len() + 1) * bench.examples.len());
+        let mut at = |before: usize, share: f64| progress((before as f64 + share) * rows as f64, of);
+        let said = bench.say(&tasks, &bench.examples, &bench.plain, &mut |share| at(0, share))?;
         bench.read = bench.read(&tasks, &bench.examples, &bench.plain)?;
         let mut changed = Vec::with_capacity(all.len());
         for (done, variation) in all.into_iter().enumerate() {
-            progress((done + 1) * bench.examples.len());
-            changed.push(bench.changed(variation)?);
+            changed.push(bench.changed(variation, &mut |share| at(done + 1, share))?);
         }
         let records: Vec<u64> = bench.examples.iter().map(|example| example.record).collect();
         Ok(RobustnessReport::new(&records, &said, &truths, changed))
@@ -114,7 +115,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn changed(&self, variation: Variation) -> Result<Changed> {
+    fn changed(&self, variation: Variation, progress: &mut dyn FnMut(f64)) -> Result<Changed> {
         let Variation { target, name, tasks, examples, classifier } = variation;
         let examples = examples.as_deref().unwrap_or(&self.examples);
         // What is read alike is answered alike.
@@ -122,7 +123,7 @@ impl Bench {
         let said = if unseen {
             None
         } else {
-            Some(self.say(&tasks, examples, classifier.as_ref().unwrap_or(&self.plain))?)
+            Some(self.say(&tasks, examples, classifier.as_ref().unwrap_or(&self.plain), progress)?)
         };
         Ok(Changed { target, name, said })
     }
@@ -138,9 +139,17 @@ impl Bench {
         tasks.iter().map(|task| scorer.features(task, &self.columns, examples)).collect()
     }
 
-    fn say(&self, tasks: &[Task], examples: &[Example], classifier: &Classifier) -> Result<Vec<Prediction>> {
+    fn say(
+        &self,
+        tasks: &[Task],
+        examples: &[Example],
+        classifier: &Classifier,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Prediction>> {
         let classifiers = std::slice::from_ref(classifier);
-        Scorer::of(&self.base, classifiers, tasks, self.max_length).averages(&self.columns, examples)
+        let scorer = Scorer::of(&self.base, classifiers, tasks, self.max_length);
+        let scored = scorer.score(&self.columns, examples, progress)?;
+        Ok(scored.into_iter().map(|scored| scored.average).collect())
     }
 }
 

@@ -92,11 +92,12 @@ impl PatternSearch {
         Ok(PatternSearch { basis, files: paths, columns: set.columns, unlabelled, rows, options })
     }
 
-    /// Loads the weights and searches, on so many threads, libtorch's own number by default.
+    /// Loads the weights and searches, on so many threads, libtorch's own number by default. `progress` is told
+    /// what is done, and which share of it is.
     pub fn run(
         self,
         threads: Option<usize>,
-        progress: &mut dyn FnMut(SearchStep),
+        progress: &mut dyn FnMut(SearchStep, f64),
     ) -> Result<FoundPattern, Errors> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
         let PatternSearch { basis, files, columns, unlabelled, rows, options } = self;
@@ -105,21 +106,26 @@ impl PatternSearch {
         let mut model = base.prompt_model(None)?;
         model.prepare(Dtype::F32)?;
         if let (Some(count), Some(rows)) = (options.generate, &rows) {
-            progress(SearchStep::Writing { rows: rows.truths.len() });
+            progress(SearchStep::Writing { rows: rows.truths.len() }, 0.0);
             let written = write_patterns(count, rows, &loaded, &base, &model)?;
             loaded.templates.extend(written);
         }
         let classifiers = [Classifier::Prompt(model, base.words.clone())];
         let tasks = loaded.on(&base, &columns)?;
         let scorer = Scorer::of(&base, &classifiers, &tasks, loaded.max_length);
-        let by_pattern = |examples: &[Example]| -> Result<Vec<Vec<Prediction>>> {
-            let scored = scorer.score(&columns, examples, &mut |_| {})?;
+        let step = SearchStep::Scoring { rows: unlabelled.len(), patterns: loaded.templates.len() };
+        let labelled_rows = rows.as_ref().map_or(0, |rows| rows.examples.len());
+        let all = (unlabelled.len() + labelled_rows) as f64;
+        let mut by_pattern = |examples: &[Example], before: usize| -> Result<Vec<Vec<Prediction>>> {
+            let scored = scorer.score(&columns, examples, &mut |share| {
+                progress(step, (before as f64 + share * examples.len() as f64) / all);
+            })?;
             let of_task = |task: usize| scored.iter().map(|row| row.by_pattern[task].clone()).collect();
             Ok((0..tasks.len()).map(of_task).collect())
         };
-        progress(SearchStep::Scoring { rows: unlabelled.len(), patterns: loaded.templates.len() });
-        let said = by_pattern(&unlabelled)?;
-        let labelled = rows.as_ref().map(|rows| by_pattern(&rows.examples)).transpose()?.unwrap_or_default();
+        let said = by_pattern(&unlabelled, 0)?;
+        let labelled = rows.as_ref().map(|rows| by_pattern(&rows.examples, unlabelled.len())).transpose()?;
+        let labelled = labelled.unwrap_or_default();
         let truths: &[usize] = rows.as_ref().map_or(&[], |rows| &rows.truths);
         let report = rank(&loaded.templates, &labels, &said, &labelled, truths, options.seed);
         let template = loaded.templates.swap_remove(report.winner);

@@ -81,11 +81,12 @@ impl WordSearch {
         Ok(WordSearch { basis, rows, options })
     }
 
-    /// Loads the weights and searches, on so many threads, libtorch's own number by default.
+    /// Loads the weights and searches, on so many threads, libtorch's own number by default. `progress` is told
+    /// what is done, and which share of it is.
     pub fn run(
         self,
         threads: Option<usize>,
-        progress: &mut dyn FnMut(SearchStep),
+        progress: &mut dyn FnMut(SearchStep, f64),
     ) -> Result<FoundWords, Errors> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
         let WordSearch { basis, rows, options } = self;
@@ -171,12 +172,13 @@ impl Finder<'_> {
         model: PromptModel,
         loaded: &Loaded,
         labels: Vec<String>,
-        progress: &mut dyn FnMut(SearchStep),
+        progress: &mut dyn FnMut(SearchStep, f64),
     ) -> Result<FoundWords, Errors> {
         let (truths, seed, counts) = (&rows.truths, self.options.seed, self.counts());
-        progress(SearchStep::Asking { rows: truths.len(), patterns: loaded.templates.len() });
-        let said = self.ask(rows, &model, loaded)?;
-        progress(SearchStep::LookingForWords { rows: truths.len() });
+        let step = SearchStep::Asking { rows: truths.len(), patterns: loaded.templates.len() };
+        progress(step, 0.0);
+        let said = self.ask(rows, &model, loaded, &mut |share| progress(step, share))?;
+        progress(SearchStep::LookingForWords { rows: truths.len() }, 0.0);
         let all: Vec<Words> = counts.iter().map(|&count| self.find(&said, truths, count)).collect();
         let is_without = |class: &usize| all.iter().any(|words| words[*class].is_empty());
         if let Some(class) = (0..labels.len()).find(is_without) {
@@ -237,6 +239,7 @@ impl Finder<'_> {
         rows: &LabelledRows,
         model: &PromptModel,
         loaded: &Loaded,
+        progress: &mut dyn FnMut(f64),
     ) -> Result<MaskLogProbabilities, Errors> {
         let tasks = loaded.on(self.base, &rows.columns)?;
         let scorer = Scorer::of(self.base, &[], &tasks, loaded.max_length);
@@ -247,7 +250,8 @@ impl Finder<'_> {
         let of_task =
             |task| Ok(scorer.features(task, &rows.columns, &rows.examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
-        Ok(MaskLogProbabilities::of(model, self.base.tokenizer(), &self.given.concat(), &by_pattern))
+        let also = self.given.concat();
+        Ok(MaskLogProbabilities::of(model, self.base.tokenizer(), &also, &by_pattern, progress))
     }
 
     fn word(&self, id: i64) -> &str {

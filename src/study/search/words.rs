@@ -81,9 +81,10 @@ impl MaskLogProbabilities {
         tokenizer: &Tokenizer,
         also: &[i64],
         by_pattern: &[Vec<Features>],
+        progress: &mut dyn FnMut(f64),
     ) -> MaskLogProbabilities {
         let ids = tokenizer.ids().filter(|id| tokenizer.is_word(*id) || also.contains(id));
-        MaskLogProbabilities::of_words(model, ids.collect(), by_pattern)
+        MaskLogProbabilities::of_words(model, ids.collect(), by_pattern, progress)
     }
 
     /// The same for these words.
@@ -91,19 +92,23 @@ impl MaskLogProbabilities {
         model: &PromptModel,
         ids: Vec<i64>,
         by_pattern: &[Vec<Features>],
+        progress: &mut dyn FnMut(f64),
     ) -> MaskLogProbabilities {
+        let (mut done, of) = (0, by_pattern.iter().map(Vec::len).sum::<usize>());
         let columns = Tensor::from_slice(&ids).to_device(model.device());
-        let say = |rows: &Vec<Features>| {
+        let mut say = |rows: &Vec<Features>| {
             let mut all = Vec::with_capacity(rows.len() * ids.len());
             for inputs in small_batches(rows) {
                 let said = no_grad(|| {
                     model.vocabulary_logits(&inputs).log_softmax(-1, Type::Double).index_select(1, &columns)
                 });
                 all.extend(values::<f64>(&said));
+                done += inputs.len();
+                progress(done as f64 / of as f64);
             }
             Array2::from_shape_vec((rows.len(), ids.len()), all).unwrap_or_default()
         };
-        let log_probabilities = by_pattern.iter().map(say).collect();
+        let log_probabilities = by_pattern.iter().map(&mut say).collect();
         MaskLogProbabilities { ids, log_probabilities }
     }
 
