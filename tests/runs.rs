@@ -522,9 +522,6 @@ fn a_run_of_another_kind_is_told_by_its_kind() {
                 let again = format!("ensemble --experiment {path}/manifest.json --out {now}/no");
                 commands.push((again, "cloze ensemble"));
             }
-            if run != "train" {
-                commands.push((format!("export --run {path} --peft {now}/no"), "cloze train"));
-            }
             for (command, wanted) in commands {
                 let said = refused(&command);
                 assert_eq!(

@@ -77,7 +77,8 @@ impl Setting {
         };
         let by_pattern: Vec<Vec<_>> = self.tasks.iter().map(|task| of_task(task).collect()).collect();
         let Classifier::Prompt(model, _) = &self.classifiers[0] else { panic!("a model of label words") };
-        MaskLogProbabilities::of(model, self.base.tokenizer(), &[], &by_pattern, &mut |_| {})
+        let models = std::slice::from_ref(model);
+        MaskLogProbabilities::of(models, self.base.tokenizer(), &[], &by_pattern, &mut |_| {})
     }
 }
 

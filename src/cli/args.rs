@@ -122,7 +122,7 @@ pub struct Model {
 }
 
 /// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
-const TRAINED: &str = "Trained models";
+pub const TRAINED: &str = "Trained models";
 
 #[derive(Debug, clap::Args)]
 pub struct Trained {
@@ -148,6 +148,9 @@ pub struct Trained {
     /// Of a run of cloze ensemble: its members together, in place of its student
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub members: bool,
+    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run", conflicts_with = "members")]
+    pub member: Option<String>,
     /// A base model whose weights are not those that the run was trained on
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub allow_other_base: bool,

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use clap::ArgGroup;
+use cloze::error::Errors;
 use cloze::error::notes::listed;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
+use cloze::study::run::{Run, Wanted};
+use cloze::text::data::Reading as DataReading;
 use cloze::text::verbalizer::{LabelWord, Verbalizer};
 
-use super::args::{Limits, Reading};
+use super::args::{Limits, Reading, Trained};
 use super::render::{self, Align};
 use super::setup;
 use super::shipped;
@@ -23,8 +27,10 @@ Examples:
   cloze check --verbalizer verbalizers/topic.json --model models/cloze-minilm-l6
   cloze check --template mine.json --verbalizer words.json --data mine.csv \\
       --strict
+  cloze check --run runs/tickets --data mine.csv
 
-Give any of the files; what can be checked with them is checked, and all problems are shown at once.")]
+Give any of the files, or a run; what can be checked with them is checked, and all problems are shown at once.",
+    group = ArgGroup::new("words").args(["verbalizer", "run"]).multiple(true))]
 pub struct Check {
     /// Template files (JSON), or folders of them
     #[arg(long, short, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
@@ -35,10 +41,12 @@ pub struct Check {
     /// Data file: .csv, .tsv or .jsonl; - for standard input
     #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
     /// Load the model too, and ask it: which classes it prefers without a row, how often it would say none of
     /// the label words in the first 200 rows, which label words it hardly says, and which are near to one of
     /// another class
-    #[arg(long, requires = "verbalizer")]
+    #[arg(long, requires = "words")]
     strict: bool,
     #[command(flatten)]
     reading: Reading,
@@ -52,12 +60,14 @@ pub fn run(args: &Check) -> Result<()> {
         !args.strict || args.data.as_deref() != Some(Path::new("-")),
         "--strict reads the data's first rows again: give it a file, not standard input"
     );
-    let given = [!args.template.is_empty(), args.verbalizer.is_some(), args.data.is_some()];
     ensure!(
-        given.contains(&true) || args.limits.model.is_some(),
-        "nothing to check: give a template, a verbalizer, data, a model, or several of them"
+        args.trained.peft.is_none(),
+        "no adapter is checked by itself: cloze score --peft checks it before any weights are loaded"
     );
     let reading = source::reading(&args.reading)?;
+    if let Some(run) = setup::run(&args.trained)? {
+        return of_run(args, &run, &reading);
+    }
     let files = CheckupFiles {
         templates: &args.template,
         verbalizer: args.verbalizer.as_deref(),
@@ -65,11 +75,67 @@ pub fn run(args: &Check) -> Result<()> {
         max_length: args.limits.max_length,
     };
     let found = Checkup::of(&files, || setup::open_model(&args.limits));
+    let mut text = summary(&found, args.strict, true)?;
+    if found.problems.is_empty() {
+        text.push_str("no problems found\n");
+    }
+    render::print(&text)?;
+    Ok(found.problems.none()?)
+}
+
+/// Everything that could go wrong with a run. Members of an ensemble are looked at one after the other.
+fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
+    let wanted = wanted(&args.trained, &args.limits)?;
+    let to_check = run.to_check(&wanted, args.trained.members, args.data.is_some())?;
+    anyhow::ensure!(
+        to_check.len() == 1 || args.data.as_deref() != Some(Path::new("-")),
+        "each member reads the rows: give them as a file, not on standard input"
+    );
+    let data = args.data.as_deref().map(|path| (path, reading));
+    let (mut text, mut problems, mut words_of) = (String::new(), Errors::new(), None);
+    for (name, wanted) in to_check {
+        let found = run.checkup(&wanted, data);
+        text += &name.map_or_else(String::new, |name| format!("{name}\n\n"));
+        let verbalizer = found.verbalizer.as_ref().map(|verbalizer| verbalizer.file().to_owned());
+        text += &summary(&found, args.strict, verbalizer != words_of)?;
+        words_of = verbalizer;
+        let file = args.data.as_deref().filter(|path| *path != Path::new("-"));
+        if let Some((trained_on, rows)) = file.and_then(|path| run.trained_on(&wanted, path, reading)) {
+            text += &format!("note: {}\n\n", render::trained_on(&trained_on, rows));
+        }
+        problems.extend(found.problems);
+    }
+    let problems = problems.distinct();
+    if problems.is_empty() {
+        text.push_str("no problems found\n");
+    }
+    render::print(&text)?;
+    Ok(problems.none()?)
+}
+
+/// What of a run is asked for; no device is needed.
+fn wanted(trained: &Trained, limits: &Limits) -> Result<Wanted> {
+    Ok(Wanted {
+        task: trained.task.clone(),
+        member: trained.member.clone(),
+        seed: trained.seed,
+        model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
+        allow_other_base: trained.allow_other_base,
+        max_length: limits.max_length,
+        find: Some(shipped::found),
+        ..Wanted::default()
+    })
+}
+
+/// What was found, but for the problems.
+fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
     let mut summary = String::new();
     if let (Some(verbalizer), Some(folder), Some(label_words)) =
         (&found.verbalizer, &found.folder, &found.words)
     {
-        summary = words(verbalizer, label_words, &folder.tokenizer);
+        if with_words {
+            summary = words(verbalizer, label_words, &folder.tokenizer);
+        }
         if let Some(left_out) = label_words.left_out() {
             summary += &format!("note: {left_out}\n\n");
         }
@@ -84,21 +150,20 @@ pub fn run(args: &Check) -> Result<()> {
     if let Some(census) = &found.census {
         summary += &render::census(census, found.verbalizer.as_ref(), &found.tasks, found.max_length);
     }
-    if args.strict
+    if strict
         && let Some(report) = found.ask()?
         && let Some(verbalizer) = &found.verbalizer
     {
         let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());
         summary += &if report.is_empty() { report } else { format!("{}\n\n", report.trim_end()) };
     }
+    if strict && !found.reads_words() {
+        summary += "note: --strict asks nothing of what cls learned: it reads no label words\n\n";
+    }
     if let Some(cost) = found.cost()? {
         summary += &render::cost(&cost);
     }
-    if found.problems.is_empty() {
-        summary.push_str("no problems found\n");
-    }
-    render::print(&summary)?;
-    Ok(found.problems.none()?)
+    Ok(summary)
 }
 
 /// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::ArgGroup;
 use cloze::study::export::ExportForm;
 use cloze::study::run::{Run, Wanted};
 
@@ -15,23 +16,24 @@ use super::{setup, shipped, signals};
 #[command(after_help = "\
 Examples:
   cloze export --run runs/tickets --seed 13 --merged models/tickets
-  cloze export --run runs/lora --seed 13 --peft adapters/tickets")]
+  cloze export --run runs/lora --seed 13 --peft adapters/tickets
+  cloze export --run runs/pet --seed 13 --member it-was+sentiment --merged models/it-was
+
+Of a run of cloze ensemble the student is exported, or the member that is named.",
+    group = ArgGroup::new("form").required(true).args(["merged", "peft"]))]
 pub struct Export {
-    /// The folder of a run of cloze train
+    /// The folder of a run of cloze train or cloze ensemble
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: PathBuf,
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
     /// A new folder for a plain Hugging Face model, what was learned within its weights: full, head, bias,
     /// lora, ia3
-    #[arg(
-        long,
-        value_name = "DIR",
-        value_hint = clap::ValueHint::DirPath,
-        required_unless_present = "peft",
-        conflicts_with = "peft",
-    )]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     merged: Option<PathBuf>,
     /// A new folder for an adapter that Python's PEFT reads: lora, ia3, prompt-tuning, p-tuning, prefix,
     /// p-tuning-v2
@@ -50,6 +52,7 @@ pub fn run(args: &Export) -> Result<()> {
     let run = Run::open(&args.run)?;
     let limits = Limits { model: args.model.clone(), max_length: None };
     let wanted = Wanted {
+        member: args.member.clone(),
         seed: args.seed,
         model: args.model.as_ref().map(|_| setup::model_path(&limits)).transpose()?,
         find: Some(shipped::found),

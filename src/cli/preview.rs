@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cloze::Error;
 use cloze::predict::preview::Previewer;
+use cloze::study::run::{Run, Wanted};
+use cloze::text::data::Example;
 
-use super::args::{Data, Demonstrations, Model};
+use super::args::{Data, Demonstrations, Model, Trained};
 use super::render;
 use super::setup;
 use super::shipped;
@@ -14,16 +17,34 @@ use super::source::Source;
 /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   cloze preview --template templates/topic/news.json \\
-      --verbalizer verbalizers/topic.json --data mine.csv -n 3")]
+      --verbalizer verbalizers/topic.json --data mine.csv -n 3
+  cloze preview --run runs/tickets --data mine.csv
+
+Of several models, as those of a run's seeds, the mean of their probabilities is shown.")]
 pub struct Preview {
     /// Template files (JSON), or folders of them
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
     #[command(flatten)]
     data: Data,
     /// How many rows to show
@@ -38,8 +59,15 @@ pub struct Preview {
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
     let source = Source::of(&args.data)?;
+    let run = setup::run(&args.trained)?;
+    let together =
+        |run: &&Run| args.trained.members || (run.is_its_members() && args.trained.member.is_none());
+    if let Some(run) = run.as_ref().filter(together) {
+        return members(args, run, &source);
+    }
+    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
+        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
@@ -49,6 +77,31 @@ pub fn run(args: &Preview) -> Result<()> {
         let example = row?;
         for preview in previewer.previews(&example) {
             render::print(&render::preview(&example, &preview?))?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows as each member of an ensemble sees them, one after the other.
+fn members(args: &Preview, run: &Run, source: &Source) -> Result<()> {
+    anyhow::ensure!(
+        args.demonstrations.demos.is_none(),
+        "members of an ensemble show no demonstrations: leave --demos out"
+    );
+    let rows = source.open()?;
+    let columns = rows.columns().clone();
+    let examples = rows.take(args.n).collect::<Result<Vec<Example>, Error>>()?;
+    let wanted = setup::wanted(&args.trained, &args.model)?;
+    for name in run.members()? {
+        let member = Wanted { member: Some(name.clone()), ..wanted.clone() };
+        let (blueprint, tasks) = run.on(&member, &columns)?;
+        render::print(&format!("member {name}\n\n"))?;
+        let threads = args.model.threads.map(usize::from);
+        let previewer = Previewer::load(blueprint, tasks, columns.clone(), None, threads)?;
+        for example in &examples {
+            for preview in previewer.previews(example) {
+                render::print(&render::preview(example, &preview?))?;
+            }
         }
     }
     Ok(())

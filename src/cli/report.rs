@@ -1,13 +1,13 @@
-//! `cloze report`: the page and the tables of ensemble experiments that were made before.
+//! `cloze report`: the page and the tables of runs that were made before.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cloze::error::{Error, FileError, Kind, RunError};
-use cloze::learn::run::MANIFEST;
-use cloze::study::ensemble::page::page;
-use cloze::study::ensemble::report::{Accuracies, EnsembleReport};
-use cloze::study::ensemble::summary::{BetweenRuns, Comparison, between_runs};
+use cloze::learn::run::{MANIFEST, METRICS};
+use cloze::study::ensemble::report::Accuracies;
+use cloze::study::ensemble::summary::{BetweenRuns, Comparison};
+use cloze::study::report::{RunReport, between_runs, page};
 use cloze::text::same_file::same_file;
 use cloze::text::whole_file::{WholeFile, write_text};
 use serde::Serialize;
@@ -16,19 +16,22 @@ use super::outputs::{self, Reads};
 use super::render;
 
 /// The results that are read, and what the run would not be one without.
-const RUN_FILES: [&str; 4] = [cloze::study::ensemble::read::FILE, MANIFEST, "events.jsonl", "seconds.jsonl"];
+const RUN_FILES: [&str; 5] =
+    [cloze::study::ensemble::read::FILE, METRICS, MANIFEST, "events.jsonl", "seconds.jsonl"];
 
-/// Show the results of ensemble experiments again, one or several side by side
+/// Show the results of runs again, one or several side by side
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cloze report runs/news
+  cloze report runs/tickets
+  cloze report runs/tickets runs/pet --out compared.html
   cloze report runs/news runs/news-lora runs/news-ipet --out compared.html \\
       --json compared.json
 
-The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.")]
+The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.
+For a run of cloze train this needs its test file; what cannot be compared stands side by side, with the reason.")]
 pub struct Report {
-    /// Folders of runs of cloze ensemble, each with its report.json
+    /// Folders of runs of cloze train or cloze ensemble
     #[arg(required = true, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: Vec<PathBuf>,
     /// Where to write the page [default: report.html in the run's folder; several runs need a name]
@@ -54,9 +57,16 @@ struct Tests<'a> {
 struct RunTests<'a> {
     run: &'a str,
     /// What the run has in the end; none where nothing was measured.
-    classifier: Option<&'static str>,
-    accuracy: Option<&'a Accuracies>,
+    classifier: Option<&'a str>,
+    accuracy: Option<Accuracies>,
     tests: Vec<Comparison>,
+}
+
+impl<'a> RunTests<'a> {
+    fn of(run: &'a str, report: &'a RunReport) -> RunTests<'a> {
+        let (classifier, accuracy) = (report.classifier(), report.accuracy());
+        RunTests { run, classifier, accuracy, tests: report.comparisons() }
+    }
 }
 
 /// Runs the command.
@@ -75,30 +85,38 @@ pub fn run(args: &Report) -> Result<()> {
         (None, _) => return Err(Error::from(RunError::PageWithoutName).into()),
     };
     check_outputs(args, &out)?;
-    let reports = args.run.iter().map(|run| EnsembleReport::of_run(run)).collect::<Result<Vec<_>, _>>()?;
+    let reports = args.run.iter().map(|run| RunReport::of_run(run)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = args.run.iter().map(|run| run.display().to_string()).collect();
-    let runs: Vec<(&str, &EnsembleReport)> = names.iter().map(String::as_str).zip(&reports).collect();
+    let runs: Vec<(&str, &RunReport)> = names.iter().map(String::as_str).zip(&reports).collect();
     write_text(&out, &page(&runs))?;
     let between = between_runs(&runs);
     if !args.quiet {
-        let mut text: String =
-            runs.iter().map(|(name, report)| render::ensemble(report, Path::new(name))).collect();
+        let mut text: String = runs.iter().map(|(name, report)| results(report, Path::new(name))).collect();
         text.push_str(&render::between_runs(&between));
         text.push_str(&format!("\n{}\n", out.display()));
         text.push_str(&render::terms(&std::io::stdout()));
         render::print(&text)?;
     }
     if let Some(path) = &args.json {
-        let mut of_runs = Vec::new();
-        for &(run, report) in &runs {
-            let (classifier, found) = report.classifier().unzip();
-            let accuracy = found.map(|found| &found.accuracy);
-            of_runs.push(RunTests { run, classifier, accuracy, tests: report.comparisons() });
-        }
+        let of_run = |(run, report)| RunTests::of(run, report);
+        let of_runs = runs.iter().copied().map(of_run).collect();
         let tests = Tests { version: 1, runs: of_runs, between };
         WholeFile::create(path)?.commit_json(&tests)?;
     }
     Ok(())
+}
+
+/// The tables of a run.
+fn results(report: &RunReport, run: &Path) -> String {
+    match report {
+        RunReport::Ensemble(report) => render::ensemble(report, run),
+        RunReport::Tasks(tasks) => format!("\n{}\n{}", run.display(), render::tasks(tasks)),
+        RunReport::Train(report) => {
+            let warnings = &report.metrics.warnings;
+            let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            warnings + &render::metrics(&report.metrics, run)
+        }
+    }
 }
 
 /// Refuses to write over what a run is known by, and to write both files to one, which is then called as

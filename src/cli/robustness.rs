@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Result;
 use cloze::error::Error;
 use cloze::study::robustness;
+use cloze::study::seen::Counter;
 use cloze::text::whole_file::WholeFile;
 
-use super::args::{Data, Model};
+use super::args::{Data, Model, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -18,20 +19,37 @@ use super::source::Source;
 /// Score the same rows under harmless changes, and show whose label flips
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
+  cloze robustness --run runs/tickets --data mine.csv
   cloze robustness --template templates/sentiment/it-was.json \\
       --verbalizer verbalizers/sentiment.json \\
       --data mine.csv --patterns templates/sentiment --out flips.csv
 
 Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the pattern's words (the mark at its end, case, commas),
-of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory.")]
+of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory. Of a run, the models of its seeds are averaged; what a trained method
+does not read is not changed.")]
 pub struct Robustness {
     /// Template files (JSON) or folders of them; with several, probabilities are averaged
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
     #[command(flatten)]
     data: Data,
     /// At most so many rows, from the first
@@ -55,27 +73,36 @@ pub struct Robustness {
 
 /// Runs the command.
 pub fn run(args: &Robustness) -> Result<()> {
+    setup::check_one_model(&args.trained)?;
     let source = Source::of(&args.data)?;
+    let run = setup::run(&args.trained)?;
+    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
+        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
     let (labels, data) = (blueprint.labels(), rows.columns().data().to_owned());
     let model = blueprint.folder.path().to_owned();
     let most = args.rows.map(|rows| rows as usize);
     let robustness = robustness::Robustness::prepare(blueprint, tasks, rows, most, args.patterns.as_deref())?;
+    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let (columns, examples) = robustness.rows();
+    let mut seen = run.and_then(|run| run.seen_rows(&wanted)?.among(columns));
+    examples.iter().for_each(|example| seen.iter_mut().for_each(|seen| seen.add(example)));
     let out = args.out.as_deref();
-    let inputs = args.template.iter().chain([&args.verbalizer]).chain(source.file());
+    let inputs = args.template.iter().chain(&args.verbalizer).chain(source.file());
     let reads = Reads::files(inputs.chain(&robustness.paraphrase_files)).model(&model);
+    let reads = reads.folder(args.trained.run.as_deref()).folder(args.trained.peft.as_deref());
     outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");
     let began = Instant::now();
-    let report = robustness.run(args.model.threads.map(usize::from), &mut |done, of| {
+    let mut report = robustness.run(args.model.threads.map(usize::from), &mut |done, of| {
         let rate = done / began.elapsed().as_secs_f64();
         live.at(Some(done / of as f64), || {
             format!("{done:.0} of {of} rows, changes counted  {rate:.0} rows/s")
         });
     })?;
     drop(live);
+    report.trained_on = seen.and_then(Counter::found);
     anyhow::ensure!(
         !report.changes.is_empty(),
         "no change makes a difference to what this model reads: there is nothing to compare"

@@ -7,16 +7,16 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
-use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
-use cloze::predict::task::{Task, TaskSet};
+use cloze::predict::task::Task;
 use cloze::study::members::Members;
 use cloze::study::run::Run;
-use cloze::text::data::{Reading, Rows};
+use cloze::study::seen::Counter;
+use cloze::text::data::{Columns, Reading};
 use cloze::text::dataset::{perhaps_labels, read_columns};
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
@@ -184,12 +184,16 @@ pub fn run(args: &Score) -> Result<()> {
         args.report.as_deref() != Some(Path::new("-")),
         "--report needs a file: standard output is for the rows"
     );
-    let run = args.trained.run.as_ref().map(Run::open).transpose()?;
-    if let Some(run) = run.as_ref().filter(|run| args.trained.members || run.is_its_members()) {
+    let run = setup::run(&args.trained)?;
+    let together =
+        |run: &&Run| args.trained.members || (run.is_its_members() && args.trained.member.is_none());
+    if let Some(run) = run.as_ref().filter(together) {
         return members(args, run);
     }
     let source = Source::of(&args.data)?;
-    let (blueprint, tasks, mut rows) = blueprint(args, run.as_ref(), &source)?;
+    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
+    let (blueprint, tasks, mut rows) =
+        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
@@ -216,21 +220,13 @@ pub fn run(args: &Score) -> Result<()> {
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let answering =
         Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, source };
-    let (report, fitted) = answering.run(outputs.rows, &mut |_, _| {})?;
+    let mut seen = seen_rows(args, run.as_ref(), &columns)?;
+    let (mut report, fitted) = answering.run(outputs.rows, &mut |example, _| {
+        seen.iter_mut().for_each(|seen| seen.add(example));
+    })?;
+    report.trained_on = seen.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     finish(args, outputs.report, &report)
-}
-
-/// What is known before the weights, and the rows.
-fn blueprint(args: &Score, run: Option<&Run>, source: &Source) -> Result<(Blueprint, TaskSet, Rows)> {
-    let adapter = args.trained.peft.as_deref();
-    Ok(match (run, &args.verbalizer) {
-        (Some(run), _) => run.blueprint(&setup::wanted(&args.trained, &args.model)?, || source.open())?,
-        (None, Some(verbalizer)) => {
-            setup::blueprint(&args.template, verbalizer, adapter, source, &args.model)?
-        }
-        (None, None) => unreachable!("clap asks for one of them"),
-    })
 }
 
 /// Refuses flags of calibration that do not go together.
@@ -347,7 +343,17 @@ fn members(args: &Score, run: &Run) -> Result<()> {
         scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
         output.finish()?.commit()?;
     }
-    finish(args, outputs.report, scored.report())
+    let mut report = scored.report().clone();
+    let mut seen = seen_rows(args, Some(run), columns)?;
+    scored.rows().for_each(|(example, _)| seen.iter_mut().for_each(|seen| seen.add(example)));
+    report.trained_on = seen.and_then(Counter::found);
+    finish(args, outputs.report, &report)
+}
+
+/// Counts the rows that a run was trained on.
+fn seen_rows(args: &Score, run: Option<&Run>, columns: &Columns) -> Result<Option<Counter>> {
+    let wanted = setup::wanted(&args.trained, &args.model)?;
+    Ok(run.and_then(|run| run.seen_rows(&wanted)?.among(columns)))
 }
 
 /// Refuses to write over what is read, and to write two things to one file.

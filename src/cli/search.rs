@@ -6,13 +6,15 @@ use anyhow::Result;
 use clap::Subcommand;
 use cloze::error::Error;
 use cloze::model::folder::ModelFolder;
+use cloze::predict::blueprint::Blueprint;
+use cloze::study::run::{Run, Wanted};
 use cloze::study::search::words::Method;
 use cloze::study::search::{
     LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchStep, WordOptions, WordSearch,
 };
 use cloze::text::whole_file::WholeFile;
 
-use super::args::{Model, Reading};
+use super::args::{Model, Reading, TRAINED};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -29,7 +31,8 @@ Example:
       --verbalizer verbalizers/topic.json \\
       --train news.csv --shots 16 --method likelihood-ratio --out found.json
 
-Each row is answered by words that were found on other rows, in four folds, and compared with the given words on the same rows.")]
+Each row is answered by words that were found on other rows, in four folds, and compared with the given words on the same rows.
+With --run the trained weights are asked. Words that are found so fit these weights: cloze export --merged writes them as a model.")]
     Verbalizer(Box<SearchVerbalizer>),
     /// Rank patterns without labels by mutual information, and with some by cross-validation
     #[command(after_help = "\
@@ -38,18 +41,33 @@ Example:
       --verbalizer verbalizers/topic.json \\
       --data news.csv --train few.csv --shots 16 --generate 8 --out best.json
 
-Without --train the ranking looks at no label.")]
+Without --train the ranking looks at no label. With --run the run's templates are ranked by the trained weights.")]
     Pattern(Box<SearchPattern>),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct SearchVerbalizer {
     /// Template files (JSON) or folders of them; with several, what is said in each counts together
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON): its labels, and words to compare with; nearest starts from these words
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    start: FromRun,
     /// How
     #[arg(long, value_enum, value_name = "METHOD")]
     method: Method,
@@ -67,11 +85,26 @@ pub struct SearchVerbalizer {
 #[derive(Debug, clap::Args)]
 pub struct SearchPattern {
     /// Template files (JSON) to choose from, or folders of them
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    start: FromRun,
     /// Rows for the ranking without labels: .csv, .tsv or .jsonl
     #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: PathBuf,
@@ -88,6 +121,58 @@ pub struct SearchPattern {
     output: SearchOutput,
     #[command(flatten)]
     model: Model,
+}
+
+/// Templates, verbalizer and weights of a run. `--seed` is the search's own here.
+#[derive(Debug, clap::Args)]
+struct FromRun {
+    /// The folder of a run of cloze train or cloze ensemble: its templates, its verbalizer, and its model with
+    /// what was learned
+    #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
+    run: Option<PathBuf>,
+    /// One of the run's seeds [default: the average of all]
+    #[arg(long, help_heading = TRAINED, value_name = "S", requires = "run")]
+    run_seed: Option<u64>,
+    /// Of a run of several tasks: which
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    task: Option<String>,
+    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    member: Option<String>,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    allow_other_base: bool,
+}
+
+impl FromRun {
+    /// The run's classifier with its templates' texts, if a run is named. No columns are bound yet. Labelled rows that it was trained on
+    /// are told: it knows their labels.
+    fn blueprint(
+        &self,
+        model: &Model,
+        rows: Option<&LabelledFile>,
+    ) -> Result<Option<(Blueprint, Vec<String>)>> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let limits = &model.limits;
+        let wanted = Wanted {
+            task: self.task.clone(),
+            member: self.member.clone(),
+            seed: self.run_seed,
+            model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
+            allow_other_base: self.allow_other_base,
+            max_length: limits.max_length,
+            options: setup::options(model)?,
+            find: Some(shipped::found),
+        };
+        let run = Run::open(run)?;
+        let blueprint = run.unbound(&wanted)?;
+        let trained_on = rows.and_then(|file| {
+            let (found, rows) = run.trained_on(&wanted, &file.path, &file.reading)?;
+            Some(format!("{}: {}", file.path.display(), render::trained_on(&found, rows)))
+        });
+        render::warnings(trained_on.as_slice())?;
+        Ok(Some((blueprint, run.template_texts(&wanted)?)))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,15 +215,24 @@ impl SearchOutput {
     }
 
     /// Refuses to write over an input, before any of them is read; opens the report.
-    fn open_report<'a>(&self, inputs: impl Iterator<Item = &'a PathBuf>) -> Result<Option<WholeFile>, Error> {
-        outputs::check(&self.files(), &Reads::files(inputs))?;
+    fn open_report<'a>(
+        &self,
+        inputs: impl Iterator<Item = &'a PathBuf>,
+        run: Option<&Path>,
+    ) -> Result<Option<WholeFile>, Error> {
+        outputs::check(&self.files(), &Reads::files(inputs).folder(run))?;
         self.report.as_deref().map(WholeFile::create).transpose()
+    }
+
+    /// Refuses to write over a model's files.
+    fn beside(&self, folder: &ModelFolder) -> Result<(), Error> {
+        outputs::check(&self.files(), &Reads::default().model(folder.path()))
     }
 
     /// The model that is asked for; refuses to write over its files.
     fn model_beside(&self, model: &Model) -> Result<ModelFolder, Error> {
         let folder = setup::open_model(&model.limits)?;
-        outputs::check(&self.files(), &Reads::default().model(folder.path()))?;
+        self.beside(&folder)?;
         Ok(folder)
     }
 }
@@ -156,20 +250,28 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         args.words.is_none() || args.method != Method::Ranked || args.rows.train.is_none(),
         "--method ranked finds one word a class: leave --words out"
     );
-    let inputs = args.template.iter().chain([&args.verbalizer]).chain(&args.rows.train);
-    let report_file = args.output.open_report(inputs)?;
+    let inputs = args.template.iter().chain(&args.verbalizer).chain(&args.rows.train);
+    let report_file = args.output.open_report(inputs, args.start.run.as_deref())?;
     let options = WordOptions {
         method: args.method,
         count: args.words.map(|words| words as usize),
         seed: args.rows.seed,
     };
-    let search = WordSearch::prepare(
-        files(&args.template, &args.verbalizer, &args.model),
-        labelled(&args.rows)?.as_ref(),
-        options,
-        setup::options(&args.model)?,
-        || args.output.model_beside(&args.model),
-    )?;
+    let rows = labelled(&args.rows)?;
+    let search = match (args.start.blueprint(&args.model, rows.as_ref())?, &args.verbalizer) {
+        (Some((blueprint, _)), _) => {
+            args.output.beside(&blueprint.folder)?;
+            WordSearch::of(blueprint, rows.as_ref(), options)?
+        }
+        (None, Some(verbalizer)) => WordSearch::prepare(
+            files(&args.template, verbalizer, &args.model),
+            rows.as_ref(),
+            options,
+            setup::options(&args.model)?,
+            || args.output.model_beside(&args.model),
+        )?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     let found =
         watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     let words = render::found_words(&found.labels, &found.listed());
@@ -189,21 +291,30 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         args.generate.is_none() || args.rows.train.is_some(),
         "--generate writes patterns for labelled rows: give --train"
     );
-    let inputs = args.template.iter().chain([&args.verbalizer, &args.data]).chain(&args.rows.train);
-    let report_file = args.output.open_report(inputs)?;
+    let inputs = args.template.iter().chain(&args.verbalizer).chain([&args.data]).chain(&args.rows.train);
+    let report_file = args.output.open_report(inputs, args.start.run.as_deref())?;
     let options = PatternOptions {
         data_rows: args.data_rows as usize,
         generate: args.generate.map(|count| count as usize),
         seed: args.rows.seed,
     };
-    let search = PatternSearch::prepare(
-        files(&args.template, &args.verbalizer, &args.model),
-        (&args.data, &source::training_reading(&args.rows.reading)?),
-        labelled(&args.rows)?.as_ref(),
-        options,
-        setup::options(&args.model)?,
-        || args.output.model_beside(&args.model),
-    )?;
+    let (reading, rows) = (source::training_reading(&args.rows.reading)?, labelled(&args.rows)?);
+    let data = (&*args.data, &reading);
+    let search = match (args.start.blueprint(&args.model, rows.as_ref())?, &args.verbalizer) {
+        (Some((blueprint, texts)), _) => {
+            args.output.beside(&blueprint.folder)?;
+            PatternSearch::of(blueprint, texts, data, rows.as_ref(), options)?
+        }
+        (None, Some(verbalizer)) => PatternSearch::prepare(
+            files(&args.template, verbalizer, &args.model),
+            data,
+            rows.as_ref(),
+            options,
+            setup::options(&args.model)?,
+            || args.output.model_beside(&args.model),
+        )?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     let found =
         watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     render::print(&(render::search(&found.report) + &render::terms(&std::io::stdout())))?;

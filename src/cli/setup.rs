@@ -13,7 +13,7 @@ use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
 use cloze::study::again::Again;
-use cloze::study::run::Wanted;
+use cloze::study::run::{Run, Wanted};
 use cloze::text::data::{Columns, Reading, Rows};
 use cloze::text::demonstrations::Drawing;
 use cloze::text::verbalizer::Verbalizer;
@@ -37,10 +37,38 @@ pub fn blueprint(
     Blueprint::of_files(files, options(model), || source.open(), || open_model(&model.limits))
 }
 
+/// The run that is named, if one is.
+pub fn run(trained: &Trained) -> Result<Option<Run>> {
+    trained.run.as_ref().map(Run::open).transpose()
+}
+
+/// A classifier before its weights, bound to the rows' columns: of files, or of a run.
+pub fn classifier(
+    templates: &[PathBuf],
+    verbalizer: Option<&Path>,
+    trained: &Trained,
+    run: Option<&Run>,
+    source: &Source,
+    model: &Model,
+) -> Result<(Blueprint, TaskSet, Rows), Errors> {
+    match (run, verbalizer) {
+        (Some(run), _) => run.blueprint(&wanted(trained, model)?, || source.open()),
+        (None, Some(verbalizer)) => blueprint(templates, verbalizer, trained.peft.as_deref(), source, model),
+        (None, None) => unreachable!("clap asks for one of them"),
+    }
+}
+
+/// Refuses the members of an ensemble together, for commands that ask one model.
+pub fn check_one_model(trained: &Trained) -> anyhow::Result<()> {
+    anyhow::ensure!(!trained.members, "this asks one model: name one of the members with --member");
+    Ok(())
+}
+
 /// What of a run is asked for.
 pub fn wanted(trained: &Trained, model: &Model) -> Result<Wanted> {
     Ok(Wanted {
         task: trained.task.clone(),
+        member: trained.member.clone(),
         seed: trained.seed,
         model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
         find: Some(shipped::found),

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
+use cloze::model::folder::ModelFolder;
 use cloze::study::knowledge::refine::Fate;
 use cloze::study::knowledge::{
     self, ExpandOptions, Expanded, RefineOptions, Refined, RefinedWord, Refinement, Source,
 };
+use cloze::study::run::{Run, Wanted};
 
-use super::args::{Data, Model};
+use super::args::{Data, Model, TRAINED, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Align, Live};
 use super::setup;
@@ -45,8 +47,26 @@ Example:
 #[derive(Debug, clap::Args)]
 pub struct Expand {
     /// Verbalizer file (JSON): words to start from
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    /// A run of cloze train or cloze ensemble: its verbalizer, and its base model without what was learned
+    #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with = "verbalizer")]
+    run: Option<PathBuf>,
+    /// Of a run of several tasks: which
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    task: Option<String>,
+    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    member: Option<String>,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    allow_other_base: bool,
     /// Who proposes words [default: all that are there]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE,…")]
     from: Vec<Source>,
@@ -71,11 +91,26 @@ pub struct Expand {
 #[derive(Debug, clap::Args)]
 pub struct Refine {
     /// Template files (JSON), or folders of them
-    #[arg(long, short, required = true, num_args = 1.., value_name = "FILE", value_parser = shipped::path())]
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
     template: Vec<PathBuf>,
     /// Verbalizer file (JSON)
-    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: PathBuf,
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    trained: Trained,
     #[command(flatten)]
     data: Data,
     /// At most so many rows, from the first; labels are not looked at
@@ -113,13 +148,29 @@ fn expand(args: &Expand) -> Result<()> {
         max_length: args.model.limits.max_length,
     };
     let written = [("what is proposed", Some(args.out.as_path()))];
-    outputs::check(&written, &Reads::files([&args.verbalizer]))?;
+    outputs::check(&written, &Reads::files(&args.verbalizer).folder(args.run.as_deref()))?;
     let loading = setup::options(&args.model)?;
-    let expand = knowledge::Expand::prepare(&args.verbalizer, options, loading, || {
-        let folder = setup::open_model(&args.model.limits)?;
-        outputs::check(&written, &Reads::default().model(folder.path()))?;
-        Ok(folder)
-    })?;
+    let beside = |folder: &ModelFolder| outputs::check(&written, &Reads::default().model(folder.path()));
+    let expand = match (&args.run, &args.verbalizer) {
+        (Some(run), _) => {
+            let limits = &args.model.limits;
+            let wanted = Wanted {
+                task: args.task.clone(),
+                member: args.member.clone(),
+                model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
+                allow_other_base: args.allow_other_base,
+                ..Wanted::default()
+            };
+            let (verbalizer, folder) = Run::open(run)?.words(&wanted)?;
+            beside(&folder)?;
+            knowledge::Expand::of(verbalizer, folder, options, loading)?
+        }
+        (None, Some(verbalizer)) => knowledge::Expand::prepare(verbalizer, options, loading, || {
+            let folder = setup::open_model(&args.model.limits)?;
+            beside(&folder).map(|()| folder)
+        })?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     outputs::check(&written, &Reads::default().folder(expand.wordnet_folder.as_deref()))?;
     render::warnings(&expand.warnings)?;
     let live = Live::start(false, "asking the model for words");
@@ -147,11 +198,15 @@ fn refine(args: &Refine) -> Result<()> {
         "--keep is a share: above 0 and at most 1, not {}",
         args.keep
     );
+    setup::check_one_model(&args.trained)?;
     let source = source::Source::of(&args.data)?;
+    let run = setup::run(&args.trained)?;
+    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
     let (blueprint, tasks, rows) =
-        setup::blueprint(&args.template, &args.verbalizer, None, &source, &args.model)?;
-    let inputs = args.template.iter().chain([&args.verbalizer]).chain(source.file());
+        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
+    let inputs = args.template.iter().chain(&args.verbalizer).chain(source.file());
     let reads = Reads::files(inputs).model(blueprint.folder.path());
+    let reads = reads.folder(args.trained.run.as_deref()).folder(args.trained.peft.as_deref());
     outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
     let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();
     let options = RefineOptions {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::notes::{Note, help};
+use super::notes::{Note, allowed_and_nearest, help, listed};
 
 /// Ensembles of patterns.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,7 +38,13 @@ pub enum EnsembleError {
     #[error("the run {} has no members: it is not one of cloze ensemble", path.display())]
     RunWithoutMembers { path: PathBuf },
     #[error("the run {} has no student", path.display())]
-    NoStudent { path: PathBuf },
+    NoStudent { path: PathBuf, members: Vec<String> },
+    #[error("{name} is not a member of the run {}", path.display())]
+    MemberUnknown { path: PathBuf, name: String, members: Vec<String> },
+    #[error("the members of the run {} were not trained: they are the base model as it is", path.display())]
+    NothingLearned { path: PathBuf },
+    #[error("the member {name} of the run {} could not be trained", path.display())]
+    MemberFailed { path: PathBuf, name: String },
 }
 
 impl EnsembleError {
@@ -80,7 +86,12 @@ impl EnsembleError {
             NoMembers => help("a lower learning rate, or rows without texts that break numbers"),
             MembersNotKept { .. } => help("keep the members in the experiment, or score with its student"),
             RunWithoutMembers { .. } => help("score with it as it is"),
-            NoStudent { .. } => help("score with the members"),
+            NoStudent { members, .. } => {
+                vec![("members", listed(members)), ("help", "name one of them".to_owned())]
+            }
+            MemberUnknown { name, members, .. } => allowed_and_nearest("members", name, members),
+            NothingLearned { .. } => help("use the base model itself"),
+            MemberFailed { .. } => help("the run's report.json says why; name another"),
         }
     }
 }

@@ -23,8 +23,8 @@ pub enum RunError {
     MadeByOtherManifest { path: PathBuf },
     #[error("{} holds what belongs in {place}", path.display())]
     OutOfPlace { path: PathBuf, place: String },
-    #[error("the run {} has no report.json", path.display())]
-    ReportMissing { path: PathBuf, of_training: bool },
+    #[error("the run {} has no {file}", path.display())]
+    ReportMissing { path: PathBuf, file: &'static str },
     #[error("the run {} is named twice", path.display())]
     SameRun { path: PathBuf },
     #[error("the page of several runs belongs to none of them")]
@@ -88,10 +88,7 @@ impl RunError {
             InUse { .. } => help("wait until it is done, or name another folder"),
             Interrupted { .. } => help("resume it in the same folder"),
             Missing { .. } => help("name the folder that the run was made in"),
-            ReportMissing { of_training: true, .. } => {
-                help("it is a run of a training, whose results are in its metrics.json")
-            }
-            ReportMissing { of_training: false, .. } => help("an ensemble writes one when all is done"),
+            ReportMissing { .. } => help("a run writes its results when all is done"),
             PageWithoutName => help("say where to write it"),
             FileMissing { wanted, .. } if wanted == "manifest.json" => {
                 help("name the folder that the run was made in")

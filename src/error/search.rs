@@ -21,6 +21,10 @@ pub enum SearchError {
     WithoutLabelledRows { method: &'static str },
     #[error("{rows} rows in {patterns} patterns are more than a search holds in memory")]
     TooMuch { rows: usize, patterns: usize },
+    #[error("what cls learned says no words: it has a head of its own")]
+    NothingAtMask,
+    #[error("patterns are written by one model, and these are {models}")]
+    SeveralWriters { models: usize },
     #[error("nothing is left of the words of the class {label:?}")]
     NothingLeft { label: String, left_out: String },
     #[error(
@@ -44,6 +48,8 @@ impl SearchError {
                     ("help", "give it words that the model has whole and that no other class has".into()),
                 ]
             }
+            NothingAtMask => help("choose a run of another method, or the base model alone"),
+            SeveralWriters { .. } => help("choose one of the seeds"),
             WithoutLabelledRows { .. } => help("give labelled rows"),
             TooMuch { .. } => help("draw some rows of each class"),
             SpaceOfOne => help("give several templates"),

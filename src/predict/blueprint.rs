@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tch::Device;
 
-use crate::error::{Errors, ModelError, Result};
+use crate::error::{Errors, ModelError, Result, SearchError};
+use crate::model::dtype::Dtype;
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::hash::hash_of_weights;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::model::tensor_file;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
+use crate::predict::prompt_model::PromptModel;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::task::{TaskSet, check_columns};
 use crate::text::data::Rows;
@@ -30,6 +32,8 @@ pub struct Blueprint {
     pub words: LabelWords,
     /// The patterns, bound to the model.
     pub patterns: Patterns,
+    /// The longest input, in tokens, what a method adds included.
+    pub max_length: usize,
     /// What was learned, for each model to average; none for the base model as it is.
     pub learned: Vec<(Tuning, Learned)>,
     /// Whether it was learned in a run: then its tensors are held against what the method learns. An
@@ -58,8 +62,8 @@ pub struct OfRun<'a> {
     pub verbalizer: Verbalizer,
     /// The templates as they are written.
     pub templates: Vec<Template>,
-    /// The method.
-    pub tuning: &'a Tuning,
+    /// The method; none where nothing was trained.
+    pub tuning: Option<&'a Tuning>,
     /// The columns that `cls` reads.
     pub columns: &'a [String],
     /// The longest input, in tokens.
@@ -111,20 +115,36 @@ impl Blueprint {
         let OfRun { verbalizer, templates, tuning, columns, max_length } = run;
         let mut errors = Errors::new();
         let words = errors.keep(LabelWords::check(&verbalizer, &folder.tokenizer, options.device));
-        let vectors = SoftVectors::Learned { tuning, columns };
+        let vectors = SoftVectors::of_training(tuning, columns);
         let patterns =
             Patterns::bind_fitting(templates, words.as_ref(), &folder, vectors, max_length, &mut errors);
         let bound = on(&patterns, &mut errors);
         let bound = errors.keep(bound);
-        let learned = learned(&mut errors).into_iter().map(|learned| (tuning.clone(), learned)).collect();
+        let learned = learned(&mut errors);
+        let learned = tuning.map_or_else(Vec::new, |tuning| {
+            learned.into_iter().map(|learned| (tuning.clone(), learned)).collect()
+        });
         let (Some(words), Some(bound), true) = (words, bound, errors.is_empty()) else { return Err(errors) };
-        let blueprint = Blueprint { verbalizer, folder, words, patterns, learned, of_run: true, options };
+        let blueprint =
+            Blueprint { verbalizer, folder, words, patterns, max_length, learned, of_run: true, options };
         Ok((blueprint, bound))
     }
 
     /// The labels in class order.
     pub fn labels(&self) -> Vec<String> {
         self.verbalizer.labels().map(str::to_owned).collect()
+    }
+
+    /// Other templates, bound as this classifier's own are: its method may put soft tokens before any. What
+    /// is wrong with them is put beside the errors.
+    pub fn bind_others(&self, templates: Vec<Template>, errors: &mut Errors) -> Patterns {
+        let vectors = match self.learned.first() {
+            None => SoftVectors::Words,
+            Some((tuning, _)) if self.of_run => SoftVectors::Learned { tuning, columns: &[] },
+            Some((tuning, _)) => SoftVectors::Adapter { tuning, front: self.patterns.soft.front() },
+        };
+        let words = Some(&self.words);
+        Patterns::bind_fitting(templates, words, &self.folder, vectors, self.max_length, errors)
     }
 
     /// A name for the model with what was learned: it changes with any number of them. Reading all weights
@@ -136,10 +156,10 @@ impl Blueprint {
     /// Loads the weights: the model with its label words, and the classifiers whose probabilities are
     /// averaged.
     pub fn load(self) -> Result<Loaded> {
-        let Blueprint { verbalizer, folder, words, patterns, learned, of_run, options } = self;
+        let Blueprint { verbalizer, folder, words, patterns, learned, of_run, options, .. } = self;
         let base = VerbalizedLm::new(MaskedLm::of(folder, options)?, words);
         let members = members(&base, &patterns, &learned, of_run.then_some(verbalizer.classes().len()))?;
-        Ok(Loaded { verbalizer, base, patterns, members })
+        Ok(Loaded { verbalizer, base, patterns, learned, members })
     }
 }
 
@@ -187,19 +207,20 @@ impl Read {
                 None
             }
         });
-        match (verbalizer, tasks, rows, folder, words, patterns, options) {
+        match (verbalizer, tasks, rows, folder, words, patterns.zip(max_length), options) {
             (
                 Some(verbalizer),
                 Some(tasks),
                 Some(rows),
                 Some(folder),
                 Some(words),
-                Some(patterns),
+                Some((patterns, max_length)),
                 Some(options),
             ) if errors.is_empty() => {
                 let learned = adapter.into_iter().map(|adapter| (adapter.tuning, adapter.learned)).collect();
+                let of_run = false;
                 let blueprint =
-                    Blueprint { verbalizer, folder, words, patterns, learned, of_run: false, options };
+                    Blueprint { verbalizer, folder, words, patterns, max_length, learned, of_run, options };
                 Ok((blueprint, tasks, rows))
             }
             _ => Err(errors),
@@ -215,8 +236,24 @@ pub struct Loaded {
     pub base: VerbalizedLm,
     /// The patterns, bound to the model.
     pub patterns: Patterns,
+    /// What was learned; none for the base model as it is.
+    pub learned: Vec<(Tuning, Learned)>,
     /// The models whose probabilities are averaged.
     pub members: Vec<Classifier>,
+}
+
+impl Loaded {
+    /// The models that say words at the mask, ready to be asked. Those with a head of their own say none.
+    pub fn models_at_mask(members: Vec<Classifier>) -> Result<Vec<PromptModel>> {
+        let prepared = |member| match member {
+            Classifier::Prompt(mut model, _) => {
+                model.prepare(Dtype::F32)?;
+                Ok(model)
+            }
+            Classifier::Sequence(_) => Err(SearchError::NothingAtMask.into()),
+        };
+        members.into_iter().map(prepared).collect()
+    }
 }
 
 /// The base model as it is, or with what was learned; `classes` are those of a run.

@@ -8,8 +8,9 @@ use tch::Device;
 use crate::error::{DataError, Error, Errors, Result, TemplateError};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
+use crate::predict::blueprint::members;
 use crate::predict::census::Census;
-use crate::predict::classifier::VerbalizedLm;
+use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::encode::encode;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
@@ -20,6 +21,7 @@ use crate::text::data::{Example, Reading};
 use crate::text::dataset::perhaps_labels;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
+use crate::tune::{Learned, Tuning};
 
 /// So many rows a model is asked about, from the first.
 const ASKED_ROWS: usize = 200;
@@ -37,6 +39,25 @@ pub struct CheckupFiles<'a, P> {
     pub data: Option<(&'a Path, &'a Reading)>,
     /// The longest input, in tokens; the model's limit by default.
     pub max_length: Option<usize>,
+}
+
+/// The parts of a classifier, as far as they could be read.
+#[derive(Default)]
+pub struct CheckupParts<'a> {
+    /// The templates as they are written.
+    pub templates: Vec<Template>,
+    /// The classes and their words.
+    pub verbalizer: Option<Verbalizer>,
+    /// The model's small files.
+    pub folder: Option<ModelFolder>,
+    /// The longest input, in tokens.
+    pub max_length: Option<usize>,
+    /// The method of a training, and the columns that `cls` reads.
+    pub training: Option<(&'a Tuning, &'a [String])>,
+    /// What it learned, for each model to average.
+    pub learned: Vec<Learned>,
+    /// Rows, with or without labels, and how they are read.
+    pub data: Option<(&'a Path, &'a Reading)>,
 }
 
 /// What was found in the files.
@@ -61,6 +82,7 @@ pub struct Checkup {
     pub census: Option<Census>,
     /// All that is wrong.
     pub problems: Errors,
+    learned: Vec<(Tuning, Learned)>,
     data: Option<(PathBuf, Reading)>,
 }
 
@@ -76,6 +98,14 @@ impl Checkup {
         let folder = problems.keep(model());
         let max_length =
             folder.as_ref().and_then(|folder| problems.keep(folder.max_length(files.max_length)));
+        let (data, training, learned) = (files.data, None, Vec::new());
+        let parts = CheckupParts { templates, verbalizer, folder, max_length, training, learned, data };
+        Checkup::of_parts(parts, problems)
+    }
+
+    /// Looks at how parts fit together; `problems` are those of reading them.
+    pub fn of_parts(parts: CheckupParts<'_>, mut problems: Errors) -> Checkup {
+        let CheckupParts { templates, verbalizer, folder, max_length, training, learned, data } = parts;
         let left_over = folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
         let left_over = left_over.into_iter().flatten().collect();
         let words = verbalizer
@@ -85,10 +115,12 @@ impl Checkup {
         let patterns = folder.as_ref().zip(max_length).map(|(folder, max_length)| {
             let (templates, words) =
                 (templates.clone(), words.as_ref().and_then(|words| words.as_ref().ok()));
-            Patterns::bind_fitting(templates, words, folder, SoftVectors::Sampled, max_length, &mut problems)
+            let vectors = training
+                .map_or(SoftVectors::Sampled, |(tuning, columns)| SoftVectors::Learned { tuning, columns });
+            Patterns::bind_fitting(templates, words, folder, vectors, max_length, &mut problems)
         });
         let words = words.and_then(|words| problems.keep(words));
-        let rows = files.data.and_then(|(path, reading)| problems.keep(reading.open(path)));
+        let rows = data.and_then(|(path, reading)| problems.keep(reading.open(path)));
         let mut tasks = Vec::new();
         problems.extend(templates.iter().filter_map(reads_nothing));
         let mut perhaps = None;
@@ -108,8 +140,11 @@ impl Checkup {
         if let Some(census) = census.as_ref().filter(|census| census.rows + census.unreadable == 0) {
             problems.push(DataError::WithoutRows { data: census.columns.data().to_owned() });
         }
-        let data = files.data.map(|(path, reading)| (path.to_owned(), reading.clone()));
-        Checkup {
+        let data = data.map(|(path, reading)| (path.to_owned(), reading.clone()));
+        let learned = training.map_or_else(Vec::new, |(tuning, _)| {
+            learned.into_iter().map(|learned| (tuning.clone(), learned)).collect()
+        });
+        let mut checkup = Checkup {
             verbalizer,
             folder,
             left_over,
@@ -120,26 +155,31 @@ impl Checkup {
             perhaps_labels: perhaps,
             census,
             problems,
+            learned,
             data,
+        };
+        if !checkup.learned.is_empty() {
+            // Only the weights tell what a method learns of them.
+            let loaded = checkup.load().map(drop);
+            checkup.problems.keep(loaded);
         }
+        checkup
     }
 
     /// What a first run costs, by the time that its first rows take. None where a part is missing or has problems,
     /// and where the rows cannot be read again.
     pub fn cost(&self) -> Result<Option<Cost>> {
-        let parts = (&self.words, &self.folder, &self.patterns, &self.census, &self.data);
-        let (Some(words), Some(folder), Some(patterns), Some(census), Some((path, reading))) = parts else {
+        let parts = (&self.folder, &self.patterns, &self.census, &self.data);
+        let (Some(folder), Some(patterns), Some(census), Some((path, reading))) = parts else {
             return Ok(None);
         };
         // What is shown to the model is not known.
         let shows = self.tasks.iter().any(|task| task.template().demonstrations().is_some());
-        if !self.problems.is_empty() || self.tasks.is_empty() || shows || path == Path::new("-") {
+        if self.tasks.is_empty() || shows || path == Path::new("-") {
             return Ok(None);
         }
+        let Some((base, classifiers)) = self.load()? else { return Ok(None) };
         let rows = reading.open(path)?.take(TIMED_ROWS).collect::<Result<Vec<Example>>>()?;
-        let model = MaskedLm::of(ModelFolder::open(folder.path())?, Options::default())?;
-        let base = VerbalizedLm::new(model, words.clone());
-        let classifiers = [base.untrained(&patterns.soft, 0)?];
         let scorer = Scorer::of(&base, &classifiers, &self.tasks, patterns.max_length);
         // The first pass warms up.
         scorer.score(&census.columns, &rows[..1], &mut |_| {})?;
@@ -160,19 +200,39 @@ impl Checkup {
         }))
     }
 
-    /// Loads the model, and asks it what it says of patterns and label words, in the first rows where there
-    /// are any. None where a part is missing or has problems: it cannot be asked about.
-    pub fn ask(&self) -> Result<Option<StrictReport>> {
-        let (true, Some(verbalizer), Some(folder), Some(patterns)) =
-            (self.problems.is_empty(), &self.verbalizer, &self.folder, &self.patterns)
+    /// Whether label words are read: what `cls` learned reads none.
+    pub fn reads_words(&self) -> bool {
+        !matches!(self.learned.first(), Some((Tuning::Cls(_), _)))
+    }
+
+    /// Loads the weights: the base model, and the models that are asked. None where a part is missing or has
+    /// problems.
+    fn load(&self) -> Result<Option<(VerbalizedLm, Vec<Classifier>)>> {
+        let (true, Some(verbalizer), Some(folder), Some(words), Some(patterns)) =
+            (self.problems.is_empty(), &self.verbalizer, &self.folder, &self.words, &self.patterns)
         else {
             return Ok(None);
         };
+        let folder = ModelFolder::open(folder.path())?;
+        let base = VerbalizedLm::new(MaskedLm::of(folder, Options::default())?, words.clone());
+        let models = members(&base, patterns, &self.learned, Some(verbalizer.classes().len()))?;
+        Ok(Some((base, models)))
+    }
+
+    /// Loads the model, and asks it what it says of patterns and label words, in the first rows where there
+    /// are any. None where a part is missing or has problems, and of `cls`: it cannot be asked about.
+    pub fn ask(&self) -> Result<Option<StrictReport>> {
+        let (Some(verbalizer), Some(patterns)) = (&self.verbalizer, &self.patterns) else { return Ok(None) };
+        let Some((base, models)) = self.load()? else { return Ok(None) };
+        let at_mask = |model| match model {
+            Classifier::Prompt(model, _) => Some(model),
+            Classifier::Sequence(_) => None,
+        };
+        let Some(models) = models.into_iter().map(at_mask).collect() else { return Ok(None) };
         let rows = self.data.as_ref().map(|(path, reading)| reading.open(path)).transpose()?;
         let rows = rows.into_iter().flatten().take(ASKED_ROWS).collect::<Result<Vec<Example>>>()?;
         let subject = Subject { verbalizer, patterns, tasks: &self.tasks, rows: &rows };
-        let folder = ModelFolder::open(folder.path())?;
-        subject.ask(&MaskedLm::of(folder, Options::default())?).map(Some)
+        subject.ask(&base, models).map(Some)
     }
 }
 

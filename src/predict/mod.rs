@@ -44,14 +44,12 @@ pub mod calibration;
 pub mod content_free;
 pub mod strict;
 
-// all that could go wrong
-pub mod checkup;
-
 // rows that are shown, classifiers before their weights
 pub mod blueprint;
 pub mod showing;
 
-// how rows look to a model
+// all that could go wrong, how rows look to a model
+pub mod checkup;
 pub mod preview;
 
 // what is fitted on which rows

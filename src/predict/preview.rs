@@ -23,7 +23,7 @@ use crate::text::verbalizer::{Class, LabelWord, Verbalizer};
 /// How many of the likeliest words are told.
 const TOP_WORDS: i64 = 10;
 
-/// A classifier whose view of rows is shown; of several models whose probabilities are averaged, the first's.
+/// A classifier whose view of rows is shown; of several models the mean of their probabilities.
 pub struct Previewer {
     verbalizer: Verbalizer,
     base: VerbalizedLm,
@@ -48,8 +48,8 @@ pub struct RowPreview {
     pub segments: Vec<Vec<PreviewPart>>,
     /// Its tokens; behind a soft token's place stands no word, but a vector with a number: `<soft 0>`.
     pub tokens: Vec<String>,
-    /// The place of the mask among them, from 0; none where the text is compared with the label words.
-    pub mask: Option<usize>,
+    /// Where the classes are read.
+    pub read: ReadAt,
     /// What had no room.
     pub cuts: Vec<PreviewCut>,
     /// What each class gets, in their order.
@@ -57,6 +57,17 @@ pub struct RowPreview {
     /// The likeliest words at the mask with their probabilities among all words, from 0 to 1, the likeliest
     /// first; none where the model has no label words.
     pub likeliest: Vec<(String, f64)>,
+}
+
+/// Where a model reads the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAt {
+    /// At the mask, which has this place among the tokens, from 0.
+    Mask(usize),
+    /// At `[CLS]`, by a head of its own: no label words are read.
+    Cls,
+    /// Nowhere: the text is compared with the label words.
+    Compared,
 }
 
 /// A part of a prompt.
@@ -88,9 +99,10 @@ pub struct PreviewCut {
 pub struct ClassPreview {
     /// The class.
     pub label: String,
-    /// Its words.
+    /// Its words; none where no label words are read.
     pub words: Vec<String>,
-    /// Its score; the softmax of these are the probabilities.
+    /// Its score; the softmax of these are the probabilities. Of several models it is the logarithm of the
+    /// mean probability.
     pub score: f64,
     /// Its probability, from 0 to 1.
     pub probability: f64,
@@ -154,7 +166,11 @@ impl Previewer {
             chains: chains.iter().map(|chain| filled_words(chain, example.fields.len())).collect(),
             segments: segments(&prompt),
             tokens: tokens(&features, tokenizer),
-            mask: (features.masks > 0).then_some(features.mask),
+            read: match &self.classifiers[0] {
+                Classifier::Sequence(_) => ReadAt::Cls,
+                Classifier::Prompt(..) if features.masks > 0 => ReadAt::Mask(features.mask),
+                Classifier::Prompt(..) => ReadAt::Compared,
+            },
             cuts: cuts.iter().map(cut).collect(),
             classes: self.classes(&features),
             likeliest: self.likeliest(&features),
@@ -162,11 +178,26 @@ impl Previewer {
     }
 
     fn classes(&self, features: &Features) -> Vec<ClassPreview> {
-        let scores = no_grad(|| self.classifiers[0].class_scores(&[features], Mode::Score));
-        let probabilities = scores.softmax(-1, Type::Double);
+        let scores = |model: &Classifier| no_grad(|| model.class_scores(&[features], Mode::Score));
+        let (scores, probabilities) = match &self.classifiers[..] {
+            [only] => {
+                let scores = scores(only);
+                let probabilities = scores.softmax(-1, Type::Double);
+                (scores, probabilities)
+            }
+            models => {
+                let mean = mean(models.iter().map(|model| scores(model).softmax(-1, Type::Double)));
+                (mean.log(), mean)
+            }
+        };
         let class = |(class, index): (&Class, i64)| ClassPreview {
             label: class.label.clone(),
-            words: class.words.iter().map(LabelWord::word).map(str::to_owned).collect(),
+            words: match &self.classifiers[0] {
+                Classifier::Sequence(_) => Vec::new(),
+                Classifier::Prompt(..) => {
+                    class.words.iter().map(LabelWord::word).map(str::to_owned).collect()
+                }
+            },
             score: scores.double_value(&[0, index]),
             probability: probabilities.double_value(&[0, index]),
         };
@@ -174,11 +205,16 @@ impl Previewer {
     }
 
     fn likeliest(&self, features: &Features) -> Vec<(String, f64)> {
-        let Classifier::Prompt(model, _) = &self.classifiers[0] else { return Vec::new() };
-        if features.masks == 0 {
+        let at_mask = |model: &Classifier| match model {
+            Classifier::Prompt(model, _) if features.masks > 0 => {
+                Some(no_grad(|| model.vocabulary_logits(&[features]).softmax(-1, Type::Float)))
+            }
+            _ => None,
+        };
+        let Some(said) = self.classifiers.iter().map(at_mask).collect::<Option<Vec<Tensor>>>() else {
             return Vec::new();
-        }
-        let vocabulary: Tensor = no_grad(|| model.vocabulary_logits(&[features]).softmax(-1, Type::Float));
+        };
+        let vocabulary = mean(said.into_iter());
         let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
         let word = |rank: i64| {
             let word = self.base.tokenizer().token(ids.int64_value(&[0, rank]));
@@ -186,6 +222,12 @@ impl Previewer {
         };
         (0..top.size()[1]).map(word).collect()
     }
+}
+
+/// The mean of some tensors of one shape, one at least.
+fn mean(tensors: impl ExactSizeIterator<Item = Tensor>) -> Tensor {
+    let count = tensors.len() as f64;
+    tensors.reduce(|sum, next| sum + next).unwrap_or_default() / count
 }
 
 /// The words of a chain, which stand behind a row's fields.

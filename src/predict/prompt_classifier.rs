@@ -166,7 +166,7 @@ impl Builder {
         let calibration = calibration.map(fitted).transpose()?;
         let base = VerbalizedLm::new(model, words);
         let members = members(&base, &patterns, &[], None)?;
-        let loaded = Loaded { verbalizer, base, patterns, members };
+        let loaded = Loaded { verbalizer, base, patterns, learned: Vec::new(), members };
         PromptClassifier::of(loaded, compute, showing, calibration)
     }
 }
@@ -209,11 +209,11 @@ impl PromptClassifier {
         showing: Option<Showing>,
         calibration: Option<Fitted>,
     ) -> Result<PromptClassifier> {
-        let Loaded { verbalizer, base, patterns, members } = loaded;
+        let Loaded { verbalizer, base, patterns, learned, members } = loaded;
         let (folder, engine, device) = (base.model.folder.clone(), base.model.engine, base.model.device);
         let forwards = base.words.forwards();
         // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
-        drop(base);
+        drop((base, learned));
         let (dtype, tried) = compute
             .dtype
             .map_or_else(|| auto::fastest(&members, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));

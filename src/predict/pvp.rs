@@ -52,6 +52,13 @@ pub enum SoftVectors<'a> {
     },
 }
 
+impl<'a> SoftVectors<'a> {
+    /// Those of a training, or of patterns as they are written where nothing was trained.
+    pub fn of_training(tuning: Option<&'a Tuning>, columns: &'a [String]) -> SoftVectors<'a> {
+        tuning.map_or(SoftVectors::Sampled, |tuning| SoftVectors::Learned { tuning, columns })
+    }
+}
+
 impl SoftVectors<'_> {
     /// The longest input that is left beside what the method adds.
     fn length_left(self, max_length: usize, folder: &ModelFolder) -> usize {

@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::model::batch::small_batches;
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
-use crate::model::masked_lm::MaskedLm;
 use crate::model::tensor_map::Module;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::{rows, values};
@@ -124,32 +123,32 @@ struct MaskAnswers {
     likeliest: Vec<i64>,
 }
 
-/// A model with its label words, and the ids of these.
+/// Models with their label words, and the ids of these.
 struct Asked<'a> {
     verbalizer: &'a Verbalizer,
-    model: PromptModel,
+    tokenizer: &'a Tokenizer,
+    models: Vec<PromptModel>,
     words: LabelWords,
     ids: Vec<i64>,
 }
 
 impl Subject<'_> {
-    /// Asks a model without any training.
-    pub fn ask(&self, model: &MaskedLm) -> Result<StrictReport> {
-        let words = LabelWords::check(self.verbalizer, model.tokenizer(), model.device)?;
-        let base = VerbalizedLm::new(model.clone(), words.clone());
+    /// Asks models, whose probabilities are averaged: the base model, or what was learned from it.
+    pub fn ask(&self, base: &VerbalizedLm, models: Vec<PromptModel>) -> Result<StrictReport> {
         let asked = Asked {
             verbalizer: self.verbalizer,
-            model: base.untrained_prompt_model(&self.patterns.soft, 0)?,
-            ids: words.distinct_ids(),
-            words,
+            tokenizer: base.tokenizer(),
+            models,
+            ids: base.words.distinct_ids(),
+            words: base.words.clone(),
         };
         let mut patterns = Vec::with_capacity(self.patterns.pvps.len());
         let mut sums = vec![0.0; asked.ids.len()];
         // What is compared has no blank to ask about.
         let asked_at_blanks = |(_, pvp): &(usize, &Pvp)| !pvp.template().compares();
         for (index, pvp) in self.patterns.pvps.iter().enumerate().filter(asked_at_blanks) {
-            let without = asked.say(&self.without_row(pvp, asked.model.tokenizer())?);
-            let with = self.on_rows(index, asked.model.tokenizer())?;
+            let without = asked.say(&self.without_row(pvp, asked.tokenizer)?);
+            let with = self.on_rows(index, asked.tokenizer)?;
             let with = (!with.is_empty()).then(|| asked.say(&with));
             let seen = with.as_ref().unwrap_or(&without);
             sums.iter_mut().zip(&seen.words).for_each(|(sum, word)| *sum += word);
@@ -161,7 +160,7 @@ impl Subject<'_> {
         }
         let of_words = || {
             let means: Vec<f64> = sums.iter().map(|sum| sum / patterns.len() as f64).collect();
-            let chance = 1.0 / asked.model.tokenizer().vocabulary_size() as f64;
+            let chance = 1.0 / asked.tokenizer.vocabulary_size() as f64;
             let rare = if patterns.is_empty() { Vec::new() } else { asked.rare(&means, chance) };
             let embeddings = base.model.parameters.weight(Module::WordEmbeddings);
             WordAnswers { chance, rare, confusable: asked.confusable(embeddings) }
@@ -186,12 +185,17 @@ impl Asked<'_> {
     fn say(&self, inputs: &[Features]) -> MaskAnswers {
         let mut classes = Vec::with_capacity(inputs.len());
         let (mut sums, mut likeliest) = (vec![0.0; self.ids.len()], Vec::with_capacity(inputs.len()));
-        let columns = Tensor::from_slice(&self.ids).to_device(self.model.device());
+        let columns = Tensor::from_slice(&self.ids).to_device(self.models[0].device());
+        let mean = |say: &dyn Fn(&PromptModel) -> Tensor| {
+            let sum = self.models.iter().map(say).reduce(|sum, next| sum + next).unwrap_or_default();
+            sum / self.models.len() as f64
+        };
         for inputs in small_batches(inputs) {
             no_grad(|| {
-                let scores = self.model.class_scores(&inputs, &self.words, Mode::Score);
-                let scores = scores.softmax(-1, Type::Double);
-                let vocabulary = self.model.vocabulary_logits(&inputs).softmax(-1, Type::Float);
+                let scores = mean(&|model| {
+                    model.class_scores(&inputs, &self.words, Mode::Score).softmax(-1, Type::Double)
+                });
+                let vocabulary = mean(&|model| model.vocabulary_logits(&inputs).softmax(-1, Type::Float));
                 classes.extend(rows(&scores).into_iter().map(|probabilities| Prediction { probabilities }));
                 let of_words =
                     vocabulary.index_select(1, &columns).sum_dim_intlist([0].as_slice(), false, Type::Double);
@@ -257,13 +261,13 @@ impl Asked<'_> {
     }
 
     fn word(&self, id: i64) -> String {
-        self.model.tokenizer().token(id).to_owned()
+        self.tokenizer.token(id).to_owned()
     }
 
     /// The label of a word's class; empty for what is no label word.
     fn class_of(&self, id: i64) -> &str {
         let is_word = |word: &LabelWord| {
-            self.model.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id)
+            self.tokenizer.tokenize(word.word()).first().is_some_and(|token| token.id == id)
         };
         let class = self.verbalizer.classes().iter().find(|class| class.words.iter().any(is_word));
         class.map_or("", |class| class.label.as_str())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::distributions::Distribution;
 use rand_distr::Binomial;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::predict::report::Spread;
@@ -14,7 +14,7 @@ use crate::seed;
 const RESAMPLES: usize = 10_000;
 
 /// A measure over training samples, one for each seed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OverSeeds {
     /// The number of seeds.
     pub seeds: usize,
@@ -48,7 +48,7 @@ impl OverSeeds {
 /// language processing).
 ///
 /// The rows are resampled, the seeds are not: it speaks of other test rows, not of other training samples.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PairedBootstrap {
     /// The test rows.
     pub rows: usize,

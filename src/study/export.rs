@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use tch::Device;
-
-use crate::error::{Result, RunError};
-use crate::learn::run::{Manifest, RunKind};
+use crate::error::{EnsembleError, Result, RunError};
 use crate::model::masked_lm::{MaskedLm, Options};
+use crate::predict::blueprint::Blueprint;
 use crate::predict::classifier::VerbalizedLm;
-use crate::predict::label_words::LabelWords;
-use crate::study::run::{Contents, Run, Wanted};
+use crate::study::run::{Run, Wanted};
 use crate::tune::{export, peft};
 
 /// In what form it is exported.
@@ -31,13 +28,10 @@ pub struct Exported {
 }
 
 impl Run {
-    /// Writes what a training of one task learned with one seed into a folder that is new or empty; a run of
-    /// several seeds needs to be told which. Runs of several tasks and of ensembles are refused.
+    /// Writes what it learned with one seed into a folder that is new or empty; a run of several seeds needs
+    /// to be told which. Of an ensemble it is its student, or the member that is wanted. A run of several
+    /// tasks learned one model for all of them.
     pub fn export(&self, wanted: &Wanted, form: ExportForm, out: &Path) -> Result<Exported> {
-        let Contents::Train(run, manifest) = &self.contents else {
-            let (path, found, wanted) = (self.path().to_owned(), self.kind().name(), RunKind::Train.name());
-            return Err(RunError::OfOtherKind { path, found, wanted }.into());
-        };
         let seed = match self.chosen_seeds(wanted.seed)?[..] {
             [only] => only,
             ref seeds => {
@@ -45,19 +39,23 @@ impl Run {
                 return Err(RunError::SeedNeeded { path, seeds }.into());
             }
         };
-        let Manifest { header, tuning, classes, .. } = &**manifest;
-        let (folder, max_length) = self.base(&header.model, tuning, wanted, |_| header.max_length)?;
-        let (learned, _) = run.load_learned(seed)?;
-        let words = LabelWords::check(&manifest.verbalizer()?, &folder.tokenizer, Device::Cpu)?;
-        let soft = manifest.patterns(&words, &folder, max_length)?.soft;
+        let task = wanted.task.clone().or_else(|| self.tasks().into_iter().next());
+        let wanted = Wanted { task, ..wanted.clone() };
+        let kept = self.kept(&wanted)?;
+        let Some(tuning) = kept.tuning else {
+            return Err(EnsembleError::NothingLearned { path: self.path().to_owned() }.into());
+        };
+        let Blueprint { verbalizer, folder, words, patterns, learned, .. } = self.unbound(&wanted)?;
+        // One seed, one classifier.
+        let [(_, learned)] = &learned[..] else { unreachable!("what was not learned was refused") };
         let base = VerbalizedLm::new(MaskedLm::of(folder, Options::default())?, words);
-        base.check_learned(tuning, &learned, soft.len(), classes.len())?;
+        base.check_learned(tuning, learned, patterns.soft.len(), verbalizer.classes().len())?;
         let MaskedLm { folder, parameters, .. } = &base.model;
         match form {
-            ExportForm::Merged => export::merged(out, folder, parameters, tuning, &learned)?,
+            ExportForm::Merged => export::merged(out, folder, parameters, tuning, learned)?,
             ExportForm::Peft => {
-                let name = header.model.path.display().to_string();
-                peft::write(out, tuning, &folder.config, &learned, soft.front(), &name)?;
+                let name = kept.model.path.display().to_string();
+                peft::write(out, tuning, &folder.config, learned, patterns.soft.front(), &name)?;
             }
         }
         Ok(Exported { method: tuning.name(), seed })

@@ -23,8 +23,13 @@ pub mod multi_task;
 // ensembles of patterns
 pub mod ensemble;
 
-// what any of them leaves
+// what any of them leaves, and what came of it
+pub mod report;
 pub mod run;
+
+// what could go wrong with it, and what it was trained on
+pub mod checkup;
+pub mod seen;
 
 // a run that goes on
 pub mod again;

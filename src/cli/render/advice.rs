@@ -137,6 +137,12 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Task(TaskError::Needed { tasks, .. }) => {
             Some(vec![("tasks", listed(tasks)), ("help", "name one with --task".into())])
         }
+        Kind::Search(SearchError::SeveralWriters { .. }) => {
+            Some(help("name one of the run's seeds with --run-seed"))
+        }
+        Kind::Search(SearchError::NothingAtMask) => {
+            Some(help("choose a run of another method, or give --template and --verbalizer"))
+        }
         Kind::Search(SearchError::SpaceOfOne) => {
             Some(help("give several templates, or let the model write some with --generate"))
         }
@@ -344,12 +350,6 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
     Some(match error {
         RunError::Interrupted { path } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::Missing { .. } => help("name the folder that --out named when the run was made"),
-        RunError::ReportMissing { of_training: true, .. } => help(
-            "it is a run of cloze train, whose results are in its metrics.json; cloze ensemble writes a report.json",
-        ),
-        RunError::ReportMissing { of_training: false, .. } => {
-            help("cloze ensemble writes one when all is done")
-        }
         RunError::PageWithoutName => help("say with --out where to write it"),
         RunError::FileMissing { wanted, .. } if wanted == "manifest.json" => {
             help("name the folder that --out named when the run was made")
@@ -437,8 +437,12 @@ fn of_ensemble(error: &EnsembleError) -> Option<Vec<Note>> {
         EnsembleError::MembersNotKept { .. } => {
             help("run the experiment with --keep-members, or score with its student")
         }
-        EnsembleError::RunWithoutMembers { .. } => help("score with it as it is: without --members"),
-        EnsembleError::NoStudent { .. } => help("score with the members: --members"),
+        EnsembleError::RunWithoutMembers { .. } => {
+            help("it is one classifier: leave --members and --member out")
+        }
+        EnsembleError::NoStudent { members, .. } => {
+            vec![("members", listed(members)), ("help", "name one of them with --member".into())]
+        }
         EnsembleError::StudentWithoutRows => {
             help("a student learns from rows that the members label; --no-distill goes without one")
         }

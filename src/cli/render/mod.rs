@@ -18,6 +18,7 @@ mod screen;
 mod search;
 mod strict;
 mod table;
+mod tasks;
 mod text;
 mod training;
 
@@ -38,11 +39,12 @@ pub use ensemble_progress::EnsembleProgress;
 pub use live::Live;
 pub use preview::preview;
 pub use progress::Progress;
-pub use report::report;
+pub use report::{report, trained_on};
 pub use robustness::robustness;
 pub use search::{found_words, search, search_step};
 pub use strict::strict;
 pub use table::{Align, table};
+pub use tasks::tasks;
 pub use training::{TrainProgress, metrics};
 
 /// Prints to standard output, for people.

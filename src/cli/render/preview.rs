@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use cloze::numbers::counted;
-use cloze::predict::preview::{PreviewPart, RowPreview};
+use cloze::predict::preview::{PreviewPart, ReadAt, RowPreview};
 use cloze::text::data::Example;
 
 use super::screen::without_middle;
@@ -25,9 +25,10 @@ pub fn preview(example: &Example, row: &RowPreview) -> String {
     }
     let _ = writeln!(text, "  text    {}", wrapped(&row.segments));
     let _ = writeln!(text, "  tokens  {}", row.tokens.join(" "));
-    let read = match row.mask {
-        Some(mask) => format!("the mask at {mask} (from 0)"),
-        None => "compared with the label words".to_owned(),
+    let read = match row.read {
+        ReadAt::Mask(mask) => format!("the mask at {mask} (from 0)"),
+        ReadAt::Cls => "the classes are read at [CLS], without label words".to_owned(),
+        ReadAt::Compared => "compared with the label words".to_owned(),
     };
     let _ = writeln!(text, "  {} tokens, {read}", row.tokens.len());
     for cut in &row.cuts {
@@ -63,7 +64,7 @@ fn scores(row: &RowPreview) -> String {
         vec![class.label.clone(), score, probability, class.words.join(", ")]
     }));
     let table = table(&[Align::Left, Align::Right, Align::Right, Align::Words], &rows);
-    if row.mask.is_none() {
+    if !matches!(row.read, ReadAt::Mask(_)) {
         return format!("\n{table}\n");
     }
     let likeliest: Vec<String> =

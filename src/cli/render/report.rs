@@ -6,7 +6,7 @@ use cloze::model::dtype::Dtype;
 use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
-use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport};
+use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport, TrainedOn};
 
 use super::alike;
 use super::screen::start_of;
@@ -57,9 +57,25 @@ pub fn report(report: &Report) -> String {
     text
 }
 
+/// A sentence about rows that a run was trained on.
+pub fn trained_on(found: &TrainedOn, rows: u64) -> String {
+    let records: Vec<String> = found.records.iter().map(u64::to_string).collect();
+    format!(
+        "{} of the {} are among those that the run was trained on (record{} {}{}): results on them say little",
+        count(found.rows),
+        counted(rows, "row"),
+        if found.rows == 1 { "" } else { "s" },
+        records.join(", "),
+        if found.rows > found.records.len() as u64 { ", …" } else { "" },
+    )
+}
+
 /// What stands out of the rows, and what was fitted.
 fn notes(text: &mut String, report: &Report) {
     let run = &report.run;
+    if let Some(found) = &report.trained_on {
+        let _ = writeln!(text, "warning: {}", trained_on(found, report.rows));
+    }
     if !run.dtypes_tried.is_empty() {
         let _ = writeln!(text, "{}", chosen(run));
     }

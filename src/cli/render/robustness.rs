@@ -6,6 +6,7 @@ use cloze::numbers::{counted, percent};
 use cloze::study::compare::PairedBootstrap;
 use cloze::study::robustness::{RobustnessReport, Target};
 
+use super::report::trained_on;
 use super::table::{Align, table};
 use super::training::{between, signed};
 
@@ -22,6 +23,9 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
         counted(report.rows as u64, "row"),
         counted(report.changes.len() as u64, "change")
     );
+    if let Some(found) = &report.trained_on {
+        let _ = writeln!(text, "warning: {}\n", trained_on(found, report.rows as u64));
+    }
     text.push_str(&changes(report));
     text.push_str(
         "  points: accuracy less that without a change; Δp: how far probabilities move, on average\n\n",
@@ -46,6 +50,9 @@ pub fn robustness(report: &RobustnessReport, data: &str, labels: &[String]) -> S
     let _ = writeln!(text, "  never flipped: {} % of the rows", percent(report.steady));
     if !report.unseen.is_empty() {
         let _ = writeln!(text, "  no change to this model: {}", report.unseen.join(", "));
+    }
+    for left_out in &report.left_out {
+        let _ = writeln!(text, "  not changed: {left_out}");
     }
     most_flipped(&mut text, report, labels);
     text

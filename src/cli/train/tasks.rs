@@ -1,6 +1,5 @@
 //! `cloze train --tasks`: one model for several tasks.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,10 +7,9 @@ use anyhow::Result;
 use cloze::learn::run::RunFolder;
 use cloze::learn::train::Event;
 use cloze::model::threads::Threads;
-use cloze::numbers::{interval, percent};
-use cloze::study::multi_task::{MultiTask, TaskFiles, TaskMetrics, TasksRequest};
+use cloze::study::multi_task::{MultiTask, TaskFiles, TasksRequest};
 
-use super::super::render::{self, Align, Live};
+use super::super::render::{self, Live};
 use super::super::{setup, signals, source};
 use super::Train;
 
@@ -58,34 +56,7 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
     })?;
     drop(live);
     if !args.quiet {
-        render::tell(&(table(&metrics) + &render::terms(&std::io::stderr())))?;
+        render::tell(&(render::tasks(&metrics) + &render::terms(&std::io::stderr())))?;
     }
     Ok(())
-}
-
-fn table(metrics: &[TaskMetrics]) -> String {
-    let mut rows =
-        vec![["task", "", "test rows", "before", "after", "± sd", "95 % seeds"].map(str::to_owned).to_vec()];
-    for task in metrics {
-        let after = task.after.iter().sum::<f64>() / task.after.len().max(1) as f64;
-        let after = if task.after.is_empty() { String::new() } else { percent(after) };
-        let (deviation, seeds) = match &task.over_seeds {
-            Some(over_seeds) => (percent(over_seeds.spread.standard_deviation), interval(over_seeds.mean_95)),
-            None => (String::new(), String::new()),
-        };
-        rows.push(vec![
-            task.name.clone(),
-            if task.learned { "learned" } else { "not seen" }.to_owned(),
-            task.test_rows.to_string(),
-            task.before.map(percent).unwrap_or_default(),
-            after,
-            deviation,
-            seeds,
-        ]);
-    }
-    let right = Align::Right;
-    let mut text = render::table(&[Align::Left, Align::Left, right, right, right, right, right], &rows);
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "  accuracy in percent; the mean over the seeds");
-    text
 }

@@ -291,7 +291,8 @@ impl RunFolder {
 
 /// The manifest in a run's folder.
 pub const MANIFEST: &str = "manifest.json";
-const METRICS: &str = "metrics.json";
+/// The table of results in the folder of a training.
+pub const METRICS: &str = "metrics.json";
 
 /// How a training went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 mod tally;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::dtype::{Dtype, Trial};
 
@@ -83,6 +83,9 @@ pub struct Report {
     /// Rows beside which some pattern's demonstrations did not all have room.
     #[serde(skip_serializing_if = "is_zero")]
     pub crowded_rows: u64,
+    /// Rows that the run was trained on, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<TrainedOn>,
     /// Seconds from the first row read to the last row written.
     pub seconds: f64,
     /// Rows a second in that time.
@@ -111,6 +114,15 @@ pub struct Report {
     /// Prediction sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sets: Option<SetsReport>,
+}
+
+/// Rows that the model was trained on, or chosen by: what is measured on them says little.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TrainedOn {
+    /// How many.
+    pub rows: u64,
+    /// The first of them, by their numbers in the file, from 1.
+    pub records: Vec<u64>,
 }
 
 /// How probabilities were corrected.
@@ -260,7 +272,7 @@ pub struct PatternReport {
 }
 
 /// Accuracies over the patterns.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The mean accuracy.
     pub mean: f64,

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Axis};
 use rand::distributions::Distribution;
 use rand_distr::Binomial;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{LabelCount, Majority, Prediction};
 use crate::seed;
@@ -14,9 +14,10 @@ const BINS: usize = 10;
 const RESAMPLES: usize = 10_000;
 
 /// How often which true class was predicted as which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The axes by name: what rows and columns of `counts` are.
+    #[serde(skip_deserializing, default = "axes")]
     pub axes: [&'static str; 2],
     /// The labels along both axes.
     pub labels: Vec<String>,
@@ -24,9 +25,14 @@ pub struct Confusion {
     pub counts: Vec<Vec<u64>>,
 }
 
+/// The axes of every confusion.
+fn axes() -> [&'static str; 2] {
+    ["true", "predicted"]
+}
+
 /// One class's measures (axes and zero division as in scikit-learn's `precision_recall_fscore_support` with
 /// `zero_division=0`).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
     /// The class.
     pub label: String,
@@ -41,7 +47,7 @@ pub struct ClassMetrics {
 }
 
 /// The measures over labelled rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The share of rows predicted right.
     pub accuracy: f64,

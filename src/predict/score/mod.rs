@@ -578,6 +578,7 @@ impl Counts {
             near_labels: 0,
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,
+            trained_on: None,
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),
             predicted: self.average.predicted(),

@@ -10,7 +10,7 @@ use super::report::{self, Accuracies, Bin, Curve, EnsembleReport, Measured, Patt
 use crate::error::Result;
 use crate::learn::train::Event;
 use crate::predict::report::{Prediction, Tally};
-use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::study::compare::PairedBootstrap;
 use crate::text::dataset::Dataset;
 
 /// The most points of a curve.
@@ -163,19 +163,7 @@ fn mean_pattern(stage: &Stage) -> Option<Accuracies> {
     let mean = |seed: usize| {
         whole.iter().filter_map(|pattern| pattern.accuracy.by_seed[seed]).sum::<f64>() / whole.len() as f64
     };
-    Some(accuracies((0..seeds).map(|seed| Some(mean(seed))).collect()))
-}
-
-/// Of seeds of which one at least was measured.
-fn accuracies(by_seed: Vec<Option<f64>>) -> Accuracies {
-    let measured: Vec<f64> = by_seed.iter().copied().flatten().collect();
-    let over = OverSeeds::of(&measured);
-    Accuracies {
-        mean: measured.iter().sum::<f64>() / measured.len() as f64,
-        standard_deviation: over.as_ref().map(|over| over.spread.standard_deviation),
-        mean_95: over.map(|over| over.mean_95),
-        by_seed,
-    }
+    Accuracies::of((0..seeds).map(|seed| Some(mean(seed))).collect())
 }
 
 /// A classifier's predictions of the test rows, one list for each seed, empty where there are none.
@@ -206,7 +194,9 @@ fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>
         each.iter().copied().map(values).sum::<f64>() / each.len() as f64
     };
     Some(Measured {
-        accuracy: accuracies(by_seed.iter().map(|evaluation| Some(evaluation.as_ref()?.accuracy)).collect()),
+        accuracy: Accuracies::of(
+            by_seed.iter().map(|evaluation| Some(evaluation.as_ref()?.accuracy)).collect(),
+        )?,
         accuracy_95: PairedBootstrap::of(&right, &never)?.difference_95,
         macro_f1: mean(&|evaluation| evaluation.macro_f1),
         expected_calibration_error: mean(&|evaluation| evaluation.expected_calibration_error),

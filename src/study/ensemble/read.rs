@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::report::{EnsembleReport, Measured, Stage, VERSION};
 use crate::error::source::Source;
-use crate::error::{Error, JsonError, Result, RunError};
-use crate::learn::run::{MANIFEST, RunKind, kind_of};
+use crate::error::{JsonError, Result, RunError};
 use crate::text::json::{self, Node};
 
 /// The report in a run's folder.
@@ -36,14 +35,7 @@ impl EnsembleReport {
         }
         let file = run.join(FILE);
         if !file.exists() {
-            let of_training = run.join("metrics.json").exists();
-            let kind = kind_of(&run.join(MANIFEST)).ok().flatten();
-            if let (false, Some(kind @ (RunKind::Train | RunKind::Tasks))) = (of_training, kind) {
-                let wanted = RunKind::Ensemble.name();
-                let kind = RunError::OfOtherKind { path: run.to_owned(), found: kind.name(), wanted };
-                return Err(kind.into());
-            }
-            return Err(Error::from(RunError::ReportMissing { path: run.to_owned(), of_training }));
+            return Err(RunError::ReportMissing { path: run.to_owned(), file: FILE }.into());
         }
         EnsembleReport::read(&file)
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
+use crate::study::compare::OverSeeds;
 
 /// The version of reports that this cloze writes and reads.
 pub const VERSION: u64 = 1;
@@ -124,6 +125,20 @@ pub struct Accuracies {
     pub standard_deviation: Option<f64>,
     /// The 95 % interval of the mean over other seeds (Student's t), of two and more.
     pub mean_95: Option<[f64; 2]>,
+}
+
+impl Accuracies {
+    /// Of seeds of which one at least was measured.
+    pub fn of(by_seed: Vec<Option<f64>>) -> Option<Accuracies> {
+        let measured: Vec<f64> = by_seed.iter().copied().flatten().collect();
+        let over = OverSeeds::of(&measured);
+        (!measured.is_empty()).then(|| Accuracies {
+            mean: measured.iter().sum::<f64>() / measured.len() as f64,
+            standard_deviation: over.as_ref().map(|over| over.spread.standard_deviation),
+            mean_95: over.map(|over| over.mean_95),
+            by_seed,
+        })
+    }
 }
 
 /// A classifier on the test rows, over the seeds.

@@ -63,6 +63,13 @@ pub enum BetweenRuns {
     },
 }
 
+impl Measured {
+    /// For each seed that was measured, which labelled test rows are right.
+    fn lists(&self) -> Vec<Vec<bool>> {
+        self.right.iter().map(|list| list.bytes().map(|letter| letter == b'1').collect()).collect()
+    }
+}
+
 impl Stage {
     /// The patterns that were measured for each seed: those that their mean is of.
     pub fn whole_patterns(&self) -> impl Iterator<Item = &Measured> {
@@ -111,6 +118,13 @@ impl EnsembleReport {
         student.map(|student| ("student", student)).or_else(|| Some((self.ensemble_name(), ensemble()?)))
     }
 
+    /// The test rows that it gets right; or why they are not known.
+    pub fn rated(&self) -> Result<Rated<'_>, &'static str> {
+        let (_, found) = self.classifier().ok_or("a run was not measured on labelled test rows")?;
+        let (test_sha256, test_rows) = (self.setting.test_sha256.as_deref(), self.setting.test_rows);
+        Ok(Rated { right: found.lists(), test_sha256, test_rows })
+    }
+
     /// What an ensemble is called: one of a single pattern is that pattern.
     pub fn ensemble_name(&self) -> &'static str {
         if self.patterns.len() == 1 { "pattern" } else { "ensemble" }
@@ -157,33 +171,45 @@ impl EnsembleReport {
     }
 }
 
+/// What a run has in the end on its test rows.
+pub struct Rated<'a> {
+    /// For each seed, which labelled test rows are right.
+    pub right: Vec<Vec<bool>>,
+    /// Of the test file's bytes.
+    pub test_sha256: Option<&'a str>,
+    /// Test rows with a label.
+    pub test_rows: usize,
+}
+
 /// The paired tests of what each run has in the end, each pair of runs once.
 pub fn between_runs(runs: &[(&str, &EnsembleReport)]) -> Vec<BetweenRuns> {
+    let rated: Vec<_> = runs.iter().map(|(name, report)| (*name, report.rated())).collect();
+    between_rated(&rated)
+}
+
+/// The same of runs of whatever kind; of some it is not known which rows are right, and why.
+pub fn between_rated(runs: &[(&str, Result<Rated<'_>, &'static str>)]) -> Vec<BetweenRuns> {
     let pairs = (0..runs.len()).flat_map(|first| (first + 1..runs.len()).map(move |second| (first, second)));
-    pairs.map(|(first, second)| between(runs[first], runs[second])).collect()
+    pairs.map(|(first, second)| between(&runs[first], &runs[second])).collect()
 }
 
 fn between(
-    (first, of_first): (&str, &EnsembleReport),
-    (second, of_second): (&str, &EnsembleReport),
+    (first, one): &(&str, Result<Rated<'_>, &'static str>),
+    (second, other): &(&str, Result<Rated<'_>, &'static str>),
 ) -> BetweenRuns {
-    let apart = |not_compared| BetweenRuns::Apart {
-        first: first.to_owned(),
-        second: second.to_owned(),
-        not_compared,
+    let (first, second) = ((*first).to_owned(), (*second).to_owned());
+    let (one, other) = match (one, other) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(not_compared), _) | (_, Err(not_compared)) => {
+            return BetweenRuns::Apart { first, second, not_compared };
+        }
     };
-    let (Some((_, one)), Some((_, other))) = (of_first.classifier(), of_second.classifier()) else {
-        return apart("a run was not measured on labelled test rows");
-    };
-    let (of_first, of_second) = (&of_first.setting, &of_second.setting);
-    if of_first.test_sha256.is_none()
-        || of_first.test_sha256 != of_second.test_sha256
-        || of_first.test_rows != of_second.test_rows
-    {
-        return apart("the test rows are not the same");
+    let same =
+        one.test_sha256.is_some() && one.test_sha256 == other.test_sha256 && one.test_rows == other.test_rows;
+    match PairedBootstrap::of(&one.right, &other.right).filter(|_| same) {
+        Some(found) => BetweenRuns::Compared(Comparison { first, second, found }),
+        None => BetweenRuns::Apart { first, second, not_compared: "the test rows are not the same" },
     }
-    compared(first.to_owned(), &[one], second.to_owned(), &[other])
-        .map_or_else(|| apart("the test rows are not the same"), BetweenRuns::Compared)
 }
 
 /// Each side's lists, of all its seeds and classifiers, stand for one method.
@@ -193,12 +219,8 @@ fn compared(
     second: String,
     of_second: &[&Measured],
 ) -> Option<Comparison> {
-    let lists = |side: &[&Measured]| -> Vec<Vec<bool>> {
-        side.iter()
-            .flat_map(|measured| &measured.right)
-            .map(|list| list.bytes().map(|letter| letter == b'1').collect())
-            .collect()
-    };
+    let lists =
+        |side: &[&Measured]| -> Vec<Vec<bool>> { side.iter().flat_map(|side| side.lists()).collect() };
     Some(Comparison { first, second, found: PairedBootstrap::of(&lists(of_first), &lists(of_second))? })
 }
 

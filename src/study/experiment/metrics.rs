@@ -1,6 +1,6 @@
 //! The table of results of one way of tuning.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::learn::run::{History, Manifest};
 use crate::predict::report::{Evaluation, Prediction};
@@ -8,7 +8,7 @@ use crate::study::compare::{OverSeeds, PairedBootstrap};
 use crate::text::dataset::Dataset;
 
 /// The table of results.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Metrics {
     /// The version of this format.
     pub version: u64,
@@ -31,7 +31,7 @@ pub struct Metrics {
 }
 
 /// One seed's part of the table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeedMetrics {
     /// The seed.
     pub seed: u64,
@@ -47,7 +47,7 @@ pub struct SeedMetrics {
 }
 
 /// A baseline's part of the table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BaselineMetrics {
     /// Which.
     pub name: String,

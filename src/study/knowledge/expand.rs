@@ -79,6 +79,16 @@ impl Expand {
         let verbalizer = errors.keep(Verbalizer::read(verbalizer));
         let folder = errors.keep(model());
         let (Some(verbalizer), Some(folder)) = (verbalizer, folder) else { return Err(errors) };
+        Expand::of(verbalizer, folder, options, loading)
+    }
+
+    /// The same of a verbalizer and a model that were read already.
+    pub fn of(
+        verbalizer: Verbalizer,
+        folder: ModelFolder,
+        options: ExpandOptions,
+        loading: Options,
+    ) -> Result<Expand, Errors> {
         let label_words = LabelWords::check(&verbalizer, &folder.tokenizer, loading.device)?;
         let max_length = folder.max_length(options.max_length)?;
         let mut warnings: Vec<String> = label_words.left_out().into_iter().collect();

@@ -74,7 +74,8 @@ pub fn from_model(
         encode(&pvp.wrap(|_| word), base.tokenizer(), max_length)
     });
     let by_pattern: Vec<Vec<Features>> = asked.map(|features| Ok(vec![features?])).collect::<Result<_>>()?;
-    let said = MaskLogProbabilities::of(model, base.tokenizer(), &[], &by_pattern, &mut |_| {});
+    let models = std::slice::from_ref(model);
+    let said = MaskLogProbabilities::of(models, base.tokenizer(), &[], &by_pattern, &mut |_| {});
     let mean = |place: usize| {
         said.log_probabilities.iter().map(|said| said[[0, place]]).sum::<f64>() / LIKE.len() as f64
     };

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::refine::{Fate, refine};
 use crate::error::{DataError, Errors, Result, SearchError};
-use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::VerbalizedLm;
@@ -93,14 +92,13 @@ impl Refinement {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
         let given = self.blueprint.words.of_classes();
         let Refinement { blueprint, tasks, max_length, columns, examples, options } = self;
-        let Loaded { verbalizer, base, patterns, .. } = blueprint.load()?;
-        let mut model = base.untrained_prompt_model(&patterns.soft, 0)?;
-        model.prepare(Dtype::F32)?;
+        let Loaded { verbalizer, base, members, .. } = blueprint.load()?;
+        let models = Loaded::models_at_mask(members)?;
         let scorer = Scorer::of(&base, &[], &tasks, max_length);
         let of_task = |task| Ok(scorer.features(task, &columns, &examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
         let said = mean_probabilities(&MaskLogProbabilities::of_words(
-            &model,
+            &models,
             given.concat(),
             &by_pattern,
             &mut |_| {},
@@ -123,11 +121,11 @@ impl Refinement {
     }
 }
 
-/// The words' mean probabilities over the patterns, `[rows, words]`.
+/// The words' mean probabilities over patterns and models, `[rows, words]`.
 fn mean_probabilities(said: &MaskLogProbabilities) -> Array2<f64> {
-    let patterns = said.log_probabilities.len() as f64;
+    let asked = said.log_probabilities.len() as f64;
     let sum = said.log_probabilities.iter().map(|said| said.mapv(f64::exp)).reduce(|sum, next| sum + next);
-    sum.unwrap_or_default() / patterns
+    sum.unwrap_or_default() / asked
 }
 
 /// The weight that a token has among a class's words.

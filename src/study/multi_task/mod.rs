@@ -316,7 +316,7 @@ pub struct MultiTask {
 }
 
 /// What came of a task.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskMetrics {
     /// Its name.
     pub name: String,
@@ -330,6 +330,13 @@ pub struct TaskMetrics {
     pub after: Vec<f64>,
     /// Over the seeds, of two and more.
     pub over_seeds: Option<OverSeeds>,
+}
+
+impl TaskMetrics {
+    /// The mean accuracy over the seeds.
+    pub fn mean_after(&self) -> Option<f64> {
+        (!self.after.is_empty()).then(|| self.after.iter().sum::<f64>() / self.after.len() as f64)
+    }
 }
 
 impl MultiTask {

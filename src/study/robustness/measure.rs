@@ -11,7 +11,6 @@ use crate::model::features::Features;
 use crate::model::threads::Threads;
 use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
-use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::report::Prediction;
 use crate::predict::score::Scorer;
 use crate::predict::task::{Task, TaskSet};
@@ -19,6 +18,8 @@ use crate::text::data::{Columns, Example, Rows};
 use crate::text::dataset::truth;
 use crate::text::json_files;
 use crate::text::template::Template;
+use crate::text::verbalizer::VerbalizerKind;
+use crate::tune::Tuning;
 
 /// A classifier and rows whose robustness is to be measured: everything read and checked, no weights loaded.
 pub struct Robustness {
@@ -29,6 +30,7 @@ pub struct Robustness {
     examples: Vec<Example>,
     truths: Vec<Option<usize>>,
     paraphrases: Vec<Task>,
+    left_out: Vec<String>,
     /// The files of the other patterns.
     pub paraphrase_files: Vec<PathBuf>,
 }
@@ -36,7 +38,7 @@ pub struct Robustness {
 impl Robustness {
     /// Takes a classifier's patterns on the columns of rows, and of the rows the first `most`, or all.
     /// `paraphrases` is a folder of templates that ask the same in other words. Patterns with demonstrations
-    /// are refused.
+    /// are refused. What was learned may read no pattern or no words: such changes are left out.
     pub fn prepare(
         blueprint: Blueprint,
         tasks: TaskSet,
@@ -59,7 +61,11 @@ impl Robustness {
         let paraphrase_files = paraphrases.map(|name| json_files::files(&[name], &mut problems));
         problems.none()?;
         let paraphrase_files = paraphrase_files.unwrap_or_default();
-        let paraphrases = read_paraphrases(&paraphrase_files, &blueprint, tasks.max_length, &columns)?;
+        let left_out = left_out(&blueprint);
+        let paraphrases = match reads_patterns(&blueprint) {
+            true => read_paraphrases(&paraphrase_files, &blueprint, &columns)?,
+            false => Vec::new(),
+        };
         Ok(Robustness {
             blueprint,
             tasks: tasks.tasks,
@@ -68,8 +74,14 @@ impl Robustness {
             examples,
             truths,
             paraphrases,
+            left_out,
             paraphrase_files,
         })
+    }
+
+    /// The rows' columns, and the rows.
+    pub fn rows(&self) -> (&Columns, &[Example]) {
+        (&self.columns, &self.examples)
     }
 
     /// Loads the weights and scores the rows under every change, on so many threads, libtorch's own number by
@@ -81,13 +93,19 @@ impl Robustness {
         progress: &mut dyn FnMut(f64, usize),
     ) -> Result<RobustnessReport, Errors> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
-        let Robustness { blueprint, tasks, max_length, columns, examples, truths, paraphrases, .. } = self;
-        let Loaded { verbalizer, base, patterns, .. } = blueprint.load()?;
-        let plain = base.untrained(&patterns.soft, 0)?.prepared(Dtype::F32)?;
-        let words = variations::of_words(&tasks, &verbalizer, &base, &patterns.soft)?;
+        let Robustness { blueprint, tasks, max_length, columns, examples, truths, .. } = self;
+        let (paraphrases, left_out) = (self.paraphrases, self.left_out);
+        let (patterns_read, words_read) = (reads_patterns(&blueprint), reads_words(&blueprint));
+        let Loaded { verbalizer, base, patterns, learned, members } = blueprint.load()?;
+        let prepared = members.into_iter().map(|member| member.prepared(Dtype::F32));
+        let plain = prepared.collect::<Result<Vec<Classifier>>>()?;
         let mut all = variations::of_rows(&tasks, &columns, &examples);
-        all.extend(variations::of_patterns(&tasks, &columns)?);
-        all.extend(words);
+        if patterns_read {
+            all.extend(variations::of_patterns(&tasks, &columns)?);
+        }
+        if words_read {
+            all.extend(variations::of_words(&tasks, &verbalizer, &base, &patterns, &learned)?);
+        }
         all.extend(variations::of_paraphrases(paraphrases));
         let mut bench = Bench { base, columns, examples, max_length, plain, read: Vec::new() };
         let (rows, of) = (bench.examples.len(), (all.len() + 1) * bench.examples.len());
@@ -99,7 +117,7 @@ impl Robustness {
             changed.push(bench.changed(variation, &mut |share| at(done + 1, share))?);
         }
         let records: Vec<u64> = bench.examples.iter().map(|example| example.record).collect();
-        Ok(RobustnessReport::new(&records, &said, &truths, changed))
+        Ok(RobustnessReport { left_out, ..RobustnessReport::new(&records, &said, &truths, changed) })
     }
 }
 
@@ -109,21 +127,22 @@ struct Bench {
     columns: Arc<Columns>,
     examples: Vec<Example>,
     max_length: usize,
-    plain: Classifier,
+    /// The models whose probabilities are averaged.
+    plain: Vec<Classifier>,
     /// What the model reads of the rows without a change: pattern by pattern, row by row.
     read: Vec<Vec<Vec<Features>>>,
 }
 
 impl Bench {
     fn changed(&self, variation: Variation, progress: &mut dyn FnMut(f64)) -> Result<Changed> {
-        let Variation { target, name, tasks, examples, classifier } = variation;
+        let Variation { target, name, tasks, examples, classifiers } = variation;
         let examples = examples.as_deref().unwrap_or(&self.examples);
         // What is read alike is answered alike.
-        let unseen = classifier.is_none() && self.read(&tasks, examples, &self.plain)? == self.read;
+        let unseen = classifiers.is_none() && self.read(&tasks, examples, &self.plain)? == self.read;
         let said = if unseen {
             None
         } else {
-            Some(self.say(&tasks, examples, classifier.as_ref().unwrap_or(&self.plain), progress)?)
+            Some(self.say(&tasks, examples, classifiers.as_ref().unwrap_or(&self.plain), progress)?)
         };
         Ok(Changed { target, name, said })
     }
@@ -132,9 +151,8 @@ impl Bench {
         &self,
         tasks: &[Task],
         examples: &[Example],
-        classifier: &Classifier,
+        classifiers: &[Classifier],
     ) -> Result<Vec<Vec<Vec<Features>>>> {
-        let classifiers = std::slice::from_ref(classifier);
         let scorer = Scorer::of(&self.base, classifiers, tasks, self.max_length);
         tasks.iter().map(|task| scorer.features(task, &self.columns, examples)).collect()
     }
@@ -143,13 +161,33 @@ impl Bench {
         &self,
         tasks: &[Task],
         examples: &[Example],
-        classifier: &Classifier,
+        classifiers: &[Classifier],
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Prediction>> {
-        let classifiers = std::slice::from_ref(classifier);
         let scorer = Scorer::of(&self.base, classifiers, tasks, self.max_length);
         let scored = scorer.score(&self.columns, examples, progress)?;
         Ok(scored.into_iter().map(|scored| scored.average).collect())
+    }
+}
+
+/// Whether a pattern is read: `cls` reads the columns alone.
+fn reads_patterns(blueprint: &Blueprint) -> bool {
+    !matches!(blueprint.learned.first(), Some((Tuning::Cls(_), _)))
+}
+
+/// Whether label words are read: `cls` has a head of its own, and what a soft or a prototype verbalizer
+/// learned stands in the words' place.
+fn reads_words(blueprint: &Blueprint) -> bool {
+    let by_vectors = matches!(blueprint.words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype);
+    blueprint.learned.is_empty() || (reads_patterns(blueprint) && !by_vectors)
+}
+
+/// The changes that make no sense for what was learned, and why.
+fn left_out(blueprint: &Blueprint) -> Vec<String> {
+    match (reads_patterns(blueprint), reads_words(blueprint)) {
+        (false, _) => vec!["the pattern and the label words: cls reads the columns alone".to_owned()],
+        (true, false) => vec!["the label words: vectors were learned in their place".to_owned()],
+        (true, true) => Vec::new(),
     }
 }
 
@@ -163,7 +201,6 @@ fn without_demonstrations(template: &Template) -> Option<crate::error::Error> {
 fn read_paraphrases(
     paths: &[PathBuf],
     blueprint: &Blueprint,
-    max_length: usize,
     columns: &Columns,
 ) -> Result<Vec<Task>, Errors> {
     let mut errors = Errors::new();
@@ -173,9 +210,7 @@ fn read_paraphrases(
         without_demonstrations(template).or(soft).map_or(Ok(()), Err)
     };
     templates.retain(|template| errors.keep(plain(template)).is_some());
-    let (words, folder) = (Some(&blueprint.words), &blueprint.folder);
-    let vectors = SoftVectors::Words;
-    let patterns = Patterns::bind_fitting(templates, words, folder, vectors, max_length, &mut errors);
+    let patterns = blueprint.bind_others(templates, &mut errors);
     let tasks = patterns.on_fitting(columns, &mut errors).tasks;
     errors.none()?;
     Ok(tasks)

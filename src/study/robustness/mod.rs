@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::predict::report::{Prediction, Spread};
+use crate::predict::report::{Prediction, Spread, TrainedOn};
 use crate::study::compare::PairedBootstrap;
 use crate::text::whole_file::write_table;
 
@@ -61,12 +61,18 @@ pub struct RobustnessReport {
     pub rows: usize,
     /// Those with a label.
     pub labelled: usize,
+    /// Those that the run was trained on, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<TrainedOn>,
     /// The accuracy without a change.
     pub accuracy: Option<f64>,
     /// Each change that the model sees.
     pub changes: Vec<ChangeReport>,
     /// Changes that are none to this model: it reads the same tokens.
     pub unseen: Vec<String>,
+    /// What is not changed because of what was learned, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// The accuracies over no change and all changes.
     pub spread: Option<Spread>,
     /// The share of labelled rows that are right whatever is changed.
@@ -186,8 +192,10 @@ impl RobustnessReport {
             version: 1,
             rows: plain.len(),
             labelled: plainly_right.len(),
+            trained_on: None,
             accuracy,
             unseen,
+            left_out: Vec::new(),
             spread: Spread::of(&accuracies),
             always_right: share(&always),
             steady: by_row.iter().filter(|row| row.flipped() == 0).count() as f64 / plain.len() as f64,

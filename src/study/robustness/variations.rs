@@ -3,14 +3,15 @@
 use super::{Target, changes};
 use crate::error::{Errors, Result};
 use crate::model::dtype::Dtype;
+use crate::predict::blueprint::members;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
-use crate::predict::pvp::Pvp;
+use crate::predict::pvp::{Patterns, Pvp};
 use crate::predict::synonyms;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::verbalizer::{Class, Verbalizer};
-use crate::tune::soft::SoftTokens;
+use crate::tune::{Learned, Tuning};
 
 /// So many of each class's words are tried alone.
 const MOST_ALONE: usize = 5;
@@ -28,8 +29,8 @@ pub struct Variation {
     pub tasks: Vec<Task>,
     /// The rows, where they are others.
     pub examples: Option<Vec<Example>>,
-    /// The model with its label words, where these are others.
-    pub classifier: Option<Classifier>,
+    /// The models with their label words, where these are others.
+    pub classifiers: Option<Vec<Classifier>>,
 }
 
 /// The rows' words changed, in the columns that the patterns read.
@@ -49,7 +50,7 @@ pub fn of_rows(tasks: &[Task], columns: &Columns, examples: &[Example]) -> Vec<V
             name: (*name).to_owned(),
             tasks: tasks.to_vec(),
             examples: Some(examples.iter().map(changed).collect()),
-            classifier: None,
+            classifiers: None,
         }
     };
     changes::ROWS.iter().map(change).collect()
@@ -71,7 +72,7 @@ pub fn of_patterns(tasks: &[Task], columns: &Columns) -> Result<Vec<Variation>, 
         };
         let tasks = tasks.iter().zip(&by_task).map(changed).collect::<Result<Vec<Task>, Errors>>()?;
         let name = name.to_owned();
-        Ok(Variation { target: Target::Patterns, name, tasks, examples: None, classifier: None })
+        Ok(Variation { target: Target::Patterns, name, tasks, examples: None, classifiers: None })
     };
     names.into_iter().map(change).collect()
 }
@@ -82,7 +83,8 @@ pub fn of_words(
     tasks: &[Task],
     verbalizer: &Verbalizer,
     base: &VerbalizedLm,
-    soft: &SoftTokens,
+    patterns: &Patterns,
+    learned: &[(Tuning, Learned)],
 ) -> Result<Vec<Variation>> {
     if verbalizer.multi_token().is_some() {
         return Ok(Vec::new());
@@ -109,8 +111,10 @@ pub fn of_words(
     };
     let variation = |(name, words)| {
         let base = VerbalizedLm::new(base.model.clone(), words);
-        let classifier = Some(base.untrained(soft, 0)?.prepared(Dtype::F32)?);
-        Ok(Variation { target: Target::LabelWords, name, tasks: tasks.to_vec(), examples: None, classifier })
+        let members = members(&base, patterns, learned, None)?;
+        let prepared = members.into_iter().map(|member| member.prepared(Dtype::F32));
+        let classifiers = Some(prepared.collect::<Result<_>>()?);
+        Ok(Variation { target: Target::LabelWords, name, tasks: tasks.to_vec(), examples: None, classifiers })
     };
     others.into_iter().filter_map(usable).map(variation).collect()
 }
@@ -122,7 +126,7 @@ pub fn of_paraphrases(paraphrases: Vec<Task>) -> impl Iterator<Item = Variation>
         name: task.template().name().to_owned(),
         tasks: vec![task],
         examples: None,
-        classifier: None,
+        classifiers: None,
     })
 }
 

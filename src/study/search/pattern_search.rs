@@ -1,6 +1,6 @@
 //! A search for a pattern.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,14 +9,15 @@ use super::basis::{Basis, LabelledFile, LabelledRows, Loaded, SearchFiles};
 use super::pattern::{Writer, cross_validated, intervals, mutual_information, of_chosen};
 use super::{Candidate, Chosen, SearchReport, SearchStep, WRITTEN, ranking};
 use crate::error::{DataError, Errors, Result, SearchError};
-use crate::model::dtype::Dtype;
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::Options;
 use crate::model::threads::Threads;
+use crate::predict::blueprint::Blueprint;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::prompt_model::PromptModel;
 use crate::predict::report::Prediction;
 use crate::predict::score::Scorer;
+use crate::predict::task::TaskSet;
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::json;
@@ -45,7 +46,7 @@ pub struct PatternOptions {
 /// without labelled rows, by [`mutual_information`].
 pub struct PatternSearch {
     basis: Basis,
-    files: Vec<PathBuf>,
+    texts: Vec<String>,
     columns: Arc<Columns>,
     unlabelled: Vec<Example>,
     rows: Option<LabelledRows>,
@@ -56,8 +57,8 @@ pub struct PatternSearch {
 pub struct FoundPattern {
     /// The pattern.
     pub template: Template,
-    /// Its file; none if the model wrote it.
-    pub file: Option<PathBuf>,
+    /// The text of its file; none if the model wrote it.
+    pub text: Option<String>,
     /// The candidates with their measures.
     pub report: SearchReport,
 }
@@ -79,8 +80,37 @@ impl PatternSearch {
             return Err(SearchError::SpaceOfOne.into());
         }
         let basis = Basis::read(files, loading, model)?;
+        let texts = paths.iter().map(|path| json::read_text(path)).collect::<Result<_>>()?;
+        PatternSearch::on(basis, texts, (data, reading), rows, options)
+    }
+
+    /// The same with a classifier's own patterns, label words and weights; `texts` are those of the patterns'
+    /// files.
+    pub fn of(
+        blueprint: Blueprint,
+        texts: Vec<String>,
+        data: (&Path, &Reading),
+        rows: Option<&LabelledFile>,
+        options: PatternOptions,
+    ) -> Result<PatternSearch, Errors> {
+        if blueprint.patterns.pvps.len() < 2 && options.generate.is_none() {
+            return Err(SearchError::SpaceOfOne.into());
+        }
+        if options.generate.is_some() && blueprint.learned.len() > 1 {
+            return Err(SearchError::SeveralWriters { models: blueprint.learned.len() }.into());
+        }
+        PatternSearch::on(Basis::of(blueprint)?, texts, data, rows, options)
+    }
+
+    fn on(
+        basis: Basis,
+        texts: Vec<String>,
+        (data, reading): (&Path, &Reading),
+        rows: Option<&LabelledFile>,
+        options: PatternOptions,
+    ) -> Result<PatternSearch, Errors> {
         let read = read_columns(&basis.templates, reading.open(data)?.columns());
-        let set = Dataset::read(data, reading, &read, &basis.verbalizer, None, Labels::Ignored)?;
+        let set = Dataset::read(data, reading, &read, &basis.blueprint.verbalizer, None, Labels::Ignored)?;
         if set.examples.is_empty() {
             return Err(DataError::WithoutRows { data: set.columns.data().to_owned() }.into());
         }
@@ -89,7 +119,7 @@ impl PatternSearch {
         if options.generate.is_some() && rows.is_some() {
             basis.check_single_tokens()?;
         }
-        Ok(PatternSearch { basis, files: paths, columns: set.columns, unlabelled, rows, options })
+        Ok(PatternSearch { basis, texts, columns: set.columns, unlabelled, rows, options })
     }
 
     /// Loads the weights and searches, on so many threads, libtorch's own number by default. `progress` is told
@@ -100,19 +130,18 @@ impl PatternSearch {
         progress: &mut dyn FnMut(SearchStep, f64),
     ) -> Result<FoundPattern, Errors> {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
-        let PatternSearch { basis, files, columns, unlabelled, rows, options } = self;
+        let PatternSearch { basis, texts, columns, unlabelled, rows, options } = self;
         let labels = basis.labels();
-        let (base, mut loaded) = basis.load()?;
-        let mut model = base.prompt_model(None)?;
-        model.prepare(Dtype::F32)?;
+        let (base, models, mut loaded) = basis.load()?;
         if let (Some(count), Some(rows)) = (options.generate, &rows) {
             progress(SearchStep::Writing { rows: rows.truths.len() }, 0.0);
-            let written = write_patterns(count, rows, &loaded, &base, &model)?;
+            let written = write_patterns(count, rows, &loaded, &base, &models[0])?;
             loaded.templates.extend(written);
         }
-        let classifiers = [Classifier::Prompt(model, base.words.clone())];
-        let tasks = loaded.on(&base, &columns)?;
-        let scorer = Scorer::of(&base, &classifiers, &tasks, loaded.max_length);
+        let with_words = |model| Classifier::Prompt(model, base.words.clone());
+        let classifiers: Vec<Classifier> = models.into_iter().map(with_words).collect();
+        let TaskSet { tasks, max_length, .. } = loaded.on(&base, &columns)?;
+        let scorer = Scorer::of(&base, &classifiers, &tasks, max_length);
         let step = SearchStep::Scoring { rows: unlabelled.len(), patterns: loaded.templates.len() };
         let labelled_rows = rows.as_ref().map_or(0, |rows| rows.examples.len());
         let all = (unlabelled.len() + labelled_rows) as f64;
@@ -129,15 +158,15 @@ impl PatternSearch {
         let truths: &[usize] = rows.as_ref().map_or(&[], |rows| &rows.truths);
         let report = rank(&loaded.templates, &labels, &said, &labelled, truths, options.seed);
         let template = loaded.templates.swap_remove(report.winner);
-        Ok(FoundPattern { template, file: files.get(report.winner).cloned(), report })
+        Ok(FoundPattern { template, text: texts.get(report.winner).cloned(), report })
     }
 }
 
 impl FoundPattern {
     /// Writes a template file. One that was given is written as it is.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = match &self.file {
-            Some(file) => json::read_text(file)?,
+        let text = match &self.text {
+            Some(text) => text.clone(),
             None => {
                 let (pattern, about) = (self.template.pattern(), self.template.about());
                 format!("{:#}\n", json!({ "version": 1, "pattern": pattern, "about": about }))

@@ -10,14 +10,15 @@ use super::words::{self, MaskLogProbabilities, Method, Words};
 use super::{Candidate, Chosen, SearchReport, SearchStep, ranking};
 use crate::error::{Errors, Result, SearchError};
 use crate::learn::sample;
-use crate::model::dtype::Dtype;
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::Options;
 use crate::model::threads::Threads;
+use crate::predict::blueprint::Blueprint;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::prompt_model::PromptModel;
 use crate::predict::report::Prediction;
 use crate::predict::score::Scorer;
+use crate::predict::task::TaskSet;
 use crate::text::whole_file::write_text;
 
 /// Numbers of words a class that are tried.
@@ -72,10 +73,27 @@ impl WordSearch {
         loading: Options,
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Result<WordSearch, Errors> {
+        WordSearch::on(|| Basis::read(files, loading, model), rows, options)
+    }
+
+    /// The same with a classifier's own patterns, label words and weights.
+    pub fn of(
+        blueprint: Blueprint,
+        rows: Option<&LabelledFile>,
+        options: WordOptions,
+    ) -> Result<WordSearch, Errors> {
+        WordSearch::on(|| Basis::of(blueprint), rows, options)
+    }
+
+    fn on(
+        basis: impl FnOnce() -> Result<Basis, Errors>,
+        rows: Option<&LabelledFile>,
+        options: WordOptions,
+    ) -> Result<WordSearch, Errors> {
         if rows.is_none() && options.method != Method::Nearest {
             return Err(SearchError::WithoutLabelledRows { method: options.method.name() }.into());
         }
-        let basis = Basis::read(files, loading, model)?;
+        let basis = basis()?;
         basis.check_single_tokens()?;
         let rows = rows.map(|file| basis.draw(file, options.seed, None)).transpose()?;
         Ok(WordSearch { basis, rows, options })
@@ -91,9 +109,7 @@ impl WordSearch {
         let _threads = Threads::on(threads.unwrap_or_else(Threads::usual));
         let WordSearch { basis, rows, options } = self;
         let labels = basis.labels();
-        let (base, loaded) = basis.load()?;
-        let mut model = base.prompt_model(None)?;
-        model.prepare(Dtype::F32)?;
+        let (base, models, loaded) = basis.load()?;
         let given = base.words.of_classes();
         let finder = Finder { base: &base, given, options };
         match rows {
@@ -102,7 +118,7 @@ impl WordSearch {
                 let words = finder.nearest(*counts.last().unwrap_or(&1));
                 Ok(finder.found(labels, &words, None))
             }
-            Some(rows) => finder.on_rows(&rows, model, &loaded, labels, progress),
+            Some(rows) => finder.on_rows(&rows, models, &loaded, labels, progress),
         }
     }
 }
@@ -169,7 +185,7 @@ impl Finder<'_> {
     fn on_rows(
         &self,
         rows: &LabelledRows,
-        model: PromptModel,
+        models: Vec<PromptModel>,
         loaded: &Loaded,
         labels: Vec<String>,
         progress: &mut dyn FnMut(SearchStep, f64),
@@ -177,15 +193,16 @@ impl Finder<'_> {
         let (truths, seed, counts) = (&rows.truths, self.options.seed, self.counts());
         let step = SearchStep::Asking { rows: truths.len(), patterns: loaded.templates.len() };
         progress(step, 0.0);
-        let said = self.ask(rows, &model, loaded, &mut |share| progress(step, share))?;
+        let said = self.ask(rows, &models, loaded, &mut |share| progress(step, share))?;
         progress(SearchStep::LookingForWords { rows: truths.len() }, 0.0);
         let all: Vec<Words> = counts.iter().map(|&count| self.find(&said, truths, count)).collect();
         let is_without = |class: &usize| all.iter().any(|words| words[*class].is_empty());
         if let Some(class) = (0..labels.len()).find(is_without) {
             return Err(SearchError::WithoutWords { label: labels[class].clone() }.into());
         }
-        let classifier = Classifier::Prompt(model, self.base.words.clone());
-        let by_given = score(self.base, &classifier, rows, loaded)?;
+        let with_words = |model| Classifier::Prompt(model, self.base.words.clone());
+        let classifiers: Vec<Classifier> = models.into_iter().map(with_words).collect();
+        let by_given = score(self.base, &classifiers, rows, loaded)?;
         let given: Words =
             self.given.iter().map(|class| class.iter().map(|id| (*id, 1.0)).collect()).collect();
         let about = self.brief(&given);
@@ -237,13 +254,14 @@ impl Finder<'_> {
     fn ask(
         &self,
         rows: &LabelledRows,
-        model: &PromptModel,
+        models: &[PromptModel],
         loaded: &Loaded,
         progress: &mut dyn FnMut(f64),
     ) -> Result<MaskLogProbabilities, Errors> {
-        let tasks = loaded.on(self.base, &rows.columns)?;
-        let scorer = Scorer::of(self.base, &[], &tasks, loaded.max_length);
-        let numbers = rows.examples.len() * tasks.len() * self.base.tokenizer().vocabulary_size();
+        let TaskSet { tasks, max_length, .. } = loaded.on(self.base, &rows.columns)?;
+        let scorer = Scorer::of(self.base, &[], &tasks, max_length);
+        let numbers =
+            rows.examples.len() * tasks.len() * models.len() * self.base.tokenizer().vocabulary_size();
         if numbers > MOST_NUMBERS {
             return Err(SearchError::TooMuch { rows: rows.examples.len(), patterns: tasks.len() }.into());
         }
@@ -251,7 +269,7 @@ impl Finder<'_> {
             |task| Ok(scorer.features(task, &rows.columns, &rows.examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
         let also = self.given.concat();
-        Ok(MaskLogProbabilities::of(model, self.base.tokenizer(), &also, &by_pattern, progress))
+        Ok(MaskLogProbabilities::of(models, self.base.tokenizer(), &also, &by_pattern, progress))
     }
 
     fn word(&self, id: i64) -> &str {
@@ -283,11 +301,11 @@ fn part(said: &MaskLogProbabilities, truths: &[usize], rows: &[usize]) -> (MaskL
 /// What the given words say of rows, as in any scoring.
 fn score(
     base: &VerbalizedLm,
-    classifier: &Classifier,
+    classifiers: &[Classifier],
     rows: &LabelledRows,
     loaded: &Loaded,
 ) -> Result<Vec<Prediction>, Errors> {
-    let tasks = loaded.on(base, &rows.columns)?;
-    let scorer = Scorer::of(base, std::slice::from_ref(classifier), &tasks, loaded.max_length);
+    let TaskSet { tasks, max_length, .. } = loaded.on(base, &rows.columns)?;
+    let scorer = Scorer::of(base, classifiers, &tasks, max_length);
     Ok(scorer.averages(&rows.columns, &rows.examples)?)
 }

@@ -70,33 +70,33 @@ pub type Words = Vec<Vec<(i64, f64)>>;
 pub struct MaskLogProbabilities {
     /// The words; of [`MaskLogProbabilities::of`] in ascending order.
     pub ids: Vec<i64>,
-    /// `[rows, words]`, for each pattern.
+    /// `[rows, words]`, for each pattern, and each model where there are several.
     pub log_probabilities: Vec<Array2<f64>>,
 }
 
 impl MaskLogProbabilities {
-    /// Asks a model about the rows of each pattern, for all whole words and these.
+    /// Asks models about the rows of each pattern, for all whole words and these.
     pub fn of(
-        model: &PromptModel,
+        models: &[PromptModel],
         tokenizer: &Tokenizer,
         also: &[i64],
         by_pattern: &[Vec<Features>],
         progress: &mut dyn FnMut(f64),
     ) -> MaskLogProbabilities {
         let ids = tokenizer.ids().filter(|id| tokenizer.is_word(*id) || also.contains(id));
-        MaskLogProbabilities::of_words(model, ids.collect(), by_pattern, progress)
+        MaskLogProbabilities::of_words(models, ids.collect(), by_pattern, progress)
     }
 
     /// The same for these words.
     pub fn of_words(
-        model: &PromptModel,
+        models: &[PromptModel],
         ids: Vec<i64>,
         by_pattern: &[Vec<Features>],
         progress: &mut dyn FnMut(f64),
     ) -> MaskLogProbabilities {
-        let (mut done, of) = (0, by_pattern.iter().map(Vec::len).sum::<usize>());
-        let columns = Tensor::from_slice(&ids).to_device(model.device());
-        let mut say = |rows: &Vec<Features>| {
+        let (mut done, of) = (0, models.len() * by_pattern.iter().map(Vec::len).sum::<usize>());
+        let mut say = |model: &PromptModel, rows: &Vec<Features>| {
+            let columns = Tensor::from_slice(&ids).to_device(model.device());
             let mut all = Vec::with_capacity(rows.len() * ids.len());
             for inputs in small_batches(rows) {
                 let said = no_grad(|| {
@@ -108,7 +108,9 @@ impl MaskLogProbabilities {
             }
             Array2::from_shape_vec((rows.len(), ids.len()), all).unwrap_or_default()
         };
-        let log_probabilities = by_pattern.iter().map(&mut say).collect();
+        let of_model = |model| by_pattern.iter().map(move |rows| (model, rows));
+        let asked = models.iter().flat_map(of_model);
+        let log_probabilities = asked.map(|(model, rows)| say(model, rows)).collect();
         MaskLogProbabilities { ids, log_probabilities }
     }
 
@@ -120,7 +122,7 @@ impl MaskLogProbabilities {
     }
 
     /// The class probabilities of a row by some words: the softmax of their weighted mean logits, averaged
-    /// over the patterns.
+    /// over patterns and models.
     ///
     /// # Panics
     /// If a word is none of those that the model was asked about.

@@ -3,12 +3,13 @@
 mod canvas;
 mod numbers;
 mod plots;
-mod tables;
+pub(crate) mod tables;
 
 use crate::numbers::{count, counted, percent};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::numbers::{by_seed, mean_and_deviation};
+use self::numbers::by_seed;
+pub(crate) use self::numbers::mean_and_deviation;
 use super::report::{Accuracies, Bin, Curve, EnsembleReport, Measured};
 use super::summary::between_runs;
 
@@ -49,6 +50,11 @@ pub fn page(runs: &[(&str, &EnsembleReport)]) -> String {
             }
         }
     };
+    document(&title, &body)
+}
+
+/// A whole page.
+pub(crate) fn document(title: &str, body: &Markup) -> String {
     let whole = html! {
         (DOCTYPE)
         html lang="en" {
@@ -66,7 +72,7 @@ pub fn page(runs: &[(&str, &EnsembleReport)]) -> String {
 }
 
 /// What was run, in a line.
-fn what(report: &EnsembleReport) -> Markup {
+pub(crate) fn what(report: &EnsembleReport) -> Markup {
     let setting = &report.setting;
     let mut parts = vec![match &setting.method {
         Some(method) => format!("{} with {method}", counted(report.patterns.len() as u64, "pattern")),
@@ -87,7 +93,7 @@ fn what(report: &EnsembleReport) -> Markup {
 }
 
 /// All about one run.
-fn run(report: &EnsembleReport, level: u8) -> Markup {
+pub(crate) fn run(report: &EnsembleReport, level: u8) -> Markup {
     let heading = |text: &str| {
         if level == 2 {
             html! { h2 { (text) } }

@@ -16,7 +16,7 @@ pub(super) fn signed_interval([low, high]: [f64; 2]) -> String {
     format!("{} to {}", signed(low), signed(high))
 }
 
-pub(super) fn mean_and_deviation(accuracies: &Accuracies) -> String {
+pub(crate) fn mean_and_deviation(accuracies: &Accuracies) -> String {
     let mean = percent(accuracies.mean);
     accuracies
         .standard_deviation

@@ -146,7 +146,7 @@ fn mean(weights: &[f64]) -> String {
 }
 
 /// Paired tests.
-pub(super) fn comparisons<'a>(found: impl Iterator<Item = &'a Comparison>) -> Markup {
+pub(crate) fn comparisons<'a>(found: impl Iterator<Item = &'a Comparison>) -> Markup {
     html! {
         div.scroll tabindex="0" {
             table {
@@ -225,7 +225,7 @@ pub(super) fn runs(runs: &[(&str, &EnsembleReport)]) -> Markup {
 }
 
 /// The paired tests between runs, and which cannot be made.
-pub(super) fn between(found: &[BetweenRuns]) -> Markup {
+pub(crate) fn between(found: &[BetweenRuns]) -> Markup {
     let compared = || {
         found.iter().filter_map(|pair| match pair {
             BetweenRuns::Compared(comparison) => Some(comparison),
@@ -260,7 +260,7 @@ pub(super) fn agreement(report: &EnsembleReport, pairwise: &[Vec<f64>]) -> Marku
 }
 
 /// Rows by true class, columns by predicted class.
-pub(super) fn confusion(classes: &[String], counts: &[Vec<u64>]) -> Markup {
+pub(crate) fn confusion(classes: &[String], counts: &[Vec<u64>]) -> Markup {
     let numbered = classes.len() > WIDE || classes.iter().any(|label| label.chars().count() > 2 * WIDE);
     matrix("true ↓ predicted →", classes, numbered, |row, column| {
         let all: u64 = counts[row].iter().sum();

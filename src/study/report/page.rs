@@ -1,0 +1,291 @@
+//! The page of runs of whatever kind, one or several.
+
+use maud::{Markup, html};
+
+use super::{RunReport, TrainReport, between_runs};
+use crate::learn::run::{DataFile, Select};
+use crate::numbers::{count, counted, interval, percent};
+use crate::study::ensemble::page::{self, mean_and_deviation, tables};
+use crate::study::ensemble::report::EnsembleReport;
+use crate::study::multi_task::TaskMetrics;
+
+/// The page of runs with their names. Of one run it shows that run; of several first how they compare.
+/// Ensembles alone have the page that their runs write.
+#[must_use]
+pub fn page(runs: &[(&str, &RunReport)]) -> String {
+    if let Some(ensembles) = ensembles(runs) {
+        return page::page(&ensembles);
+    }
+    match runs {
+        [(name, report)] => {
+            let title = format!("{}: {name}", kind(report));
+            page::document(&title, &html! { header { h1 { (title) } (what(report)) } (body(report, 2)) })
+        }
+        _ => {
+            let title = format!("{} runs", runs.len());
+            let all = html! {
+                header { h1 { (title) } }
+                section {
+                    h2 { "Comparison" }
+                    (beside(runs))
+                    h3 { "Paired tests between the runs" }
+                    (tables::between(&between_runs(runs)))
+                }
+                @for (index, (name, report)) in runs.iter().enumerate() {
+                    article id=(format!("run-{}", index + 1)) { h2 { (name) } (what(report)) (body(report, 3)) }
+                }
+            };
+            page::document(&title, &all)
+        }
+    }
+}
+
+/// The runs as ensembles, if all of them are.
+fn ensembles<'a>(runs: &[(&'a str, &'a RunReport)]) -> Option<Vec<(&'a str, &'a EnsembleReport)>> {
+    let of = |&(name, report): &(&'a str, &'a RunReport)| match report {
+        RunReport::Ensemble(report) => Some((name, &**report)),
+        RunReport::Train(_) | RunReport::Tasks(_) => None,
+    };
+    runs.iter().map(of).collect()
+}
+
+fn kind(report: &RunReport) -> &'static str {
+    match report {
+        RunReport::Train(_) => "Training",
+        RunReport::Tasks(_) => "Training on several tasks",
+        RunReport::Ensemble(_) => "Pattern ensemble",
+    }
+}
+
+/// What was run, in a line.
+fn what(report: &RunReport) -> Markup {
+    match report {
+        RunReport::Ensemble(report) => page::what(report),
+        RunReport::Tasks(tasks) => html! { p.what { (counted(tasks.len() as u64, "task")) } },
+        RunReport::Train(report) => {
+            let TrainReport { metrics, manifest, .. } = &**report;
+            let mut parts = vec![
+                format!("{} with {}", counted(manifest.templates.len() as u64, "pattern"), metrics.method),
+                format!("{} trained", counted(metrics.trained_parameters as u64, "parameter")),
+            ];
+            parts.extend(
+                manifest.shots.map(|shots| format!("{} of each class", counted(shots as u64, "row"))),
+            );
+            parts.push(format!("{} classes", manifest.classes.len()));
+            parts.push(counted(metrics.seeds.len() as u64, "seed"));
+            html! { p.what { (parts.join(" · ")) } }
+        }
+    }
+}
+
+fn body(report: &RunReport, level: u8) -> Markup {
+    match report {
+        RunReport::Ensemble(report) => page::run(report, level),
+        RunReport::Tasks(tasks) => html! { section.first { (heading("Results", level)) (of_tasks(tasks)) } },
+        RunReport::Train(report) => of_training(report, level),
+    }
+}
+
+fn heading(text: &str, level: u8) -> Markup {
+    if level == 2 {
+        html! { h2 { (text) } }
+    } else {
+        html! { h3 { (text) } }
+    }
+}
+
+/// The runs beside each other, by what each has in the end.
+fn beside(runs: &[(&str, &RunReport)]) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                thead {
+                    tr {
+                        th.text scope="col" { "run" }
+                        th.text scope="col" { "kind" }
+                        th.text scope="col" { "classifier" }
+                        th scope="col" { "accuracy" }
+                        th scope="col" { "95 % over seeds" }
+                        th scope="col" { "seeds" }
+                    }
+                }
+                tbody {
+                    @for (index, (name, report)) in runs.iter().enumerate() {
+                        tr {
+                            th.text scope="row" { a href=(format!("#run-{}", index + 1)) { (name) } }
+                            td.text { (kind(report)) }
+                            @match (report.classifier(), report.accuracy()) {
+                                (Some(classifier), Some(accuracy)) => {
+                                    td.text { (classifier) }
+                                    td { (mean_and_deviation(&accuracy)) }
+                                    td { (accuracy.mean_95.map_or_else(|| "–".to_owned(), interval)) }
+                                    td { (accuracy.by_seed.len()) }
+                                }
+                                _ => td.all.text colspan="4" { "see below" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        p.note { "Accuracy in %, mean ± standard deviation over the seeds, each run on its own test rows." }
+    }
+}
+
+fn of_tasks(tasks: &[TaskMetrics]) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                thead {
+                    tr {
+                        th.text scope="col" { "task" }
+                        th.text scope="col" { "" }
+                        th scope="col" { "test rows" }
+                        th scope="col" { "before" }
+                        th scope="col" { "after" }
+                        th scope="col" { "95 % over seeds" }
+                    }
+                }
+                tbody {
+                    @for task in tasks {
+                        tr {
+                            th.text scope="row" { (task.name) }
+                            td.text { (if task.learned { "learned" } else { "not seen" }) }
+                            td { (count(task.test_rows as u64)) }
+                            td { (task.before.map_or_else(|| "–".to_owned(), percent)) }
+                            @let over = task.over_seeds.as_ref();
+                            td {
+                                (task.mean_after().map_or_else(|| "–".to_owned(), percent))
+                                @if let Some(over) = over { " ± " (percent(over.spread.standard_deviation)) }
+                            }
+                            td { (over.map_or_else(|| "–".to_owned(), |over| interval(over.mean_95))) }
+                        }
+                    }
+                }
+            }
+        }
+        p.note { "Accuracy in %, before and after the training: mean ± standard deviation over the seeds." }
+    }
+}
+
+/// All about one training.
+fn of_training(report: &TrainReport, level: u8) -> Markup {
+    let TrainReport { metrics, manifest, .. } = report;
+    html! {
+        section.first {
+            @match report.accuracy() {
+                Some(accuracy) => p.headline {
+                    "Accuracy on " (counted(metrics.test_rows as u64, "test row")) ": "
+                    (metrics.method) " " (mean_and_deviation(&accuracy)) " %."
+                }
+                None => p.headline { "Nothing was measured: there were no test rows with labels." }
+            }
+            @if !metrics.warnings.is_empty() {
+                div.trouble role="note" {
+                    p { b { (counted(metrics.warnings.len() as u64, "warning")) } }
+                    ul { @for warning in &metrics.warnings { li { (warning) } } }
+                }
+            }
+        }
+        @if report.accuracy().is_some() {
+            section { (heading("Results", level)) (seeds(report)) }
+            section { (heading("On the same rows", level)) (baselines(report)) }
+            section { (heading("Paired tests", level)) (tables::comparisons(report.comparisons().iter())) }
+        }
+        @if let Some(counts) = report.confusion() {
+            section {
+                (heading("Confusion", level))
+                p { "Test rows by true and predicted class"
+                    @if metrics.seeds.len() > 1 { ", " (metrics.seeds.len()) " seeds together" } "." }
+                (tables::confusion(&manifest.classes, &counts))
+            }
+        }
+        section { (heading("Setting", level)) (setting(report)) }
+    }
+}
+
+fn seeds(report: &TrainReport) -> Markup {
+    let metrics = &report.metrics;
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                thead {
+                    tr {
+                        th.text scope="col" { "seed" }
+                        th scope="col" { "accuracy" }
+                        th scope="col" { "95 % over rows" }
+                        th scope="col" { "macro-F1" }
+                        th scope="col" { abbr title="expected calibration error" { "ECE" } }
+                        th scope="col" { "train rows" }
+                        th scope="col" { "steps" }
+                    }
+                }
+                tbody {
+                    @for seed in &metrics.seeds {
+                        @if let Some(found) = &seed.evaluation {
+                            tr {
+                                th.text scope="row" { (seed.seed) }
+                                td { (percent(found.accuracy)) }
+                                td { (interval(found.accuracy_95)) }
+                                td { (percent(found.macro_f1)) }
+                                td { (percent(found.expected_calibration_error)) }
+                                td { (count(seed.train_rows as u64)) }
+                                td { (count(seed.history.kept as u64)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(over) = &metrics.accuracy {
+            p.note {
+                "Mean " (percent(over.spread.mean)) " %, 95 % interval over other seeds "
+                (interval(over.mean_95)) " (Student’s t)."
+            }
+        }
+    }
+}
+
+fn baselines(report: &TrainReport) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                thead { tr { th.text scope="col" { "baseline" } th scope="col" { "accuracy" } } }
+                tbody {
+                    @for baseline in &report.metrics.baselines {
+                        tr { th.text scope="row" { (baseline.name) } td { (percent(baseline.mean)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All that was asked for.
+fn setting(report: &TrainReport) -> Markup {
+    let TrainReport { metrics, manifest, .. } = report;
+    let header = &manifest.header;
+    let file = |file: &Option<DataFile>| {
+        file.as_ref().map_or_else(|| "none".to_owned(), |file| file.path.display().to_string())
+    };
+    let select = match manifest.select {
+        Select::None => "the last",
+        Select::Dev => "the best on development rows",
+        Select::Cv => "the best in a cross-validation",
+    };
+    let rows = [
+        ("model", header.model.path.display().to_string()),
+        ("method", metrics.method.clone()),
+        ("templates", manifest.templates.iter().map(|file| file.name()).collect::<Vec<_>>().join(", ")),
+        ("verbalizer", manifest.verbalizer.name()),
+        ("classes", manifest.classes.join(", ")),
+        ("seeds", header.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+        ("rows of each class", manifest.shots.map_or_else(|| "all".to_owned(), |shots| count(shots as u64))),
+        ("steps", count(manifest.plan.steps as u64)),
+        ("step that is kept", select.to_owned()),
+        ("train file", file(&header.data.train)),
+        ("test file", file(&header.data.test)),
+        ("cloze", header.cloze.clone()),
+    ];
+    html! { dl.setting { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+}
