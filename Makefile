@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot search bench lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -49,6 +49,12 @@ ensemble: build ## PET and iPET on public sets into benches/ensemble.md, with re
 
 zero-shot: build ## every calibration of every pattern on public sets into benches/zero-shot.md, cell by cell (an hour): make zero-shot [DATA=folder]
 	@$(PYTHON) tools/zero_shot.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+correction: build ## corrections without labels on even and skewed files into benches/correction.md (half an hour): make correction [DATA=folder]
+	@$(PYTHON) tools/correction.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+classify-table: build ## cloze classify on public sets into benches/classify.md (ten minutes): make classify-table [DATA=folder]
+	@$(PYTHON) tools/classify.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 search: build ## searches for label words and patterns on public sets into benches/search.md, cell by cell (half an hour): make search [DATA=folder]
 	@$(PYTHON) tools/search.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))

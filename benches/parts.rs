@@ -14,7 +14,7 @@ use cloze::predict::label_words::LabelWords;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::predict::pvp::Pvp;
 use cloze::predict::task::Task;
-use cloze::text::data::{Example, Reading};
+use cloze::text::data::{Example, Reading, Rows};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -86,6 +86,7 @@ fn features(length: usize) -> Features {
         masks: 1,
         removed: 0,
         left_out: 0,
+        windows: 1,
         soft: Vec::new(),
     }
 }

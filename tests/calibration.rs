@@ -115,6 +115,8 @@ fn what_is_said_without_content_equals_transformers() {
         max_length: 64,
         batch_tokens: 1024,
         threads: Threads::usual(),
+        long: Default::default(),
+        pool: Default::default(),
     };
     for method in [Method::Contextual, Method::Pmi] {
         let correction =

@@ -35,6 +35,8 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
         max_length: 64,
         batch_tokens: 64,
         threads: Threads::usual(),
+        long: Default::default(),
+        pool: Default::default(),
     };
     let wanted = golden["rows"].as_array().unwrap();
     let row = |row: &serde_json::Value| Example {

@@ -109,6 +109,8 @@ impl Setting {
             max_length: 64,
             batch_tokens,
             threads: Threads::usual(),
+            long: Default::default(),
+            pool: Default::default(),
         }
     }
 }
@@ -517,6 +519,8 @@ fn demonstrations_are_as_if_written_into_the_row() {
         max_length: 64,
         batch_tokens: 1024,
         threads: Threads::usual(),
+        long: Default::default(),
+        pool: Default::default(),
     };
     let found = scorer(&showing).score(&columns, &rows, &mut |_| {}).unwrap();
     for (found, written) in found.iter().zip(&written) {

@@ -50,6 +50,8 @@ fn scored(case: &Value, rows: &[Example], engine: EngineChoice) -> Vec<Vec<f64>>
         max_length: 64,
         batch_tokens: 1024,
         threads: Threads::usual(),
+        long: Default::default(),
+        pool: Default::default(),
     };
     let scored = scorer.score(&columns, rows, &mut |_| {}).unwrap();
     scored.into_iter().map(|row| row.average.probabilities).collect()

@@ -44,6 +44,8 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
         max_length,
         batch_tokens: 1024,
         threads: Threads::usual(),
+        long: Default::default(),
+        pool: Default::default(),
     };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 

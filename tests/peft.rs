@@ -48,6 +48,7 @@ fn with_front(features: &Features, front: usize) -> Features {
         masks: 1,
         removed: 0,
         left_out: 0,
+        windows: 1,
         soft: (0..front).map(|at| SoftSlot { at, vector: at }).collect(),
     }
 }

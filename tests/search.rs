@@ -63,6 +63,8 @@ impl Setting {
             max_length: 64,
             batch_tokens: 1024,
             threads: Threads::usual(),
+            long: Default::default(),
+            pool: Default::default(),
         }
     }
 

@@ -107,7 +107,16 @@ impl Parts {
 }
 
 pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
-    Features { ids: ids.to_vec(), second_segment, mask, masks: 1, removed: 0, left_out: 0, soft: Vec::new() }
+    Features {
+        ids: ids.to_vec(),
+        second_segment,
+        mask,
+        masks: 1,
+        removed: 0,
+        left_out: 0,
+        windows: 1,
+        soft: Vec::new(),
+    }
 }
 
 /// Inputs of a golden file, one for each mask.

@@ -6,6 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, Id, ValueEnum};
 use cloze::learn::run::Device;
 use cloze::model::folder::EngineChoice;
+use cloze::predict::encode::Long;
+use cloze::predict::report::Pooling;
 use cloze::text::data::Format;
 use cloze::text::demonstrations::Strategy;
 use cloze::tune::Tuning;
@@ -104,6 +106,19 @@ pub struct Limits {
     /// [default: the model's limit, at most 512]
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
+}
+
+/// The heading of these alone, as of [`TRAINED`].
+const LONG: &str = "Long texts";
+
+#[derive(Debug, clap::Args)]
+pub struct LongTexts {
+    /// What is read of a text that is too long
+    #[arg(long, help_heading = LONG, value_enum, value_name = "PART", default_value_t = Long::Head)]
+    pub long: Long,
+    /// With --long chunks: how the probabilities of the chunks become one
+    #[arg(long, help_heading = LONG, value_enum, value_name = "HOW", default_value_t = Pooling::Mean)]
+    pub pool: Pooling,
 }
 
 #[derive(Debug, clap::Args)]

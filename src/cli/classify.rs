@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cloze::predict::general::Ask;
-use cloze::predict::zero_shot::{Correcting, Question, ZeroShot, ZeroShotRequest};
+use cloze::predict::prompt_classifier::Compute;
+use cloze::predict::starter::Starter;
+use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
 use cloze::text::labels::{self, NamedLabel};
-use cloze::text::whole_file::WholeFile;
+use cloze::text::whole_file::{WholeFile, free_folder};
 
 use super::answering::{self, Answering, AnswersOut};
-use super::args::{Given, Model, RowReading};
+use super::args::{Given, LongTexts, Model, RowReading};
 use super::outputs::{self, Reads};
 use super::render::{self, Worth};
 use super::setup;
 use super::shipped;
 use super::source::{self, Source};
+use super::starting::{self, Starting};
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
@@ -24,14 +27,16 @@ Examples:
   cloze classify reviews.csv --labels \"negative, positive\" \\
       --ask sentiment --out answers.csv
   cloze classify news.jsonl --labels-file labels.txt --text-column title,body
+  cloze classify mail.csv --labels-file labels.txt --out answers.csv --save my
 
-A file of labels has one a line, with or without words of its own:
-  billing: invoice, payment, refund
+A file of labels has one a line, with or without words of its own, and a description behind them:
+  billing: invoice, payment, refund: What was paid, or is to be paid.
   technical
+A .csv has the columns label, words, description and examples; a .json a list of objects with these keys.
 
-Probabilities are corrected for what the model prefers whatever it reads: by the rows, where there are 50 or more,
-else by texts without content. What is corrected by the rows takes each label to be about as frequent as the
-others; --prior says otherwise, --no-correction corrects nothing.")]
+Probabilities are corrected for what the model prefers whatever it reads: by the rows and random texts of their
+words, where there are 10 rows or more, else by texts without content. This moves answers towards labels that are
+about as frequent as each other; --prior says how frequent they are, --no-correction corrects nothing.")]
 pub struct Classify {
     /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
     #[arg(
@@ -45,7 +50,7 @@ pub struct Classify {
     /// The labels, between commas; quotes round one that has a comma itself
     #[arg(long, short, value_name = "A, B, …", required_unless_present = "labels_file")]
     labels: Option<String>,
-    /// A file of labels: one a line, `label: word, word`; or .json
+    /// A file of labels: one a line, `label: word, word: description`; or .csv, .tsv or .json
     #[arg(long, value_name = "FILE", conflicts_with = "labels")]
     labels_file: Option<PathBuf>,
     /// The column to read, or several [default: found in the data]
@@ -53,7 +58,7 @@ pub struct Classify {
     text_column: Vec<String>,
     /// What is asked: general, topic, sentiment, emotion, intent, spam, yes-no, or words with a {mask}, as "This
     /// message is about {mask}."
-    #[arg(long, value_name = "WHAT", default_value = "general", value_parser = question)]
+    #[arg(long, value_name = "WHAT", default_value = "general", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
     reading: RowReading,
@@ -63,6 +68,9 @@ pub struct Classify {
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write templates, verbalizer and correction into a new folder, for cloze score and cloze train
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
     /// Write the input's columns too, behind the others
     #[arg(long)]
     keep_columns: bool,
@@ -77,14 +85,8 @@ pub struct Classify {
     prior: Option<String>,
     #[command(flatten)]
     model: Model,
-}
-
-fn question(text: &str) -> Result<Question, String> {
-    match <Ask as clap::ValueEnum>::from_str(text, false) {
-        Ok(ask) => Ok(Question::Ask(ask)),
-        Err(_) if text.contains("{mask}") => Ok(Question::Own(text.to_owned())),
-        Err(_) => Err("neither a kind of question nor words with a {mask}".to_owned()),
-    }
+    #[command(flatten)]
+    long: LongTexts,
 }
 
 /// Runs the command.
@@ -94,8 +96,10 @@ pub fn run(args: &Classify) -> Result<()> {
     let bad_rows = source::bad_rows_file(&args.reading);
     let written = [("rows", out), ("report", args.report.as_deref()), ("bad rows", bad_rows)];
     outputs::check(&written, &reads)?;
+    args.save.as_deref().map_or(Ok(()), free_folder)?;
+    let labels = named_labels(args)?;
     let request = ZeroShotRequest {
-        labels: named_labels(args)?,
+        labels: labels.clone(),
         question: args.ask.clone(),
         text_columns: args.text_column.clone(),
         correcting: match &args.prior {
@@ -103,6 +107,7 @@ pub fn run(args: &Classify) -> Result<()> {
             None if args.no_correction => Correcting::Not,
             None => Correcting::ByWhatThereIs,
         },
+        keeps: args.save.is_some(),
         max_length: args.model.limits.max_length,
         options: setup::options(&args.model)?,
     };
@@ -115,25 +120,51 @@ pub fn run(args: &Classify) -> Result<()> {
     }
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let outputs = AnswersOut::open(out, &source)?;
-    let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns);
+    let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
+    let names = ready.blueprint.labels();
+    let (templates, truths) = (ready.templates, ready.found.truths);
     let answering = Answering {
         blueprint: ready.blueprint,
         tasks: ready.tasks,
         rows: ready.rows,
         showing: None,
         calibrator: ready.calibrator,
-        compute: setup::compute(&args.model),
+        compute: Compute { long: (args.long.long, args.long.pool), ..setup::compute(&args.model) },
         keep_columns: args.keep_columns,
         quiet: args.quiet,
         source,
     };
-    let (report, _) = answering.run(outputs, &mut |example, answer| worth.see(example, answer))?;
+    let (report, fitted) =
+        answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+    let labelled = matches!(truths, Truths::In(_));
+    let starting = Starting {
+        folder: &args.save.clone().unwrap_or_else(free_name),
+        data: data(args),
+        labelled: if labelled { data(args) } else { Path::new("labelled.csv") },
+        corrected: args.save.is_some() && fitted.method.is_some(),
+        model: args.model.limits.model.as_deref(),
+    };
+    if let Some(folder) = &args.save {
+        let readme = starting.readme();
+        let calibration = Some(&fitted);
+        Starter { templates: &templates, labels: &labels, calibration, readme: &readme }.write(folder)?;
+    }
     if !args.quiet && args.data.is_some() {
-        let text = render::summary(&report, &worth, &next(args, out));
-        render::tell(&text)?;
+        render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
     }
     Ok(())
+}
+
+/// The rows' file, under a name that can be typed.
+fn data(args: &Classify) -> &Path {
+    args.data.as_deref().filter(|path| *path != Path::new("-")).unwrap_or(Path::new("rows.csv"))
+}
+
+/// A name that no folder has yet.
+fn free_name() -> PathBuf {
+    let names = (2..).map(|number| PathBuf::from(format!("my-{number}")));
+    std::iter::once(PathBuf::from("my")).chain(names).find(|name| !name.exists()).unwrap_or_default()
 }
 
 fn named_labels(args: &Classify) -> Result<Vec<NamedLabel>> {
@@ -144,13 +175,35 @@ fn named_labels(args: &Classify) -> Result<Vec<NamedLabel>> {
     })
 }
 
-/// What to do next.
-fn next(args: &Classify, out: Option<&Path>) -> String {
-    let correct = match (out, &args.data) {
-        (Some(_), _) | (None, None) => "look at these rows first".to_owned(),
-        (None, Some(data)) => {
-            format!("write the rows to a file: cloze classify {} … --out answers.csv", data.display())
-        }
+/// What to do next: the commands that train on a few labelled rows.
+fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
+    let mut text = match labelled {
+        true => "train on labelled rows, which helps much more than other words:".to_owned(),
+        false => format!(
+            "label 8 rows of each label in a file labelled.csv (the columns of {}, and one called label):",
+            starting.data.display()
+        ),
     };
-    format!("{correct}; a few labelled rows of each label make it much better: docs/training.md")
+    if args.save.is_none() {
+        let labels = match (&args.labels, &args.labels_file) {
+            (Some(line), _) => format!("--labels {}", starting::quoted(line)),
+            (None, Some(path)) => format!("--labels-file {}", starting::word(path)),
+            (None, None) => String::new(),
+        };
+        let columns = match args.text_column.join(",") {
+            none if none.is_empty() => none,
+            columns => format!(" --text-column {}", starting::quoted(&columns)),
+        };
+        let ask = match &args.ask {
+            Question::Ask(Ask::General) => String::new(),
+            Question::Ask(ask) => {
+                let name = clap::ValueEnum::to_possible_value(ask);
+                name.map_or_else(String::new, |name| format!(" --ask {}", name.get_name()))
+            }
+            Question::Own(pattern) => format!(" --ask {}", starting::quoted(pattern)),
+        };
+        let (folder, data) = (starting::word(starting.folder), starting::word(starting.data));
+        text.push_str(&format!("\n  cloze init {folder} --from {data} {labels}{columns}{ask}"));
+    }
+    format!("{text}\n  {}\n  {}", starting.train(), starting.score_run())
 }

@@ -15,6 +15,7 @@ mod outputs;
 mod setup;
 mod signals;
 mod source;
+mod starting;
 
 // trainings of several models
 mod ensemble;
@@ -25,6 +26,7 @@ mod check;
 mod classify;
 mod doctor;
 mod export;
+mod init;
 mod preview;
 mod report;
 mod robustness;
@@ -57,6 +59,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(Box<classify::Classify>),
+    Init(init::Init),
     Score(Box<score::Score>),
     Train(Box<train::Train>),
     Ensemble(Box<ensemble::Ensemble>),
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Classify(args) => classify::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),

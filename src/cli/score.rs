@@ -9,6 +9,7 @@ use cloze::error::Error;
 use cloze::model::dtype::Dtype;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
+use cloze::predict::encode::Long;
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
@@ -22,7 +23,7 @@ use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
 use super::answering::{self, Answering, AnswersOut};
-use super::args::{Data, Demonstrations, Model, Trained};
+use super::args::{Data, Demonstrations, LongTexts, Model, Trained};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -79,6 +80,8 @@ pub struct Score {
     demonstrations: Demonstrations,
     #[command(flatten)]
     model: Model,
+    #[command(flatten)]
+    long: LongTexts,
     /// The type of numbers to compute in
     #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
     // By its whole path, which tells clap that it is one value.
@@ -214,6 +217,7 @@ pub fn run(args: &Score) -> Result<()> {
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute {
         dtype: args.dtype,
+        long: (args.long.long, args.long.pool),
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };
@@ -319,6 +323,10 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     ensure!(
         args.demonstrations.demos.is_none(),
         "members of an ensemble show no demonstrations: leave --demos out"
+    );
+    ensure!(
+        args.long.long == Long::Head,
+        "members of an ensemble read the beginning of long texts: leave --long out"
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.trained, &args.model)?;

@@ -9,9 +9,11 @@ use cloze::model::folder::ModelFolder;
 use cloze::model::hub;
 use cloze::model::masked_lm::Options;
 use cloze::predict::blueprint::{self, Blueprint, ClassifierFiles};
+use cloze::predict::general::Ask;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
+use cloze::predict::zero_shot::Question;
 use cloze::study::again::Again;
 use cloze::study::run::{Run, Wanted};
 use cloze::text::data::{Columns, Reading, Rows};
@@ -156,6 +158,15 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
         bf16: args.dtype == TrainDtypeName::Bf16,
+    }
+}
+
+/// What is asked, as it is typed.
+pub fn question(text: &str) -> Result<Question, String> {
+    match <Ask as clap::ValueEnum>::from_str(text, false) {
+        Ok(ask) => Ok(Question::Ask(ask)),
+        Err(_) if text.contains("{mask}") => Ok(Question::Own(text.to_owned())),
+        Err(_) => Err("neither a kind of question nor words with a {mask}".to_owned()),
     }
 }
 

@@ -23,6 +23,14 @@ pub enum VerbalizerError {
     SameButForCase { first: String, second: String },
     #[error("a class needs a label that is not empty")]
     EmptyLabel,
+    #[error("a quote is opened here and not closed")]
+    QuoteOpen,
+    #[error("{column:?} in {file} is no column of a file of labels")]
+    UnknownColumn { column: String, file: String, allowed: Vec<&'static str> },
+    #[error("{file} has no column \"label\"")]
+    NoLabelColumn { file: String },
+    #[error("a text about a class must not be empty")]
+    EmptyText,
     #[error("the class {label:?} has no words")]
     ClassWithoutWords { label: String },
     #[error("a label word must not be empty")]
@@ -66,7 +74,12 @@ impl VerbalizerError {
             SameLabel { .. } => help("give all its words in one place"),
             TooFewLabels { .. } => help("name what each text may be, as \"billing, technical, account\""),
             SameButForCase { .. } => help("leave one of them out, or rename it"),
-            EmptyLabel | EmptyWord => vec![],
+            EmptyLabel | EmptyWord | EmptyText => vec![],
+            QuoteOpen => help("close it, or leave it out"),
+            UnknownColumn { column, allowed, .. } => allowed_and_nearest("allowed", column, allowed),
+            NoLabelColumn { .. } => {
+                help("its first line names the columns: label,words,description,examples")
+            }
             ClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),
             SameWord { .. } => help("name it once; \"weight\" makes a word count more"),
             SharedWord { .. } => help("take it out of one of them"),

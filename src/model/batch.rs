@@ -150,6 +150,7 @@ pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
             masks: 1,
             removed: 0,
             left_out: 0,
+            windows: 1,
             soft: Vec::new(),
         }
     };

@@ -17,6 +17,8 @@ pub struct Features {
     pub removed: usize,
     /// How many demonstrations had no room.
     pub left_out: usize,
+    /// Of so many windows on a long text it is one: 1 where all of the text is here, or what was cut is left out.
+    pub windows: usize,
     /// Where soft tokens stand; the id there is the mask's and is not looked at.
     pub soft: Vec<SoftSlot>,
 }
@@ -26,7 +28,7 @@ impl Features {
     ///
     /// ```
     /// use cloze::model::features::Features;
-    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, removed: 0, left_out: 0, soft: Vec::new() };
+    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, removed: 0, left_out: 0, windows: 1, soft: Vec::new() };
     /// let grown = features.with_blank(&[103, 9]);
     /// assert_eq!((grown.ids, grown.second_segment, grown.mask, grown.masks), (vec![101, 7, 103, 9, 8, 102], 6, 2, 2));
     /// ```
@@ -42,6 +44,7 @@ impl Features {
             masks: blank.len(),
             removed: self.removed,
             left_out: self.left_out,
+            windows: self.windows,
             soft: self.soft.iter().map(|slot| SoftSlot { at: moved(slot.at), ..*slot }).collect(),
         }
     }

@@ -159,6 +159,10 @@ impl Calibrator {
                     Correction::dividing_by(&said)
                 }
                 Method::Batch => Correction::dividing_by(&said()),
+                Method::Mixed => {
+                    let random = scorer.without_content(Method::Domain, task, columns, &rows)?;
+                    Correction::dividing_by(&random).halfway(&Correction::dividing_by(&said()))
+                }
                 Method::Prior => Correction::to_prior(&said(), &self.prior),
                 Method::Temperature => Correction::temperature(&said(), truths),
                 Method::Vector => Correction::vector(&said(), truths),

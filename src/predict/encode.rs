@@ -42,6 +42,24 @@ impl Slot {
     }
 }
 
+/// What is read of a text that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Long {
+    /// Its beginning
+    #[default]
+    Head,
+    /// Its end
+    Tail,
+    /// Half of its beginning and half of its end
+    HeadTail,
+    /// All of it, in windows that overlap by a quarter; the probabilities of the windows are pooled
+    Chunks,
+}
+
+/// Windows overlap by one in so many of their tokens.
+const OVERLAP: usize = 4;
+
 /// Turns a prompt into at most `max_length` ids.
 ///
 /// Each run of text between masks and borders is tokenised as one text, so words do not change where a piece
@@ -60,22 +78,79 @@ pub fn encode_with_cuts(
     tokenizer: &Tokenizer,
     max_length: usize,
 ) -> Result<(Features, Vec<Cut>)> {
-    let room = max_length.saturating_sub(prompt.kept_free);
-    let most_shown = prompt
-        .segments
-        .iter()
-        .flatten()
-        .map(|part| if let Part::Demonstrations(all) = part { all.len() } else { 0 })
-        .sum();
-    for shown in (1..=most_shown).rev() {
-        let slots = Slots::new(prompt, shown, tokenizer);
-        if let Some(quotas) = slots.quotas_of_demonstrations(room) {
-            return Ok(slots.cut(&quotas, most_shown - shown));
+    let fitted = Fitted::new(prompt, tokenizer, max_length)?;
+    Ok(fitted.slots.cut(&fitted.quotas, fitted.left_out, &|field, at| at < fitted.quotas.fields[field]))
+}
+
+/// As [`encode`], but what is read of a field that is too long is chosen: with [`Long::Chunks`] it may be
+/// several inputs, windows on the field that is much too long; of others their beginning is read.
+pub fn encode_long(
+    prompt: &Prompt<'_>,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    long: Long,
+) -> Result<Vec<Features>> {
+    let fitted = Fitted::new(prompt, tokenizer, max_length)?;
+    let (lengths, quotas) = (fitted.slots.lengths().fields, &fitted.quotas.fields);
+    let cut =
+        |keeps: &dyn Fn(usize, usize) -> bool| fitted.slots.cut(&fitted.quotas, fitted.left_out, keeps).0;
+    let tail = |field: usize, at: usize, count: usize| at + count >= lengths[field];
+    let longest = (0..quotas.len()).max_by_key(|&field| lengths[field] - quotas[field]);
+    Ok(match (long, longest) {
+        (Long::Chunks, Some(longest)) if quotas[longest] > 0 && lengths[longest] > quotas[longest] => {
+            let (length, size) = (lengths[longest], quotas[longest]);
+            let starts = (0..length - size).step_by(size - size / OVERLAP).chain([length - size]);
+            let window = |start: usize| {
+                cut(&|field, at| match field == longest {
+                    true => (start..start + size).contains(&at),
+                    false => at < quotas[field],
+                })
+            };
+            let mut windows: Vec<Features> = starts.map(window).collect();
+            let count = windows.len();
+            for features in &mut windows {
+                // Nothing of the longest field is lost.
+                features.removed -= length - size;
+                features.windows = count;
+            }
+            windows
         }
+        (Long::Head | Long::Chunks, _) => vec![cut(&|field, at| at < quotas[field])],
+        (Long::Tail, _) => vec![cut(&|field, at| tail(field, at, quotas[field]))],
+        (Long::HeadTail, _) => vec![cut(&|field, at| {
+            let end = quotas[field] / 2;
+            at < quotas[field] - end || tail(field, at, end)
+        })],
+    })
+}
+
+/// A prompt's tokens, and how many of them have room.
+struct Fitted {
+    slots: Slots,
+    quotas: Quotas,
+    /// So many demonstrations have none.
+    left_out: usize,
+}
+
+impl Fitted {
+    fn new(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Fitted> {
+        let room = max_length.saturating_sub(prompt.kept_free);
+        let most_shown = prompt
+            .segments
+            .iter()
+            .flatten()
+            .map(|part| if let Part::Demonstrations(all) = part { all.len() } else { 0 })
+            .sum();
+        for shown in (1..=most_shown).rev() {
+            let slots = Slots::new(prompt, shown, tokenizer);
+            if let Some(quotas) = slots.quotas_of_demonstrations(room) {
+                return Ok(Fitted { slots, quotas, left_out: most_shown - shown });
+            }
+        }
+        let slots = Slots::new(prompt, 0, tokenizer);
+        let quotas = slots.quotas(prompt.pattern, room)?;
+        Ok(Fitted { slots, quotas, left_out: most_shown })
     }
-    let slots = Slots::new(prompt, 0, tokenizer);
-    let quotas = slots.quotas(prompt.pattern, room)?;
-    Ok(slots.cut(&quotas, most_shown))
 }
 
 /// A prompt's tokens before truncation.
@@ -125,8 +200,13 @@ impl Slots {
         Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), segment_ends }
     }
 
-    /// The tokens that stay, and what was cut from the row.
-    fn cut(&self, quotas: &Quotas, left_out: usize) -> (Features, Vec<Cut>) {
+    /// The tokens that stay, and what was cut from the row; `keeps` says it of a field and a place in it.
+    fn cut(
+        &self,
+        quotas: &Quotas,
+        left_out: usize,
+        keeps: &dyn Fn(usize, usize) -> bool,
+    ) -> (Features, Vec<Cut>) {
         let ids = Vec::with_capacity(self.slots.len());
         let mut features = Features {
             ids,
@@ -135,11 +215,12 @@ impl Slots {
             masks: self.masks,
             removed: 0,
             left_out,
+            windows: 1,
             soft: Vec::new(),
         };
         let mut cuts: Vec<Cut> =
             (0..quotas.fields.len()).map(|field| Cut { field, ids: Vec::new() }).collect();
-        let (mut left, mut shown_left) = (quotas.fields.clone(), quotas.shown.clone());
+        let (mut seen, mut shown_left) = (vec![0; quotas.fields.len()], quotas.shown.clone());
         let take = |left: &mut usize| {
             let some = *left > 0;
             *left = left.saturating_sub(1);
@@ -150,9 +231,12 @@ impl Slots {
                 features.second_segment = features.ids.len();
             }
             match slot.owner {
-                Some(Owner::Field(field)) if !take(&mut left[field]) => {
-                    cuts[field].ids.push(slot.id);
-                    continue;
+                Some(Owner::Field(field)) => {
+                    seen[field] += 1;
+                    if !keeps(field, seen[field] - 1) {
+                        cuts[field].ids.push(slot.id);
+                        continue;
+                    }
                 }
                 Some(Owner::Shown(shown)) if !take(&mut shown_left[shown]) => continue,
                 _ => {}

@@ -9,7 +9,7 @@ use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
 use crate::predict::class_scores::ClassScores;
-use crate::text::verbalizer::{LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+use crate::text::verbalizer::{Class, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct LabelWords {
     kind: VerbalizerKind,
     /// Words of a list that are not among them.
     left_out: Vec<String>,
+    /// Each class's texts, as tokens.
+    texts: Vec<Vec<Vec<i64>>>,
 }
 
 /// Label words of several tokens.
@@ -135,6 +137,10 @@ impl LabelWords {
             multi_token,
             words: known.into_iter().map(|(tokens, ..)| tokens).collect(),
         });
+        let texts = |class: &Class| {
+            let tokens = |text: &String| tokenizer.tokenize(text).into_iter().map(|token| token.id).collect();
+            class.texts.iter().map(tokens).collect()
+        };
         let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
         Ok(LabelWords {
             scores: ClassScores {
@@ -153,6 +159,7 @@ impl LabelWords {
             several,
             kind: verbalizer.kind(),
             left_out,
+            texts: verbalizer.classes().iter().map(texts).collect(),
         })
     }
 
@@ -216,6 +223,11 @@ impl LabelWords {
         let mut seen = std::collections::BTreeSet::new();
         ids.retain(|id| seen.insert(*id));
         ids
+    }
+
+    /// Each class's texts as tokens.
+    pub fn texts(&self) -> &[Vec<Vec<i64>>] {
+        &self.texts
     }
 
     /// Each class's words as tokens.

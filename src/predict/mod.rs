@@ -58,7 +58,8 @@ pub mod calibrator;
 // patterns for whoever writes none
 pub mod general;
 
-// from texts and labels to a classifier
+// from texts and labels to a classifier, and to files for one
+pub mod starter;
 pub mod zero_shot;
 
 // the front door

@@ -19,10 +19,11 @@ use crate::predict::blueprint::{Blueprint, Loaded, identity, members};
 use crate::predict::calibration::Fitted;
 use crate::predict::calibrator::{Calibrator, Counted, nothing_fitted};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::encode::Long;
 use crate::predict::label_words::LabelWords;
 use crate::predict::output::Answer;
 use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::predict::report::Run;
+use crate::predict::report::{Pooling, Run};
 use crate::predict::score::{Coming, Scored, Scorer, batch_tokens};
 use crate::predict::showing::{Showing, forwards};
 use crate::predict::task::Task;
@@ -46,12 +47,14 @@ pub struct Compute {
     pub threads: Option<usize>,
     /// The most tokens in a batch; what suits the device by default.
     pub batch_tokens: Option<usize>,
+    /// What is read of texts that are too long, and how windows on one are put together.
+    pub long: (Long, Pooling),
 }
 
 impl Default for Compute {
     /// Single precision, on as many threads as libtorch has.
     fn default() -> Compute {
-        Compute { dtype: Some(Dtype::F32), threads: None, batch_tokens: None }
+        Compute { dtype: Some(Dtype::F32), threads: None, batch_tokens: None, long: Default::default() }
     }
 }
 
@@ -84,6 +87,7 @@ pub struct PromptClassifier {
     tried: Vec<Trial>,
     threads: usize,
     batch_tokens: usize,
+    long: (Long, Pooling),
     showing: Option<Showing>,
     calibration: Option<Fitted>,
 }
@@ -231,6 +235,7 @@ impl PromptClassifier {
             tried,
             threads: compute.threads.unwrap_or_else(Threads::usual),
             batch_tokens: compute.batch_tokens.unwrap_or_else(|| batch_tokens(device)),
+            long: compute.long,
             showing,
             calibration,
         })
@@ -400,6 +405,8 @@ impl Scoring<'_> {
             max_length: self.classifier.patterns.max_length,
             batch_tokens: self.classifier.batch_tokens,
             threads: self.classifier.threads,
+            long: self.classifier.long.0,
+            pool: self.classifier.long.1,
         }
     }
 

@@ -11,14 +11,16 @@ use crate::predict::task::TaskSet;
 use crate::text::data::{Example, Rows};
 use crate::text::dataset::Dataset;
 use crate::text::labels::{self, NamedLabel};
+use crate::text::template::Template;
 use crate::text::text_column::text_column;
 
 /// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
 /// to correct by.
-const LOOKED_AT: usize = 2048;
+pub const LOOKED_AT: usize = 2048;
 
-/// From so many rows on, the rows' mean says what the model prefers; below, inputs without content do.
-pub const ROWS_TO_CORRECT_BY: usize = 50;
+/// From so many rows on, the rows and their words say what the model prefers ([`Method::Mixed`]); below, inputs
+/// without content do, which cost less than the random texts. `tools/correction.py` measures both.
+pub const ROWS_TO_CORRECT_BY: usize = 10;
 
 /// What is asked of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,16 @@ pub enum Question {
     Ask(Ask),
     /// A pattern of one's own: "This message is about {mask}."
     Own(String),
+}
+
+impl Question {
+    /// The patterns for these columns.
+    pub fn templates(&self, columns: &[String]) -> Result<Vec<Template>> {
+        match self {
+            Question::Ask(ask) => ask.templates(columns),
+            Question::Own(pattern) => general::own(pattern, columns),
+        }
+    }
 }
 
 /// How the probabilities are corrected.
@@ -50,6 +62,8 @@ pub struct ZeroShotRequest {
     pub text_columns: Vec<String>,
     /// How the probabilities are corrected.
     pub correcting: Correcting,
+    /// Whether what is fitted will be written, for later.
+    pub keeps: bool,
     /// The longest input, in tokens; the model's own by default.
     pub max_length: Option<usize>,
     /// How the model is loaded.
@@ -87,6 +101,8 @@ pub enum Truths {
 
 /// A zero-shot classifier before its weights.
 pub struct ZeroShot {
+    /// Its patterns as they could stand in files.
+    pub templates: Vec<Template>,
     /// The classifier.
     pub blueprint: Blueprint,
     /// Its patterns on the rows' columns.
@@ -118,25 +134,19 @@ impl ZeroShot {
             rows = rows.labelled_by(None);
         }
         let text_found = request.text_columns.is_empty();
-        let text_columns = match text_found {
-            true => vec![text_column(rows.columns(), &sample)?],
-            false => request.text_columns,
-        };
-        check_columns(&rows, &text_columns)?;
-        let templates = match &request.question {
-            Question::Ask(ask) => ask.templates(&text_columns)?,
-            Question::Own(pattern) => general::own(pattern, &text_columns)?,
-        };
+        let text_columns = text_columns(&mut rows, &request.text_columns)?;
+        let templates = request.question.templates(&text_columns)?;
         let (options, max_length) = (request.options, request.max_length);
         let (blueprint, tasks, rows) =
-            Blueprint::of_parts(templates, verbalizer, rows, model()?, options, max_length)?;
+            Blueprint::of_parts(templates.clone(), verbalizer, rows, model()?, options, max_length)?;
         let (method, prior) = match request.correcting {
             Correcting::Not => (None, None),
             Correcting::ToPrior(prior) => (Some(Method::Prior), Some(prior)),
-            Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => (Some(Method::Batch), None),
+            Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => (Some(Method::Mixed), None),
             Correcting::ByWhatThereIs => (Some(Method::Contextual), None),
         };
-        let asked = CalibrationRequest { method, prior, ..CalibrationRequest::default() };
+        let keeps = request.keeps && method.is_some();
+        let asked = CalibrationRequest { method, prior, keeps, ..CalibrationRequest::default() };
         let columns = rows.columns().clone();
         let mut calibrator = Calibrator::check(&asked, &blueprint, &tasks.tasks, &columns)?;
         // More rows than these are not held in memory.
@@ -145,21 +155,25 @@ impl ZeroShot {
             calibrator = calibrator.fitted_on(Dataset { columns, truths, examples: sample });
         }
         let found = Found { text_columns, text_found, truths };
-        Ok(ZeroShot { blueprint, tasks, rows, calibrator, found })
+        Ok(ZeroShot { templates, blueprint, tasks, rows, calibrator, found })
     }
 }
 
-/// Refuses columns that are not there. All problems at once.
-fn check_columns(rows: &Rows, read: &[String]) -> Result<(), Errors> {
-    let columns = rows.columns();
-    let absent = read.iter().filter(|column| !columns.names().contains(column));
+/// The columns to read: those named, or the one of texts. Columns that are not there are refused, all at once.
+pub fn text_columns(rows: &mut Rows, named: &[String]) -> Result<Vec<String>, Errors> {
+    let columns = rows.columns().clone();
+    if named.is_empty() {
+        let sample: Vec<Example> = rows.look_ahead(LOOKED_AT + 1).cloned().collect();
+        return Ok(vec![text_column(&columns, &sample)?]);
+    }
+    let absent = named.iter().filter(|column| !columns.names().contains(column));
     let error = |column: &String| {
         let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
         DataError::NoTextColumn { column: column.clone(), data, columns }.into()
     };
     let mut errors = Errors::new();
     errors.extend(absent.map(error));
-    errors.none()
+    errors.none().map(|()| named.to_vec())
 }
 
 /// Names that columns of labels have beside `label`.

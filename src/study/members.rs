@@ -109,6 +109,7 @@ impl Members {
                 average: Prediction::average(&said),
                 truncated: vec![by_seed.iter().any(|seed| seed[row].1)],
                 crowded: Vec::new(),
+                windows: 1,
             };
             counts.add(&scored, *truth);
             answers.push(scored.average.into());

@@ -1,16 +1,26 @@
-//! Lists on one line, between commas.
+//! Lists on one line.
 
-/// What stands between commas that are not in quotes.
-pub fn between_commas(line: &str) -> Vec<String> {
-    let (mut parts, mut quoted) = (vec![String::new()], false);
-    for letter in line.chars() {
-        quoted ^= letter == '"';
-        match parts.last_mut() {
-            Some(part) if letter != ',' || quoted => part.push(letter),
-            _ => parts.push(String::new()),
-        }
-    }
-    parts.iter().map(|part| unquoted(part.trim())).collect()
+/// What stands between commas that are not in quotes; none where a quote is left open.
+///
+/// ```
+/// use cloze::text::commas::between_commas;
+/// assert_eq!(between_commas(r#"a, "b, c""#), Some(vec!["a".to_owned(), "b, c".to_owned()]));
+/// assert_eq!(between_commas(r#"a, "b"#), None);
+/// ```
+pub fn between_commas(line: &str) -> Option<Vec<String>> {
+    between(line, ',')
+}
+
+/// What stands between such letters that are not in quotes, without its own quotes; none where a quote is left
+/// open.
+pub fn between(line: &str, letter: char) -> Option<Vec<String>> {
+    let mut quoted = false;
+    let parts = line.split(|found| {
+        quoted ^= found == '"';
+        found == letter && !quoted
+    });
+    let parts = parts.map(|part| unquoted(part.trim())).collect();
+    (!quoted).then_some(parts)
 }
 
 /// A text without the quotes round it, doubled ones single.

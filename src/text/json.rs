@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::source::{Source, Span};
@@ -75,6 +75,11 @@ impl<'a> Node<'a> {
             self.read::<HashMap<String, IgnoredAny>>()?;
         }
         self.read()
+    }
+
+    /// An object's keys and values, in the file's order; a key may stand there twice.
+    pub fn entries(&self) -> Result<Vec<(String, &'a RawValue)>> {
+        Ok(self.read::<Entries<'a>>()?.0)
     }
 
     /// The value as a string that knows its place.
@@ -197,6 +202,31 @@ impl<'a> Node<'a> {
                 Error::new(JsonError::Shape { message: plain_message(error) }).at(place)
             }
         }
+    }
+}
+
+/// An object's keys and values: a map of serde's keeps the last of a key's values without a word.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Deserialize<'a> for Entries<'a> {
+    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Visit;
+        impl<'a> Visitor<'a> for Visit {
+            type Value = Entries<'a>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> std::result::Result<Entries<'a>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Visit)
     }
 }
 

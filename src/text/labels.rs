@@ -1,25 +1,41 @@
 //! Labels as people give them: names on one line, or a file of names with their words.
+//!
+//! A file has, beside each label, its words, a description and examples, as far as they are there:
+//!
+//! | file | a label is |
+//! |---|---|
+//! | `.csv`, `.tsv` | a row of the columns `label`, `words`, `description` and `examples`; commas stand between words, bars between examples |
+//! | `.json` | an element of a list, a name or an object with these four keys; or a key of an object, its words the value |
+//! | else | a line: `label`, `label: word, word`, or `label: word, word: description` |
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Place, Result, VerbalizerError};
-use crate::text::commas::{between_commas, unquoted};
+use crate::text::commas::between;
+use crate::text::data::{Format, Reading};
 use crate::text::json::{self, Node};
 use crate::text::verbalizer::{VERSION, Verbalizer};
 
-/// A label, and the words that speak for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A label, and what speaks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NamedLabel {
     /// The label as it is in the output, and in the data's column of labels.
     pub label: String,
     /// Its words; none where its own name is one.
     pub words: Vec<String>,
+    /// Texts that are like those with this label: a description, examples. A text is compared with them too.
+    pub texts: Vec<String>,
 }
+
+/// What a file can say of a label.
+const COLUMNS: [&str; 4] = ["label", "words", "description", "examples"];
 
 /// Labels on one line, between commas; quotes round a label with a comma in it.
 ///
@@ -32,50 +48,156 @@ pub struct NamedLabel {
 /// # Ok::<(), cloze::Errors>(())
 /// ```
 pub fn of_line(line: &str) -> Result<Vec<NamedLabel>, Errors> {
-    let label = |label: String| NamedLabel { label, words: Vec::new() };
-    checked(between_commas(line).into_iter().map(|name| (label(name), Place::Nowhere)).collect())
+    of_names(between(line, ',').ok_or(VerbalizerError::QuoteOpen)?)
 }
 
-/// Labels of a file. `.json`: a list of labels, or an object of labels with their words. Else a label a line, with
-/// or without its words: `label: word, word`.
+/// Labels of which the names are all that is known.
+pub fn of_names(names: impl IntoIterator<Item = String>) -> Result<Vec<NamedLabel>, Errors> {
+    checked(names.into_iter().map(|name| (named(name), Place::Nowhere)).collect())
+}
+
+fn named(label: String) -> NamedLabel {
+    NamedLabel { label, ..NamedLabel::default() }
+}
+
+/// Labels of a file, with what it says of each. All problems at once.
 pub fn read(path: &Path) -> Result<Vec<NamedLabel>, Errors> {
     let (file, text) = (path.display().to_string(), json::read_text(path)?);
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        return of_json(&Source::new(file, text));
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    match Format::of(path) {
+        Some(format @ (Format::Csv | Format::Tsv)) => of_table(path, format),
+        _ if is_json => of_json(&Source::new(file, text)),
+        _ => of_lines(&file, &text),
     }
-    let line = |(number, line): (u64, &str)| {
-        let (label, words) = line.split_once(':').unwrap_or((line, ""));
-        let words = between_commas(words).into_iter().filter(|word| !word.is_empty()).collect();
-        let place = Place::Row { file: file.clone(), line: number, record: number, column: None };
-        (NamedLabel { label: unquoted(label.trim()), words }, place)
-    };
-    checked((1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()).map(line).collect())
+}
+
+fn of_lines(file: &str, text: &str) -> Result<Vec<NamedLabel>, Errors> {
+    let (mut errors, mut labels) = (Errors::new(), Vec::new());
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let place = Place::Row { file: file.to_owned(), line: number, record: number, column: None };
+        match of_text_line(line.trim_start_matches('\u{feff}')) {
+            Some(label) => labels.push((label, place)),
+            None => errors.push(Error::new(VerbalizerError::QuoteOpen).at(place)),
+        }
+    }
+    errors.none()?;
+    checked(labels)
+}
+
+/// `label: word, word: description`; none where a quote is left open. Colons and quotes in a description are its
+/// own.
+fn of_text_line(line: &str) -> Option<NamedLabel> {
+    let (label, rest) = before_colon(line);
+    let (words, description) = before_colon(rest);
+    let label = between(label, '\0')?.concat();
+    let words = without_empty(between(words, ',')?);
+    Some(NamedLabel { label, words, texts: without_empty(vec![description.trim().to_owned()]) })
+}
+
+/// What stands before the first colon outside quotes, and behind it.
+fn before_colon(text: &str) -> (&str, &str) {
+    let mut quoted = false;
+    let at = text.find(|letter| {
+        quoted ^= letter == '"';
+        letter == ':' && !quoted
+    });
+    at.map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
+}
+
+fn of_table(path: &Path, format: Format) -> Result<Vec<NamedLabel>, Errors> {
+    let rows = Reading { format: Some(format), ..Reading::default() }.open(path)?;
+    let columns = rows.columns().clone();
+    let unknown = columns.names().iter().find(|name| !COLUMNS.contains(&name.as_str()));
+    if let Some(column) = unknown.cloned() {
+        let (file, allowed) = (columns.data().to_owned(), COLUMNS.to_vec());
+        return Err(VerbalizerError::UnknownColumn { column, file, allowed }.into());
+    }
+    if columns.label().is_none() {
+        return Err(VerbalizerError::NoLabelColumn { file: columns.data().to_owned() }.into());
+    }
+    let (mut errors, mut labels) = (Errors::new(), Vec::new());
+    for row in rows {
+        let Some(row) = errors.keep(row) else { continue };
+        let field = |column: &str| {
+            let at = columns.names().iter().position(|name| name == column);
+            at.map_or("", |at| row.fields[at].trim())
+        };
+        let place = |column: &str| columns.place(&row, Some(column));
+        let Some(words) = between(field("words"), ',') else {
+            errors.push(Error::new(VerbalizerError::QuoteOpen).at(place("words")));
+            continue;
+        };
+        let description = std::iter::once(field("description"));
+        let texts = description.chain(field("examples").split('|')).map(|text| text.trim().to_owned());
+        let label = NamedLabel {
+            label: field("label").to_owned(),
+            words: without_empty(words),
+            texts: without_empty(texts.collect()),
+        };
+        labels.push((label, place("label")));
+    }
+    errors.none()?;
+    checked(labels)
+}
+
+/// A label in JSON, as an object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLabel<'a> {
+    label: String,
+    #[serde(borrow)]
+    words: Option<&'a RawValue>,
+    description: Option<String>,
+    #[serde(borrow)]
+    examples: Option<&'a RawValue>,
 }
 
 fn of_json(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
     let root = Node::root(source);
-    let value: Value = root.read()?;
-    let words = |value: &Value| -> Option<Vec<String>> {
-        match value {
-            Value::String(word) => Some(vec![word.clone()]),
-            Value::Array(words) => words.iter().map(|word| Some(word.as_str()?.to_owned())).collect(),
-            _ => None,
+    let mut errors = Errors::new();
+    let mut labels = Vec::new();
+    if root.is_list() {
+        let elements: Vec<&RawValue> = root.read()?;
+        for (index, value) in elements.into_iter().enumerate() {
+            let node = root.element(index, value);
+            let label = errors.keep(of_element(&node));
+            labels.extend(label.map(|label| (label, node.place_of_all())));
         }
+    } else if root.is_object() {
+        for (label, value) in root.entries()? {
+            let node = root.key(&label, value);
+            let words = errors.keep(strings(&node)).unwrap_or_default();
+            labels.push((NamedLabel { words: without_empty(words), ..named(label) }, node.place_of_all()));
+        }
+    } else {
+        let message =
+            "a file of labels is a list of labels, or an object of labels with their words".to_owned();
+        return Err(root.error(JsonError::Shape { message }).into());
+    }
+    errors.none()?;
+    checked(labels)
+}
+
+fn of_element(node: &Node<'_>) -> Result<NamedLabel> {
+    if !node.is_object() {
+        return node.read().map(named);
+    }
+    let raw: RawLabel = node.read_object()?;
+    let list = |key: &str, value: Option<&RawValue>| {
+        value.map_or_else(|| Ok(Vec::new()), |value| strings(&node.key(key, value)))
     };
-    let labels: Option<Vec<NamedLabel>> = match &value {
-        Value::Array(labels) => labels
-            .iter()
-            .map(|label| Some(NamedLabel { label: label.as_str()?.to_owned(), words: Vec::new() }))
-            .collect(),
-        Value::Object(labels) => labels
-            .iter()
-            .map(|(label, found)| Some(NamedLabel { label: label.clone(), words: words(found)? }))
-            .collect(),
-        _ => None,
-    };
-    let message = "a file of labels is a list of labels, or an object of labels with their words".to_owned();
-    let labels = labels.ok_or_else(|| Errors::from(root.error(JsonError::Shape { message })))?;
-    checked(labels.into_iter().map(|label| (label, root.place_of_all())).collect())
+    let mut texts = vec![raw.description.unwrap_or_default()];
+    texts.extend(list("examples", raw.examples)?);
+    Ok(NamedLabel {
+        label: raw.label,
+        words: without_empty(list("words", raw.words)?),
+        texts: without_empty(texts),
+    })
+}
+
+/// A text, or a list of some.
+fn strings(node: &Node<'_>) -> Result<Vec<String>> {
+    if node.is_list() { node.read() } else { Ok(vec![node.read()?]) }
 }
 
 /// Refuses labels that are none, or that cannot be told apart. All problems at once.
@@ -114,7 +236,8 @@ pub fn verbalizer(labels: &[NamedLabel]) -> Result<Verbalizer, Errors> {
         true => vec![as_said(&label.label)],
         false => label.words.clone(),
     };
-    let class = |label: &NamedLabel| json!({ "label": label.label, "words": [label.label] });
+    let class =
+        |label: &NamedLabel| json!({ "label": label.label, "words": [label.label], "texts": label.texts });
     let classes: Vec<Value> = labels.iter().map(class).collect();
     let text = json!({ "version": VERSION, "multi_token": "pieces", "classes": classes }).to_string();
     // Messages are about the words themselves, not about a text that no one wrote.
@@ -122,9 +245,33 @@ pub fn verbalizer(labels: &[NamedLabel]) -> Result<Verbalizer, Errors> {
     Ok(Verbalizer::parse("labels", "the labels", &text)?.with_words(labels.iter().map(weighted).collect()))
 }
 
+/// The text of a verbalizer file with these labels.
+///
+/// ```
+/// use cloze::text::labels::{file_of, of_line};
+/// use cloze::Verbalizer;
+/// let text = file_of(&of_line("card_arrival, lost card")?);
+/// assert_eq!(Verbalizer::parse("words", "words.json", &text)?.first_words(), ["card arrival", "lost card"]);
+/// # Ok::<(), cloze::Errors>(())
+/// ```
+pub fn file_of(labels: &[NamedLabel]) -> String {
+    let class = |NamedLabel { label, words, texts }: &NamedLabel| {
+        let words = if words.is_empty() { vec![as_said(label)] } else { words.clone() };
+        let texts = if texts.is_empty() { String::new() } else { format!(", \"texts\": {}", json!(texts)) };
+        format!("    {{ \"label\": {}, \"words\": {}{texts} }}", json!(label), json!(words))
+    };
+    let classes: Vec<String> = labels.iter().map(class).collect();
+    let head = format!("{{ \"version\": {VERSION}, \"multi_token\": \"pieces\", \"classes\": [\n");
+    format!("{head}{}\n] }}\n", classes.join(",\n"))
+}
+
 /// A name as people would say it: `card_arrival` is "card arrival".
 fn as_said(label: &str) -> String {
     let spaced = label.replace(['_', '-', '/'], " ");
     let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() { label.to_owned() } else { words }
+}
+
+fn without_empty(texts: Vec<String>) -> Vec<String> {
+    texts.into_iter().filter(|text| !text.trim().is_empty()).collect()
 }

@@ -170,6 +170,37 @@ pub fn new_folder(path: &Path) -> Result<()> {
     }
 }
 
+/// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name beside
+/// its own. One that holds anything is refused.
+pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    free_folder(path)?;
+    let writing = |error: io::Error| Error::writing(path, &error);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(writing)?;
+    let prefix = format!(".{}.partial-", path.file_name().unwrap_or_default().to_string_lossy());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let folder = builder.tempdir_in(parent).map_err(writing)?;
+    fill(folder.path())?;
+    if path.is_dir() {
+        std::fs::remove_dir(path).map_err(writing)?;
+    }
+    std::fs::rename(folder.path(), path).map_err(writing)
+}
+
+/// Refuses a path that is a file, or a folder that holds anything. Makes nothing.
+pub fn free_folder(path: &Path) -> Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(FileError::ForFolder { path: path.to_owned() }.into());
+    }
+    match std::fs::read_dir(path).ok().and_then(|mut entries| entries.next()) {
+        None => Ok(()),
+        Some(_) => Err(FileError::FolderTaken { path: path.to_owned() }.into()),
+    }
+}
+
 /// Writes a text, whole or not at all.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     let mut file = WholeFile::create(path)?;

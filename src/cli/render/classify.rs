@@ -12,8 +12,15 @@ use cloze::text::data::{Columns, Example};
 use super::alike;
 use super::table::{Align, table};
 
-/// So many rows are worth a look.
-const ROWS: usize = 10;
+/// So many rows of a kind are worth a look; fewer where all rows are in a file.
+const ROWS: usize = 5;
+const FEW: usize = 3;
+
+/// Of more labels than these, the most frequent are shown.
+const MOST_LABELS: usize = 20;
+
+/// A label is rare if it has so many times fewer rows than its even share.
+const RARE: f64 = 2.0;
 
 /// So many letters of each are shown.
 const LETTERS: usize = 60;
@@ -41,37 +48,91 @@ pub fn found(found: &Found) -> String {
     text
 }
 
-/// Rows that are worth a look: those that the classifier is least sure of.
+/// Rows that are worth a look: those that the classifier is least sure of, and those of which it is surest though
+/// their label is wrong, or, where no truth is known, rare.
 pub struct Worth {
     columns: Vec<usize>,
-    /// Confidence, row, class and the beginning of the text; the least sure first.
-    rows: Vec<(f64, u64, usize, String)>,
+    /// So many of each.
+    most: usize,
+    least_sure: Vec<Row>,
+    /// Of wrong labels.
+    wrong: Vec<Row>,
+    /// Of each class.
+    surest: Vec<Vec<Row>>,
     confidence: f64,
 }
 
+struct Row {
+    confidence: f64,
+    record: u64,
+    class: usize,
+    /// The true label, where it is known.
+    truth: Option<String>,
+    /// The beginning of its text.
+    text: String,
+}
+
 impl Worth {
-    /// None yet; `read` are the columns to show.
-    pub fn new(columns: &Columns, read: &[String]) -> Worth {
+    /// None yet; `read` are the columns to show, and `few` asks for fewer rows.
+    pub fn new(columns: &Columns, read: &[String], few: bool) -> Worth {
         let place = |name: &String| columns.names().iter().position(|column| column == name);
-        Worth { columns: read.iter().filter_map(place).collect(), rows: Vec::new(), confidence: 0.0 }
+        Worth {
+            columns: read.iter().filter_map(place).collect(),
+            most: if few { FEW } else { ROWS },
+            least_sure: Vec::new(),
+            wrong: Vec::new(),
+            surest: Vec::new(),
+            confidence: 0.0,
+        }
     }
 
-    /// Takes a row's answer in.
-    pub fn see(&mut self, example: &Example, answer: &Answer) {
+    /// Takes a row's answer in; `labels` are the classes'.
+    pub fn see(&mut self, example: &Example, answer: &Answer, labels: &[String]) {
         let (class, confidence) = (answer.prediction.class(), answer.prediction.confidence());
         self.confidence += confidence;
-        let last = self.rows.last().filter(|_| self.rows.len() == ROWS);
-        if last.is_some_and(|(least, ..)| *least <= confidence) {
-            return;
+        self.surest.resize_with(labels.len(), Vec::new);
+        let truth = &example.label;
+        let most = self.most;
+        let row = || {
+            let fields = self.columns.iter().map(|column| example.fields[*column].as_str());
+            let text: String =
+                fields.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+            let short: String = text.chars().take(LETTERS).collect();
+            let text = if short.len() < text.len() { format!("{short}…") } else { short };
+            Row { confidence, record: example.record, class, truth: truth.clone(), text }
+        };
+        keep(&mut self.least_sure, most, confidence, |row| row.confidence, row);
+        keep(&mut self.surest[class], most, -confidence, |row| -row.confidence, row);
+        if truth.as_ref().is_some_and(|truth| *truth != labels[class]) {
+            keep(&mut self.wrong, most, -confidence, |row| -row.confidence, row);
         }
-        let place = self.rows.partition_point(|(other, ..)| *other <= confidence);
-        let fields = self.columns.iter().map(|column| example.fields[*column].as_str());
-        let text: String =
-            fields.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-        let short: String = text.chars().take(LETTERS).collect();
-        let shown = if short.len() < text.len() { format!("{short}…") } else { short };
-        self.rows.insert(place, (confidence, example.record, class, shown));
-        self.rows.truncate(ROWS);
+    }
+
+    /// The rows of which the classifier is surest though there is reason for doubt, with their heading.
+    fn surprising(&self, report: &Report) -> Option<(String, &[Row])> {
+        if report.evaluation.is_some() {
+            return (!self.wrong.is_empty()).then(|| ("surest of wrong labels".to_owned(), &self.wrong[..]));
+        }
+        let named = report.predicted.iter().zip(&self.surest).filter(|(class, _)| class.rows > 0);
+        let (rarest, rows) = named.min_by_key(|(class, _)| class.rows)?;
+        // Where labels are even, none of them is surprising.
+        let rare = rarest.rows as f64 * RARE * report.predicted.len() as f64 <= report.rows as f64;
+        rare.then(|| (format!("surest of {}, the label of fewest rows", rarest.label), &rows[..]))
+    }
+}
+
+/// Puts a row where it belongs among the first of an order, if it belongs there.
+fn keep(
+    rows: &mut Vec<Row>,
+    most: usize,
+    place: f64,
+    order: impl Fn(&Row) -> f64,
+    row: impl FnOnce() -> Row,
+) {
+    let at = rows.partition_point(|other| order(other) <= place);
+    if at < most {
+        rows.insert(at, row());
+        rows.truncate(most);
     }
 }
 
@@ -88,23 +149,13 @@ pub fn summary(report: &Report, worth: &Worth, next: &str) -> String {
         report.rows_per_second
     );
     let _ = writeln!(text, "{}", corrected(report));
-    let mut rows = vec![["label", "rows", "%"].map(str::to_owned).to_vec()];
-    rows.extend(report.predicted.iter().map(|class| {
-        let share = percent(class.rows as f64 / report.rows.max(1) as f64);
-        vec![class.label.clone(), count(class.rows), share]
-    }));
-    let right = Align::Right;
-    let _ = write!(text, "\n{}", table(&[Align::Left, right, right], &rows));
+    text.extend(super::report::windows(report));
+    labels(&mut text, report);
     evaluation(&mut text, report);
-    let mut rows = vec![["row", "label", "% sure", "text"].map(str::to_owned).to_vec()];
-    rows.extend(worth.rows.iter().map(|(confidence, record, class, shown)| {
-        vec![record.to_string(), report.predicted[*class].label.clone(), percent(*confidence), shown.clone()]
-    }));
-    let _ = write!(
-        text,
-        "\nleast sure, and worth a look\n{}",
-        table(&[right, Align::Left, right, Align::Text], &rows)
-    );
+    shown(&mut text, report, "least sure, and worth a look", &worth.least_sure);
+    if let Some((heading, rows)) = worth.surprising(report) {
+        shown(&mut text, report, &heading, rows);
+    }
     let help = match report.calibration {
         None => "leave --no-correction out, or say how frequent labels are with --prior",
         Some(_) => {
@@ -116,13 +167,60 @@ pub fn summary(report: &Report, worth: &Worth, next: &str) -> String {
     text
 }
 
+/// How many rows each label got, the most frequent first where labels are many.
+fn labels(text: &mut String, report: &Report) {
+    let mut classes: Vec<_> = report.predicted.iter().collect();
+    let many = classes.len() > MOST_LABELS;
+    if many {
+        classes.sort_by_key(|class| std::cmp::Reverse(class.rows));
+    }
+    let given = classes.iter().filter(|class| class.rows > 0).count();
+    let rest = classes.split_off(if many { given.min(MOST_LABELS / 2) } else { classes.len() });
+    let mut rows = vec![["label", "rows", "%"].map(str::to_owned).to_vec()];
+    rows.extend(classes.iter().map(|class| {
+        let share = percent(class.rows as f64 / report.rows.max(1) as f64);
+        vec![class.label.clone(), count(class.rows), share]
+    }));
+    let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right, Align::Right], &rows));
+    if many {
+        let (others, left) = (rest.len() as u64, rest.iter().map(|class| class.rows).sum::<u64>());
+        let without = rest.iter().filter(|class| class.rows == 0).count() as u64;
+        let _ = writeln!(
+            text,
+            "  … and {} with {}; {} of them with none",
+            counted(others, "more label"),
+            counted(left, "row"),
+            count(without)
+        );
+    }
+}
+
+/// A table of rows.
+fn shown(text: &mut String, report: &Report, heading: &str, rows: &[Row]) {
+    let with_truth = report.evaluation.is_some();
+    let mut header = vec!["row", "label", "% sure", "text"];
+    let mut align = vec![Align::Right, Align::Left, Align::Right, Align::Text];
+    if with_truth {
+        header.insert(2, "true label");
+        align.insert(2, Align::Left);
+    }
+    let mut cells = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    cells.extend(rows.iter().map(|row| {
+        let label = report.predicted[row.class].label.clone();
+        let truth = with_truth.then(|| row.truth.clone().unwrap_or_default());
+        let rest = [percent(row.confidence), row.text.clone()];
+        [row.record.to_string(), label].into_iter().chain(truth).chain(rest).collect()
+    }));
+    let _ = write!(text, "\n{heading}\n{}", table(&align, &cells));
+}
+
 fn corrected(report: &Report) -> String {
     let Some(calibration) = &report.calibration else { return "correction: none".to_owned() };
     if calibration.fitted_on == WITHOUT_CONTENT {
         return "correction: by texts without content (--no-correction leaves it out)".to_owned();
     }
     let what =
-        if calibration.method == Method::Prior.name() { "to the prior" } else { "towards even labels" };
+        if calibration.method == Method::Prior.name() { "to the prior" } else { "halfway to even labels" };
     format!(
         "correction: {what}, by {} (--no-correction leaves it out, --prior says how frequent labels are)",
         counted(calibration.fitted_rows, "row")

@@ -6,7 +6,9 @@ use cloze::model::dtype::Dtype;
 use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
-use cloze::predict::report::{Abstention, Evaluation, Report, Run, SetCoverage, SetsReport, TrainedOn};
+use cloze::predict::report::{
+    Abstention, Evaluation, Report, Run, SetCoverage, SetsReport, TrainedOn, Windows,
+};
 
 use super::alike;
 use super::screen::start_of;
@@ -91,6 +93,7 @@ fn notes(text: &mut String, report: &Report) {
         let rows = counted(report.truncated_rows, "row");
         let _ = writeln!(text, "note: {rows} ({share} %) longer than {} tokens, and cut", run.max_length);
     }
+    text.extend(windows(report));
     if report.crowded_rows > 0 {
         let rows = counted(report.crowded_rows, "row");
         let _ = writeln!(
@@ -329,4 +332,11 @@ fn confusions(evaluation: &Evaluation) -> String {
     );
     let table = table(&[Align::Left, Align::Left, Align::Right], &rows);
     format!("{table}  all {} classes by {0}: confusion in the file that --report writes\n", labels.len())
+}
+
+/// In how many windows long rows were read.
+pub fn windows(report: &Report) -> Option<String> {
+    let Windows { rows, windows } = report.windows?;
+    let (rows, length) = (counted(rows, "row"), report.run.max_length);
+    Some(format!("note: {rows} longer than {length} tokens, read in {} windows\n", count(windows)))
 }

@@ -183,6 +183,8 @@ impl Trainer<'_> {
             max_length: self.max_length,
             batch_tokens: self.plan.batch_tokens,
             threads: Threads::usual(),
+            long: Default::default(),
+            pool: Default::default(),
         }
     }
 

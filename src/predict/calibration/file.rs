@@ -125,7 +125,8 @@ impl FittedFor {
                 None => (word.word().to_owned(), word.weight()),
                 Some(prior) => (format!("{} (prior {prior})", word.word()), word.weight()),
             };
-            (class.label.clone(), class.words.iter().map(word).collect())
+            let texts = class.texts.iter().map(|text| (format!("text: {text}"), 1.0));
+            (class.label.clone(), class.words.iter().map(word).chain(texts).collect())
         };
         let classes = verbalizer.classes().iter().map(words).collect();
         FittedFor { model, sha256, aggregate: verbalizer.scoring(), classes }

@@ -32,16 +32,18 @@ impl Method {
     /// The least and the largest weight.
     pub(super) fn weights(self) -> RangeInclusive<f64> {
         match self {
-            Method::Contextual | Method::Domain | Method::Batch | Method::Pmi | Method::Prior => 1.0..=1.0,
             Method::Temperature => LEAST_WEIGHT..=1.0 + FURTHEST,
             Method::Vector => 1.0 - FURTHEST..=1.0 + FURTHEST,
+            _ => 1.0..=1.0,
         }
     }
 
     /// The least and the largest bias.
     pub(super) fn biases(self) -> RangeInclusive<f64> {
         match self {
-            Method::Contextual | Method::Domain | Method::Batch | Method::Pmi => 0.0..=LARGEST_LOG,
+            Method::Contextual | Method::Domain | Method::Batch | Method::Mixed | Method::Pmi => {
+                0.0..=LARGEST_LOG
+            }
             // Two biases differ by a row's largest difference of logarithms and the prior's logarithm, each
             // at most 745, and their mean is 0.
             Method::Prior => -1500.0..=1500.0,
@@ -59,6 +61,22 @@ impl Correction {
     pub fn dividing_by(said: &[Prediction]) -> Correction {
         assert!(!said.is_empty(), "nothing to divide by");
         Correction::of_biases(logarithms(&Prediction::average(said)).map(|log| -log).collect())
+    }
+
+    /// The correction halfway to another.
+    ///
+    /// ```
+    /// use cloze::predict::calibration::Correction;
+    /// let correction = |biases: [f64; 2]| Correction { weights: vec![1.0; 2], biases: biases.to_vec() };
+    /// assert_eq!(correction([0.0, 2.0]).halfway(&correction([1.0, 4.0])), correction([0.5, 3.0]));
+    /// ```
+    #[must_use]
+    pub fn halfway(&self, other: &Correction) -> Correction {
+        let mean = |(one, other): (&f64, &f64)| f64::midpoint(*one, *other);
+        Correction {
+            weights: self.weights.iter().zip(&other.weights).map(mean).collect(),
+            biases: self.biases.iter().zip(&other.biases).map(mean).collect(),
+        }
     }
 
     /// The biases with which the mean probabilities of the rows are the prior: the lowest point of

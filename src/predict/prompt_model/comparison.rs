@@ -17,7 +17,7 @@ const SCALE: f64 = 10.0;
 
 impl PromptModel {
     /// The class scores of texts without a blank: each the cosine of the text's vector with the class's, times a
-    /// constant. A class's vector is the mean of its words'.
+    /// constant. A class's vector is the mean of its words'; where it has texts too, of that mean and theirs.
     ///
     /// # Shapes
     /// B inputs → `[B,C]`
@@ -38,18 +38,23 @@ impl PromptModel {
         let mut kept = self.label_vectors.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get_or_insert_with(|| {
             let special = self.tokenizer().special();
-            let input = |tokens: Vec<i64>| compared([vec![special.cls], tokens, vec![special.sep]].concat());
-            let of_class = |words: Vec<Vec<i64>>| {
-                let inputs: Vec<Features> = words.into_iter().map(input).collect();
+            let room = usize::try_from(self.room()).unwrap_or_default().saturating_sub(2);
+            let input = |tokens: &Vec<i64>| {
+                let tokens = &tokens[..tokens.len().min(room)];
+                compared([&[special.cls], tokens, &[special.sep]].concat())
+            };
+            let mean = |texts: &[Vec<i64>]| {
+                let inputs: Vec<Features> = texts.iter().map(input).collect();
                 let vectors = small_batches(&inputs).map(|inputs| self.mean_vectors(encoder, &inputs));
                 let vectors = Tensor::cat(&vectors.collect::<Vec<_>>(), 0);
                 vectors.mean_dim([0].as_slice(), true, Type::Float)
             };
-            of_length_one(&Tensor::cat(
-                &words.tokens_of_classes().into_iter().map(of_class).collect::<Vec<_>>(),
-                0,
-            ))
-            .into()
+            let of_class = |(words, texts): (Vec<Vec<i64>>, &Vec<Vec<i64>>)| match texts.is_empty() {
+                true => mean(&words),
+                false => (mean(&words) + mean(texts)) / 2.0,
+            };
+            let classes = words.tokens_of_classes().into_iter().zip(words.texts());
+            of_length_one(&Tensor::cat(&classes.map(of_class).collect::<Vec<_>>(), 0)).into()
         })
         .clone()
     }
@@ -71,7 +76,7 @@ impl PromptModel {
 /// An input that is compared.
 fn compared(ids: Vec<i64>) -> Features {
     let second_segment = ids.len();
-    Features { ids, second_segment, mask: 0, masks: 0, removed: 0, left_out: 0, soft: Vec::new() }
+    Features { ids, second_segment, mask: 0, masks: 0, removed: 0, left_out: 0, windows: 1, soft: Vec::new() }
 }
 
 /// # Shapes

@@ -5,6 +5,7 @@ mod tally;
 use serde::{Deserialize, Serialize};
 
 use crate::model::dtype::{Dtype, Trial};
+use crate::numbers::softmax::{log, softmax};
 
 pub use tally::{ClassMetrics, Confusion, Evaluation, Tally};
 
@@ -59,6 +60,50 @@ impl Prediction {
         }
         Prediction { probabilities }
     }
+
+    /// What several windows on a text say together: the mean of their logarithms, or the largest of each class.
+    ///
+    /// ```
+    /// use cloze::predict::report::{Pooling, Prediction};
+    /// let windows = [vec![0.8, 0.2], vec![0.5, 0.5]].map(|probabilities| Prediction { probabilities });
+    /// let pooled = |pool| Prediction::pooled(windows.iter().map(|window| (window, 0.5)), pool).probabilities[0];
+    /// // √(.8 · .5) : √(.2 · .5) = 2 : 1, and .8 : .5.
+    /// assert!((pooled(Pooling::Mean) - 2.0 / 3.0).abs() < 1e-12 && (pooled(Pooling::Max) - 0.8 / 1.3).abs() < 1e-12);
+    /// ```
+    pub fn pooled<'a>(windows: impl IntoIterator<Item = (&'a Prediction, f64)>, pool: Pooling) -> Prediction {
+        let mut scores: Vec<f64> = Vec::new();
+        for (window, weight) in windows {
+            let start = if pool == Pooling::Mean { 0.0 } else { f64::NEG_INFINITY };
+            scores.resize(window.probabilities.len(), start);
+            for (score, own) in scores.iter_mut().zip(&window.probabilities) {
+                *score = match pool {
+                    Pooling::Mean => *score + weight * log(*own),
+                    Pooling::Max => score.max(log(*own)),
+                };
+            }
+        }
+        Prediction { probabilities: softmax(scores) }
+    }
+}
+
+/// How the probabilities of several windows on a text become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Pooling {
+    /// The mean of their logarithms
+    #[default]
+    Mean,
+    /// The largest of each class
+    Max,
+}
+
+/// Rows that were too long, and in how many windows they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Windows {
+    /// Rows.
+    pub rows: u64,
+    /// Windows on them, in the pattern with most.
+    pub windows: u64,
 }
 
 /// What `score` found, for people and machines.
@@ -86,6 +131,9 @@ pub struct Report {
     /// Rows that the run was trained on, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<TrainedOn>,
+    /// Rows that were read in windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// Seconds from the first row read to the last row written.
     pub seconds: f64,
     /// Rows a second in that time.

@@ -20,8 +20,8 @@ use crate::model::features::Features;
 use crate::model::threads::Threads;
 use crate::model::tokenizer::Tokenizer;
 use crate::predict::classifier::{Classifier, VerbalizedLm, compute_on_one_thread, on_processor};
-use crate::predict::encode::encode;
-use crate::predict::report::{PatternReport, Prediction, Report, Run, Spread, Tally};
+use crate::predict::encode::{Long, encode_long};
+use crate::predict::report::{PatternReport, Pooling, Prediction, Report, Run, Spread, Tally, Windows};
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::template::Prompt;
@@ -55,6 +55,10 @@ pub struct Scorer<'a> {
     pub batch_tokens: usize,
     /// Batches that a processor scores side by side, each on a thread of its own.
     pub threads: usize,
+    /// What is read of texts that are too long.
+    pub long: Long,
+    /// How windows on a text are put together.
+    pub pool: Pooling,
 }
 
 /// The chunk that comes next.
@@ -78,6 +82,8 @@ pub struct Scored {
     pub truncated: Vec<bool>,
     /// In which patterns some demonstrations had no room beside it.
     pub crowded: Vec<bool>,
+    /// So many windows it was read in, in the pattern with most.
+    pub windows: usize,
 }
 
 /// Inputs for one model, to be scored together.
@@ -115,6 +121,8 @@ struct TaskRows {
     of_row: Vec<Vec<(usize, f64)>>,
     truncated: Vec<bool>,
     crowded: Vec<bool>,
+    /// So many windows each row is read in.
+    windows: Vec<usize>,
     /// Classifier by classifier, the predictions for the features.
     predictions: Vec<Vec<Prediction>>,
 }
@@ -134,6 +142,8 @@ impl<'a> Scorer<'a> {
             max_length,
             batch_tokens: batch_tokens(base.model.device),
             threads: Threads::usual(),
+            long: Long::default(),
+            pool: Pooling::default(),
         }
     }
 }
@@ -262,7 +272,7 @@ impl Scorer<'_> {
                 return Err(Error::new(EncodeError::ScoreNotFinite)
                     .at(columns.place(&chunk.rows.as_ref()[row], None)));
             }
-            let scored = chunk.scored();
+            let scored = chunk.scored(self.pool);
             each(chunk.rows, scored)?;
         }
     }
@@ -304,8 +314,8 @@ impl Scorer<'_> {
         Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
     }
 
-    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps and
-    /// draw of demonstrations, their weights' sum 1. An error names its row.
+    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps, draw of
+    /// demonstrations and window on a long text, their weights' sum 1. An error names its row.
     pub fn encode(
         &self,
         task: &Task,
@@ -337,10 +347,13 @@ impl Scorer<'_> {
         let of_rows = |examples: &[Example]| -> Result<Vec<Vec<(Features, f64)>>> {
             let encode = |prompts: Vec<Prompt<'_>>| -> Result<Vec<(Features, f64)>> {
                 let weight = 1.0 / prompts.len() as f64;
-                let encoded = prompts
-                    .into_iter()
-                    .map(|prompt| encode(&change(prompt), self.tokenizer, self.max_length));
-                encoded.map(|features| Ok((features?, weight))).collect()
+                let mut encoded = Vec::with_capacity(prompts.len());
+                for prompt in prompts {
+                    let windows = encode_long(&change(prompt), self.tokenizer, self.max_length, self.long)?;
+                    let weight = weight / windows.len() as f64;
+                    encoded.extend(windows.into_iter().map(|features| (features, weight)));
+                }
+                Ok(encoded)
             };
             let rows = task.prompts(examples)?.into_iter().zip(examples);
             rows.map(|(prompts, example)| {
@@ -450,6 +463,8 @@ impl TaskRows {
         };
         let (truncated, crowded) =
             (any(&|features| features.removed > 0), any(&|features| features.left_out > 0));
+        let most = |row: &Vec<(Features, f64)>| row.iter().map(|(input, _)| input.windows).max().unwrap_or(1);
+        let windows = features.iter().map(most).collect();
         let mut known: HashMap<Features, usize> = HashMap::with_capacity(features.len());
         let mut distinct = Vec::with_capacity(features.len());
         let mut place = |features: Features| {
@@ -463,7 +478,7 @@ impl TaskRows {
             .map(|row| row.into_iter().map(|(input, weight)| (place(input), weight)).collect())
             .collect();
         let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
-        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, predictions }
+        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, windows, predictions }
     }
 }
 
@@ -491,13 +506,15 @@ impl<R: AsRef<[Example]>> Chunk<R> {
         (batch.chosen.len() * rows.of_row.len()) as f64 / rows.features.len() as f64
     }
 
-    fn scored(&self) -> Vec<Scored> {
+    fn scored(&self, pool: Pooling) -> Vec<Scored> {
         let row = |row: usize| {
             let of_task = |rows: &TaskRows| {
-                let of_member = |member: &Vec<Prediction>| match rows.of_row[row][..] {
-                    [(input, _)] => member[input].clone(),
-                    ref inputs => {
-                        Prediction::weighted(inputs.iter().map(|&(input, weight)| (&member[input], weight)))
+                let of_member = |member: &Vec<Prediction>| {
+                    let inputs = rows.of_row[row].iter().map(|&(input, weight)| (&member[input], weight));
+                    match rows.of_row[row][..] {
+                        [(input, _)] => member[input].clone(),
+                        _ if rows.windows[row] > 1 => Prediction::pooled(inputs, pool),
+                        _ => Prediction::weighted(inputs),
                     }
                 };
                 let members: Vec<Prediction> = rows.predictions.iter().map(of_member).collect();
@@ -513,6 +530,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 by_pattern,
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
                 crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
+                windows: self.by_task.iter().map(|rows| rows.windows[row]).max().unwrap_or(1),
             }
         };
         (0..self.rows.as_ref().len()).map(row).collect()
@@ -526,6 +544,7 @@ pub struct Counts {
     rows: u64,
     truncated: u64,
     crowded: u64,
+    windows: Windows,
 }
 
 impl Counts {
@@ -538,6 +557,7 @@ impl Counts {
             rows: 0,
             truncated: 0,
             crowded: 0,
+            windows: Windows { rows: 0, windows: 0 },
         }
     }
 
@@ -546,6 +566,10 @@ impl Counts {
         self.rows += 1;
         self.truncated += u64::from(scored.truncated.contains(&true));
         self.crowded += u64::from(scored.crowded.contains(&true));
+        if scored.windows > 1 {
+            self.windows.rows += 1;
+            self.windows.windows += scored.windows as u64;
+        }
         self.average.add(&scored.average, truth);
         for ((tally, truncated), (prediction, cut)) in
             self.patterns.iter_mut().zip(scored.by_pattern.iter().zip(&scored.truncated))
@@ -579,6 +603,7 @@ impl Counts {
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,
             trained_on: None,
+            windows: (self.windows.rows > 0).then_some(self.windows),
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),
             predicted: self.average.predicted(),

@@ -308,6 +308,8 @@ impl Experiment {
             max_length: patterns.max_length,
             batch_tokens: batch_tokens(self.base.model.device),
             threads: Threads::usual(),
+            long: Default::default(),
+            pool: Default::default(),
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             let _ = watch(ExperimentEvent::Scoring { share });

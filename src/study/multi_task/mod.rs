@@ -447,6 +447,8 @@ impl MultiTask {
             max_length: patterns.max_length,
             batch_tokens: batch_tokens(base.model.device),
             threads: Threads::usual(),
+            long: Default::default(),
+            pool: Default::default(),
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |_| {})?;
         let said: Vec<Prediction> = scored.into_iter().map(|row| row.average).collect();

@@ -123,7 +123,8 @@ impl Adjust {
     /// ```
     pub fn labels_of(written: &str) -> Result<BTreeMap<String, String>> {
         let mut labels = BTreeMap::new();
-        for part in between_commas(written) {
+        let unclear = || Error::from(DataError::LabelMapUnclear { written: written.to_owned() });
+        for part in between_commas(written).ok_or_else(unclear)? {
             let unclear = || Error::from(DataError::LabelMapUnclear { written: part.clone() });
             let (label, class) = part.split_once('=').ok_or_else(unclear)?;
             let (label, class) = (label.trim().to_owned(), class.trim().to_owned());

@@ -13,6 +13,9 @@
 //! long lists, of which words that the model does not have whole are left out ([`VerbalizerKind`]). A word's
 //! `"prior"`, its probability without a row, is taken out of its score.
 //!
+//! `"texts"` beside a class's words say what it is about, or are examples of it: where a pattern compares texts
+//! with classes, the class's vector is the mean over its words and these.
+//!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or
 //! with more to say `{ "score": "joint", "normalise": false }` ([`Scoring`]).
 
@@ -107,6 +110,9 @@ pub struct Class {
     pub label: String,
     /// At least one word.
     pub words: Vec<LabelWord>,
+    /// Texts that are like those of the class, or say what they are about: a text that is compared with the
+    /// class's words is compared with them too.
+    pub texts: Vec<String>,
 }
 
 /// A word at the mask that speaks for a class.
@@ -164,6 +170,8 @@ struct RawClass<'a> {
     label: &'a RawValue,
     #[serde(borrow)]
     words: &'a RawValue,
+    #[serde(borrow)]
+    texts: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -281,6 +289,7 @@ impl Verbalizer {
         let class = |(class, words): (&Class, Vec<(String, f64)>)| Class {
             label: class.label.clone(),
             words: words.into_iter().map(word).collect(),
+            texts: class.texts.clone(),
         };
         Verbalizer { classes: self.classes.iter().zip(words).map(class).collect(), ..self.clone() }
     }
@@ -399,9 +408,18 @@ fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Vec<
         }
         let earlier = if may_share { &[][..] } else { &classes };
         let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
-        classes.push(Class { label: label.value, words });
+        let texts = raw.texts.map(|texts| read_texts(&node.key("texts", texts), problems));
+        classes.push(Class { label: label.value, words, texts: texts.unwrap_or_default() });
     }
     classes
+}
+
+fn read_texts(list: &Node<'_>, problems: &mut Errors) -> Vec<String> {
+    let texts: Vec<String> = problems.keep(list.read()).unwrap_or_default();
+    if texts.iter().any(|text| text.trim().is_empty()) {
+        problems.push(list.error(VerbalizerError::EmptyText));
+    }
+    texts
 }
 
 fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Errors) -> Vec<LabelWord> {
