@@ -98,8 +98,7 @@ pub struct RowReading {
 
 #[derive(Debug, clap::Args)]
 pub struct Limits {
-    /// Model folder, or hub:NAME [default: models/cloze-minilm-l6, here or beside the program, or
-    /// $CLOZE_MODEL]
+    /// Model folder, or hub:NAME [default: $CLOZE_MODEL, or the model that ships]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub model: Option<String>,
     /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none is

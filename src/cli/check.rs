@@ -122,7 +122,6 @@ fn wanted(trained: &Trained, limits: &Limits) -> Result<Wanted> {
         model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
         allow_other_base: trained.allow_other_base,
         max_length: limits.max_length,
-        find: Some(shipped::found),
         ..Wanted::default()
     })
 }

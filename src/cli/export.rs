@@ -9,7 +9,7 @@ use cloze::study::run::{Run, Wanted};
 
 use super::args::Limits;
 use super::render;
-use super::{setup, shipped, signals};
+use super::{setup, signals};
 
 /// Write what a run learned for other programs: as a Hugging Face model, or as a PEFT adapter
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,6 @@ pub fn run(args: &Export) -> Result<()> {
         member: args.member.clone(),
         seed: args.seed,
         model: args.model.as_ref().map(|_| setup::model_path(&limits)).transpose()?,
-        find: Some(shipped::found),
         allow_other_base: args.allow_other_base,
         ..Wanted::default()
     };

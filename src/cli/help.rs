@@ -120,7 +120,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 36] = [
+const OFTEN: [&str; 35] = [
     "template",
     "verbalizer",
     "labels",
@@ -136,7 +136,6 @@ const OFTEN: [&str; 36] = [
     "shots",
     "test",
     "unlabeled",
-    "experiment",
     "seeds",
     "patterns",
     "generate",

@@ -162,7 +162,6 @@ impl FromRun {
             allow_other_base: self.allow_other_base,
             max_length: limits.max_length,
             options: setup::options(model)?,
-            find: Some(shipped::found),
         };
         let run = Run::open(run)?;
         let blueprint = run.unbound(&wanted)?;

@@ -73,7 +73,6 @@ pub fn wanted(trained: &Trained, model: &Model) -> Result<Wanted> {
         member: trained.member.clone(),
         seed: trained.seed,
         model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
-        find: Some(shipped::found),
         allow_other_base: trained.allow_other_base,
         max_length: model.limits.max_length,
         options: options(model)?,

@@ -60,8 +60,6 @@ pub struct Wanted {
     pub seed: Option<u64>,
     /// The base model, if it is not where it was.
     pub model: Option<PathBuf>,
-    /// Where the base model is by the path that the run has of it; there by default.
-    pub find: Option<fn(PathBuf) -> PathBuf>,
     /// Whether a base model with other weights is taken.
     pub allow_other_base: bool,
     /// The longest input, in tokens, if not the run's.
@@ -408,9 +406,7 @@ impl Run {
 
 /// The base model of a run, refused if its weights are not those that the run was made with.
 pub fn base(model: &ModelFiles, wanted: &Wanted) -> Result<ModelFolder> {
-    let find = wanted.find.unwrap_or(|path| path);
-    let path = wanted.model.clone().unwrap_or_else(|| find(model.path.clone()));
-    let folder = ModelFolder::open(&path)?;
+    let folder = ModelFolder::open(wanted.model.as_ref().unwrap_or(&model.path))?;
     check_base(model, folder.path(), wanted.allow_other_base)?;
     Ok(folder)
 }

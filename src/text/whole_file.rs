@@ -15,7 +15,7 @@ use crate::text::same_file::followed;
 ///
 /// What is no regular file (a device, a named pipe) is written directly; a link is followed, whether there is
 /// a file yet where it points or not. Until then the file is called `.NAME.partial-…`, and only a run that is
-/// killed leaves such a file behind.
+/// killed without being asked (`kill -9`) leaves such a file behind.
 pub struct WholeFile {
     /// As it was named: messages call it so.
     path: PathBuf,

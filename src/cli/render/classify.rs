@@ -183,15 +183,15 @@ fn labels(text: &mut String, report: &Report) {
     }));
     let _ = write!(text, "\n{}", table(&[Align::Left, Align::Right, Align::Right], &rows));
     if many {
-        let (others, left) = (rest.len() as u64, rest.iter().map(|class| class.rows).sum::<u64>());
-        let without = rest.iter().filter(|class| class.rows == 0).count() as u64;
-        let _ = writeln!(
-            text,
-            "  … and {} with {}; {} of them with none",
-            counted(others, "more label"),
-            counted(left, "row"),
-            count(without)
-        );
+        let others = counted(rest.len() as u64, "more label");
+        let without = rest.iter().filter(|class| class.rows == 0).count();
+        let _ = match without == rest.len() {
+            true => writeln!(text, "  … and {others}, which no row got"),
+            false => {
+                let left = counted(rest.iter().map(|class| class.rows).sum(), "row");
+                writeln!(text, "  … and {others} with {left}; {} of them no row got", count(without as u64))
+            }
+        };
     }
 }
 

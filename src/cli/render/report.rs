@@ -11,10 +11,10 @@ use cloze::predict::report::{
 };
 
 use super::alike;
-use super::screen::start_of;
+use super::screen::{start_of, without_middle};
 use super::table::{Align, fits, table};
 
-/// Columns of a class above its counts.
+/// Columns of a class above its counts; before them it may have twice as many.
 const MOST_LABEL: usize = 12;
 /// So many confusions stand for all, where there are many classes.
 const MOST_CONFUSIONS: usize = 10;
@@ -208,7 +208,7 @@ fn summary(text: &mut String, report: &Report, evaluation: &Evaluation) {
             format!("always {}", majority.label),
         ]);
     }
-    let mut columns = vec![Align::Left, Align::Right, Align::Left];
+    let mut columns = vec![Align::Left, Align::Right, Align::Words];
     if let Some(before) =
         report.calibration.as_ref().and_then(|calibration| calibration.before.evaluation.as_ref())
     {
@@ -304,7 +304,8 @@ fn confusion(text: &mut String, evaluation: &Evaluation) {
     let header = std::iter::once("true ↓  predicted →".to_owned())
         .chain(labels.iter().map(|label| start_of(label, MOST_LABEL)));
     let rows = labels.iter().zip(&evaluation.confusion.counts).map(|(label, counts)| {
-        std::iter::once(label.clone()).chain(counts.iter().map(|rows| count(*rows))).collect()
+        let label = without_middle(label, 2 * MOST_LABEL);
+        std::iter::once(label).chain(counts.iter().map(|rows| count(*rows))).collect()
     });
     let rows = std::iter::once(header.collect()).chain(rows).collect::<Vec<_>>();
     let mut columns = vec![Align::Right; labels.len() + 1];
@@ -331,7 +332,7 @@ fn confusions(evaluation: &Evaluation) -> String {
             .map(|&(rows, truth, class)| vec![labels[truth].clone(), labels[class].clone(), count(rows)]),
     );
     let table = table(&[Align::Left, Align::Left, Align::Right], &rows);
-    format!("{table}  all {} classes by {0}: confusion in the file that --report writes\n", labels.len())
+    format!("{table}  all {} × {0} are in the file that --report writes, as confusion\n", labels.len())
 }
 
 /// In how many windows long rows were read.

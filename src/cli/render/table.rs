@@ -35,22 +35,25 @@ pub fn table(columns: &[Align], rows: &[Vec<String>]) -> String {
     let total: usize = widths.iter().map(|width| GAP + width).sum();
     let is_below = columns.last() == Some(&Align::Below) && total > screen::width();
     let beside = &columns[..columns.len() - usize::from(is_below)];
-    let lines = |chosen: &[usize]| {
+    let below = |row: &[String]| {
+        let cell = row.get(beside.len()).filter(|cell| is_below && !cell.is_empty())?;
+        let indent = " ".repeat(3 * GAP);
+        Some(format!("{indent}{}\n", without_middle(cell, screen::width().saturating_sub(3 * GAP))))
+    };
+    let lines = |(part, chosen): (usize, &Vec<usize>)| {
         let widths = shrunk(beside, &widths, chosen);
-        let last = |row: &[String]| {
-            let cell = row.get(beside.len()).filter(|cell| is_below && !cell.is_empty())?;
-            let indent = " ".repeat(3 * GAP);
-            Some(format!("{indent}{}\n", without_middle(cell, screen::width().saturating_sub(3 * GAP))))
+        let row = |row: &Vec<String>| {
+            let below = if part == 0 { below(row) } else { None };
+            line(beside, row, chosen, &widths) + &below.unwrap_or_default()
         };
-        let row = |row: &Vec<String>| line(beside, row, chosen, &widths) + &last(row).unwrap_or_default();
         rows.iter().map(row).collect::<String>()
     };
-    parts(beside, &widths).iter().map(|chosen| lines(chosen)).collect::<Vec<_>>().join("\n")
+    parts(beside, &widths).iter().enumerate().map(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether all columns have room side by side.
+/// Whether all columns have room side by side, and no text is cut.
 pub fn fits(columns: &[Align], rows: &[Vec<String>]) -> bool {
-    parts(columns, &widths(columns, rows)).len() == 1
+    widths(columns, rows).iter().map(|width| GAP + width).sum::<usize>() <= screen::width()
 }
 
 fn widths(columns: &[Align], rows: &[Vec<String>]) -> Vec<usize> {

@@ -32,9 +32,9 @@ impl RunReport {
     ///
     /// ```
     /// use cloze::study::report::{RunReport, page};
-    /// let report = RunReport::of_run("tests/fixtures/report/lora".as_ref())?;
+    /// let report = RunReport::of_run("tests/fixtures/report/ipet".as_ref())?;
     /// assert_eq!(report.classifier(), Some("student"));
-    /// assert!(page(&[("lora", &report)]).contains("<h1>Pattern ensemble: lora</h1>"));
+    /// assert!(page(&[("ipet", &report)]).contains("<h1>Pattern ensemble: ipet</h1>"));
     /// # Ok::<(), cloze::Error>(())
     /// ```
     pub fn of_run(run: &Path) -> Result<RunReport> {
