@@ -9,12 +9,14 @@ mod args;
 mod help;
 mod render;
 
-// what the commands have in common
-mod answering;
+// where rows come from, where output goes
 mod outputs;
-mod setup;
 mod signals;
 mod source;
+
+// what the commands have in common
+mod answering;
+mod setup;
 mod starting;
 
 // trainings of several models

@@ -9,8 +9,10 @@ pub mod same_file;
 // a door for files that are written whole
 pub mod whole_file;
 
-// rows as they are written
+// how rows are written in files
 pub mod format;
+
+// rows as they are written
 pub mod table;
 
 // rows as they are read

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::jsonl::{Object, object};
+use super::json_object::{Object, object};
 use super::recognise::Looked;
 use super::stream_error;
 use crate::error::{DataError, Error, Place, Result};

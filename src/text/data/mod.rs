@@ -5,10 +5,13 @@ mod reading;
 mod skipped;
 
 // what the formats look like
+mod json_object;
+mod recognise;
+
+// the formats
 mod delimited;
 mod json_array;
 mod jsonl;
-mod recognise;
 
 // rows that come as somebody writes them
 mod background;
