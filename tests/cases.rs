@@ -213,7 +213,9 @@ fn timeless(line: &str) -> String {
             return format!("{key}N,");
         }
     }
-    if let Some((cost, _)) = line.split_once(" tokens: ") {
+    if line.starts_with("cloze score: ")
+        && let Some((cost, _)) = line.split_once(" tokens: ")
+    {
         return format!("{cost} tokens: N on this machine");
     }
     match (line.split_once(" in "), line.split_once(" rows/s ")) {

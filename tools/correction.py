@@ -17,6 +17,7 @@ from pathlib import Path
 # The rows' file in the folder of sets or in data/, and what is asked.
 SETS = {
     "sms_spam": ("{data}/instruct/sms_spam/train.csv", "general"),
+    "sms_spam_asked": ("{data}/instruct/sms_spam/train.csv", "spam"),
     "sentences": ("data/sentences/test.csv", "sentiment"),
     "sst2": ("{data}/data/sst2_cased/test.csv", "general"),
     "cr": ("{data}/instruct/cr/train.csv", "general"),
@@ -25,11 +26,12 @@ SETS = {
     "tickets": ("data/tickets/test.csv", "general"),
     "banking77": ("data/banking77/test.csv", "general"),
 }
+SPAM = ["sms_spam", "sms_spam_asked"]
 TWO = ["sentences", "sst2", "cr"]
 # Files that are drawn: from which sets, and the share of one label; `None` leaves the shares as they are, "even" makes them alike.
 FILES = {
-    "sms_spam, 88 : 12": (["sms_spam"], None),
-    "sms_spam, even": (["sms_spam"], "even"),
+    "sms_spam, 88 : 12": (SPAM, None),
+    "sms_spam, even": (SPAM, "even"),
     "two labels, even": (TWO, "even"),
     "two labels, 25 %": (TWO, 0.25),
     "two labels, 10 %": (TWO, 0.10),
@@ -178,7 +180,7 @@ def main():
     p.add_argument("--work", type=Path, default=Path("target/correction"), help="where what the model says is kept")
     p.add_argument("--out", type=Path, default=Path("benches/correction.md"))
     p.add_argument("--pool", type=int, default=300, help="rows of each set, at most")
-    p.add_argument("--draws", type=int, default=8, help="files that are drawn of each kind and set")
+    p.add_argument("--draws", type=int, default=6, help="files that are drawn of each kind and set")
     p.add_argument("--rows", type=int, nargs="+", default=[150, 50, 20, 10], help="rows of a file")
     args = p.parse_args()
     args.cloze = args.cloze.resolve()

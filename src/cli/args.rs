@@ -107,16 +107,13 @@ pub struct Limits {
     pub max_length: Option<usize>,
 }
 
-/// The heading of these alone, as of [`TRAINED`].
-const LONG: &str = "Long texts";
-
 #[derive(Debug, clap::Args)]
 pub struct LongTexts {
     /// What is read of a text that is too long
-    #[arg(long, help_heading = LONG, value_enum, value_name = "PART", default_value_t = Long::Head)]
+    #[arg(long, value_enum, value_name = "PART", default_value_t = Long::Head)]
     pub long: Long,
     /// With --long chunks: how the probabilities of the chunks become one
-    #[arg(long, help_heading = LONG, value_enum, value_name = "HOW", default_value_t = Pooling::Mean)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Pooling::Mean)]
     pub pool: Pooling,
 }
 

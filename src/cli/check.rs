@@ -64,6 +64,11 @@ pub fn run(args: &Check) -> Result<()> {
         args.trained.peft.is_none(),
         "no adapter is checked by itself: cloze score --peft checks it before any weights are loaded"
     );
+    let given = [!args.template.is_empty(), args.verbalizer.is_some(), args.data.is_some()];
+    ensure!(
+        given.contains(&true) || args.limits.model.is_some() || args.trained.run.is_some(),
+        "nothing to check: give a template, a verbalizer, data, a model, a run, or several of them"
+    );
     let reading = source::reading(&args.reading)?;
     if let Some(run) = setup::run(&args.trained)? {
         return of_run(args, &run, &reading);

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cloze::predict::general::Ask;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
@@ -35,7 +34,7 @@ A file of labels has one a line, with or without words of its own, and a descrip
 A .csv has the columns label, words, description and examples; a .json a list of objects with these keys.
 
 Probabilities are corrected for what the model prefers whatever it reads: by the rows and random texts of their
-words, where there are 10 rows or more, else by texts without content. This moves answers towards labels that are
+words, where there are 50 rows or more, else by texts without content. This moves answers towards labels that are
 about as frequent as each other; --prior says how frequent they are, --no-correction corrects nothing.")]
 pub struct Classify {
     /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
@@ -56,13 +55,13 @@ pub struct Classify {
     /// The column to read, or several [default: found in the data]
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     text_column: Vec<String>,
-    /// What is asked: general, topic, sentiment, emotion, intent, spam, yes-no, or words with a {mask}, as "This
-    /// message is about {mask}."
-    #[arg(long, value_name = "WHAT", default_value = "general", value_parser = setup::question)]
+    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam, yes-no,
+    /// or words with a {mask}, as "This message is about {mask}."
+    #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
     reading: RowReading,
-    /// Where to write the rows, as CSV; - for standard output, as without it
+    /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Where to write the report, as JSON
@@ -97,10 +96,10 @@ pub fn run(args: &Classify) -> Result<()> {
     let written = [("rows", out), ("report", args.report.as_deref()), ("bad rows", bad_rows)];
     outputs::check(&written, &reads)?;
     args.save.as_deref().map_or(Ok(()), free_folder)?;
-    let labels = named_labels(args)?;
+    let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
     let request = ZeroShotRequest {
         labels: labels.clone(),
-        question: args.ask.clone(),
+        question,
         text_columns: args.text_column.clone(),
         correcting: match &args.prior {
             Some(prior) => Correcting::ToPrior(prior.clone()),
@@ -116,7 +115,7 @@ pub fn run(args: &Classify) -> Result<()> {
     let ready = ZeroShot::prepare(request, rows, || setup::open_model(&args.model.limits))?;
     outputs::check(&written, &Reads::default().model(ready.blueprint.folder.path()))?;
     if !args.quiet && args.data.is_some() {
-        render::tell(&render::found(&ready.found))?;
+        render::tell(&render::found(&ready.found, usual))?;
     }
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let outputs = AnswersOut::open(out, &source)?;
@@ -195,11 +194,8 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
             columns => format!(" --text-column {}", starting::quoted(&columns)),
         };
         let ask = match &args.ask {
-            Question::Ask(Ask::General) => String::new(),
-            Question::Ask(ask) => {
-                let name = clap::ValueEnum::to_possible_value(ask);
-                name.map_or_else(String::new, |name| format!(" --ask {}", name.get_name()))
-            }
+            Question::ByLabels => String::new(),
+            Question::Ask(ask) => format!(" --ask {}", render::ask(*ask)),
             Question::Own(pattern) => format!(" --ask {}", starting::quoted(pattern)),
         };
         let (folder, data) = (starting::word(starting.folder), starting::word(starting.data));

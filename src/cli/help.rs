@@ -13,8 +13,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "labels",
             "labels_file",
             "ask",
-            "long",
             "run",
+            "member",
             "data",
             "text",
             "field",
@@ -112,7 +112,17 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ),
     (
         "Model and speed",
-        &["model", "device", "threads", "dtype", "batch_tokens", "max_length", "allow_other_base"],
+        &[
+            "model",
+            "max_length",
+            "long",
+            "pool",
+            "device",
+            "threads",
+            "dtype",
+            "batch_tokens",
+            "allow_other_base",
+        ],
     ),
 ];
 
@@ -120,7 +130,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 33] = [
     "template",
     "verbalizer",
     "labels",
@@ -146,14 +156,12 @@ const OFTEN: [&str; 35] = [
     "save",
     "merged",
     "peft",
-    "keep_columns",
     "quiet",
     "n",
     "strict",
     "no_correction",
     "prior",
     "calibrate",
-    "abstain_below",
     "model",
     "resume",
 ];

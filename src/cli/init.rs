@@ -46,9 +46,9 @@ pub struct Init {
     /// A data file that they are for
     #[arg(long, value_name = "FILE", value_parser = shipped::path())]
     from: Option<PathBuf>,
-    /// What is asked: general, topic, sentiment, emotion, intent, spam, yes-no, or words with a {mask}, as "This
-    /// message is about {mask}."
-    #[arg(long, value_name = "WHAT", default_value = "general", value_parser = setup::question)]
+    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam, yes-no,
+    /// or words with a {mask}, as "This message is about {mask}."
+    #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
     reading: RowReading,
@@ -75,7 +75,8 @@ pub fn run(args: &Init) -> Result<()> {
         (None, true) => vec!["text".to_owned()],
         (None, false) => args.text_column.clone(),
     };
-    let templates = args.ask.templates(&columns)?;
+    let (question, labels, _) = args.ask.clone().of(labels);
+    let templates = question.templates(&columns)?;
     // A word that the model does not know is better told now.
     let folder = setup::open_model(&args.limits)?;
     LabelWords::check(&labels::verbalizer(&labels)?, &folder.tokenizer, Options::default().device)?;

@@ -60,7 +60,7 @@ pub struct Score {
     verbalizer: Option<PathBuf>,
     #[command(flatten)]
     data: Data,
-    /// Where to write the rows, as CSV; - for standard output, as without it
+    /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Where to write the report, as JSON

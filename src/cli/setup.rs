@@ -164,6 +164,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
 pub fn question(text: &str) -> Result<Question, String> {
     match <Ask as clap::ValueEnum>::from_str(text, false) {
         Ok(ask) => Ok(Question::Ask(ask)),
+        Err(_) if text == "auto" => Ok(Question::ByLabels),
         Err(_) if text.contains("{mask}") => Ok(Question::Own(text.to_owned())),
         Err(_) => Err("neither a kind of question nor words with a {mask}".to_owned()),
     }

@@ -58,6 +58,9 @@ pub mod calibrator;
 // patterns for whoever writes none
 pub mod general;
 
+// labels that tell by their names what is asked
+pub mod usual_labels;
+
 // from texts and labels to a classifier, and to files for one
 pub mod starter;
 pub mod zero_shot;

@@ -8,6 +8,7 @@ use crate::predict::calibration::Method;
 use crate::predict::calibrator::{CalibrationRequest, Calibrator};
 use crate::predict::general::{self, Ask};
 use crate::predict::task::TaskSet;
+use crate::predict::usual_labels::usual;
 use crate::text::data::{Example, Rows};
 use crate::text::dataset::Dataset;
 use crate::text::labels::{self, NamedLabel};
@@ -19,12 +20,14 @@ use crate::text::text_column::text_column;
 pub const LOOKED_AT: usize = 2048;
 
 /// From so many rows on, the rows and their words say what the model prefers ([`Method::Mixed`]); below, inputs
-/// without content do, which cost less than the random texts. `tools/correction.py` measures both.
-pub const ROWS_TO_CORRECT_BY: usize = 10;
+/// without content do, which cost less and do as well on few rows. `tools/correction.py` measures both.
+pub const ROWS_TO_CORRECT_BY: usize = 50;
 
 /// What is asked of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
+    /// What the labels' names say, or whatever they are.
+    ByLabels,
     /// One of the sets of patterns that cloze has.
     Ask(Ask),
     /// A pattern of one's own: "This message is about {mask}."
@@ -32,9 +35,22 @@ pub enum Question {
 }
 
 impl Question {
+    /// What is asked of texts with these labels, and the labels with their words: usual labels that have none get
+    /// some, unless the question is another than they are for. Gives what they are labels of, where they are usual.
+    #[must_use]
+    pub fn of(self, labels: Vec<NamedLabel>) -> (Question, Vec<NamedLabel>, Option<Ask>) {
+        match (usual(&labels), &self) {
+            (Some((ask, labels)), Question::ByLabels) => (Question::Ask(ask), labels, Some(ask)),
+            (Some((ask, labels)), Question::Ask(asked)) if *asked == ask => (self, labels, Some(ask)),
+            (_, Question::ByLabels) => (Question::Ask(Ask::General), labels, None),
+            _ => (self, labels, None),
+        }
+    }
+
     /// The patterns for these columns.
     pub fn templates(&self, columns: &[String]) -> Result<Vec<Template>> {
         match self {
+            Question::ByLabels => Ask::General.templates(columns),
             Question::Ask(ask) => ask.templates(columns),
             Question::Own(pattern) => general::own(pattern, columns),
         }

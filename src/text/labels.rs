@@ -266,7 +266,7 @@ pub fn file_of(labels: &[NamedLabel]) -> String {
 }
 
 /// A name as people would say it: `card_arrival` is "card arrival".
-fn as_said(label: &str) -> String {
+pub fn as_said(label: &str) -> String {
     let spaced = label.replace(['_', '-', '/'], " ");
     let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() { label.to_owned() } else { words }

@@ -107,8 +107,8 @@ impl<W: Write> TableWriter<W> {
         };
         let mut table = TableWriter { output, name, header: header.to_vec(), rows: 0 };
         if let Output::Delimited(records) = &mut table.output {
-            let written = records.write_record(header);
-            written.map_err(|error| Error::writing(&table.name, &io::Error::from(error)))?;
+            let written = records.write_record(header).map_err(of_csv);
+            written.map_err(|error| Error::writing(&table.name, &error))?;
         }
         Ok(table)
     }
@@ -117,9 +117,7 @@ impl<W: Write> TableWriter<W> {
     pub fn write(&mut self, row: &[Cell]) -> Result<()> {
         self.rows += 1;
         let written = match &mut self.output {
-            Output::Delimited(records) => {
-                records.write_record(row.iter().map(plain)).map_err(io::Error::from)
-            }
+            Output::Delimited(records) => records.write_record(row.iter().map(plain)).map_err(of_csv),
             Output::Json { output, array } => {
                 let before = match (*array, self.rows) {
                     (false, _) => "",
@@ -158,6 +156,14 @@ impl<W: Write> TableWriter<W> {
             }
         };
         finished.map_err(|error| Error::writing(&name, &error))
+    }
+}
+
+/// The crate's own conversion forgets of what kind an error is.
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

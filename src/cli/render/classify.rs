@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use clap::ValueEnum as _;
 use cloze::numbers::{count, counted, percent};
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT};
+use cloze::predict::general::Ask;
 use cloze::predict::output::Answer;
 use cloze::predict::report::Report;
 use cloze::predict::zero_shot::{Found, Truths};
@@ -25,9 +27,21 @@ const RARE: f64 = 2.0;
 /// So many letters of each are shown.
 const LETTERS: usize = 60;
 
-/// What was found in the data.
-pub fn found(found: &Found) -> String {
+/// What is asked, as it is typed.
+pub fn ask(ask: Ask) -> String {
+    ask.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// What was found in the data, and what the labels are of, where that is known.
+pub fn found(found: &Found, usual: Option<Ask>) -> String {
     let mut text = String::new();
+    if let Some(asked) = usual {
+        let _ = writeln!(
+            text,
+            "labels: usual ones ({}), for which cloze has words (--ask general takes their names alone)",
+            ask(asked)
+        );
+    }
     if found.text_found {
         let _ = writeln!(text, "text: the column {}", found.text_columns.join(", "));
     }

@@ -32,7 +32,7 @@ use super::shipped;
 
 pub use answer::answer;
 pub use census::{census, cost, perhaps_labels};
-pub use classify::{Worth, found, summary};
+pub use classify::{Worth, ask, found, summary};
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;

@@ -18,7 +18,7 @@ const SCALE: f64 = 10.0;
 impl PromptModel {
     /// The class scores of texts without a blank: each the cosine of the text's vector with the class's, times a
     /// constant. A class's vector is the mean of its words'; where it has texts too, half of that and half of theirs,
-    /// which did as well as or better than each of them alone, or all alike, on three sets.
+    /// which did better on three sets than either of them alone, or nearly so.
     ///
     /// # Shapes
     /// B inputs → `[B,C]`
