@@ -26,7 +26,7 @@ uninstall: ## remove what make install put there: make uninstall [PREFIX=folder]
 demo: build ## classify shipped sentences and tickets with the default model
 	@mkdir -p target/demo
 	@echo; echo "== Sentences of reviews, and two labels: nothing else is needed."
-	@$(CLOZE) classify data/sentences/test.csv --labels "negative, positive" --ask sentiment \
+	@$(CLOZE) classify data/sentences/test.csv --labels "negative, positive" \
 	    --keep-columns --out target/demo/sentences.csv
 	@echo; echo "== Three rows of target/demo/sentences.csv, with a probability for each label:"; echo
 	@head -n 4 target/demo/sentences.csv
