@@ -176,6 +176,26 @@ pub struct Trained {
     pub peft: Option<PathBuf>,
 }
 
+/// What is asked: patterns and label words, of files or of a run.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// Template files (JSON) or folders of them; with several, probabilities are averaged
+    #[arg(
+        long,
+        short,
+        required_unless_present = "run",
+        num_args = 1..,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+    )]
+    pub template: Vec<PathBuf>,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, required_unless_present = "run", value_name = "FILE", value_parser = shipped::path())]
+    pub verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub trained: Trained,
+}
+
 /// The heading of these alone, as of [`TRAINED`].
 const DEMONSTRATIONS: &str = "Demonstrations";
 

@@ -1,17 +1,14 @@
 //! `cloze preview`: how rows look to the model.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use cloze::Error;
 use cloze::predict::preview::Previewer;
 use cloze::study::run::{Run, Wanted};
 use cloze::text::data::Example;
 
-use super::args::{Data, Demonstrations, Model, Trained};
+use super::args::{Asked, Data, Demonstrations, Model};
 use super::render;
 use super::setup;
-use super::shipped;
 use super::source::Source;
 
 /// Show how rows look to the model: text, tokens, what was cut, and the likeliest words at the mask
@@ -24,27 +21,8 @@ Examples:
 
 Of several models, as those of a run's seeds, the mean of their probabilities is shown.")]
 pub struct Preview {
-    /// Template files (JSON), or folders of them
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        num_args = 1..,
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    template: Vec<PathBuf>,
-    /// Verbalizer file (JSON)
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    verbalizer: Option<PathBuf>,
     #[command(flatten)]
-    trained: Trained,
+    asked: Asked,
     #[command(flatten)]
     data: Data,
     /// How many rows to show
@@ -59,15 +37,14 @@ pub struct Preview {
 /// Runs the command.
 pub fn run(args: &Preview) -> Result<()> {
     let source = Source::of(&args.data)?;
-    let run = setup::run(&args.trained)?;
-    let together =
-        |run: &&Run| args.trained.members || (run.is_its_members() && args.trained.member.is_none());
+    let run = setup::run(&args.asked.trained)?;
+    let together = |run: &&Run| {
+        args.asked.trained.members || (run.is_its_members() && args.asked.trained.member.is_none())
+    };
     if let Some(run) = run.as_ref().filter(together) {
         return members(args, run, &source);
     }
-    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
-    let (blueprint, tasks, rows) =
-        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
+    let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
@@ -91,7 +68,7 @@ fn members(args: &Preview, run: &Run, source: &Source) -> Result<()> {
     let rows = source.open()?;
     let columns = rows.columns().clone();
     let examples = rows.take(args.n).collect::<Result<Vec<Example>, Error>>()?;
-    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
     for name in run.members()? {
         let member = Wanted { member: Some(name.clone()), ..wanted.clone() };
         let (blueprint, tasks) = run.on(&member, &columns)?;

@@ -9,7 +9,7 @@ use cloze::study::robustness;
 use cloze::study::seen::Counter;
 use cloze::text::whole_file::WholeFile;
 
-use super::args::{Data, Model, Trained};
+use super::args::{Asked, Data, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -29,27 +29,8 @@ Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the 
 of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory. Of a run, the models of its seeds are averaged; what a trained method
 does not read is not changed.")]
 pub struct Robustness {
-    /// Template files (JSON) or folders of them; with several, probabilities are averaged
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        num_args = 1..,
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    template: Vec<PathBuf>,
-    /// Verbalizer file (JSON)
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    verbalizer: Option<PathBuf>,
     #[command(flatten)]
-    trained: Trained,
+    asked: Asked,
     #[command(flatten)]
     data: Data,
     /// At most so many rows, from the first
@@ -73,24 +54,22 @@ pub struct Robustness {
 
 /// Runs the command.
 pub fn run(args: &Robustness) -> Result<()> {
-    setup::check_one_model(&args.trained)?;
+    setup::check_one_model(&args.asked.trained)?;
     let source = Source::of(&args.data)?;
-    let run = setup::run(&args.trained)?;
-    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
-    let (blueprint, tasks, rows) =
-        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
+    let run = setup::run(&args.asked.trained)?;
+    let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let (labels, data) = (blueprint.labels(), rows.columns().data().to_owned());
     let model = blueprint.folder.path().to_owned();
     let most = args.rows.map(|rows| rows as usize);
     let robustness = robustness::Robustness::prepare(blueprint, tasks, rows, most, args.patterns.as_deref())?;
-    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
     let (columns, examples) = robustness.rows();
     let mut seen = run.and_then(|run| run.seen_rows(&wanted)?.among(columns));
     examples.iter().for_each(|example| seen.iter_mut().for_each(|seen| seen.add(example)));
     let out = args.out.as_deref();
-    let inputs = args.template.iter().chain(&args.verbalizer).chain(source.file());
+    let inputs = args.asked.template.iter().chain(&args.asked.verbalizer).chain(source.file());
     let reads = Reads::files(inputs.chain(&robustness.paraphrase_files)).model(&model);
-    let reads = reads.folder(args.trained.run.as_deref()).folder(args.trained.peft.as_deref());
+    let reads = reads.folder(args.asked.trained.run.as_deref()).folder(args.asked.trained.peft.as_deref());
     outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");

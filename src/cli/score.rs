@@ -23,7 +23,7 @@ use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
 use super::answering::{self, Answering, AnswersOut};
-use super::args::{Data, Demonstrations, LongTexts, Model, Trained};
+use super::args::{Asked, Data, Demonstrations, LongTexts, Model};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -45,19 +45,8 @@ Examples:
 The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
 With several templates the probabilities are averaged, and the report shows each template by itself.")]
 pub struct Score {
-    /// Template files (JSON) or folders of them; with several, probabilities are averaged
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        num_args = 1..,
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    template: Vec<PathBuf>,
-    /// Verbalizer file (JSON)
-    #[arg(long, short, required_unless_present = "run", value_name = "FILE", value_parser = shipped::path())]
-    verbalizer: Option<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     data: Data,
     /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
@@ -74,8 +63,6 @@ pub struct Score {
     quiet: bool,
     #[command(flatten)]
     calibration: Calibration,
-    #[command(flatten)]
-    trained: Trained,
     #[command(flatten)]
     demonstrations: Demonstrations,
     #[command(flatten)]
@@ -187,16 +174,15 @@ pub fn run(args: &Score) -> Result<()> {
         args.report.as_deref() != Some(Path::new("-")),
         "--report needs a file: standard output is for the rows"
     );
-    let run = setup::run(&args.trained)?;
-    let together =
-        |run: &&Run| args.trained.members || (run.is_its_members() && args.trained.member.is_none());
+    let run = setup::run(&args.asked.trained)?;
+    let together = |run: &&Run| {
+        args.asked.trained.members || (run.is_its_members() && args.asked.trained.member.is_none())
+    };
     if let Some(run) = run.as_ref().filter(together) {
         return members(args, run);
     }
     let source = Source::of(&args.data)?;
-    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
-    let (blueprint, tasks, mut rows) =
-        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
+    let (blueprint, tasks, mut rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
@@ -329,7 +315,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
         "members of an ensemble read the beginning of long texts: leave --long out"
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
-    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
     let source = Source::of(&args.data)?;
     let Some(file) = source.file() else {
         bail!("members of an ensemble read their rows from a file: give --data")
@@ -360,7 +346,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
 
 /// Counts the rows that a run was trained on.
 fn seen_rows(args: &Score, run: Option<&Run>, columns: &Columns) -> Result<Option<Counter>> {
-    let wanted = setup::wanted(&args.trained, &args.model)?;
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
     Ok(run.and_then(|run| run.seen_rows(&wanted)?.among(columns)))
 }
 
@@ -376,13 +362,14 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
     let files = args
+        .asked
         .template
         .iter()
-        .chain(&args.verbalizer)
+        .chain(&args.asked.verbalizer)
         .chain(&args.data.data)
         .chain(fitted_on)
         .chain(&args.demonstrations.demos);
-    let trained = &args.trained;
+    let trained = &args.asked.trained;
     let reads =
         Reads::files(files).model(model).folder(trained.run.as_deref()).folder(trained.peft.as_deref());
     outputs::check(&outputs, &reads)

@@ -22,40 +22,32 @@ use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{MethodOptions, Tuning};
 
 use super::args::{
-    Demonstrations, DrawingArgs, Limits, Model, PlanArgs, TrainDtypeName, Trained, TuningArgs,
+    Asked, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, TrainDtypeName, Trained, TuningArgs,
 };
 use super::shipped;
 use super::source::Source;
-
-/// Reads and checks files, a model and the rows' columns, and tells all problems at once.
-pub fn blueprint(
-    templates: &[PathBuf],
-    verbalizer: &Path,
-    adapter: Option<&Path>,
-    source: &Source,
-    model: &Model,
-) -> Result<(Blueprint, TaskSet, Rows), Errors> {
-    let files = ClassifierFiles { templates, verbalizer, adapter, max_length: model.limits.max_length };
-    Blueprint::of_files(files, options(model), || source.open(), || open_model(&model.limits))
-}
 
 /// The run that is named, if one is.
 pub fn run(trained: &Trained) -> Result<Option<Run>> {
     trained.run.as_ref().map(Run::open).transpose()
 }
 
-/// A classifier before its weights, bound to the rows' columns: of files, or of a run.
+/// A classifier before its weights, bound to the rows' columns: of files, or of a run. All problems are told at
+/// once.
 pub fn classifier(
-    templates: &[PathBuf],
-    verbalizer: Option<&Path>,
-    trained: &Trained,
+    asked: &Asked,
     run: Option<&Run>,
     source: &Source,
     model: &Model,
 ) -> Result<(Blueprint, TaskSet, Rows), Errors> {
+    let Asked { template, verbalizer, trained } = asked;
     match (run, verbalizer) {
         (Some(run), _) => run.blueprint(&wanted(trained, model)?, || source.open()),
-        (None, Some(verbalizer)) => blueprint(templates, verbalizer, trained.peft.as_deref(), source, model),
+        (None, Some(verbalizer)) => {
+            let (adapter, max_length) = (trained.peft.as_deref(), model.limits.max_length);
+            let files = ClassifierFiles { templates: template, verbalizer, adapter, max_length };
+            Blueprint::of_files(files, options(model), || source.open(), || open_model(&model.limits))
+        }
         (None, None) => unreachable!("clap asks for one of them"),
     }
 }

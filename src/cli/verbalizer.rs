@@ -11,7 +11,7 @@ use cloze::study::knowledge::{
 };
 use cloze::study::run::{Run, Wanted};
 
-use super::args::{Data, Model, TRAINED, Trained};
+use super::args::{Asked, Data, Model, TRAINED};
 use super::outputs::{self, Reads};
 use super::render::{self, Align, Live};
 use super::setup;
@@ -90,27 +90,8 @@ pub struct Expand {
 
 #[derive(Debug, clap::Args)]
 pub struct Refine {
-    /// Template files (JSON), or folders of them
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        num_args = 1..,
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    template: Vec<PathBuf>,
-    /// Verbalizer file (JSON)
-    #[arg(
-        long,
-        short,
-        required_unless_present = "run",
-        value_name = "FILE",
-        value_parser = shipped::path(),
-    )]
-    verbalizer: Option<PathBuf>,
     #[command(flatten)]
-    trained: Trained,
+    asked: Asked,
     #[command(flatten)]
     data: Data,
     /// At most so many rows, from the first; labels are not looked at
@@ -198,15 +179,13 @@ fn refine(args: &Refine) -> Result<()> {
         "--keep is a share: above 0 and at most 1, not {}",
         args.keep
     );
-    setup::check_one_model(&args.trained)?;
+    setup::check_one_model(&args.asked.trained)?;
     let source = source::Source::of(&args.data)?;
-    let run = setup::run(&args.trained)?;
-    let (templates, verbalizer) = (&args.template, args.verbalizer.as_deref());
-    let (blueprint, tasks, rows) =
-        setup::classifier(templates, verbalizer, &args.trained, run.as_ref(), &source, &args.model)?;
-    let inputs = args.template.iter().chain(&args.verbalizer).chain(source.file());
+    let run = setup::run(&args.asked.trained)?;
+    let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    let inputs = args.asked.template.iter().chain(&args.asked.verbalizer).chain(source.file());
     let reads = Reads::files(inputs).model(blueprint.folder.path());
-    let reads = reads.folder(args.trained.run.as_deref()).folder(args.trained.peft.as_deref());
+    let reads = reads.folder(args.asked.trained.run.as_deref()).folder(args.asked.trained.peft.as_deref());
     outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
     let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();
     let options = RefineOptions {

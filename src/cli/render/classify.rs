@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::ValueEnum as _;
+use cloze::error::notes::without_header;
 use cloze::numbers::{count, counted, percent};
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT};
 use cloze::predict::general::Ask;
@@ -44,6 +45,9 @@ pub fn found(found: &Found, usual: Option<Ask>) -> String {
     }
     if found.text_found {
         let _ = writeln!(text, "text: the column {}", found.text_columns.join(", "));
+        if let Some((_, help)) = without_header(&found.text_columns) {
+            let _ = writeln!(text, "note: {help}");
+        }
     }
     let _ = match &found.truths {
         Truths::Nowhere => Ok(()),
