@@ -31,7 +31,6 @@ impl AnswersOut {
     /// A file, or standard output. The answer to a row of the command line is shown on a terminal as people read
     /// it.
     pub fn open(out: Option<&Path>, source: &Source) -> cloze::Result<AnswersOut> {
-        source.reading.bad_rows.create()?;
         let table = match out {
             None if io::stdout().is_terminal() && source.file().is_none() => None,
             None => Some(Destination::stdout()),
@@ -92,11 +91,7 @@ impl Answering {
         )?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;
         let seconds = progress.into_inner().finish();
-        let bad_rows = &self.source.reading.bad_rows;
-        bad_rows.commit()?;
-        if !self.quiet {
-            render::warnings(&bad_rows.so_far().remark().into_iter().collect::<Vec<_>>())?;
-        }
+        self.source.finish(self.quiet)?;
         let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, seconds);
         Ok((report, calibrator.fitted().clone()))
     }

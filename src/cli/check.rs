@@ -10,7 +10,7 @@ use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
 use cloze::study::run::{Run, Wanted};
-use cloze::text::data::Reading as DataReading;
+use cloze::text::data::{BadRows, Reading as DataReading};
 use cloze::text::verbalizer::{LabelWord, Verbalizer};
 
 use super::args::{Limits, Reading, Trained};
@@ -69,7 +69,9 @@ pub fn run(args: &Check) -> Result<()> {
         given.contains(&true) || args.limits.model.is_some() || args.trained.run.is_some(),
         "nothing to check: give a template, a verbalizer, data, a model, a run, or several of them"
     );
-    let reading = source::reading(&args.reading)?;
+    // Whatever becomes of bad rows elsewhere: here they are listed.
+    let reading =
+        DataReading { bad_rows: BadRows::default(), ..source::reading_without_file(&args.reading)? };
     if let Some(run) = setup::run(&args.trained)? {
         return of_run(args, &run, &reading);
     }

@@ -100,7 +100,7 @@ pub fn run(args: &Classify) -> Result<()> {
     let request = ZeroShotRequest {
         labels: labels.clone(),
         question,
-        text_columns: args.text_column.clone(),
+        text_columns: text_columns(args),
         correcting: match &args.prior {
             Some(prior) => Correcting::ToPrior(prior.clone()),
             None if args.no_correction => Correcting::Not,
@@ -153,6 +153,12 @@ pub fn run(args: &Classify) -> Result<()> {
         render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
     }
     Ok(())
+}
+
+/// The columns to read, where they are named. A text on the command line needs not look like one.
+fn text_columns(args: &Classify) -> Vec<String> {
+    let is_text = args.given.text.is_some() && args.text_column.is_empty();
+    if is_text { vec!["text".to_owned()] } else { args.text_column.clone() }
 }
 
 /// The rows' file, under a name that can be typed.

@@ -257,7 +257,7 @@ fn find(manifest: &mut Manifest) {
 /// The experiment that the flags ask for.
 fn asked_for(args: &Ensemble) -> Result<Manifest> {
     let (options, student) = (&args.options, &args.student);
-    let reading = source::training_reading(&args.reading)?;
+    let reading = source::reading_without_file(&args.reading)?;
     let manifest = Manifest {
         templates: args.template.clone(),
         verbalizers: args.verbalizer.clone(),

@@ -62,6 +62,7 @@ pub struct Init {
 /// Runs the command.
 pub fn run(args: &Init) -> Result<()> {
     free_folder(&args.folder)?;
+    source::check_without_file(&args.reading)?;
     let reading = source::row_reading(&args.reading)?;
     let mut rows = args.from.as_ref().map(|from| reading.open(from)).transpose()?;
     let labels = match (&args.labels, &args.labels_file, &args.from) {
@@ -91,6 +92,7 @@ pub fn run(args: &Init) -> Result<()> {
     let readme = starting.readme();
     Starter { templates: &templates, labels: &labels, calibration: None, readme: &readme }
         .write(&args.folder)?;
+    source::finish(&reading, args.quiet)?;
     if !args.quiet {
         let (folder, columns) = (args.folder.display(), columns.join(", "));
         render::tell(&format!(

@@ -56,7 +56,7 @@ pub fn run(args: &Preview) -> Result<()> {
             render::print(&render::preview(&example, &preview?))?;
         }
     }
-    Ok(())
+    source.finish(false)
 }
 
 /// Rows as each member of an ensemble sees them, one after the other.
@@ -81,5 +81,5 @@ fn members(args: &Preview, run: &Run, source: &Source) -> Result<()> {
             }
         }
     }
-    Ok(())
+    source.finish(false)
 }

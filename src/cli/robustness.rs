@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use cloze::error::Error;
 use cloze::study::robustness;
 use cloze::study::seen::Counter;
 use cloze::text::whole_file::WholeFile;
@@ -82,6 +81,7 @@ pub fn run(args: &Robustness) -> Result<()> {
     })?;
     drop(live);
     report.trained_on = seen.and_then(Counter::found);
+    source.finish(args.quiet)?;
     anyhow::ensure!(
         !report.changes.is_empty(),
         "no change makes a difference to what this model reads: there is nothing to compare"
@@ -89,11 +89,7 @@ pub fn run(args: &Robustness) -> Result<()> {
     if let Some(path) = out {
         report.write_rows(path, &labels)?;
     }
-    if let (Some(mut file), Some(path)) = (report_file, &args.report) {
-        serde_json::to_writer_pretty(&mut file, &report)
-            .map_err(|error| Error::writing(path, &error.into()))?;
-        file.commit()?;
-    }
+    report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
     let text = render::robustness(&report, &data, &labels) + &render::terms(&std::io::stdout());
     Ok(render::print(&text)?)
 }

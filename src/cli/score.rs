@@ -193,6 +193,11 @@ pub fn run(args: &Score) -> Result<()> {
         render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
+    let one_row = source.file().is_none() && args.calibration.calibrate_on.is_none();
+    ensure!(
+        !one_row || !args.calibration.calibrate.is_some_and(Method::needs_rows),
+        "one row says nothing of what the model prefers: --calibrate contextual or pmi needs none, --calibrate-on takes others"
+    );
     let shown = showing.as_ref().map(|showing| showing.in_tasks(tasks.tasks.clone()));
     let calibrator = Calibrator::check(
         &calibration(args, &source.reading),
@@ -337,6 +342,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
         scored.rows().try_for_each(|(example, answer)| output.write(example, answer))?;
         output.finish()?.commit()?;
     }
+    source.finish(args.quiet)?;
     let mut report = scored.report().clone();
     let mut seen = seen_rows(args, Some(run), columns)?;
     scored.rows().for_each(|(example, _)| seen.iter_mut().for_each(|seen| seen.add(example)));

@@ -297,7 +297,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         generate: args.generate.map(|count| count as usize),
         seed: args.rows.seed,
     };
-    let (reading, rows) = (source::training_reading(&args.rows.reading)?, labelled(&args.rows)?);
+    let (reading, rows) = (source::reading_without_file(&args.rows.reading)?, labelled(&args.rows)?);
     let data = (&*args.data, &reading);
     let search = match (args.start.blueprint(&args.model, rows.as_ref())?, &args.verbalizer) {
         (Some((blueprint, texts)), _) => {
@@ -329,7 +329,7 @@ fn labelled(args: &Drawn) -> Result<Option<LabelledFile>> {
     let file = |path: &PathBuf| {
         Ok(LabelledFile {
             path: path.clone(),
-            reading: source::training_reading(&args.reading)?,
+            reading: source::reading_without_file(&args.reading)?,
             shots: args.shots.map(|shots| shots as usize),
         })
     };

@@ -8,6 +8,7 @@ use cloze::error::Result;
 use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows};
 
 use super::args::{Data, Given, Reading, RowReading};
+use super::render;
 
 /// The rows to answer.
 pub struct Source {
@@ -39,10 +40,17 @@ impl Source {
 
     /// The rows, their header read.
     pub fn open(&self) -> Result<Rows> {
-        match &self.from {
-            From::File(path) => self.reading.open(path),
-            From::Given(fields) => Rows::given("the command line", fields.clone(), &self.reading),
-        }
+        let rows = match &self.from {
+            From::File(path) => self.reading.open(path)?,
+            From::Given(fields) => Rows::given("the command line", fields.clone(), &self.reading)?,
+        };
+        rows.columns().check_mapped()?;
+        Ok(rows)
+    }
+
+    /// Finishes the file of bad rows, and tells how many there were.
+    pub fn finish(&self, quiet: bool) -> anyhow::Result<()> {
+        finish(&self.reading, quiet)
     }
 
     /// The file; none where the row stands on the command line.
@@ -59,8 +67,19 @@ impl Source {
     }
 }
 
+/// Finishes the file of bad rows, and tells how many there were.
+pub fn finish(reading: &DataReading, quiet: bool) -> anyhow::Result<()> {
+    let remark = reading.bad_rows.finish()?.remark();
+    if !quiet {
+        render::warnings(remark.as_slice())?;
+    }
+    Ok(())
+}
+
 /// The fields of the row on the command line.
 fn fields(given: &Given) -> anyhow::Result<Vec<(String, String)>> {
+    let is_empty = given.text.as_ref().is_some_and(|text| text.trim().is_empty());
+    ensure!(!is_empty, "--text is empty: there is nothing to read");
     let text = given.text.iter().map(|text| Ok(("text".to_owned(), text.clone())));
     text.chain(given.field.iter().map(|field| pair("--field", "COLUMN=TEXT", field))).collect()
 }
@@ -85,9 +104,12 @@ pub fn reading(args: &Reading) -> anyhow::Result<DataReading> {
 pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
     let bad_rows = match &args.bad_rows {
         None => BadRows::default(),
-        Some(how) if how == Path::new("refuse") => BadRows::default(),
-        Some(how) if how == Path::new("skip") => BadRows::skipped(),
-        Some(file) => BadRows::written_to(file),
+        Some(how) if is_word(how, "refuse") => BadRows::default(),
+        Some(how) if is_word(how, "skip") => BadRows::skipped(),
+        Some(file) => {
+            ensure!(file != Path::new("-"), "--bad-rows takes refuse, skip or a file, not standard output");
+            BadRows::written_to(file)
+        }
     };
     let adjust = Adjust {
         columns: BTreeMap::new(),
@@ -99,20 +121,28 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
     Ok(DataReading { format: args.format, label_column: args.label_column.clone(), adjust, bad_rows })
 }
 
-/// How a training reads its rows: it keeps no file of those that it leaves out.
-pub fn training_reading(args: &Reading) -> anyhow::Result<DataReading> {
-    let file = bad_rows_file(&args.rows);
+/// How a command reads rows that keeps no file of those that it leaves out.
+pub fn reading_without_file(args: &Reading) -> anyhow::Result<DataReading> {
+    check_without_file(&args.rows)?;
+    reading(args)
+}
+
+/// Refuses a file of bad rows.
+pub fn check_without_file(args: &RowReading) -> anyhow::Result<()> {
     ensure!(
-        file.is_none(),
+        bad_rows_file(args).is_none(),
         "this command writes no file of bad rows: --bad-rows skip leaves them out, and cloze check lists them"
     );
-    reading(args)
+    Ok(())
 }
 
 /// The file that bad rows are put in.
 pub fn bad_rows_file(args: &RowReading) -> Option<&Path> {
-    let is_word = |how: &&Path| [Path::new("refuse"), Path::new("skip")].contains(how);
-    args.bad_rows.as_deref().filter(|how| !is_word(how))
+    args.bad_rows.as_deref().filter(|how| !is_word(how, "refuse") && !is_word(how, "skip"))
+}
+
+fn is_word(how: &Path, word: &str) -> bool {
+    how.to_str().is_some_and(|how| how.eq_ignore_ascii_case(word))
 }
 
 /// What stands before and behind an equals sign.

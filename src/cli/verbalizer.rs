@@ -199,6 +199,7 @@ fn refine(args: &Refine) -> Result<()> {
     let live = Live::start(false, "asking the model about the words");
     let refined = refinement.run(args.model.threads.map(usize::from))?;
     drop(live);
+    source.finish(false)?;
     render::print(&fates(&refined))?;
     Ok(refined.write(&args.out)?)
 }

@@ -28,6 +28,8 @@ pub enum DataError {
     Utf16 { data: String },
     #[error("{data} is {kind}")]
     NoTable { data: String, kind: &'static str },
+    #[error("{data} is JSON, and read as a table")]
+    Json { data: String },
     #[error("the first line of {data} names a separator, not the columns")]
     SeparatorLine { data: String },
     #[error("the columns of {data} stand between {separators}")]
@@ -89,6 +91,7 @@ impl DataError {
                 help("unpack it first: CSV, TSV and JSON are read as text")
             }
             NoTable { .. } => help("save the table as CSV (in Excel: \"CSV UTF-8\"), and give that file"),
+            Json { .. } => help("say that its format is jsonl, or json for an array"),
             SeparatorLine { .. } => help("take that line out, and put commas between the columns"),
             OtherSeparator { separators: "tabs", .. } => {
                 help("name the file .tsv, or say that its format is tsv")

@@ -26,7 +26,8 @@ pub struct CalibrationRequest {
     pub method: Option<Method>,
     /// A file of rows to fit the correction on, if they are not those to score.
     pub fit_on: Option<PathBuf>,
-    /// The classes' shares as [`prior`] reads them, for [`Method::Prior`].
+    /// The classes' shares as [`prior`] reads them: for [`Method::Prior`], and for methods that look at inputs without
+    /// content.
     pub prior: Option<String>,
     /// α: the share of rows whose prediction set may lack the truth.
     pub conformal: Option<f64>,
@@ -156,7 +157,9 @@ impl Calibrator {
                 Method::Contextual | Method::Pmi | Method::Domain => {
                     let said = scorer.without_content(method, task, columns, &rows)?;
                     count = said.len();
-                    Correction::dividing_by(&said)
+                    let dividing = Correction::dividing_by(&said);
+                    let is_even = self.prior.iter().all(|share| *share == self.prior[0]);
+                    if is_even { dividing } else { dividing.times(&self.prior) }
                 }
                 Method::Batch => Correction::dividing_by(&said()),
                 Method::Mixed => {

@@ -445,6 +445,10 @@ impl Scoring<'_> {
                         truths.push(class);
                         examples.push(example);
                     }
+                    Err(_) if rows.labels_guessed() => {
+                        truths.push(None);
+                        examples.push(example);
+                    }
                     Err(error) => rows.leave_out(error, &example)?,
                 }
             }
@@ -477,7 +481,7 @@ impl Scoring<'_> {
                 answer(calibrator, chunk, scored)?;
             }
         }
-        (counted.left_out_rows, counted.near_labels) = (rows.left_out().rows, near);
+        (counted.left_out_rows, counted.near_labels) = (rows.left_out(), near);
         Ok(counted)
     }
 

@@ -10,10 +10,11 @@ use crate::predict::general::{self, Ask};
 use crate::predict::task::TaskSet;
 use crate::predict::usual_labels::usual;
 use crate::text::data::{Example, Rows};
-use crate::text::dataset::Dataset;
+use crate::text::dataset::{Dataset, perhaps_labels};
 use crate::text::labels::{self, NamedLabel};
 use crate::text::template::Template;
 use crate::text::text_column::text_column;
+use crate::text::verbalizer::Verbalizer;
 
 /// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
 /// to correct by.
@@ -110,6 +111,8 @@ pub enum Truths {
         column: String,
         /// What stands in it.
         label: String,
+        /// The labels that were given.
+        classes: Vec<String>,
     },
     /// Perhaps in this column, which is not called as one of labels is.
     Perhaps(String),
@@ -145,10 +148,12 @@ impl ZeroShot {
             let none = DataError::WithoutRows { data: rows.columns().data().to_owned() };
             return Err(rows.next().and_then(Result::err).unwrap_or_else(|| none.into()).into());
         }
-        let truths = truths(&rows, &sample, &request.labels);
-        if !matches!(truths, Truths::In(_)) {
-            rows = rows.labelled_by(None);
-        }
+        let truths = truths(&mut rows, &sample, &verbalizer);
+        rows = match truths {
+            // Behind the first rows there may be others, which end nothing where nobody asked for an evaluation.
+            Truths::In(_) => rows.with_guessed_labels(),
+            _ => rows.labelled_by(None),
+        };
         let text_found = request.text_columns.is_empty();
         let text_columns = text_columns(&mut rows, &request.text_columns)?;
         let templates = request.question.templates(&text_columns)?;
@@ -157,7 +162,11 @@ impl ZeroShot {
             Blueprint::of_parts(templates.clone(), verbalizer, rows, model()?, options, max_length)?;
         let (method, prior) = match request.correcting {
             Correcting::Not => (None, None),
-            Correcting::ToPrior(prior) => (Some(Method::Prior), Some(prior)),
+            Correcting::ToPrior(prior) if sample.len() >= ROWS_TO_CORRECT_BY => {
+                (Some(Method::Prior), Some(prior))
+            }
+            // The mean of a few rows says more of them than of what the model prefers.
+            Correcting::ToPrior(prior) => (Some(Method::Contextual), Some(prior)),
             Correcting::ByWhatThereIs if sample.len() >= ROWS_TO_CORRECT_BY => (Some(Method::Mixed), None),
             Correcting::ByWhatThereIs => (Some(Method::Contextual), None),
         };
@@ -192,25 +201,18 @@ pub fn text_columns(rows: &mut Rows, named: &[String]) -> Result<Vec<String>, Er
     errors.none().map(|()| named.to_vec())
 }
 
-/// Names that columns of labels have beside `label`.
-const USUAL: [&str; 6] = ["label", "labels", "category", "class", "intent", "target"];
-
 /// Where the first rows have true labels.
-fn truths(rows: &Rows, sample: &[Example], labels: &[NamedLabel]) -> Truths {
-    let columns = rows.columns();
-    let is_label = |found: &str| labels.iter().any(|label| label.label == found);
-    if let Some(column) = columns.label() {
-        let other =
-            sample.iter().filter_map(|example| example.label.as_deref()).find(|label| !is_label(label));
-        let column = column.to_owned();
-        return match other {
-            None => Truths::In(column),
-            Some(label) => Truths::Others { column, label: label.to_owned() },
-        };
+fn truths(rows: &mut Rows, sample: &[Example], verbalizer: &Verbalizer) -> Truths {
+    let is_class = |label: &&str| verbalizer.class_of(label).or(verbalizer.class_near(label)).is_some();
+    let Some(column) = rows.columns().label().map(str::to_owned) else {
+        return perhaps_labels(rows, verbalizer, &[]).map_or(Truths::Nowhere, Truths::Perhaps);
+    };
+    let mut labels = sample.iter().filter_map(|example| example.label.as_deref());
+    match labels.find(|label| !is_class(label)) {
+        None => Truths::In(column),
+        Some(label) => {
+            let classes = verbalizer.labels().map(str::to_owned).collect();
+            Truths::Others { column, label: label.to_owned(), classes }
+        }
     }
-    let perhaps = columns.names().iter().enumerate().find(|(index, name)| {
-        let called = USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual));
-        called && sample.iter().any(|example| is_label(&example.fields[*index]))
-    });
-    perhaps.map_or(Truths::Nowhere, |(_, name)| Truths::Perhaps(name.clone()))
 }

@@ -14,12 +14,17 @@ pub fn between_commas(line: &str) -> Option<Vec<String>> {
 /// What stands between such letters that are not in quotes, without its own quotes; none where a quote is left
 /// open.
 pub fn between(line: &str, letter: char) -> Option<Vec<String>> {
+    Some(split(line, letter)?.into_iter().map(unquoted).collect())
+}
+
+/// The same with the quotes.
+pub fn split(line: &str, letter: char) -> Option<Vec<&str>> {
     let mut quoted = false;
     let parts = line.split(|found| {
         quoted ^= found == '"';
         found == letter && !quoted
     });
-    let parts = parts.map(|part| unquoted(part.trim())).collect();
+    let parts = parts.map(str::trim).collect();
     (!quoted).then_some(parts)
 }
 

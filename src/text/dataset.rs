@@ -214,11 +214,17 @@ pub fn perhaps_labels(rows: &mut Rows, verbalizer: &Verbalizer, read: &[String])
     }
     let is_class = |found: &str| verbalizer.class_of(found).or(verbalizer.class_near(found)).is_some();
     let sample: Vec<&Example> = rows.look_ahead(LOOKED_AT).collect();
-    let called = |name: &str| USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual));
-    let mut names =
-        columns.names().iter().enumerate().filter(|(_, name)| called(name) && !read.contains(name));
-    let has_classes = |index: usize| sample.iter().any(|example| is_class(&example.fields[index]));
-    names.find(|(index, _)| has_classes(*index)).map(|(_, name)| name.clone())
+    let mut names = columns.names().iter().enumerate();
+    let may = |(index, name): &(usize, &String)| {
+        let has_classes = || sample.iter().any(|example| is_class(&example.fields[*index]));
+        called_as_labels(name) && !read.contains(name) && has_classes()
+    };
+    names.find(may).map(|(_, name)| name.clone())
+}
+
+/// Whether a column is called as columns of labels are.
+pub fn called_as_labels(name: &str) -> bool {
+    USUAL.iter().any(|usual| name.eq_ignore_ascii_case(usual))
 }
 
 /// Whether a row's label is its class's but for case, or blanks at the ends.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cloze::error::notes::{Note, help, listed, nearest};
+use cloze::error::notes::{Note, help, listed, nearest, without_header};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
     CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
@@ -12,6 +12,7 @@ use cloze::error::{
 use cloze::learn::run::{MANIFEST, RunKind, kind_of};
 use cloze::study::warning::Warning;
 use cloze::text::data::ID;
+use cloze::text::dataset::called_as_labels;
 use cloze::text::text_column::named_like_text;
 
 use super::super::shipped;
@@ -166,7 +167,9 @@ fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
             let meant = near.map(|near| format!("did you mean {near}? or ")).unwrap_or_default();
             let other = near.or_else(|| likely_text(columns)).map_or_else(|| "COLUMN".to_owned(), quoted);
             let map = format!("{meant}map it: --map {}={other}", quoted(column));
-            vec![("columns", listed(columns)), ("help", map)]
+            let mut notes = vec![("columns", listed(columns))];
+            notes.push(without_header(columns).unwrap_or(("help", map)));
+            notes
         }
         TemplateError::WithoutSupport => help("give a file of labelled rows with --demos"),
         TemplateError::WithSteps { .. } => help("leave the steps out: cloze score takes them"),
@@ -203,6 +206,7 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         DataError::OtherSeparator { separators: "tabs", .. } => {
             help("name the file .tsv, or say --format tsv")
         }
+        DataError::Json { .. } => help("say --format jsonl, or --format json for an array"),
         DataError::OtherSeparator { separators: "commas", .. } => {
             help("name the file .csv, or say --format csv")
         }
@@ -230,14 +234,16 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         }
         DataError::SeveralTexts { .. } => help("name the one to read with --text-column, or several"),
         DataError::WithoutLabels { columns, .. } => {
-            vec![("columns", listed(columns)), ("help", "name it with --label-column".into())]
+            let perhaps = columns.iter().find(|column| called_as_labels(column));
+            let name = perhaps.map_or_else(String::new, |column| format!(" {column}"));
+            vec![("columns", listed(columns)), ("help", format!("name it with --label-column{name}"))]
         }
         _ => return None,
     })
 }
 
 /// The map of labels that are numbers to classes in their order, which is how most such files mean them.
-fn label_map(label: &str, classes: &[String]) -> Option<String> {
+pub fn label_map(label: &str, classes: &[String]) -> Option<String> {
     let first: usize = label.parse().ok().filter(|&number: &usize| number <= classes.len())?;
     let from = usize::from(first > 0 && first == classes.len());
     let pairs = classes.iter().zip(from..).map(|(class, number)| format!("{number}={class}"));

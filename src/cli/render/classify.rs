@@ -12,6 +12,7 @@ use cloze::predict::report::Report;
 use cloze::predict::zero_shot::{Found, Truths};
 use cloze::text::data::{Columns, Example};
 
+use super::advice::label_map;
 use super::alike;
 use super::table::{Align, table};
 
@@ -52,9 +53,11 @@ pub fn found(found: &Found, usual: Option<Ask>) -> String {
     let _ = match &found.truths {
         Truths::Nowhere => Ok(()),
         Truths::In(column) => writeln!(text, "true labels: the column {column}"),
-        Truths::Others { column, label } => writeln!(
+        Truths::Others { column, label, classes } => writeln!(
             text,
-            "note: the column {column} has other labels, such as {label:?}: answers are not evaluated by it"
+            "note: the column {column} has other labels, such as {label:?}: answers are not evaluated by it{}",
+            label_map(label, classes)
+                .map_or_else(String::new, |map| format!("; say which each is, as --label-map {map}"))
         ),
         Truths::Perhaps(column) => {
             writeln!(
@@ -121,7 +124,8 @@ impl Worth {
         };
         keep(&mut self.least_sure, most, confidence, |row| row.confidence, row);
         keep(&mut self.surest[class], most, -confidence, |row| -row.confidence, row);
-        if truth.as_ref().is_some_and(|truth| *truth != labels[class]) {
+        let is_class = |truth: &String| truth.trim().to_lowercase() == labels[class].trim().to_lowercase();
+        if truth.as_ref().is_some_and(|truth| !is_class(truth)) {
             keep(&mut self.wrong, most, -confidence, |row| -row.confidence, row);
         }
     }

@@ -256,7 +256,7 @@ fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
 
 /// The run that the flags ask for.
 fn manifest(args: &Train) -> Result<Manifest> {
-    let reading = source::training_reading(&args.reading)?;
+    let reading = source::reading_without_file(&args.reading)?;
     let (Some(verbalizer), Some(train)) = (&args.verbalizer, &args.train) else {
         unreachable!("clap asks for them")
     };

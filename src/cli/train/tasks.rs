@@ -23,7 +23,7 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         options: setup::options(&args.model)?,
         folder: setup::open_model(&args.model.limits)?,
         max_length: args.model.limits.max_length,
-        reading: source::training_reading(&args.reading)?,
+        reading: source::reading_without_file(&args.reading)?,
         seeds: args.seeds.clone(),
         threads: args.model.threads.map_or_else(Threads::usual, usize::from),
         command: setup::command(),

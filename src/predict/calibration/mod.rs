@@ -128,6 +128,27 @@ impl Correction {
         }
     }
 
+    /// The same, and then towards classes of these shares: `p'_c ∝ p_c^(w_c) · exp(b_c) · share_c`.
+    ///
+    /// ```
+    /// use cloze::predict::calibration::Correction;
+    /// use cloze::predict::report::Prediction;
+    /// let prediction = |probabilities: [f64; 2]| Prediction { probabilities: probabilities.to_vec() };
+    /// let correction = Correction::dividing_by(&[prediction([0.8, 0.2])]).times(&[0.9, 0.1]);
+    /// // .6/.8 · .9 : .4/.2 · .1 = .675 : .2
+    /// let found = correction.apply(&prediction([0.6, 0.4]));
+    /// assert!((found.probabilities[0] - 0.675 / 0.875).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn times(&self, shares: &[f64]) -> Correction {
+        let biases: Vec<f64> =
+            self.biases.iter().zip(shares).map(|(bias, share)| bias + log(*share)).collect();
+        // What is the same for all classes changes nothing: none is below 0, as without shares.
+        let least = biases.iter().copied().fold(f64::INFINITY, f64::min);
+        let biases = biases.iter().map(|bias| bias - least).collect();
+        Correction { weights: self.weights.clone(), biases }
+    }
+
     fn of_biases(biases: Vec<f64>) -> Correction {
         Correction { weights: vec![1.0; biases.len()], biases }
     }

@@ -51,12 +51,20 @@ impl Robustness {
         if let Some(error) = showing {
             return Err(error.into());
         }
-        let examples = rows.take(most.unwrap_or(usize::MAX)).collect::<Result<Vec<Example>>>()?;
+        let (mut examples, mut truths, mut rows) = (Vec::new(), Vec::new(), rows);
+        while examples.len() < most.unwrap_or(usize::MAX) {
+            let Some(example) = rows.next().transpose()? else { break };
+            match truth(&blueprint.verbalizer, &columns, &example) {
+                Ok(class) => {
+                    truths.push(class);
+                    examples.push(example);
+                }
+                Err(error) => rows.leave_out(error, &example)?,
+            }
+        }
         if examples.is_empty() {
             return Err(DataError::WithoutRows { data: columns.data().to_owned() }.into());
         }
-        let of_row = |example| truth(&blueprint.verbalizer, &columns, example);
-        let truths = examples.iter().map(of_row).collect::<Result<Vec<_>>>()?;
         let mut problems = Errors::new();
         let paraphrase_files = paraphrases.map(|name| json_files::files(&[name], &mut problems));
         problems.none()?;

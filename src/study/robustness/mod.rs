@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::predict::report::{Prediction, Spread, TrainedOn};
 use crate::study::compare::PairedBootstrap;
-use crate::text::whole_file::write_table;
+use crate::text::table::{Cell, Destination, TableWriter};
 
 pub use measure::Robustness;
 
@@ -208,13 +208,13 @@ impl RobustnessReport {
         let header = ["row", "predicted", "flips", "changes"].map(str::to_owned).into_iter();
         let header: Vec<String> =
             header.chain(labels.iter().map(|label| format!("flips_to_{label}"))).collect();
-        let row = |row: &RowReport| {
+        let mut table = TableWriter::create(Destination::create(path)?, &header)?;
+        for row in &self.by_row {
             let counts = [row.flipped(), self.changes.len()].into_iter().chain(row.flips.iter().copied());
-            [row.record.to_string(), labels[row.class].clone()]
-                .into_iter()
-                .chain(counts.map(|count| count.to_string()))
-                .collect()
-        };
-        write_table(path, &header, &self.by_row.iter().map(row).collect::<Vec<Vec<String>>>())
+            let counts = counts.map(|count| Cell::Number(count.to_string()));
+            let row = [Cell::Number(row.record.to_string()), Cell::Text(labels[row.class].clone())];
+            table.write(&row.into_iter().chain(counts).collect::<Vec<_>>())?;
+        }
+        table.finish()?.commit()
     }
 }

@@ -10,10 +10,19 @@ use crate::error::{DataError, Error, Place, Result};
 pub(super) struct Objects {
     input: Looked,
     line: u64,
-    /// Whether the array's bracket has been read.
-    begun: bool,
+    /// What may come next.
+    after: After,
     /// Whether nothing more comes.
     ended: bool,
+}
+
+/// What was read last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Nothing,
+    Bracket,
+    Object,
+    Comma,
 }
 
 enum Found {
@@ -27,7 +36,7 @@ enum Found {
 
 impl Objects {
     pub(super) fn new(input: Looked) -> Objects {
-        Objects { input, line: 1, begun: false, ended: false }
+        Objects { input, line: 1, after: After::Nothing, ended: false }
     }
 
     /// The line on which the next object begins, and what it is; none behind the last one.
@@ -59,13 +68,21 @@ impl Objects {
     /// What comes next, and the line on which it begins.
     fn find(&mut self) -> (u64, Found) {
         loop {
-            let found = match self.byte() {
-                Ok(Some(b'[')) if !self.begun => {
-                    self.begun = true;
+            let found = match (self.byte(), self.after) {
+                (Ok(Some(byte)), _) if byte.is_ascii_whitespace() => continue,
+                // A byte order mark.
+                (Ok(Some(0xef | 0xbb | 0xbf)), After::Nothing) => continue,
+                (Ok(Some(b'[')), After::Nothing) => {
+                    self.after = After::Bracket;
                     continue;
                 }
-                Ok(Some(b']')) if self.begun => self.behind(),
-                Ok(Some(b'{')) if self.begun => {
+                (Ok(Some(b',')), After::Object) => {
+                    self.after = After::Comma;
+                    continue;
+                }
+                (Ok(Some(b']')), After::Bracket | After::Object) => self.behind(),
+                (Ok(Some(b'{')), After::Bracket | After::Comma) => {
+                    self.after = After::Object;
                     let line = self.line;
                     return match self.rest_of_object() {
                         Ok(Some(text)) => (line, Found::Object(text)),
@@ -73,13 +90,11 @@ impl Objects {
                         Err(error) => (line, Found::Unreadable(error)),
                     };
                 }
-                // A byte order mark.
-                Ok(Some(0xef | 0xbb | 0xbf)) if !self.begun => continue,
-                Ok(Some(b',')) if self.begun => continue,
-                Ok(Some(byte)) if byte.is_ascii_whitespace() => continue,
-                Ok(Some(_)) => Found::Wrong("an array of rows has nothing but objects in it"),
-                Ok(None) => Found::Wrong("the file ends before its array does"),
-                Err(error) => Found::Unreadable(error),
+                (Ok(Some(_)), _) => {
+                    Found::Wrong("an array of rows has objects in it, and a comma between two")
+                }
+                (Ok(None), _) => Found::Wrong("the file ends before its array does"),
+                (Err(error), _) => Found::Unreadable(error),
             };
             return (self.line, found);
         }

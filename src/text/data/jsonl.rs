@@ -34,9 +34,12 @@ impl Reader {
     ) -> Result<(Reader, Columns)> {
         let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
         let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new() };
-        let first = match reader.object(name) {
-            None => return Err(DataError::Empty { data: name.to_owned() }.into()),
-            Some(object) => object?,
+        let first = loop {
+            match reader.object(name) {
+                None => return Err(DataError::Empty { data: name.to_owned() }.into()),
+                Some(Ok(object)) => break object,
+                Some(Err(error)) => reading.bad_rows.skip(error, &reader.last())?,
+            }
         };
         let columns = Columns::of_file(name, first.iter().map(|(key, _)| key.clone()).collect(), reading)?;
         reader.first = Some(first);

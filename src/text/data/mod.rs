@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{DataError, Error, Place, Result};
+use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
 use background::{Background, Come};
 
@@ -121,6 +121,18 @@ impl Columns {
         self.unmapped.iter().find(|(known, _)| known == name).map(|(_, column)| column.as_str())
     }
 
+    /// Refuses columns that were to be known by another name and are not there.
+    pub fn check_mapped(&self) -> Result<(), Errors> {
+        let error = |(column, mapped): &(String, String)| {
+            let (column, mapped, data) = (column.clone(), mapped.clone(), self.data.clone());
+            let columns = self.in_file().to_vec();
+            TemplateError::MappedToNothing { column, mapped, data, columns }.into()
+        };
+        let mut errors = Errors::new();
+        errors.extend(self.unmapped.iter().map(error));
+        errors.none()
+    }
+
     /// The label column's name, if there is one.
     pub fn label(&self) -> Option<&str> {
         self.label.map(|index| self.names[index].as_str())
@@ -162,6 +174,9 @@ pub struct Rows {
     bytes: Arc<AtomicU64>,
     adjust: Adjust,
     bad_rows: BadRows,
+    /// Whether the column of labels was named.
+    label_named: bool,
+    labels_guessed: bool,
     /// Rows that were looked at before they were wanted.
     ahead: VecDeque<Result<Example>>,
 }
@@ -271,7 +286,9 @@ impl Rows {
 
     fn with(reader: Reader, columns: Columns, bytes: Arc<AtomicU64>, reading: &Reading) -> Rows {
         let (adjust, bad_rows) = (reading.adjust.clone(), reading.bad_rows.clone());
-        Rows { columns: Arc::new(columns), reader, bytes, adjust, bad_rows, ahead: VecDeque::new() }
+        let label_named = reading.label_column.is_some();
+        let (columns, ahead, labels_guessed) = (Arc::new(columns), VecDeque::new(), false);
+        Rows { columns, reader, bytes, adjust, bad_rows, label_named, labels_guessed, ahead }
     }
 
     /// The same rows, waited for on a thread of their own.
@@ -324,9 +341,20 @@ impl Rows {
         self.bad_rows.skip(error, &row.fields)
     }
 
-    /// What was left out so far, of this input and of others that are read alike.
-    pub fn left_out(&self) -> Skipped {
-        self.bad_rows.so_far()
+    /// How many rows of this input were left out so far.
+    pub fn left_out(&self) -> u64 {
+        self.bad_rows.of(self.columns.data())
+    }
+
+    /// The same rows, where nobody said that their column of labels is one: others than the classes are none.
+    #[must_use]
+    pub fn with_guessed_labels(self) -> Rows {
+        Rows { labels_guessed: !self.label_named, ..self }
+    }
+
+    /// Whether nobody said that the column of labels is one.
+    pub fn labels_guessed(&self) -> bool {
+        self.labels_guessed
     }
 
     /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody is

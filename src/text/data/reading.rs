@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::skipped::BadRows;
 use super::{Columns, Rows};
 use crate::error::{DataError, Error, FileError, Kind, Result};
-use crate::text::commas::between_commas;
+use crate::text::commas::{between, split};
 use crate::text::format::Format;
 
 /// How a file of rows is read.
@@ -100,8 +100,8 @@ impl Adjust {
                     let (name, column, data) = (name.clone(), column.clone(), columns.data);
                     return Err(DataError::NameTaken { name, column, data }.into());
                 }
-                (None, None) => columns.unmapped.push((name.clone(), column.clone())),
                 // Of several files that are read alike, some may have the name itself.
+                (None, _) => columns.unmapped.push((name.clone(), column.clone())),
                 _ => {}
             }
         }
@@ -116,18 +116,20 @@ impl Adjust {
     ///
     /// ```
     /// use cloze::text::data::Adjust;
-    /// let labels = Adjust::labels_of("0=negative, 1=positive")?;
-    /// assert_eq!(labels["1"], "positive");
+    /// let labels = Adjust::labels_of(r#"0=negative, "so, so"=positive"#)?;
+    /// assert_eq!((labels["0"].as_str(), labels["so, so"].as_str()), ("negative", "positive"));
     /// assert!(Adjust::labels_of("0:negative").is_err());
     /// # Ok::<(), cloze::Error>(())
     /// ```
     pub fn labels_of(written: &str) -> Result<BTreeMap<String, String>> {
         let mut labels = BTreeMap::new();
         let unclear = || Error::from(DataError::LabelMapUnclear { written: written.to_owned() });
-        for part in between_commas(written).ok_or_else(unclear)? {
-            let unclear = || Error::from(DataError::LabelMapUnclear { written: part.clone() });
-            let (label, class) = part.split_once('=').ok_or_else(unclear)?;
-            let (label, class) = (label.trim().to_owned(), class.trim().to_owned());
+        for part in split(written, ',').ok_or_else(unclear)? {
+            let unclear = || Error::from(DataError::LabelMapUnclear { written: part.to_owned() });
+            let Some([label, class]) = between(part, '=').and_then(|pair| <[String; 2]>::try_from(pair).ok())
+            else {
+                return Err(unclear());
+            };
             if label.is_empty() || class.is_empty() {
                 return Err(unclear());
             }

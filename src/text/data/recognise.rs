@@ -50,6 +50,10 @@ pub(super) fn check_separator(input: &mut Looked, name: &str, format: Format) ->
     if first.to_ascii_lowercase().starts_with(b"sep=") && first.trim_ascii_end().len() <= 5 {
         return Err(DataError::SeparatorLine { data: data() }.into());
     }
+    let object = first.trim_ascii();
+    if object.starts_with(b"{\"") && object.ends_with(b"}") || object.starts_with(b"[{") {
+        return Err(DataError::Json { data: data() }.into());
+    }
     let of_format = if format == Format::Tsv { b'\t' } else { b',' };
     if fields(first, of_format) > 1 {
         return Ok(());

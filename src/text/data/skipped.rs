@@ -1,5 +1,6 @@
 //! Rows that cannot be used: refused, or left out and kept apart.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,10 +33,21 @@ impl Skipped {
 
 #[derive(Default)]
 struct Log {
-    skipped: Skipped,
-    /// The file that they are written to.
+    /// The records of each file: one may be read several times.
+    records: BTreeMap<String, HashSet<u64>>,
+    first: Option<String>,
+    /// The file that they are written to, which is made when there is something to write.
     path: Option<PathBuf>,
     output: Option<TableWriter<WholeFile>>,
+}
+
+impl Log {
+    fn output(&mut self) -> Result<Option<&mut TableWriter<WholeFile>>> {
+        if let (None, Some(path)) = (&self.output, &self.path) {
+            self.output = Some(TableWriter::create(Destination::create(path)?, &HEADER.map(str::to_owned))?);
+        }
+        Ok(self.output.as_mut())
+    }
 }
 
 /// The columns of the file of rows that were left out.
@@ -53,20 +65,9 @@ impl BadRows {
         BadRows(Some(Arc::default()))
     }
 
-    /// They are left out, and written to a file, which [`BadRows::create`] creates: file, line, record, what is
-    /// wrong, and the row.
+    /// They are left out, and written to a file: file, line, record, what is wrong, and the row.
     pub fn written_to(path: &Path) -> BadRows {
         BadRows(Some(Arc::new(Mutex::new(Log { path: Some(path.to_owned()), ..Log::default() }))))
-    }
-
-    /// Creates the file that they are written to, if there is to be one.
-    pub fn create(&self) -> Result<()> {
-        let Some(log) = &self.0 else { return Ok(()) };
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let create =
-            |path: &PathBuf| TableWriter::create(Destination::create(path)?, &HEADER.map(str::to_owned));
-        log.output = log.path.as_ref().map(create).transpose()?;
-        Ok(())
     }
 
     /// Whether they are left out.
@@ -86,27 +87,42 @@ impl BadRows {
             return Err(error);
         };
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(output) = &mut log.output {
+        if !log.records.entry(file.clone()).or_default().insert(*record) {
+            return Ok(());
+        }
+        if let Some(output) = log.output()? {
             let number = |number: &u64| Cell::Number(number.to_string());
             let problem = Cell::Text(error.kind().to_string());
             let row = Cell::List(row.to_vec());
             output.write(&[Cell::Text(file.clone()), number(line), number(record), problem, row])?;
         }
-        log.skipped.rows += 1;
-        log.skipped.first.get_or_insert_with(|| error.to_string());
+        log.first.get_or_insert_with(|| error.to_string());
         Ok(())
     }
 
-    /// Gives the file of rows that were left out its name.
-    pub fn commit(&self) -> Result<()> {
-        let Some(log) = &self.0 else { return Ok(()) };
-        let output = log.lock().unwrap_or_else(PoisonError::into_inner).output.take();
-        output.map_or(Ok(()), |output| output.finish()?.commit())
+    /// Gives the file of rows that were left out its name, and says what was left out so far.
+    pub fn finish(&self) -> Result<Skipped> {
+        let Some(log) = &self.0 else { return Ok(Skipped::default()) };
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.output()?;
+        log.output.take().map_or(Ok(()), |output| output.finish()?.commit())?;
+        log.path = None;
+        drop(log);
+        Ok(self.so_far())
     }
 
     /// What was left out so far.
     pub fn so_far(&self) -> Skipped {
-        let log = |log: &Arc<Mutex<Log>>| log.lock().unwrap_or_else(PoisonError::into_inner).skipped.clone();
-        self.0.as_ref().map(log).unwrap_or_default()
+        let Some(log) = &self.0 else { return Skipped::default() };
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = log.records.values().map(HashSet::len).sum::<usize>() as u64;
+        Skipped { rows, first: log.first.clone() }
+    }
+
+    /// How many rows of one file were left out so far.
+    pub fn of(&self, file: &str) -> u64 {
+        let Some(log) = &self.0 else { return 0 };
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.records.get(file).map_or(0, HashSet::len) as u64
     }
 }
