@@ -64,7 +64,8 @@ pub struct Given {
 pub struct Reading {
     #[command(flatten)]
     pub rows: RowReading,
-    /// A name that the patterns use, and the data's column that it stands for, as text=review_body; say it for each
+    /// A name that the patterns use, and the data's column that it stands for, as text=review_body; say it
+    /// for each
     #[arg(long, value_name = "NAME=COLUMN")]
     pub map: Vec<String>,
     /// The column of texts: what the patterns call text
@@ -73,7 +74,7 @@ pub struct Reading {
 }
 
 /// How rows are read.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct RowReading {
     /// The data's format [default: by the file's name; csv on standard input]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -90,8 +91,8 @@ pub struct RowReading {
     /// What stands where a row has no label, as NA,null
     #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
     pub unlabelled: Vec<String>,
-    /// What becomes of rows that cannot be read or have an unknown label: refuse, skip, or a file to put them in
-    /// [default: refuse]
+    /// What becomes of rows that cannot be read or have an unknown label: refuse, skip, or a file to put them
+    /// in [default: refuse]
     #[arg(long, value_name = "HOW")]
     pub bad_rows: Option<PathBuf>,
 }
@@ -101,8 +102,8 @@ pub struct Limits {
     /// Model folder, or hub:NAME [default: $CLOZE_MODEL, or the model that ships]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub model: Option<String>,
-    /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none is
-    /// [default: the model's limit, at most 512]
+    /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none
+    /// is [default: the model's limit, at most 512]
     #[arg(long, value_name = "N")]
     pub max_length: Option<usize>,
 }
@@ -112,9 +113,9 @@ pub struct LongTexts {
     /// What is read of a text that is too long
     #[arg(long, value_enum, value_name = "PART", default_value_t = Long::Head)]
     pub long: Long,
-    /// With --long chunks: how the probabilities of the chunks become one
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = Pooling::Mean)]
-    pub pool: Pooling,
+    /// With --long chunks: how the probabilities of the chunks become one [default: mean]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub pool: Option<Pooling>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -29,7 +29,8 @@ Examples:
       --strict
   cloze check --run runs/tickets --data mine.csv
 
-Give any of the files, or a run; what can be checked with them is checked, and all problems are shown at once.",
+Give any of the files, or a run; what can be checked with them is checked, and
+all problems are shown at once.",
     group = ArgGroup::new("words").args(["verbalizer", "run"]).multiple(true))]
 pub struct Check {
     /// Template files (JSON), or folders of them
@@ -38,7 +39,7 @@ pub struct Check {
     /// Verbalizer file (JSON)
     #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     verbalizer: Option<PathBuf>,
-    /// Data file: .csv, .tsv or .jsonl; - for standard input
+    /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
     #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: Option<PathBuf>,
     #[command(flatten)]

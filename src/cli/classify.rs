@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::ArgGroup;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
@@ -20,6 +21,7 @@ use super::starting::{self, Starting};
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("what").args(["labels", "labels_file"]).required(true)))]
 #[command(after_help = "\
 Examples:
   cloze classify mail.csv --labels \"billing, technical, account\"
@@ -28,14 +30,18 @@ Examples:
   cloze classify news.jsonl --labels-file labels.txt --text-column title,body
   cloze classify mail.csv --labels-file labels.txt --out answers.csv --save my
 
-A file of labels has one a line, with or without words of its own, and a description behind them:
+A file of labels has one a line, with or without words of its own, and a
+description behind them:
   billing: invoice, payment, refund: What was paid, or is to be paid.
   technical
-A .csv has the columns label, words, description and examples; a .json a list of objects with these keys.
+A .csv has the columns label, words, description and examples; a .json a list of
+objects with these keys, a .jsonl one on each line.
 
-Probabilities are corrected for what the model prefers whatever it reads: by the rows and random texts of their
-words, where there are 50 rows or more, else by texts without content. This moves answers towards labels that are
-about as frequent as each other; --prior says how frequent they are, --no-correction corrects nothing.")]
+Probabilities are corrected for what the model prefers whatever it reads: by the
+rows and random texts of their words, where there are 50 rows or more, else by
+texts without content. This moves answers towards labels that are about as
+frequent as each other; --prior says how frequent they are, --no-correction
+corrects nothing.")]
 pub struct Classify {
     /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
     #[arg(
@@ -47,16 +53,16 @@ pub struct Classify {
     #[command(flatten)]
     given: Given,
     /// The labels, between commas; quotes round one that has a comma itself
-    #[arg(long, short, value_name = "A, B, …", required_unless_present = "labels_file")]
+    #[arg(long, short, value_name = "A, B, …")]
     labels: Option<String>,
-    /// A file of labels: one a line, `label: word, word: description`; or .csv, .tsv or .json
-    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    /// A file of labels: one a line, `label: word, word: description`; or .csv, .tsv, .json, .jsonl
+    #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
     /// The column to read, or several [default: found in the data]
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     text_column: Vec<String>,
-    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam, yes-no,
-    /// or words with a {mask}, as "This message is about {mask}."
+    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam,
+    /// yes-no, or words with a {mask}, as "This message is about {mask}."
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
@@ -93,9 +99,11 @@ pub fn run(args: &Classify) -> Result<()> {
     let out = answering::file(args.out.as_deref());
     let reads = Reads::files(args.data.iter().chain(&args.labels_file));
     let bad_rows = source::bad_rows_file(&args.reading);
-    let written = [("rows", out), ("report", args.report.as_deref()), ("bad rows", bad_rows)];
+    let (report, save) = (args.report.as_deref(), args.save.as_deref());
+    let written = [("rows", out), ("report", report), ("bad rows", bad_rows), ("files to start from", save)];
     outputs::check(&written, &reads)?;
-    args.save.as_deref().map_or(Ok(()), free_folder)?;
+    save.map_or(Ok(()), free_folder)?;
+    let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
     let request = ZeroShotRequest {
         labels: labels.clone(),
@@ -117,7 +125,7 @@ pub fn run(args: &Classify) -> Result<()> {
     if !args.quiet && args.data.is_some() {
         render::tell(&render::found(&ready.found, usual))?;
     }
-    let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let report_file = report.map(WholeFile::create).transpose()?;
     let outputs = AnswersOut::open(out, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
     let names = ready.blueprint.labels();
@@ -128,7 +136,7 @@ pub fn run(args: &Classify) -> Result<()> {
         rows: ready.rows,
         showing: None,
         calibrator: ready.calibrator,
-        compute: Compute { long: (args.long.long, args.long.pool), ..setup::compute(&args.model) },
+        compute: Compute { long, ..setup::compute(&args.model) },
         keep_columns: args.keep_columns,
         quiet: args.quiet,
         source,
@@ -137,12 +145,24 @@ pub fn run(args: &Classify) -> Result<()> {
         answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
     let labelled = matches!(truths, Truths::In(_));
+    let reading = match truths {
+        // Where labels are other ones, nothing but classify passes them over by itself.
+        Truths::Others { .. } => RowReading {
+            no_labels: true,
+            format: args.reading.format,
+            bad_rows: args.reading.bad_rows.clone(),
+            ..RowReading::default()
+        },
+        _ => args.reading.clone(),
+    };
     let starting = Starting {
         folder: &args.save.clone().unwrap_or_else(free_name),
-        data: data(args),
-        labelled: if labelled { data(args) } else { Path::new("labelled.csv") },
+        data: &data(args),
+        reading: &reading,
+        labelled,
         corrected: args.save.is_some() && fitted.method.is_some(),
-        model: args.model.limits.model.as_deref(),
+        limits: &args.model.limits,
+        long: Some(&args.long),
     };
     if let Some(folder) = &args.save {
         let readme = starting.readme();
@@ -162,8 +182,9 @@ fn text_columns(args: &Classify) -> Vec<String> {
 }
 
 /// The rows' file, under a name that can be typed.
-fn data(args: &Classify) -> &Path {
-    args.data.as_deref().filter(|path| *path != Path::new("-")).unwrap_or(Path::new("rows.csv"))
+fn data(args: &Classify) -> PathBuf {
+    let file = args.data.clone().filter(|path| path != Path::new("-"));
+    file.unwrap_or_else(|| PathBuf::from(format!("rows.{}", starting::ending(&args.reading))))
 }
 
 /// A name that no folder has yet.
@@ -185,27 +206,32 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
     let mut text = match labelled {
         true => "train on labelled rows, which helps much more than other words:".to_owned(),
         false => format!(
-            "label 8 rows of each label in a file labelled.csv (the columns of {}, and one called label):",
+            "label 8 rows of each label in a file {} (the columns of {}, and one called label):",
+            starting.labelled_file().display(),
             starting.data.display()
         ),
     };
     if args.save.is_none() {
         let labels = match (&args.labels, &args.labels_file) {
-            (Some(line), _) => format!("--labels {}", starting::quoted(line)),
-            (None, Some(path)) => format!("--labels-file {}", starting::word(path)),
-            (None, None) => String::new(),
+            (Some(line), _) => starting::flag("labels", Some(line)),
+            (None, file) => {
+                let file = file.as_ref().map(|file| file.display().to_string());
+                starting::flag("labels-file", file.as_deref())
+            }
         };
-        let columns = match args.text_column.join(",") {
-            none if none.is_empty() => none,
-            columns => format!(" --text-column {}", starting::quoted(&columns)),
-        };
+        let columns = (!args.text_column.is_empty()).then(|| args.text_column.join(","));
         let ask = match &args.ask {
-            Question::ByLabels => String::new(),
-            Question::Ask(ask) => format!(" --ask {}", render::ask(*ask)),
-            Question::Own(pattern) => format!(" --ask {}", starting::quoted(pattern)),
+            Question::ByLabels => None,
+            Question::Ask(ask) => Some(render::ask(*ask)),
+            Question::Own(pattern) => Some(pattern.clone()),
         };
         let (folder, data) = (starting::word(starting.folder), starting::word(starting.data));
-        text.push_str(&format!("\n  cloze init {folder} --from {data} {labels}{columns}{ask}"));
+        text.push_str(&format!("\n  cloze init {folder} --from {data}"));
+        text.push_str(&starting::reading_flags(starting.reading));
+        text.push_str(&labels);
+        text.push_str(&starting::flag("text-column", columns.as_deref()));
+        text.push_str(&starting::flag("ask", ask.as_deref()));
+        text.push_str(&starting::limit_flags(starting.limits));
     }
     format!("{text}\n  {}\n  {}", starting.train(), starting.score_run())
 }

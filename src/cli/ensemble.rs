@@ -34,8 +34,9 @@ Examples:
   cloze score --run runs/pet --data mine.csv --out labelled.csv
   cloze ensemble --resume --out runs/pet
 
-Without --train the members are the base model as it is, one for each pattern: a zero-shot ensemble, which a student may learn from.
-The experiment's file has the flags' names as keys; a run's manifest.json is one, and runs it again."
+Without --train the members are the base model as it is, one for each pattern: a
+zero-shot ensemble, which a student may learn from. The experiment's file has
+the flags' names as keys; a run's manifest.json is one, and runs it again."
 )]
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Ensemble {
@@ -57,7 +58,7 @@ pub struct Ensemble {
         required_unless_present_any = ["experiment", "resume"],
     )]
     verbalizer: Vec<String>,
-    /// Labelled rows to draw from: .csv, .tsv or .jsonl [default: none, the members stay as they are]
+    /// Labelled rows to draw from [default: none, the members stay as they are]
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
     /// Rows for the members to label; labels in it are not looked at

@@ -17,7 +17,8 @@ use super::{setup, signals};
 Examples:
   cloze export --run runs/tickets --seed 13 --merged models/tickets
   cloze export --run runs/lora --seed 13 --peft adapters/tickets
-  cloze export --run runs/pet --seed 13 --member it-was+sentiment --merged models/it-was
+  cloze export --run runs/pet --seed 13 --member it-was+sentiment \\
+      --merged models/it-was
 
 Of a run of cloze ensemble the student is exported, or the member that is named.",
     group = ArgGroup::new("form").required(true).args(["merged", "peft"]))]

@@ -1,4 +1,5 @@
-//! What `-h` and `--help` show: flags under headings by what they are for, on one screen those that most need.
+//! What `-h` and `--help` show: flags under headings by what they are for, on one screen those that most
+//! need.
 
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
@@ -189,16 +190,21 @@ pub fn in_groups(command: Command) -> Command {
     if let Some(all) = all {
         command = command.after_help(first_example(&all)).after_long_help(all);
     }
-    command.mut_args(in_group)
+    let mut order = 0;
+    command.mut_args(|arg| {
+        order += 1;
+        in_group(arg, order)
+    })
 }
 
-fn in_group(arg: Arg) -> Arg {
+fn in_group(arg: Arg, order: usize) -> Arg {
     let id = arg.get_id().to_string();
     let id = id.as_str();
     let short = (OFTEN.contains(&id) && !arg.is_hide_short_help_set()) || arg.is_positional();
     let heading = GROUPS.iter().find(|(_, flags)| flags.contains(&id)).map(|(heading, _)| *heading);
     // What is given without a flag stands first.
-    let arg = if arg.is_positional() { arg.display_order(0) } else { arg };
+    let order = if arg.is_positional() { 0 } else { order };
+    let arg = arg.display_order(order);
     match (arg.get_help_heading(), heading, arg.is_positional()) {
         (None, Some(heading), _) => arg.help_heading(heading),
         (None, None, false) => arg.help_heading(RARE),

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use clap::ArgGroup;
+use cloze::error::{Error, TemplateError};
 use cloze::model::masked_lm::Options;
 use cloze::predict::label_words::LabelWords;
 use cloze::predict::starter::Starter;
@@ -21,23 +23,28 @@ use super::starting::Starting;
 
 /// Write templates and a verbalizer to start from
 #[derive(Debug, clap::Args)]
+// clap's own line would be wider than a terminal.
+#[command(override_usage = "cloze init [OPTIONS] <--labels …|--labels-file …|--from …> <DIR>")]
+#[command(group(ArgGroup::new("what").args(["labels", "labels_file", "from"]).required(true).multiple(true)))]
 #[command(after_help = "\
 Examples:
-  cloze init my --labels \"billing, technical, account\" --text-column subject,body
+  cloze init my --labels \"billing, technical, account\" \\
+      --text-column subject,body
   cloze init my --labels-file labels.csv --from mail.csv
   cloze init my --from labelled.csv --ask topic
 
-The folder has the patterns of cloze classify as templates, the labels with their words as a verbalizer, and a
-README.md with the commands that use them. compared.json has no blank: score takes it, train and ensemble do not.")]
+The folder has the patterns of cloze classify as templates, the labels with
+their words as a verbalizer, and a README.md with the commands that use them.
+compared.json has no blank: score takes it, train and ensemble do not.")]
 pub struct Init {
     /// The folder to make
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The labels, between commas; quotes round one that has a comma itself [default: those in --from's column of
-    /// labels]
-    #[arg(long, short, value_name = "A, B, …", required_unless_present_any = ["labels_file", "from"])]
+    /// The labels, between commas; quotes round one that has a comma itself [default: those in --from's
+    /// column of labels]
+    #[arg(long, short, value_name = "A, B, …")]
     labels: Option<String>,
-    /// A file of labels: one a line, `label: word, word: description`; or .csv, .tsv or .json
+    /// A file of labels: one a line, `label: word, word: description`; or .csv, .tsv, .json, .jsonl
     #[arg(long, value_name = "FILE", conflicts_with = "labels", value_parser = shipped::path())]
     labels_file: Option<PathBuf>,
     /// The column to read, or several [default: found in --from, else text]
@@ -46,8 +53,8 @@ pub struct Init {
     /// A data file that they are for
     #[arg(long, value_name = "FILE", value_parser = shipped::path())]
     from: Option<PathBuf>,
-    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam, yes-no,
-    /// or words with a {mask}, as "This message is about {mask}."
+    /// What is asked: auto (what the labels' names say), general, topic, sentiment, emotion, intent, spam,
+    /// yes-no, or words with a {mask}, as "This message is about {mask}."
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
@@ -76,6 +83,11 @@ pub fn run(args: &Init) -> Result<()> {
         (None, true) => vec!["text".to_owned()],
         (None, false) => args.text_column.clone(),
     };
+    // The answer would stand in the question.
+    let truth = rows.as_ref().and_then(|rows| rows.columns().label());
+    if let Some(column) = columns.iter().find(|column| truth == Some(column)).cloned() {
+        bail!(Error::from(TemplateError::UsesLabel { column }));
+    }
     let (question, labels, _) = args.ask.clone().of(labels);
     let templates = question.templates(&columns)?;
     // A word that the model does not know is better told now.
@@ -85,9 +97,11 @@ pub fn run(args: &Init) -> Result<()> {
     let starting = Starting {
         folder: &args.folder,
         data,
-        labelled: Path::new("labelled.csv"),
+        reading: &args.reading,
+        labelled: false,
         corrected: false,
-        model: args.limits.model.as_deref(),
+        limits: &args.limits,
+        long: None,
     };
     let readme = starting.readme();
     Starter { templates: &templates, labels: &labels, calibration: None, readme: &readme }
@@ -110,7 +124,7 @@ fn labels_of(rows: Rows) -> Result<Vec<NamedLabel>> {
     let data = rows.columns().data().to_owned();
     let mut found = BTreeSet::new();
     for row in rows {
-        found.extend(row?.label);
+        found.extend(row?.label.map(|label| label.trim().to_owned()));
     }
     if found.is_empty() {
         bail!("{data} has no labels: give --labels or --labels-file");

@@ -44,21 +44,21 @@ impl Reads {
     }
 }
 
-/// Refuses to write over what is read, and to write two things to one file. Each output comes with its name
-/// in messages.
+/// Refuses to write over what is read, and to write two things to one file, or one into the folder of
+/// another. Each output comes with its name in messages.
 pub fn check(outputs: &[(&str, Option<&Path>)], reads: &Reads) -> Result<()> {
     // Devices take whatever comes: all may go to /dev/null.
     let files: Vec<(&str, &Path)> = outputs
         .iter()
         .filter_map(|(what, path)| {
-            path.filter(|path| path.is_file() || !path.exists()).map(|path| (*what, path))
+            path.filter(|path| path.is_file() || path.is_dir() || !path.exists()).map(|path| (*what, path))
         })
         .collect();
-    if let Some((_, path)) = files.iter().find(|(_, path)| reads.has(path)) {
+    if let Some((_, path)) = files.iter().find(|(_, path)| !path.is_dir() && reads.has(path)) {
         return Err(FileError::OutputIsInput { path: (*path).to_owned() }.into());
     }
     let twice = files.iter().enumerate().find_map(|(index, first)| {
-        Some((first, files[index + 1..].iter().find(|other| same_file(first.1, other.1))?))
+        Some((first, files[index + 1..].iter().find(|other| meet(first.1, other.1))?))
     });
     match twice {
         Some(((one, path), (other, _))) => {
@@ -67,4 +67,13 @@ pub fn check(outputs: &[(&str, Option<&Path>)], reads: &Reads) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Whether two are one, or one of them lies in the other.
+fn meet(one: &Path, other: &Path) -> bool {
+    let within = match (whereabouts(one), whereabouts(other)) {
+        (Ok(one), Ok(other)) => one.starts_with(&other) || other.starts_with(&one),
+        _ => false,
+    };
+    within || same_file(one, other)
 }

@@ -19,7 +19,8 @@ Examples:
       --verbalizer verbalizers/topic.json --data mine.csv -n 3
   cloze preview --run runs/tickets --data mine.csv
 
-Of several models, as those of a run's seeds, the mean of their probabilities is shown.")]
+Of several models, as those of a run's seeds, the mean of their probabilities is
+shown.")]
 pub struct Preview {
     #[command(flatten)]
     asked: Asked,

@@ -28,8 +28,9 @@ Examples:
   cloze report runs/news runs/news-lora runs/news-ipet --out compared.html \\
       --json compared.json
 
-The page is one file that needs no network. Runs on the same test rows are compared row by row, by paired bootstrap.
-For a run of cloze train this needs its test file; what cannot be compared stands side by side, with the reason.")]
+The page is one file that needs no network. Runs on the same test rows are
+compared row by row, by paired bootstrap. For a run of cloze train this needs
+its test file; what cannot be compared stands side by side, with the reason.")]
 pub struct Report {
     /// Folders of runs of cloze train or cloze ensemble
     #[arg(required = true, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]

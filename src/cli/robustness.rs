@@ -24,8 +24,10 @@ Examples:
       --verbalizer verbalizers/sentiment.json \\
       --data mine.csv --patterns templates/sentiment --out flips.csv
 
-Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the pattern's words (the mark at its end, case, commas),
-of the label words (each alone, the nearest in the model's embeddings), and other patterns. The rows stay in memory. Of a run, the models of its seeds are averaged; what a trained method
+Changes: of the rows' words (final marks, commas, spaces, case, quotes), of the
+pattern's words (the mark at its end, case, commas), of the label words (each
+alone, the nearest in the model's embeddings), and other patterns. The rows stay
+in memory. Of a run, the models of its seeds are averaged; what a trained method
 does not read is not changed.")]
 pub struct Robustness {
     #[command(flatten)]
@@ -35,7 +37,8 @@ pub struct Robustness {
     /// At most so many rows, from the first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rows: Option<u32>,
-    /// Templates for the same columns, a folder of them or a pattern of names: each in place of the given ones is a change too
+    /// Templates for the same columns, a folder of them or a pattern of names: each in place of the given
+    /// ones is a change too
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, value_parser = shipped::path())]
     patterns: Option<PathBuf>,
     /// Where to write how often each row's label flips, as CSV

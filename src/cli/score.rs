@@ -42,8 +42,9 @@ Examples:
   cat mine.jsonl | cloze score --template t.json --verbalizer v.json \\
       --data - --format jsonl --report report.json
 
-The output has one row per input row, in the input's order: row, predicted, confidence, p_<label> for each class.
-With several templates the probabilities are averaged, and the report shows each template by itself.")]
+The output has one row per input row, in the input's order: row, predicted,
+confidence, p_<label> for each class. With several templates the probabilities
+are averaged, and the report shows each template by itself.")]
 pub struct Score {
     #[command(flatten)]
     asked: Asked,
@@ -174,6 +175,7 @@ pub fn run(args: &Score) -> Result<()> {
         args.report.as_deref() != Some(Path::new("-")),
         "--report needs a file: standard output is for the rows"
     );
+    let long = setup::long(&args.long)?;
     let run = setup::run(&args.asked.trained)?;
     let together = |run: &&Run| {
         args.asked.trained.members || (run.is_its_members() && args.asked.trained.member.is_none())
@@ -208,7 +210,7 @@ pub fn run(args: &Score) -> Result<()> {
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute {
         dtype: args.dtype,
-        long: (args.long.long, args.long.pool),
+        long,
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)
     };

@@ -31,8 +31,10 @@ Example:
       --verbalizer verbalizers/topic.json \\
       --train news.csv --shots 16 --method likelihood-ratio --out found.json
 
-Each row is answered by words that were found on other rows, in four folds, and compared with the given words on the same rows.
-With --run the trained weights are asked. Words that are found so fit these weights: cloze export --merged writes them as a model.")]
+Each row is answered by words that were found on other rows, in four folds, and
+compared with the given words on the same rows. With --run the trained weights
+are asked. Words that are found so fit these weights: cloze export --merged
+writes them as a model.")]
     Verbalizer(Box<SearchVerbalizer>),
     /// Rank patterns without labels by mutual information, and with some by cross-validation
     #[command(after_help = "\
@@ -41,7 +43,8 @@ Example:
       --verbalizer verbalizers/topic.json \\
       --data news.csv --train few.csv --shots 16 --generate 8 --out best.json
 
-Without --train the ranking looks at no label. With --run the run's templates are ranked by the trained weights.")]
+Without --train the ranking looks at no label. With --run the run's templates
+are ranked by the trained weights.")]
     Pattern(Box<SearchPattern>),
 }
 
@@ -105,7 +108,7 @@ pub struct SearchPattern {
     verbalizer: Option<PathBuf>,
     #[command(flatten)]
     start: FromRun,
-    /// Rows for the ranking without labels: .csv, .tsv or .jsonl
+    /// Rows for the ranking without labels: .csv, .tsv, .jsonl or .json
     #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
     data: PathBuf,
     /// At most so many of them, from the first
@@ -126,8 +129,8 @@ pub struct SearchPattern {
 /// Templates, verbalizer and weights of a run. `--seed` is the search's own here.
 #[derive(Debug, clap::Args)]
 struct FromRun {
-    /// The folder of a run of cloze train or cloze ensemble: its templates, its verbalizer, and its model with
-    /// what was learned
+    /// The folder of a run of cloze train or cloze ensemble: its templates, its verbalizer, and its model
+    /// with what was learned
     #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with_all = ["template", "verbalizer"])]
     run: Option<PathBuf>,
     /// One of the run's seeds [default: the average of all]
@@ -145,8 +148,8 @@ struct FromRun {
 }
 
 impl FromRun {
-    /// The run's classifier with its templates' texts, if a run is named. No columns are bound yet. Labelled rows that it was trained on
-    /// are told: it knows their labels.
+    /// The run's classifier with its templates' texts, if a run is named. No columns are bound yet. Labelled
+    /// rows that it was trained on are told: it knows their labels.
     fn blueprint(
         &self,
         model: &Model,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
 use cloze::error::{Errors, Result};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::Device;
@@ -9,8 +10,10 @@ use cloze::model::folder::ModelFolder;
 use cloze::model::hub;
 use cloze::model::masked_lm::Options;
 use cloze::predict::blueprint::{self, Blueprint, ClassifierFiles};
+use cloze::predict::encode::Long;
 use cloze::predict::general::Ask;
 use cloze::predict::prompt_classifier::Compute;
+use cloze::predict::report::Pooling;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
 use cloze::predict::zero_shot::Question;
@@ -22,7 +25,8 @@ use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{MethodOptions, Tuning};
 
 use super::args::{
-    Asked, Demonstrations, DrawingArgs, Limits, Model, PlanArgs, TrainDtypeName, Trained, TuningArgs,
+    Asked, Demonstrations, DrawingArgs, Limits, LongTexts, Model, PlanArgs, TrainDtypeName, Trained,
+    TuningArgs,
 };
 use super::shipped;
 use super::source::Source;
@@ -32,8 +36,8 @@ pub fn run(trained: &Trained) -> Result<Option<Run>> {
     trained.run.as_ref().map(Run::open).transpose()
 }
 
-/// A classifier before its weights, bound to the rows' columns: of files, or of a run. All problems are told at
-/// once.
+/// A classifier before its weights, bound to the rows' columns: of files, or of a run. All problems are told
+/// at once.
 pub fn classifier(
     asked: &Asked,
     run: Option<&Run>,
@@ -89,6 +93,15 @@ pub fn options(model: &Model) -> Result<Options> {
 /// On what it computes, and how.
 pub fn compute(model: &Model) -> Compute {
     Compute { threads: model.threads.map(usize::from), ..Compute::default() }
+}
+
+/// What is read of long texts.
+pub fn long(args: &LongTexts) -> anyhow::Result<(Long, Pooling)> {
+    ensure!(
+        args.pool.is_none() || args.long == Long::Chunks,
+        "--pool says how the chunks of a text count: add --long chunks, or leave --pool out"
+    );
+    Ok((args.long, args.pool.unwrap_or(Pooling::Mean)))
 }
 
 /// How demonstrations are drawn.

@@ -33,7 +33,8 @@ Example:
   cloze verbalizer refine --template templates/topic/*.json \\
       --verbalizer long.json --data news.csv --out refined.json
 
-What is written is a verbalizer of the kind knowledge; a word weighs a third for each source that proposes it.")]
+What is written is a verbalizer of the kind knowledge; a word weighs a third for
+each source that proposes it.")]
     Expand(Box<Expand>),
     /// Drop words that the model hardly says, or says for other classes, and write each word's prior (KPT: Hu
     /// et al. 2022)

@@ -15,6 +15,7 @@ use crate::predict::report::{
 };
 use crate::predict::score::{Counts, Scored, Scorer};
 use crate::predict::task::Task;
+use crate::text::commas::{between_commas, unquoted};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::verbalizer::Verbalizer;
@@ -70,7 +71,7 @@ impl Calibrator {
         let (verbalizer, labels) = (&blueprint.verbalizer, blueprint.labels());
         let learns = method.is_some_and(Method::needs_labels);
         let mut errors = Errors::new();
-        let prior = errors.keep(prior(request.prior.as_deref(), &labels)).unwrap_or_default();
+        let prior = errors.keep(prior(request.prior.as_deref(), verbalizer)).unwrap_or_default();
         let read = read_columns(tasks.iter().map(Task::template), columns);
         let mut rows = |path: &PathBuf, labels: Labels| {
             let set = errors.keep(Dataset::read(path, reading, &read, verbalizer, Some(columns), labels))?;
@@ -117,8 +118,8 @@ impl Calibrator {
         self.method.is_some_and(Method::needs_rows) && self.fit_on.is_none()
     }
 
-    /// Fits what is not to be fitted on the rows that are scored. `progress` is told which share of the rows that
-    /// it is fitted on is done.
+    /// Fits what is not to be fitted on the rows that are scored. `progress` is told which share of the rows
+    /// that it is fitted on is done.
     pub fn fit(
         &mut self,
         scorer: &Scorer<'_>,
@@ -213,16 +214,29 @@ pub(crate) fn nothing_fitted(
     Fitted::new(FittedFor::new(folder.path().to_owned(), sha256, verbalizer), patterns)
 }
 
-/// The shares of a prior that is written as `LABEL=SHARE,…`, in class order; without any all the same.
-pub fn prior(written: Option<&str>, labels: &[String]) -> Result<Vec<f64>> {
+/// The shares of a prior that is written as `LABEL=SHARE,…`, in class order; without any all the same. Quotes
+/// stand round a label with a comma in it, and a label may be in another case than its class's.
+///
+/// ```
+/// use cloze::Verbalizer;
+/// use cloze::predict::calibrator::prior;
+/// let verbalizer = Verbalizer::of(&[("up, or so", &["good"]), ("down", &["bad"])])?;
+/// assert_eq!(prior(Some(r#"Down=0.2, "up, or so"=0.8"#), &verbalizer)?, [0.8, 0.2]);
+/// assert!(prior(Some("down=1"), &verbalizer).is_err());
+/// # Ok::<(), cloze::Error>(())
+/// ```
+pub fn prior(written: Option<&str>, verbalizer: &Verbalizer) -> Result<Vec<f64>> {
+    let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
     let Some(written) = written else { return Ok(vec![1.0 / labels.len() as f64; labels.len()]) };
     let unclear = || {
-        Error::from(CalibrationError::PriorUnclear { written: written.to_owned(), labels: labels.to_vec() })
+        Error::from(CalibrationError::PriorUnclear { written: written.to_owned(), labels: labels.clone() })
     };
     let mut shares = vec![None; labels.len()];
-    for part in written.split(',') {
+    for part in between_commas(written).ok_or_else(unclear)? {
         let (label, share) = part.rsplit_once('=').ok_or_else(unclear)?;
-        let class = labels.iter().position(|known| known == label.trim()).ok_or_else(unclear)?;
+        let label = unquoted(label.trim());
+        let class = verbalizer.class_of(&label).or_else(|| verbalizer.class_near(&label));
+        let class = class.ok_or_else(unclear)?;
         let share = share.trim().parse::<f64>().map_err(|_| unclear())?;
         if shares[class].replace(share).is_some() {
             return Err(unclear());

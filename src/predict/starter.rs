@@ -43,7 +43,8 @@ impl Starter<'_> {
     /// let (templates, labels) = (Ask::Spam.templates(&["text".to_owned()])?, labels::of_line("ham, spam")?);
     /// let starter = Starter { templates: &templates, labels: &labels, calibration: None, readme: "" };
     /// starter.write(&folder)?;
-    /// assert_eq!(cloze::Template::files_in(&folder.join("templates"))?.len(), 4);
+    /// let mut problems = cloze::Errors::new();
+    /// assert_eq!(cloze::text::json_files::files(&[folder.join("templates")], &mut problems).len(), 4);
     /// assert!(starter.write(&folder).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

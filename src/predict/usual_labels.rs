@@ -6,8 +6,8 @@ use crate::text::labels::{NamedLabel, as_said};
 /// A usual name, or several that mean the same, with words that speak better for it.
 type Usual = (&'static [&'static str], &'static [&'static str]);
 
-/// What is asked of texts with these labels. The words of verdicts and emotions are those of the verbalizers that
-/// ship; the topics' are the first that came to mind.
+/// What is asked of texts with these labels. The words of verdicts and emotions are those of the verbalizers
+/// that ship; the topics' are the first that came to mind.
 const KINDS: [(Ask, &[Usual]); 3] = [
     (
         Ask::Sentiment,
@@ -45,8 +45,8 @@ const KINDS: [(Ask, &[Usual]); 3] = [
     ),
 ];
 
-/// What is asked of texts with these labels, and the labels with their words: none where a label is not a usual one
-/// of the same kind as the others, or has words or texts of its own.
+/// What is asked of texts with these labels, and the labels with their words: none where a label is not a
+/// usual one of the same kind as the others, or has words or texts of its own.
 ///
 /// ```
 /// use cloze::predict::general::Ask;

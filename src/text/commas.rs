@@ -11,8 +11,8 @@ pub fn between_commas(line: &str) -> Option<Vec<String>> {
     between(line, ',')
 }
 
-/// What stands between such letters that are not in quotes, without its own quotes; none where a quote is left
-/// open.
+/// What stands between such letters that are not in quotes, without its own quotes; none where a quote is
+/// left open.
 pub fn between(line: &str, letter: char) -> Option<Vec<String>> {
     Some(split(line, letter)?.into_iter().map(unquoted).collect())
 }
@@ -26,6 +26,20 @@ pub fn split(line: &str, letter: char) -> Option<Vec<&str>> {
     });
     let parts = parts.map(str::trim).collect();
     (!quoted).then_some(parts)
+}
+
+/// A text as it stands between commas: in quotes, if it has a comma or a quote itself.
+///
+/// ```
+/// use cloze::text::commas::{between_commas, in_quotes};
+/// let line = [in_quotes("a, \"b\""), in_quotes("c")].join(",");
+/// assert_eq!(between_commas(&line), Some(vec!["a, \"b\"".to_owned(), "c".to_owned()]));
+/// ```
+pub fn in_quotes(text: &str) -> String {
+    match text.contains([',', '"']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
 }
 
 /// A text without the quotes round it, doubled ones single.

@@ -63,6 +63,12 @@ impl<'a> Node<'a> {
         Node { source: self.source, raw: value.get(), pointer: format!("{}[{index}]", self.pointer) }
     }
 
+    /// The values of JSON Lines, one on each line that is not blank.
+    pub fn lines(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        let (source, lines) = (self.source, self.raw.lines().filter(|line| !line.trim().is_empty()));
+        lines.map(move |line| Node { source, raw: line, pointer: String::new() })
+    }
+
     /// The value as a type. Syntax and shape errors have their place in the file.
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T> {
         serde_json::from_str(self.raw).map_err(|error| self.explain(&error))

@@ -4,9 +4,14 @@
 //!
 //! | file | a label is |
 //! |---|---|
-//! | `.csv`, `.tsv` | a row of the columns `label`, `words`, `description` and `examples`; commas stand between words, bars between examples |
-//! | `.json` | an element of a list, a name or an object with these four keys; or a key of an object, its words the value |
+//! | `.csv`, `.tsv` | a row of the columns `label`, `words`, `description` and `examples` |
+//! | `.json` | an element of a list, a name or an object with these four keys |
+//! | `.json` too | a key of an object, its words the value |
+//! | `.jsonl` | a line, with such a name or object |
 //! | else | a line: `label`, `label: word, word`, or `label: word, word: description` |
+//!
+//! Commas stand between words and bars between examples, wherever they are one text; in JSON they may be
+//! lists.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,21 +58,21 @@ pub fn of_line(line: &str) -> Result<Vec<NamedLabel>, Errors> {
 
 /// Labels of which the names are all that is known.
 pub fn of_names(names: impl IntoIterator<Item = String>) -> Result<Vec<NamedLabel>, Errors> {
-    checked(names.into_iter().map(|name| (named(name), Place::Nowhere)).collect())
+    checked(names.into_iter().map(|name| (named(&name), Place::Nowhere)).collect())
 }
 
-fn named(label: String) -> NamedLabel {
-    NamedLabel { label, ..NamedLabel::default() }
+fn named(label: &str) -> NamedLabel {
+    NamedLabel { label: label.trim().to_owned(), ..NamedLabel::default() }
 }
 
 /// Labels of a file, with what it says of each. All problems at once.
 pub fn read(path: &Path) -> Result<Vec<NamedLabel>, Errors> {
     let (file, text) = (path.display().to_string(), json::read_text(path)?);
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     match Format::of(path) {
         Some(format @ (Format::Csv | Format::Tsv)) => of_table(path, format),
-        _ if is_json => of_json(&Source::new(file, text)),
-        _ => of_lines(&file, &text),
+        Some(Format::Json) => of_json(&Source::new(file, text)),
+        Some(Format::JsonLines) => of_json_lines(&Source::new(file, text)),
+        None => of_lines(&file, &text),
     }
 }
 
@@ -84,8 +89,8 @@ fn of_lines(file: &str, text: &str) -> Result<Vec<NamedLabel>, Errors> {
     checked(labels)
 }
 
-/// `label: word, word: description`; none where a quote is left open. Colons and quotes in a description are its
-/// own.
+/// `label: word, word: description`; none where a quote is left open. Colons and quotes in a description are
+/// its own.
 fn of_text_line(line: &str) -> Option<NamedLabel> {
     let (label, rest) = before_colon(line);
     let (words, description) = before_colon(rest);
@@ -127,13 +132,10 @@ fn of_table(path: &Path, format: Format) -> Result<Vec<NamedLabel>, Errors> {
             errors.push(Error::new(VerbalizerError::QuoteOpen).at(place("words")));
             continue;
         };
-        let description = std::iter::once(field("description"));
-        let texts = description.chain(field("examples").split('|')).map(|text| text.trim().to_owned());
-        let label = NamedLabel {
-            label: field("label").to_owned(),
-            words: without_empty(words),
-            texts: without_empty(texts.collect()),
-        };
+        let mut texts = vec![field("description").to_owned()];
+        texts.extend(between_bars(field("examples")));
+        let (words, texts) = (without_empty(words), without_empty(texts));
+        let label = NamedLabel { words, texts, ..named(field("label")) };
         labels.push((label, place("label")));
     }
     errors.none()?;
@@ -166,8 +168,8 @@ fn of_json(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
     } else if root.is_object() {
         for (label, value) in root.entries()? {
             let node = root.key(&label, value);
-            let words = errors.keep(strings(&node)).unwrap_or_default();
-            labels.push((NamedLabel { words: without_empty(words), ..named(label) }, node.place_of_all()));
+            let words = errors.keep(words(&node)).unwrap_or_default();
+            labels.push((NamedLabel { words, ..named(&label) }, node.place_of_all()));
         }
     } else {
         let message =
@@ -178,26 +180,45 @@ fn of_json(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
     checked(labels)
 }
 
-fn of_element(node: &Node<'_>) -> Result<NamedLabel> {
-    if !node.is_object() {
-        return node.read().map(named);
+fn of_json_lines(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
+    let (mut errors, mut labels) = (Errors::new(), Vec::new());
+    for node in Node::root(source).lines() {
+        let label = errors.keep(of_element(&node));
+        labels.extend(label.map(|label| (label, node.place_of_all())));
     }
-    let raw: RawLabel = node.read_object()?;
-    let list = |key: &str, value: Option<&RawValue>| {
-        value.map_or_else(|| Ok(Vec::new()), |value| strings(&node.key(key, value)))
-    };
-    let mut texts = vec![raw.description.unwrap_or_default()];
-    texts.extend(list("examples", raw.examples)?);
-    Ok(NamedLabel {
-        label: raw.label,
-        words: without_empty(list("words", raw.words)?),
-        texts: without_empty(texts),
-    })
+    errors.none()?;
+    checked(labels)
 }
 
-/// A text, or a list of some.
-fn strings(node: &Node<'_>) -> Result<Vec<String>> {
-    if node.is_list() { node.read() } else { Ok(vec![node.read()?]) }
+fn of_element(node: &Node<'_>) -> Result<NamedLabel> {
+    if !node.is_object() {
+        return node.read::<String>().map(|label| named(&label));
+    }
+    let raw: RawLabel = node.read_object()?;
+    let words = raw.words.map(|value| words(&node.key("words", value))).transpose()?;
+    let examples = raw.examples.map(|value| examples(&node.key("examples", value))).transpose()?;
+    let mut texts = vec![raw.description.unwrap_or_default()];
+    texts.extend(examples.unwrap_or_default());
+    Ok(NamedLabel { words: words.unwrap_or_default(), texts: without_empty(texts), ..named(&raw.label) })
+}
+
+/// A list of words, or a text with commas between them.
+fn words(node: &Node<'_>) -> Result<Vec<String>> {
+    let words = if node.is_list() {
+        node.read()?
+    } else {
+        between(&node.read::<String>()?, ',').ok_or_else(|| node.error(VerbalizerError::QuoteOpen))?
+    };
+    Ok(without_empty(words))
+}
+
+/// A list of examples, or a text with bars between them.
+fn examples(node: &Node<'_>) -> Result<Vec<String>> {
+    if node.is_list() { node.read() } else { Ok(between_bars(&node.read::<String>()?)) }
+}
+
+fn between_bars(texts: &str) -> Vec<String> {
+    texts.split('|').map(|text| text.trim().to_owned()).collect()
 }
 
 /// Refuses labels that are none, or that cannot be told apart. All problems at once.
@@ -221,8 +242,8 @@ fn checked(labels: Vec<(NamedLabel, Place)>) -> Result<Vec<NamedLabel>, Errors> 
     Ok(labels.into_iter().map(|(label, _)| label).collect())
 }
 
-/// The verbalizer of labels: a label without words of its own has its name for one, as people would say it. Words
-/// may have several tokens, which are read at one blank.
+/// The verbalizer of labels: a label without words of its own has its name for one, as people would say it.
+/// Words may have several tokens, which are read at one blank.
 ///
 /// ```
 /// use cloze::text::labels::{of_line, verbalizer};

@@ -79,8 +79,8 @@ enum Output<W: Write> {
     },
 }
 
-/// The format that a file is written in, by its name. CSV where the name tells none; a name that tells a format
-/// which cloze does not write is refused.
+/// The format that a file is written in, by its name. CSV where the name tells none; a name that tells a
+/// format which cloze does not write is refused.
 fn format_of(path: &Path) -> Result<Format> {
     const OTHERS: [&str; 10] =
         ["xlsx", "xls", "ods", "parquet", "arrow", "feather", "gz", "zst", "zip", "pdf"];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, FileError, Result};
 use crate::text::same_file::followed;
@@ -29,15 +29,30 @@ enum Destination {
     Stdout(io::Stdout),
 }
 
-/// The temporary files of this process, each with the name that it was asked for by.
+/// The temporary files and folders of this process, each with the name that it was asked for by.
 static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
 
 fn unfinished() -> MutexGuard<'static, Vec<(PathBuf, PathBuf)>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A temporary file's place in [`UNFINISHED`], which it leaves when it is dropped.
+/// The place of a temporary file or folder in [`UNFINISHED`], which it leaves when it is dropped.
 struct Listed(PathBuf);
+
+impl Listed {
+    /// Lists what `make` makes under a temporary name; whoever gives up sees it there, or it is not made.
+    fn new<T>(
+        path: &Path,
+        make: impl FnOnce() -> io::Result<T>,
+        temporary: fn(&T) -> &Path,
+    ) -> Result<(T, Listed)> {
+        let mut unfinished = unfinished();
+        let made = make().map_err(|error| Error::writing(path, &error))?;
+        let listed = Listed(temporary(&made).to_owned());
+        unfinished.push((listed.0.clone(), path.to_owned()));
+        Ok((made, listed))
+    }
+}
 
 impl Drop for Listed {
     fn drop(&mut self) {
@@ -45,12 +60,18 @@ impl Drop for Listed {
     }
 }
 
-/// Removes the temporary files of all that is being written, for a program that ends at once, as by Ctrl-C. Gives
-/// the names that they would have got. Whoever begins or finishes a file from then on waits for the end.
+/// Removes the temporary files of all that is being written, for a program that ends at once, as by Ctrl-C.
+/// Gives the names that they would have got. Whoever begins or finishes a file from then on waits for the
+/// end.
 pub fn give_up() -> Vec<PathBuf> {
     let mut unfinished = unfinished();
-    // One that cannot be removed has just got its own name.
-    let removed = unfinished.drain(..).filter(|(temporary, _)| std::fs::remove_file(temporary).is_ok());
+    let remove = |path: &Path| match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    // One that cannot be removed has just got its own name, or went with its folder, which was listed before
+    // it.
+    let removed = unfinished.drain(..).filter(|(temporary, _)| remove(temporary).is_ok());
     let names = removed.map(|(_, name)| name).collect();
     std::mem::forget(unfinished);
     names
@@ -94,15 +115,10 @@ impl WholeFile {
         let prefix = format!(".{name}.partial-");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
+        // The umask takes its part, as for any new file.
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // The umask takes its part, as for any new file.
-        let (file, listed) = {
-            let mut unfinished = unfinished();
-            let file = builder.tempfile_in(folder).map_err(|error| wrap(&error))?;
-            unfinished.push((file.path().to_owned(), path.to_owned()));
-            let listed = Listed(file.path().to_owned());
-            (file, listed)
-        };
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let (file, listed) = Listed::new(path, || builder.tempfile_in(folder), NamedTempFile::path)?;
         if let Ok(existing) = std::fs::metadata(&target) {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
@@ -159,19 +175,12 @@ impl Write for WholeFile {
 
 /// Makes a folder for several files, with those above it. One that holds anything is refused.
 pub fn new_folder(path: &Path) -> Result<()> {
-    let writing = |error: io::Error| Error::writing(path, &error);
-    if path.is_file() {
-        return Err(FileError::ForFolder { path: path.to_owned() }.into());
-    }
-    std::fs::create_dir_all(path).map_err(writing)?;
-    match std::fs::read_dir(path).map_err(writing)?.next() {
-        None => Ok(()),
-        Some(_) => Err(FileError::FolderTaken { path: path.to_owned() }.into()),
-    }
+    free_folder(path)?;
+    std::fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))
 }
 
-/// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name beside
-/// its own. One that holds anything is refused.
+/// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name
+/// beside its own. One that holds anything is refused.
 pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     free_folder(path)?;
     let writing = |error: io::Error| Error::writing(path, &error);
@@ -182,8 +191,9 @@ pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     builder.prefix(&prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    let folder = builder.tempdir_in(parent).map_err(writing)?;
+    let (folder, _listed) = Listed::new(path, || builder.tempdir_in(parent), TempDir::path)?;
     fill(folder.path())?;
+    let _unfinished = unfinished();
     if path.is_dir() {
         std::fs::remove_dir(path).map_err(writing)?;
     }

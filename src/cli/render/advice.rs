@@ -11,6 +11,7 @@ use cloze::error::{
 };
 use cloze::learn::run::{MANIFEST, RunKind, kind_of};
 use cloze::study::warning::Warning;
+use cloze::text::commas::in_quotes;
 use cloze::text::data::ID;
 use cloze::text::dataset::called_as_labels;
 use cloze::text::text_column::named_like_text;
@@ -291,9 +292,8 @@ fn of_calibration(error: &CalibrationError) -> Option<Vec<Note>> {
             help("make the shares sum to 1, and leave out --prior for equal ones")
         }
         CalibrationError::PriorUnclear { labels, .. } => {
-            let share = 1.0 / labels.len().max(1) as f64;
-            let example: Vec<String> = labels.iter().map(|label| format!("{label}={share:.2}")).collect();
-            vec![("classes", listed(labels)), ("help", format!("for example --prior {}", example.join(",")))]
+            let example = quoted(&even_prior(labels));
+            vec![("classes", listed(labels)), ("help", format!("for example --prior {example}"))]
         }
         CalibrationError::Misfit { fitted_for, now, .. } => {
             vec![
@@ -310,6 +310,19 @@ fn of_calibration(error: &CalibrationError) -> Option<Vec<Note>> {
         }
         _ => return None,
     })
+}
+
+/// A prior of even shares, which sum to 1 as they are written: the last takes the rest.
+fn even_prior(labels: &[String]) -> String {
+    let digits = 1 + labels.len().to_string().len();
+    let whole = 10_usize.pow(digits as u32);
+    let share = whole / labels.len().max(1);
+    let last = whole - share * labels.len().saturating_sub(1);
+    let shares = (1..=labels.len()).map(|count| if count == labels.len() { last } else { share });
+    let one = |(label, share): (&String, usize)| {
+        format!("{}={:.digits$}", in_quotes(label), share as f64 / whole as f64)
+    };
+    labels.iter().zip(shares).map(one).collect::<Vec<_>>().join(",")
 }
 
 fn of_tuning(error: &TuningError) -> Option<Vec<Note>> {

@@ -1,4 +1,5 @@
-//! How wide the terminal is, and what fits it. Columns are counted, not letters: a Chinese character takes two.
+//! How wide the terminal is, and what fits it. Columns are counted, not letters: a Chinese character takes
+//! two.
 
 use std::io::{stderr, stdout};
 use std::sync::LazyLock;
@@ -22,9 +23,9 @@ pub fn width() -> usize {
     TERMINAL.unwrap_or(USUAL).max(LEAST)
 }
 
-/// A text in lines that fit a terminal, broken between words; all lines but the first begin with an indent. A command
-/// at its end (`…: cloze score …`) stays whole, to be copied. Where there is no terminal a text stays one line, which
-/// tools can search.
+/// A text in lines that fit a terminal, broken between words; all lines but the first begin with an indent. A
+/// command at its end (`…: cloze score …`) stays whole, to be copied. Where there is no terminal a text stays
+/// one line, which tools can search.
 pub fn wrapped(text: &str, indent: usize) -> String {
     match *TERMINAL {
         Some(columns) => broken(text, indent, columns.max(LEAST)),
@@ -32,8 +33,8 @@ pub fn wrapped(text: &str, indent: usize) -> String {
     }
 }
 
-/// The lines of a text, each wrapped by itself; a line's own indent and two columns more begin those below it.
-/// Lines of a table fit already.
+/// The lines of a text, each wrapped by itself; a line's own indent and two columns more begin those below
+/// it. Lines of a table fit already.
 pub fn wrapped_lines(text: &str) -> String {
     let line = |line: &str| {
         let own = line.len() - line.trim_start().len();

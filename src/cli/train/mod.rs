@@ -35,7 +35,8 @@ Examples:
   cloze train --tasks tasks.json --seeds 13,21,42 --out runs/tasks
   cloze score --run runs/tasks --task mood --data mine.csv --out labelled.csv
 
-Methods, with the learning rate that each starts with (40 steps a class, 80 to 400 in all):
+Methods, with the learning rate that each starts with (40 steps a class, 80 to
+400 in all):
   full           5e-5  all weights (PET: Schick & Schütze 2021)
   head           1e-3  the masked-language-model head
   bias           2e-3  all bias terms (BitFit: Ben Zaken et al. 2022)
@@ -56,8 +57,8 @@ the model that ships; benches/few-shot.md has what each method then gives.
 )]
 #[allow(clippy::struct_excessive_bools)] // Flags.
 pub struct Train {
-    /// Template files (JSON) or folders of them; with several, every row is learned in each, and probabilities are averaged; cls
-    /// needs none
+    /// Template files (JSON) or folders of them; with several, every row is learned in each, and
+    /// probabilities are averaged; cls needs none
     #[arg(
         long,
         short,
@@ -76,7 +77,7 @@ pub struct Train {
         required_unless_present_any = ["from", "resume", "tasks"],
     )]
     verbalizer: Option<PathBuf>,
-    /// Labelled rows to learn from: .csv, .tsv or .jsonl
+    /// Labelled rows to learn from: .csv, .tsv, .jsonl or .json
     #[arg(
         long,
         value_name = "FILE",
@@ -182,7 +183,8 @@ pub fn run(args: &Train) -> Result<()> {
         args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
     if earlier.is_some_and(|file| kind_of(&file).is_ok_and(|kind| kind == Some(RunKind::Tasks))) {
         anyhow::bail!(
-            "a run of several tasks is neither gone on with nor run from its manifest: give its --tasks again, and another --out"
+            "a run of several tasks is neither gone on with nor run from its manifest: \
+             give its --tasks again, and another --out"
         );
     }
     let again = || setup::again(&args.model, args.allow_other_base);

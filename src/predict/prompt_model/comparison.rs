@@ -11,14 +11,14 @@ use crate::model::features::Features;
 use crate::model::shared::Shared;
 use crate::predict::label_words::LabelWords;
 
-/// What cosines are multiplied by before they are class scores. With the default model, on 200 rows of BANKING77
-/// and together with the answers at blanks, 5 and 10 did best, 20 and more less well.
+/// What cosines are multiplied by before they are class scores. With the default model, on 200 rows of
+/// BANKING77 and together with the answers at blanks, 5 and 10 did best, 20 and more less well.
 const SCALE: f64 = 10.0;
 
 impl PromptModel {
-    /// The class scores of texts without a blank: each the cosine of the text's vector with the class's, times a
-    /// constant. A class's vector is the mean of its words'; where it has texts too, half of that and half of theirs,
-    /// which did better on three sets than either of them alone, or nearly so.
+    /// The class scores of texts without a blank: each the cosine of the text's vector with the class's,
+    /// times a constant. A class's vector is the mean of its words'; where it has texts too, half of that and
+    /// half of theirs, which did better on three sets than either of them alone, or nearly so.
     ///
     /// # Shapes
     /// B inputs → `[B,C]`

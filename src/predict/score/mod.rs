@@ -178,10 +178,10 @@ impl Scorer<'_> {
         Ok(scored.into_iter().map(|scored| scored.average).collect())
     }
 
-    /// Scores chunk after chunk, while the next is made: `next` gives one, and is told whether it may take as long
-    /// as it likes; `each` takes it with the rows' results, in the same order. An error names its row, and all chunks before it have been given to
-    /// `each`. `progress` is told, after each batch, how many rows are done. On a processor libtorch's number
-    /// of threads is 1 meanwhile, for each of the scorer's.
+    /// Scores chunk after chunk, while the next is made: `next` gives one, and is told whether it may take as
+    /// long as it likes; `each` takes it with the rows' results, in the same order. An error names its row,
+    /// and all chunks before it have been given to `each`. `progress` is told, after each batch, how many
+    /// rows are done. On a processor libtorch's number of threads is 1 meanwhile, for each of the scorer's.
     pub fn score_chunks<R: AsRef<[Example]>>(
         &self,
         columns: &Columns,
@@ -314,8 +314,8 @@ impl Scorer<'_> {
         Ok((Chunk { number, rows, by_task, left: batches.len(), failed: None }, batches))
     }
 
-    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps, draw of
-    /// demonstrations and window on a long text, their weights' sum 1. An error names its row.
+    /// The rows in a pattern, as ids, with what each input of a row counts: one for each chain of steps, draw
+    /// of demonstrations and window on a long text, their weights' sum 1. An error names its row.
     pub fn encode(
         &self,
         task: &Task,

@@ -159,7 +159,7 @@ impl Columns {
 }
 
 /// The usual column of labels.
-const LABEL: &str = "label";
+pub const LABEL: &str = "label";
 
 /// So long rows that somebody is still writing are waited for.
 pub const PATIENCE: Duration = Duration::from_secs(1);
