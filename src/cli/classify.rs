@@ -7,6 +7,7 @@ use clap::ArgGroup;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
+use cloze::text::data::TEXT;
 use cloze::text::labels::{self, NamedLabel};
 use cloze::text::whole_file::{WholeFile, free_folder};
 
@@ -177,8 +178,7 @@ pub fn run(args: &Classify) -> Result<()> {
 
 /// The columns to read, where they are named. A text on the command line needs not look like one.
 fn text_columns(args: &Classify) -> Vec<String> {
-    let is_text = args.given.text.is_some() && args.text_column.is_empty();
-    if is_text { vec!["text".to_owned()] } else { args.text_column.clone() }
+    if args.given.text.is_some() { vec![TEXT.to_owned()] } else { args.text_column.clone() }
 }
 
 /// The rows' file, under a name that can be typed.

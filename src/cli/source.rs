@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use cloze::error::Result;
-use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows};
+use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows, TEXT};
 
 use super::args::{Data, Given, Reading, RowReading};
 use super::render;
+
+/// What messages call the row on the command line.
+const NAME: &str = "the command line";
 
 /// The rows to answer.
 pub struct Source {
@@ -19,6 +22,7 @@ pub struct Source {
 
 enum From {
     File(PathBuf),
+    Text(String),
     /// One row, its fields by their columns.
     Given(Vec<(String, String)>),
 }
@@ -31,9 +35,14 @@ impl Source {
 
     /// A file, or the row on the command line.
     pub fn new(file: Option<&Path>, given: &Given, reading: DataReading) -> anyhow::Result<Source> {
+        let is_empty = given.text.as_ref().is_some_and(|text| text.trim().is_empty());
+        ensure!(!is_empty, "--text is empty: there is nothing to read");
         let from = match file {
             Some(path) => From::File(path.to_owned()),
-            None => From::Given(fields(given)?),
+            None => match &given.text {
+                Some(text) if given.field.is_empty() => From::Text(text.clone()),
+                _ => From::Given(fields(given)?),
+            },
         };
         Ok(Source { from, reading })
     }
@@ -42,7 +51,8 @@ impl Source {
     pub fn open(&self) -> Result<Rows> {
         let rows = match &self.from {
             From::File(path) => self.reading.open(path)?,
-            From::Given(fields) => Rows::given("the command line", fields.clone(), &self.reading)?,
+            From::Text(text) => Rows::of_text(NAME, text.clone(), &self.reading)?,
+            From::Given(fields) => Rows::given(NAME, fields.clone(), &self.reading)?,
         };
         rows.columns().check_mapped()?;
         Ok(rows)
@@ -57,7 +67,7 @@ impl Source {
     pub fn file(&self) -> Option<&PathBuf> {
         match &self.from {
             From::File(path) => Some(path),
-            From::Given(_) => None,
+            From::Text(_) | From::Given(_) => None,
         }
     }
 
@@ -78,16 +88,14 @@ pub fn finish(reading: &DataReading, quiet: bool) -> anyhow::Result<()> {
 
 /// The fields of the row on the command line.
 fn fields(given: &Given) -> anyhow::Result<Vec<(String, String)>> {
-    let is_empty = given.text.as_ref().is_some_and(|text| text.trim().is_empty());
-    ensure!(!is_empty, "--text is empty: there is nothing to read");
-    let text = given.text.iter().map(|text| Ok(("text".to_owned(), text.clone())));
+    let text = given.text.iter().map(|text| Ok((TEXT.to_owned(), text.clone())));
     text.chain(given.field.iter().map(|field| pair("--field", "COLUMN=TEXT", field))).collect()
 }
 
 /// How files of rows are read for patterns.
 pub fn reading(args: &Reading) -> anyhow::Result<DataReading> {
     let mut reading = row_reading(&args.rows)?;
-    let text = args.text_column.iter().map(|column| ("text".to_owned(), column.clone()));
+    let text = args.text_column.iter().map(|column| (TEXT.to_owned(), column.clone()));
     let mapped = args.map.iter().map(|written| pair("--map", "NAME=COLUMN", written));
     for pair in mapped.chain(text.map(Ok)) {
         let (name, column) = pair?;

@@ -50,7 +50,7 @@ impl Starting<'_> {
     /// Learns from labelled rows.
     pub fn train(&self) -> String {
         let rows = format!("--train {}{}", word(&self.labelled_file()), self.training_flags());
-        let rest = format!("{rows} --shots 8 --method lora --out {}", word(&self.run("")));
+        let rest = format!("{rows} --shots 8 --method lora --seeds 13 --out {}", word(&self.run("")));
         self.command("train", &self.templates(), &rest)
     }
 
@@ -65,7 +65,11 @@ impl Starting<'_> {
     /// Answers rows with what was learned.
     pub fn score_run(&self) -> String {
         let (run, data) = (word(&self.run("")), word(self.data));
-        format!("cloze score --run {run} --data {data}{}{}", reading_flags(self.reading), self.long())
+        format!(
+            "cloze score --run {run} --data {data} --out answers.csv{}{}",
+            reading_flags(self.reading),
+            self.long()
+        )
     }
 
     /// The folder's README: a line for each of the three commands.

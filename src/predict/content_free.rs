@@ -106,15 +106,14 @@ fn random_texts(columns: &Columns, rows: &[&Example]) -> Vec<Example> {
         let usual = (units.len() as f64 / rows.len().max(1) as f64).round() as usize;
         (units, usual, between)
     };
-    let by_column: Vec<_> = (0..columns.names().len()).map(words).collect();
-    let mut random = seed::generator(0, "words without content");
-    let mut text = || {
-        example(columns, &mut |column| {
-            let (units, usual, between) = &by_column[column];
-            let drawn: Vec<&str> =
-                (0..*usual).map(|_| units[random.gen_range(0..units.len())].as_str()).collect();
-            drawn.join(between)
-        })
+    // Each column has its own draws: one that no pattern reads changes nothing.
+    let texts_of = |column: usize| -> Vec<String> {
+        let (units, usual, between) = words(column);
+        let name = format!("words without content, {}", columns.names()[column]);
+        let mut random = seed::generator(0, &name);
+        let mut drawn = || units[random.gen_range(0..units.len())].as_str();
+        (0..TEXTS).map(|_| (0..usual).map(|_| drawn()).collect::<Vec<_>>().join(between)).collect()
     };
-    (0..TEXTS).map(|_| text()).collect()
+    let by_column: Vec<Vec<String>> = (0..columns.names().len()).map(texts_of).collect();
+    (0..TEXTS).map(|text| example(columns, &mut |column| by_column[column][text].clone())).collect()
 }

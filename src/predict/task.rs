@@ -214,7 +214,9 @@ fn columns_of(template: &Template, names: &[String], columns: &Columns, problems
             problems
                 .push(template.field_error(field, TemplateError::UsesLabel { column: field.column.clone() }));
         }
-        match names.iter().position(|name| *name == field.column) {
+        let is_the_text = columns.by_any_name() && Template::columns_of_all([template]).len() == 1;
+        let place = names.iter().position(|name| *name == field.column);
+        match place.or(is_the_text.then_some(0)) {
             Some(index) => column_of.push(index),
             None => {
                 let (column, data) = (field.column.clone(), columns.data().to_owned());

@@ -139,7 +139,7 @@ impl Worth {
         let (rarest, rows) = named.min_by_key(|(class, _)| class.rows)?;
         // Where labels are even, none of them is surprising.
         let rare = rarest.rows as f64 * RARE * report.predicted.len() as f64 <= report.rows as f64;
-        rare.then(|| (format!("surest of {}, the label of fewest rows", rarest.label), &rows[..]))
+        rare.then(|| (format!("surest of {}, the rarest label", rarest.label), &rows[..]))
     }
 }
 
@@ -164,7 +164,7 @@ pub fn summary(report: &Report, worth: &Worth, next: &str) -> String {
     let confidence = percent(worth.confidence / report.rows.max(1) as f64);
     let _ = writeln!(
         text,
-        "{}: {} in {:.1} s, {:.0} rows/s ({confidence} % sure on average)",
+        "{}: {} in {:.1} s, {:.0} rows/s (mean confidence {confidence} %)",
         report.run.data,
         counted(report.rows, "row"),
         report.seconds,
@@ -239,10 +239,13 @@ fn shown(text: &mut String, report: &Report, heading: &str, rows: &[Row]) {
 fn corrected(report: &Report) -> String {
     let Some(calibration) = &report.calibration else { return "correction: none".to_owned() };
     if calibration.fitted_on == WITHOUT_CONTENT {
-        return "correction: by texts without content (--no-correction leaves it out)".to_owned();
+        return "correction: by texts that say nothing, as there are few rows (--no-correction leaves it out)".to_owned();
     }
-    let what =
-        if calibration.method == Method::Prior.name() { "to the prior" } else { "halfway to even labels" };
+    let what = if calibration.method == Method::Prior.name() {
+        "to the prior"
+    } else {
+        "halfway towards labels that are equally frequent"
+    };
     format!(
         "correction: {what}, by {} (--no-correction leaves it out, --prior says how frequent labels are)",
         counted(calibration.fitted_rows, "row")

@@ -1,6 +1,6 @@
 //! CSV and TSV.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -18,6 +18,8 @@ pub(super) struct Reader {
     // One buffer for all records: its fields are copied out into the example.
     record: ByteRecord,
     count: u64,
+    /// In files with the line ends of Windows the crate counts a record's line before its first letter.
+    lines_before: u64,
 }
 
 impl Reader {
@@ -27,6 +29,10 @@ impl Reader {
         delimiter: u8,
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
+        let mut input = input;
+        let start = input.fill_buf().map_err(|error| stream_error(name, &error))?;
+        let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let lines_before = u64::from(first.ends_with(b"\r"));
         // Without headers and flexible: the header and the field counts are checked here, because the crate's
         // own errors name no column.
         let mut records = ReaderBuilder::new()
@@ -56,7 +62,7 @@ impl Reader {
             })
             .collect::<Result<Vec<String>>>()?;
         let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(at_header(None)))?;
-        Ok((Reader { records, record, count: 0 }, columns))
+        Ok((Reader { records, record, count: 0, lines_before }, columns))
     }
 
     pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
@@ -77,7 +83,7 @@ impl Reader {
     }
 
     fn example(&self, columns: &Columns) -> Result<Example> {
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.record.position().map_or(0, csv::Position::line) + self.lines_before;
         let at = |column: Option<&str>| Place::Row {
             file: columns.data().to_owned(),
             line,

@@ -54,6 +54,8 @@ pub struct Columns {
     /// Names by which columns were to be known that are not there.
     unmapped: Vec<(String, String)>,
     label: Option<usize>,
+    /// Whether the only column is what a pattern calls it that reads one.
+    by_any_name: bool,
 }
 
 impl Columns {
@@ -73,7 +75,14 @@ impl Columns {
                 columns: names,
             }
             .into()),
-            _ => Ok(Columns { data: data.to_owned(), names, in_file: None, unmapped: Vec::new(), label }),
+            _ => Ok(Columns {
+                data: data.to_owned(),
+                names,
+                in_file: None,
+                unmapped: Vec::new(),
+                label,
+                by_any_name: false,
+            }),
         }
     }
 
@@ -109,6 +118,11 @@ impl Columns {
     /// The columns' names in order.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether the only column is what a pattern calls it that reads one.
+    pub fn by_any_name(&self) -> bool {
+        self.by_any_name
     }
 
     /// The columns' names as the file has them.
@@ -157,6 +171,9 @@ impl Columns {
         self.label.map(|index| fields[index].clone()).filter(|label| !label.trim().is_empty())
     }
 }
+
+/// The usual column of texts.
+pub const TEXT: &str = "text";
 
 /// The usual column of labels.
 pub const LABEL: &str = "label";
@@ -262,6 +279,13 @@ impl Rows {
         let (names, fields): (Vec<String>, Vec<String>) = fields.into_iter().unzip();
         let columns = Columns::of_file(name, names, reading)?;
         Ok(Rows::with(Reader::Given(Some(fields)), columns, Arc::default(), reading))
+    }
+
+    /// One text, whatever a pattern calls the only column that it reads.
+    pub fn of_text(name: &str, text: String, reading: &Reading) -> Result<Rows> {
+        let mut columns = Columns::of_file(name, vec![TEXT.to_owned()], reading)?;
+        columns.by_any_name = true;
+        Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
     /// Reads the header of an input, whose name may tell its format.
