@@ -6,10 +6,11 @@ use std::process::Command;
 
 use cloze::error::{DataError, Kind, TemplateError, TrainingError, VerbalizerError};
 use cloze::learn::plan::PlanOptions;
-use cloze::model::folder::ModelFolder;
+use cloze::learn::run::Device;
+use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::predict::output::Answer;
 use cloze::study::experiment::{Experiment, TrainRequest};
-use cloze::study::multi_task::{MultiTask, TaskFiles, TasksRequest};
+use cloze::study::multi_task::{TasksFile, TasksRequest};
 use cloze::text::data::Reading;
 use cloze::tune::Tuning;
 use cloze::{Error, Errors, MaskedLm, Options, PromptClassifier, Result, Run, Template, Verbalizer};
@@ -167,10 +168,12 @@ fn trainings_without_a_seed_are_refused() {
     let tasks = folder.path().join("tasks.json");
     fs::write(&tasks, serde_json::json!({ "version": 1, "tasks": [task] }).to_string()).unwrap();
     let request = TasksRequest {
-        files: TaskFiles::read(&tasks).unwrap(),
+        files: TasksFile::read(&tasks).unwrap(),
         tuning: Tuning::Full,
         plan: PlanOptions::default(),
-        options: Options::default(),
+        evaluate_every: None,
+        engine: EngineChoice::default(),
+        device: Device::default(),
         folder: ModelFolder::open(Path::new(TINY)).unwrap(),
         max_length: None,
         reading: Reading::default(),
@@ -178,6 +181,6 @@ fn trainings_without_a_seed_are_refused() {
         threads: 1,
         command: Vec::new(),
     };
-    let error: Error = MultiTask::prepare(request).err().unwrap().into();
+    let error: Error = request.manifest().err().unwrap().into();
     assert!(matches!(error.kind(), Kind::Training(TrainingError::WithoutSeeds)), "{error}");
 }

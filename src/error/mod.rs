@@ -13,6 +13,7 @@ pub mod tensor;
 
 // what is wrong in each part
 mod calibration;
+mod corpus;
 mod data;
 mod encode;
 mod ensemble;
@@ -36,6 +37,7 @@ use notes::Note;
 use source::{Source, Span};
 
 pub use calibration::CalibrationError;
+pub use corpus::CorpusError;
 pub use data::DataError;
 pub use encode::EncodeError;
 pub use ensemble::EnsembleError;
@@ -237,6 +239,8 @@ pub enum Kind {
     #[error(transparent)]
     Training(#[from] TrainingError),
     #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -266,6 +270,7 @@ impl Kind {
             Kind::Calibration(error) => error.notes(),
             Kind::Tuning(error) => error.notes(),
             Kind::Training(error) => error.notes(),
+            Kind::Corpus(error) => error.notes(),
             Kind::Run(error) => error.notes(),
             Kind::Task(error) => error.notes(),
             Kind::Search(error) => error.notes(),

@@ -21,6 +21,8 @@ pub enum TaskError {
     Demonstrations,
     #[error("the vectors of {verbalizer} would be one task's alone")]
     ClassVectors { verbalizer: String },
+    #[error("the label words of {name:?} have several tokens, so {what} has no place")]
+    WordsOfSeveralTokens { name: String, what: &'static str },
     #[error("the run {} has several tasks", path.display())]
     Needed { path: PathBuf, tasks: Vec<String> },
     #[error("{name:?} is not a task of the run {}", path.display())]
@@ -36,6 +38,7 @@ impl TaskError {
             WithoutRows { .. } => help("give it \"train\", \"test\" or both"),
             WithoutTraining => help("give one of them \"train\" at least"),
             Demonstrations => help("leave the {demos} out"),
+            WordsOfSeveralTokens { .. } => help("leave it out, or use words that the vocabulary has whole"),
             ClassVectors { .. } => help("leave \"kind\" out"),
             Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             Soft => {

@@ -13,6 +13,8 @@ pub enum TrainingError {
     LossNotFinite { step: usize, records: Vec<u64> },
     #[error("the masked-language-model loss of step {step}, on rows of {data}, is not a finite number")]
     MlmLossNotFinite { step: usize, data: String, records: Vec<u64> },
+    #[error("the loss of language modelling of step {step} is not a finite number")]
+    LmLossNotFinite { step: usize },
     #[error("{data} has no rows for the masked-language-model loss")]
     MlmWithoutRows { data: String },
     #[error("\"seeds\" must have one or more")]
@@ -44,7 +46,7 @@ impl TrainingError {
                 help("say how many rows to learn from, give development rows, or choose by cross-validation")
             }
             DevNotUsed => help("choose by them, or leave them out"),
-            LearnedNotFinite { .. } => help("lower the learning rate"),
+            LearnedNotFinite { .. } | LmLossNotFinite { .. } => help("lower the learning rate"),
             LossNotFinite { records, .. } if records.is_empty() => help("lower the learning rate"),
             LossNotFinite { records, .. } | MlmLossNotFinite { records, .. } => vec![
                 ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),

@@ -1,6 +1,7 @@
 //! Encoded rows: a data set as ids, made once for a training, and the order in which its epochs go through
 //! them.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use rand::seq::SliceRandom as _;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::features::Features;
+use crate::model::folder::ModelFolder;
 use crate::predict::score::Scorer;
+use crate::predict::task::Task;
 use crate::seed;
 use crate::text::data::{Columns, Example};
 
@@ -21,31 +24,97 @@ pub struct Item {
 }
 
 /// Rows in every pattern, as ids: pattern by pattern, and in each in the rows' order.
+///
+/// An input is made when it is first asked for, and kept, where every row fits its pattern: of many rows in many
+/// patterns a training may see a part only. Where a row may be too long, or shows others, all are made at once.
 pub struct EncodedRows {
     columns: Arc<Columns>,
-    /// The rows without their fields: an error needs their places alone.
-    origins: Vec<Example>,
-    items: Vec<Item>,
+    examples: Vec<Example>,
+    patterns: Vec<Pattern>,
+    model: Arc<ModelFolder>,
+    max_length: usize,
+}
+
+struct Pattern {
+    task: Task,
+    items: Vec<OnceCell<Item>>,
+    /// Where its inputs begin among all.
+    start: usize,
 }
 
 impl EncodedRows {
-    /// Encodes rows in a scorer's patterns. One that is too long for a pattern is refused.
-    pub fn new(scorer: &Scorer<'_>, columns: &Arc<Columns>, examples: &[Example]) -> Result<EncodedRows> {
-        let mut items = Vec::with_capacity(examples.len() * scorer.tasks.len());
-        for task in scorer.tasks {
-            let features = scorer.encode(task, columns, examples)?;
+    /// Rows in a model's patterns. One that is too long for a pattern is refused.
+    pub fn new(
+        model: Arc<ModelFolder>,
+        tasks: &[Task],
+        max_length: usize,
+        columns: &Arc<Columns>,
+        examples: &[Example],
+    ) -> Result<EncodedRows> {
+        let mut rows = EncodedRows {
+            columns: columns.clone(),
+            examples: examples.to_vec(),
+            patterns: Vec::with_capacity(tasks.len()),
+            model,
+            max_length,
+        };
+        for task in tasks {
+            let start = rows.len();
+            // The first tells whether the pattern itself fits.
+            let now = if task.fits_every_row() { &examples[..examples.len().min(1)] } else { examples };
+            let encoded = rows.scorer().encode(task, columns, now)?.into_iter().enumerate();
             let of_row = |(row, draws): (usize, Vec<(Features, f64)>)| {
-                draws.into_iter().map(move |(features, _)| Item { features, row })
+                draws.into_iter().map(move |(features, _)| OnceCell::from(Item { features, row }))
             };
-            items.extend(features.into_iter().enumerate().flat_map(of_row));
+            let mut items: Vec<OnceCell<Item>> = encoded.flat_map(of_row).collect();
+            items.resize_with(items.len() + examples.len() - now.len(), OnceCell::new);
+            rows.patterns.push(Pattern { task: task.clone(), items, start });
         }
-        let origin = |example: &Example| Example { fields: Vec::new(), label: None, ..*example };
-        Ok(EncodedRows { columns: columns.clone(), origins: examples.iter().map(origin).collect(), items })
+        Ok(rows)
     }
 
-    /// The inputs.
-    pub fn items(&self) -> &[Item] {
-        &self.items
+    /// How many inputs there are.
+    pub fn len(&self) -> usize {
+        self.patterns.last().map_or(0, |last| last.start + last.items.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of the inputs.
+    pub fn item(&self, place: usize) -> Result<&Item> {
+        let pattern = &self.patterns[self.pattern_of(place)];
+        let within = place - pattern.start;
+        let cell = &pattern.items[within];
+        if cell.get().is_none() {
+            let row = std::slice::from_ref(&self.examples[within]);
+            let features =
+                self.scorer().encode(&pattern.task, &self.columns, row)?.into_iter().flatten().next();
+            let (features, _) =
+                features.unwrap_or_else(|| unreachable!("a row has one input in such a pattern"));
+            let _ = cell.set(Item { features, row: within });
+        }
+        Ok(cell.get().unwrap_or_else(|| unreachable!("it was just made")))
+    }
+
+    /// Which row an input is of.
+    pub fn row_of(&self, place: usize) -> usize {
+        let pattern = &self.patterns[self.pattern_of(place)];
+        let within = place - pattern.start;
+        pattern.items[within].get().map_or(within, |item| item.row)
+    }
+
+    /// How many patterns there are.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// Which inputs are a pattern's.
+    pub fn of_pattern(&self, pattern: usize) -> Range<usize> {
+        let Pattern { start, items, .. } = &self.patterns[pattern];
+        *start..start + items.len()
     }
 
     /// Where the rows came from.
@@ -53,13 +122,21 @@ impl EncodedRows {
         self.columns.data()
     }
 
+    fn pattern_of(&self, place: usize) -> usize {
+        self.patterns.partition_point(|pattern| pattern.start <= place) - 1
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer::to_encode(&self.model.tokenizer, self.max_length)
+    }
+
     /// The error of rows whose losses are not finite.
     pub(super) fn not_finite(&self, rows: &[usize], kind: impl FnOnce(Vec<u64>) -> Kind) -> Error {
-        let mut records: Vec<u64> = rows.iter().map(|&row| self.origins[row].record).collect();
+        let mut records: Vec<u64> = rows.iter().map(|&row| self.examples[row].record).collect();
         records.sort_unstable();
         records.dedup();
         // Where many rows are concerned, it is none of them that is at fault.
-        let place = (records.len() == 1).then(|| self.columns.place(&self.origins[rows[0]], None));
+        let place = (records.len() == 1).then(|| self.columns.place(&self.examples[rows[0]], None));
         let error = Error::new(kind(records));
         match place {
             Some(place) => error.at(place),
@@ -83,7 +160,7 @@ impl EncodedRows {
 /// ```
 pub struct EpochOrder {
     seed: u64,
-    name: &'static str,
+    name: String,
     count: usize,
     /// The epoch whose order was asked for last, and that order: a step costs what its items cost, however
     /// many there are.
@@ -92,8 +169,8 @@ pub struct EpochOrder {
 
 impl EpochOrder {
     /// Of so many items.
-    pub fn new(seed: u64, name: &'static str, count: usize) -> EpochOrder {
-        EpochOrder { seed, name, count, current: None }
+    pub fn new(seed: u64, name: &str, count: usize) -> EpochOrder {
+        EpochOrder { seed, name: name.to_owned(), count, current: None }
     }
 
     /// The items at some places of all epochs, one behind the other; none of none.

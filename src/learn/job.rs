@@ -4,10 +4,9 @@
 use std::ops::ControlFlow;
 
 use crate::error::Result;
-use crate::learn::dataset::LabelledDataset;
 use crate::learn::objective::Mixture;
 use crate::learn::run::{Events, RunFolder, SeedEvent};
-use crate::learn::train::{Event, State, Trainer};
+use crate::learn::train::{Event, HeldOut, State, Trainer};
 
 /// A training, by its place in a run.
 pub struct Job<'a> {
@@ -39,7 +38,7 @@ impl Job<'_> {
         &self,
         trainer: &Trainer<'_>,
         mixture: &mut Mixture,
-        held_out: Option<&LabelledDataset>,
+        held_out: Option<HeldOut<'_>>,
         last: usize,
         watch: &mut dyn FnMut(JobEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<State>> {
@@ -85,8 +84,7 @@ impl Job<'_> {
     /// The list of events without what this training will say again.
     fn events(&self, step: usize) -> Result<Events> {
         self.folder.events(&|event: &SeedEvent| {
-            let (Event::Step { step: at, .. } | Event::Evaluated { step: at, .. }) = &event.event;
-            event.seed != self.seed || event.part != self.part || *at <= step
+            event.seed != self.seed || event.part != self.part || event.event.step() <= step
         })
     }
 }

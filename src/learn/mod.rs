@@ -1,16 +1,18 @@
 //! Training: few rows, what is minimised, runs that can be resumed.
 
-// rates over steps, few rows, what rows are answered with
+// rates and turns over steps, few rows, what rows are answered with
 pub mod adamw;
 pub mod sample;
 pub mod schedule;
 pub mod target;
+pub mod turns;
 
 // how long, on what
 pub mod dataset;
 pub mod plan;
 
-// rows as ids
+// rows and texts as ids
+pub mod corpus;
 pub mod encoded;
 
 // what is minimised
@@ -24,3 +26,6 @@ pub mod run;
 
 // trainings that can be gone on with
 pub mod job;
+
+// texts of a run
+pub mod texts;

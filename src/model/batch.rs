@@ -89,6 +89,23 @@ impl Batch {
         }
     }
 
+    /// Sequences of one length and one segment, each to be read at as many places.
+    ///
+    /// # Shapes
+    /// B sequences of L ids, B·M places → ids `[B,L]`, mask positions `[B,M]`
+    pub fn of_sequences(sequences: &[&[i64]], places: &[i64], device: Device) -> Batch {
+        let count = i64::try_from(sequences.len()).unwrap_or(i64::MAX);
+        let ids = on_device(&sequences.concat(), device).view([count, -1]);
+        Batch {
+            types: ids.zeros_like(),
+            attention: ids.ones_like(),
+            mask_positions: on_device(places, device).view([count, -1]),
+            padded: false,
+            soft: None,
+            ids,
+        }
+    }
+
     /// B and L.
     pub fn size(&self) -> (i64, i64) {
         let size = self.ids.size();

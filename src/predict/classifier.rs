@@ -170,6 +170,17 @@ impl VerbalizedLm {
         Err(TuningError::EngineCannotTune { method: tuning.name(), reason }.into())
     }
 
+    /// Refuses rust-bert's model where a language model is to learn from texts.
+    pub fn check_language_modelling(&self) -> Result<()> {
+        match self.model.engine {
+            EngineChoice::Cloze => Ok(()),
+            EngineChoice::RustBert => {
+                let reason = "it gives no states at chosen places";
+                Err(TuningError::EngineCannotTune { method: "language modelling", reason }.into())
+            }
+        }
+    }
+
     fn sequence(&self, tuning: &Tuning, learned: &Learned) -> Classifier {
         let adapted = adapt(tuning, &self.model.folder.config, &self.model.parameters, learned, Form::Merged);
         let parameters = adapted.parameters.as_ref().unwrap_or(&self.model.parameters);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rand::Rng;
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, Errors, SearchError, VerbalizerError};
@@ -184,6 +185,30 @@ impl LabelWords {
             ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect()
         };
         ids.chunks(width).zip(weights.chunks(width)).map(of_class).collect()
+    }
+
+    /// The same with one word of each class, drawn.
+    ///
+    /// # Panics
+    /// If all tokens of words count that have several: such words are not apart from each other.
+    #[must_use]
+    pub fn one_of_each(&self, dice: &mut impl Rng) -> LabelWords {
+        assert!(self.several.is_none(), "words of several tokens");
+        let ids: Vec<i64> =
+            self.of_classes().iter().map(|words| words[dice.gen_range(0..words.len())]).collect();
+        let (count, device) = (i64::try_from(ids.len()).unwrap_or(i64::MAX), self.ids.device());
+        LabelWords {
+            scores: ClassScores {
+                aggregate: self.scores.aggregate,
+                weights: Tensor::ones([count, 1], (Type::Float, device)).into(),
+                log_priors: None,
+            },
+            ids: Tensor::from_slice(&ids).to_device(device).into(),
+            several: None,
+            kind: self.kind,
+            left_out: Vec::new(),
+            texts: Vec::new(),
+        }
     }
 
     /// What they are.

@@ -129,6 +129,14 @@ impl Task {
             .map_or_else(|| pattern.clone(), |support| format!("{pattern} {}", support.identity()))
     }
 
+    /// Whether no row is too long for it: all that it reads may be cut, and it shows nothing else.
+    pub fn fits_every_row(&self) -> bool {
+        let template = self.template();
+        template.demonstrations().is_none()
+            && template.steps().is_empty()
+            && template.fields().all(|field| field.shorten)
+    }
+
     /// The columns that the pattern reads, each once.
     pub fn columns(&self) -> Vec<String> {
         Template::columns_of_all([self.template()])

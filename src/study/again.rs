@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use crate::error::{ModelError, Result, RunError};
-use crate::learn::run::{self, ModelFiles};
+use crate::learn::run::{self, Header, ModelFiles};
 use crate::model::folder::ModelFolder;
 use crate::model::hash::hash_of;
 use crate::study::ensemble;
+use crate::study::multi_task;
 use crate::study::run::check_base;
 
 /// With what a run goes on, or is run again.
@@ -25,7 +26,30 @@ pub struct Again {
 impl Again {
     /// Lets a training go on. Data files and weights that are not what they were are refused.
     pub fn training_goes_on(&self, manifest: &mut run::Manifest) -> Result<()> {
-        let header = &mut manifest.header;
+        self.goes_on(&mut manifest.header)
+    }
+
+    /// The same training as a new run.
+    pub fn training_anew(&self, manifest: &mut run::Manifest) -> Result<()> {
+        self.training_goes_on(manifest)?;
+        self.is_new(&mut manifest.header);
+        Ok(())
+    }
+
+    /// Lets a training of several tasks go on.
+    pub fn tasks_go_on(&self, manifest: &mut multi_task::Manifest) -> Result<()> {
+        manifest.check_files()?;
+        self.goes_on(&mut manifest.header)
+    }
+
+    /// The same training of several tasks as a new run.
+    pub fn tasks_anew(&self, manifest: &mut multi_task::Manifest) -> Result<()> {
+        self.tasks_go_on(manifest)?;
+        self.is_new(&mut manifest.header);
+        Ok(())
+    }
+
+    fn goes_on(&self, header: &mut Header) -> Result<()> {
         header.data.check()?;
         let path = self.base(&header.model)?;
         header.model = ModelFiles { sha256: check_base(&header.model, &path, self.allow_other_base)?, path };
@@ -33,12 +57,9 @@ impl Again {
         Ok(())
     }
 
-    /// The same training as a new run.
-    pub fn training_anew(&self, manifest: &mut run::Manifest) -> Result<()> {
-        self.training_goes_on(manifest)?;
-        manifest.header.cloze = env!("CARGO_PKG_VERSION").to_owned();
-        manifest.header.command = self.command.clone();
-        Ok(())
+    fn is_new(&self, header: &mut Header) {
+        header.cloze = env!("CARGO_PKG_VERSION").to_owned();
+        header.command.clone_from(&self.command);
     }
 
     /// An ensemble that goes on, or is run again; an experiment that was never run stays as it is.

@@ -395,14 +395,11 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
             vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
         }
         RunError::Unfinished { path } => help(&format!("go on with it: {}", goes_on(path))),
-        RunError::OfOtherKind { found: "train", .. } => {
+        RunError::OfOtherKind { found: "train" | "tasks", .. } => {
             help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
         }
-        RunError::OfOtherKind { found: "ensemble", .. } => help(
-            "cloze ensemble goes on with it (--resume --out RUN), or runs it again (--experiment RUN/manifest.json --out NEW)",
-        ),
         RunError::OfOtherKind { .. } => help(
-            "it is neither gone on with nor run from its manifest: give its --tasks again, and another --out",
+            "cloze ensemble goes on with it (--resume --out RUN), or runs it again (--experiment RUN/manifest.json --out NEW)",
         ),
         RunError::FileDamaged { checkpoint: false, .. } => help(
             "put a whole copy in its place; or delete it and go on with the run (--resume --out RUN), or make the run anew",
@@ -417,7 +414,7 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
 /// The line that goes on with a run, to be typed as it stands.
 fn goes_on(run: &Path) -> String {
     let command = match kind_of(&run.join(MANIFEST)) {
-        Ok(Some(RunKind::Train)) => "train",
+        Ok(Some(RunKind::Train | RunKind::Tasks)) => "train",
         Ok(Some(RunKind::Ensemble)) => "ensemble",
         _ => return "the command that made it, with another --out".to_owned(),
     };

@@ -44,7 +44,7 @@ pub use robustness::robustness;
 pub use search::{found_words, search, search_step};
 pub use strict::strict;
 pub use table::{Align, table};
-pub use tasks::tasks;
+pub use tasks::{TasksProgress, tasks};
 pub use training::{TrainProgress, metrics};
 
 /// Prints to standard output, for people.

@@ -141,7 +141,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 14] = [
+const NOT_WITH_TASKS: [&str; 13] = [
     "template",
     "verbalizer",
     "train",
@@ -155,12 +155,12 @@ const NOT_WITH_TASKS: [&str; 14] = [
     "demo_strategy",
     "demo_draws",
     "demo_seed",
-    "evaluate_every",
 ];
 
 #[derive(Debug, clap::Args)]
 struct HeldOutArgs {
-    /// With --select: steps from one look at held-out rows to the next [default: a tenth of the steps]
+    /// With --select, or with --tasks that hold something out: steps from one look at that to the next [default: a
+    /// tenth of the steps]
     #[arg(long, value_name = "N")]
     evaluate_every: Option<usize>,
     /// With --select dev: so many looks without a better one end the training
@@ -182,10 +182,10 @@ pub fn run(args: &Train) -> Result<()> {
     let earlier =
         args.from.as_deref().map(manifest_file).or_else(|| args.resume.then(|| args.out.join(MANIFEST)));
     if earlier.is_some_and(|file| kind_of(&file).is_ok_and(|kind| kind == Some(RunKind::Tasks))) {
-        anyhow::bail!(
-            "a run of several tasks is neither gone on with nor run from its manifest: \
-             give its --tasks again, and another --out"
-        );
+        return match &args.from {
+            Some(from) => tasks::anew(args, from),
+            None => tasks::resume(args),
+        };
     }
     let again = || setup::again(&args.model, args.allow_other_base);
     let (manifest, existing) = match (&args.from, args.resume) {

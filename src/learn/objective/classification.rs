@@ -1,24 +1,97 @@
 //! Cross-entropy of class scores: of label words at the mask, of a verbalizer's own vectors, or of a
 //! classifier on `[CLS]`; with soft labels distillation.
 
+use std::ops::Range;
+
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
 use tch::{Kind as Type, Tensor};
 
 use super::prototype_contrast::contrastive_losses;
-use super::step::{Input, Step};
-use crate::error::{Error, Kind, TrainingError};
+use super::step::{Input, Step, backward};
+use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
 use crate::learn::target::Target;
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
 use crate::predict::label_words::LabelWords;
+use crate::predict::prompt_model::PromptModel;
+use crate::seed;
 
 /// The mean loss over rows with targets: see [`Target`], and with prototypes [`contrastive_losses`].
 pub struct Classification {
     rows: EncodedRows,
     targets: Vec<Target>,
     words: LabelWords,
-    order: EpochOrder,
+    lesson: Lesson,
+    order: Order,
+}
+
+/// What a step takes of a task, and what it is asked besides.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lesson {
+    /// Which patterns its rows stand in.
+    #[serde(rename = "templates_each_step")]
+    pub templates: Each,
+    /// Which label words of a class count.
+    #[serde(rename = "words_each_step")]
+    pub words: Each,
+    /// Whether a batch has as many rows of each class.
+    pub balance: bool,
+    /// The weight of a second loss beside that of classes: the cross-entropy of the whole vocabulary, of which
+    /// any of the class's words is right. It keeps label words likely as words, not only beside each other.
+    pub vocabulary_weight: f64,
+}
+
+/// What of several things a step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Each {
+    /// All of them.
+    #[default]
+    All,
+    /// One that is drawn.
+    One,
+}
+
+/// In which order rows come.
+enum Order {
+    /// As epochs shuffle them.
+    Shuffled(EpochOrder),
+    /// Class by class in turn, each class's rows as its own epochs shuffle them.
+    Balanced(Vec<(Vec<usize>, EpochOrder)>),
+}
+
+impl Order {
+    /// Of things of which these are the classes.
+    fn new(classes: &[usize], balance: bool, seed: u64) -> Order {
+        if !balance {
+            return Order::Shuffled(EpochOrder::new(seed, "order", classes.len()));
+        }
+        let count = classes.iter().max().map_or(0, |last| last + 1);
+        let of_class = |class: usize| {
+            let of_it: Vec<usize> = (0..classes.len()).filter(|&item| classes[item] == class).collect();
+            let order = EpochOrder::new(seed, &format!("order of class {class}"), of_it.len());
+            (!of_it.is_empty()).then_some((of_it, order))
+        };
+        Order::Balanced((0..count).filter_map(of_class).collect())
+    }
+
+    fn items(&mut self, places: Range<usize>) -> Vec<usize> {
+        match self {
+            Order::Shuffled(order) => order.items(places),
+            Order::Balanced(classes) => {
+                let count = classes.len();
+                let item = |place: usize| {
+                    let (items, order) = &mut classes[place % count];
+                    order.items(place / count..place / count + 1).into_iter().map(|of_it| items[of_it]).next()
+                };
+                places.filter_map(item).collect()
+            }
+        }
+    }
 }
 
 impl Classification {
@@ -27,39 +100,97 @@ impl Classification {
         rows: EncodedRows,
         targets: Vec<Target>,
         words: LabelWords,
+        lesson: Lesson,
         seed: u64,
     ) -> Classification {
-        let order = EpochOrder::new(seed, "order", rows.items().len());
-        Classification { rows, targets, words, order }
+        // With one pattern in a step a row is one thing to learn; with all of them each input is.
+        let things = match lesson.templates {
+            Each::One if rows.patterns() > 0 => rows.of_pattern(0),
+            Each::One | Each::All => 0..rows.len(),
+        };
+        let classes: Vec<usize> = things.map(|item| targets[rows.row_of(item)].class()).collect();
+        let order = Order::new(&classes, lesson.balance, seed);
+        Classification { rows, targets, words, lesson, order }
     }
 
     pub(super) fn add_gradients(
         &mut self,
         step: &mut Step<'_>,
         weight: f64,
-    ) -> Result<(Option<f64>, Vec<usize>), Vec<usize>> {
+    ) -> Result<(Option<f64>, Vec<usize>)> {
+        let first = match self.lesson.templates {
+            Each::All => 0,
+            Each::One => {
+                let pattern = seed::generator(step.seed, &format!("pattern of step {}", step.number))
+                    .gen_range(0..self.rows.patterns());
+                self.rows.of_pattern(pattern).start
+            }
+        };
         let drawn = self.order.items(step.places(step.plan.batch_size));
-        let inputs: Vec<Input<(&Features, &Target)>> = drawn
-            .into_iter()
-            .map(|item| {
-                let item = &self.rows.items()[item];
-                let content = (&item.features, &self.targets[item.row]);
-                Input { row: item.row, length: item.features.ids.len(), losses: 1, content }
+        let mut inputs: Vec<Input<(&Features, &Target)>> = Vec::with_capacity(drawn.len());
+        for item in drawn {
+            let item = self.rows.item(first + item)?;
+            let content = (&item.features, &self.targets[item.row]);
+            inputs.push(Input { row: item.row, length: item.features.ids.len(), losses: 1, content });
+        }
+        let words = match self.lesson.words {
+            Each::All => self.words.clone(),
+            Each::One => self
+                .words
+                .one_of_each(&mut seed::generator(step.seed, &format!("words of step {}", step.number))),
+        };
+        let number = step.number;
+        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| {
+            let (inputs, targets): (Vec<&Features>, Vec<&Target>) = part.iter().copied().copied().unzip();
+            backward(&self.losses(classifier, &words, &inputs, &targets), scale)
+        });
+        let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
+        Ok((mean, inputs.into_iter().map(|input| input.row).collect()))
+    }
+
+    /// # Shapes
+    /// B inputs → `[B]`
+    fn losses(
+        &self,
+        classifier: &Classifier,
+        words: &LabelWords,
+        inputs: &[&Features],
+        targets: &[&Target],
+    ) -> Tensor {
+        let (scores, vectors) = match classifier {
+            Classifier::Prompt(model, _) if self.lesson.vocabulary_weight > 0.0 => {
+                return self.losses_with_vocabulary(model, words, inputs, targets);
+            }
+            Classifier::Prompt(model, _) => model.scores_and_vectors(inputs, words, Mode::Train),
+            Classifier::Sequence(model) => (model.class_scores(inputs, Mode::Train), None),
+        };
+        let losses = losses(&scores, targets);
+        match vectors {
+            None => losses,
+            Some(vectors) => losses + contrastive_losses(&vectors, targets),
+        }
+    }
+
+    fn losses_with_vocabulary(
+        &self,
+        model: &PromptModel,
+        words: &LabelWords,
+        inputs: &[&Features],
+        targets: &[&Target],
+    ) -> Tensor {
+        let logits = model.logits_at_masks(inputs, Mode::Train).squeeze_dim(1);
+        let of_classes = losses(&words.scores().of(&logits.index_select(1, words.ids())), targets);
+        let all = self.words.of_classes();
+        let of_vocabulary: Vec<Tensor> = targets
+            .iter()
+            .enumerate()
+            .map(|(row, target)| {
+                let own = Tensor::from_slice(&all[target.class()]).to_device(logits.device());
+                logits.get(row as i64).index_select(0, &own).logsumexp([0], false)
             })
             .collect();
-        let mean = step.add_gradients(&inputs, weight, |classifier, part| {
-            let (inputs, targets): (Vec<&Features>, Vec<&Target>) = part.iter().copied().copied().unzip();
-            let (scores, vectors) = match classifier {
-                Classifier::Prompt(model, _) => model.scores_and_vectors(&inputs, &self.words, Mode::Train),
-                Classifier::Sequence(model) => (model.class_scores(&inputs, Mode::Train), None),
-            };
-            let losses = losses(&scores, &targets);
-            match vectors {
-                None => losses,
-                Some(vectors) => losses + contrastive_losses(&vectors, &targets),
-            }
-        })?;
-        Ok((mean, inputs.into_iter().map(|input| input.row).collect()))
+        let of_vocabulary = logits.logsumexp([1], false) - Tensor::stack(&of_vocabulary, 0);
+        of_classes + of_vocabulary * self.lesson.vocabulary_weight
     }
 
     pub(super) fn not_finite(&self, step: usize, rows: &[usize]) -> Error {

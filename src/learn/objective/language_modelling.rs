@@ -13,8 +13,9 @@
 use rand::Rng;
 use tch::{Reduction, Tensor};
 
-use super::step::{Input, Step};
-use crate::error::{Error, Kind, TrainingError};
+use super::masking::{Masking, is_border};
+use super::step::{Input, Step, backward};
+use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
@@ -22,13 +23,6 @@ use crate::model::tokenizer::SpecialIds;
 use crate::predict::classifier::Classifier;
 use crate::predict::prompt_model::PromptModel;
 use crate::seed;
-
-/// The share of tokens that is chosen.
-const CHOSEN: f64 = 0.15;
-/// The share of the chosen that becomes the mask.
-const MASKED: f64 = 0.8;
-/// The share of the chosen that becomes any entry of the vocabulary.
-const RANDOM: f64 = 0.1;
 
 /// The mean loss over the chosen tokens of rows, labels or not.
 pub struct LanguageModelling {
@@ -40,7 +34,7 @@ pub struct LanguageModelling {
 impl LanguageModelling {
     /// Of rows, so many in a batch, in the order of a seed.
     pub(crate) fn new(rows: EncodedRows, batch_size: usize, seed: u64) -> LanguageModelling {
-        let order = EpochOrder::new(seed, "unlabelled order", rows.items().len());
+        let order = EpochOrder::new(seed, "unlabelled order", rows.len());
         LanguageModelling { rows, batch_size, order }
     }
 
@@ -48,28 +42,26 @@ impl LanguageModelling {
         &mut self,
         step: &mut Step<'_>,
         weight: f64,
-    ) -> Result<(Option<f64>, Vec<usize>), Vec<usize>> {
+    ) -> Result<(Option<f64>, Vec<usize>)> {
         // Chosen in all inputs before any goes through the model: the mean is over the whole step.
         let tokenizer = step.base.tokenizer();
         let mut dice = seed::generator(step.seed, &format!("masked tokens of step {}", step.number));
-        let inputs: Vec<Input<Masked>> = self
-            .order
-            .items(step.places(self.batch_size))
-            .into_iter()
-            .map(|item| {
-                let item = &self.rows.items()[item];
-                let (special, vocabulary) = (tokenizer.special(), tokenizer.vocabulary_size());
-                let content = Masked::new(&item.features, special, vocabulary, &mut dice);
-                let (length, losses) = (content.features.ids.len(), content.chosen.len());
-                Input { row: item.row, length, losses, content }
-            })
-            .collect();
+        let (special, vocabulary) = (tokenizer.special(), tokenizer.vocabulary_size());
+        let mut inputs: Vec<Input<Masked>> = Vec::new();
+        for item in self.order.items(step.places(self.batch_size)) {
+            let item = self.rows.item(item)?;
+            let content = Masked::new(&item.features, special, vocabulary, &mut dice);
+            let (length, losses) = (content.features.ids.len(), content.chosen.len());
+            inputs.push(Input { row: item.row, length, losses, content });
+        }
         let rows = inputs.iter().map(|input| input.row).collect();
         let inputs: Vec<Input<Masked>> = inputs.into_iter().filter(|input| input.losses > 0).collect();
-        let mean = step.add_gradients(&inputs, weight, |classifier, part| match classifier {
-            Classifier::Prompt(model, _) => token_losses(model, part, Mode::Train),
+        let number = step.number;
+        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| match classifier {
+            Classifier::Prompt(model, _) => backward(&token_losses(model, part, Mode::Train), scale),
             Classifier::Sequence(_) => unreachable!("a training on [CLS] has no language modelling"),
-        })?;
+        });
+        let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
         Ok((mean, rows))
     }
 
@@ -103,21 +95,17 @@ impl Masked {
     /// Chooses tokens of an input and replaces them, as the module's page says. Padding comes later and is
     /// never chosen.
     pub fn new(features: &Features, special: SpecialIds, vocabulary: usize, dice: &mut impl Rng) -> Masked {
+        let masking = Masking::default();
         let mut masked = Masked { features: features.clone(), chosen: Vec::new() };
         for (at, &id) in features.ids.iter().enumerate() {
             let free = at != features.mask
-                && ![special.cls, special.sep].contains(&id)
+                && !is_border(id, special)
                 && features.soft.iter().all(|slot| slot.at != at);
-            if !free || !dice.gen_bool(CHOSEN) {
+            if !free || !dice.gen_bool(masking.rate) {
                 continue;
             }
             masked.chosen.push(Chosen { at, id });
-            let share: f64 = dice.r#gen();
-            if share < MASKED {
-                masked.features.ids[at] = special.mask;
-            } else if share < MASKED + RANDOM {
-                masked.features.ids[at] = dice.gen_range(0..vocabulary) as i64;
-            }
+            masked.features.ids[at] = masking.replaced(id, special.mask, vocabulary, dice);
         }
         masked
     }

@@ -13,28 +13,35 @@
 //! | [`Classification`] | cross-entropy of the class scores, or of soft labels at a temperature (distillation) | with targets |
 //! | the same with a prototype verbalizer | besides, the contrast of rows and rows: [`contrastive_losses`] | with targets |
 //! | [`LanguageModelling`] | cross-entropy of the vocabulary where tokens were masked | any |
+//! | [`PackedLanguageModelling`] | the same, on sequences of a [`crate::learn::corpus::Corpus`] | texts |
 //! | [`Auxiliary`] | PET's mixture of the first and the last, `(1 - α) · CE + α · MLM` | both |
 
 // how a step's gradients are made
 mod step;
 
+// which tokens are taken out
+mod masking;
+
 // the objectives
+mod prototype_contrast;
+
 mod classification;
 mod language_modelling;
-mod prototype_contrast;
+mod packed;
 
 // of both
 mod auxiliary;
 
-use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::seed;
+use crate::learn::turns::Turns;
 
 pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
-pub use classification::{Classification, losses};
+pub use classification::{Classification, Each, Lesson, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
+pub use masking::Masking;
+pub use packed::{MaskedSequence, PackedLanguageModelling, loss_of};
 pub use prototype_contrast::contrastive_losses;
 pub use step::Step;
 
@@ -42,8 +49,10 @@ pub use step::Step;
 pub enum Objective {
     /// Of classes.
     Classification(Classification),
-    /// Of tokens.
+    /// Of tokens of rows.
     LanguageModelling(LanguageModelling),
+    /// Of tokens of a corpus.
+    Packed(PackedLanguageModelling),
 }
 
 /// An objective, and what it counts.
@@ -67,8 +76,11 @@ pub struct CombinedLoss {
 }
 
 /// What a training minimises: each step draws one of these losses by their shares (Raffel et al. 2020,
-/// section 3.5.2, with mixing rates that are given).
-pub struct Mixture(Vec<CombinedLoss>);
+/// section 3.5.2, with mixing rates that are given), and goes on with its rows where that one's last step was.
+pub struct Mixture {
+    losses: Vec<CombinedLoss>,
+    turns: Turns,
+}
 
 /// A step's mean losses, each before its weight; absent where a step has none of the kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -103,8 +115,8 @@ impl Objective {
         let (mean, rows) = match self {
             Objective::Classification(own) => own.add_gradients(step, weight),
             Objective::LanguageModelling(own) => own.add_gradients(step, weight),
-        }
-        .map_err(|rows| self.not_finite(step.number, &rows))?;
+            Objective::Packed(own) => own.add_gradients(step, weight),
+        }?;
         *self.of(means) = mean;
         Ok(rows)
     }
@@ -113,7 +125,7 @@ impl Objective {
     fn of<'l>(&self, means: &'l mut Losses) -> &'l mut Option<f64> {
         match self {
             Objective::Classification(_) => &mut means.classification,
-            Objective::LanguageModelling(_) => &mut means.language_modelling,
+            Objective::LanguageModelling(_) | Objective::Packed(_) => &mut means.language_modelling,
         }
     }
 
@@ -122,6 +134,7 @@ impl Objective {
         match self {
             Objective::Classification(own) => own.not_finite(step, rows),
             Objective::LanguageModelling(own) => own.not_finite(step, rows),
+            Objective::Packed(own) => own.not_finite(step),
         }
     }
 }
@@ -154,25 +167,24 @@ impl From<Objective> for CombinedLoss {
 impl From<CombinedLoss> for Mixture {
     /// The same loss in every step.
     fn from(loss: CombinedLoss) -> Mixture {
-        Mixture(vec![loss])
+        // One is drawn whatever the seed.
+        Mixture { losses: vec![loss], turns: Turns::new(0, TURN, vec![1.0]) }
     }
 }
 
+/// What a turn is called among the random choices of a seed.
+const TURN: &str = "task of step";
+
 impl Mixture {
-    /// Of several losses; none of nothing.
-    pub fn new(losses: Vec<CombinedLoss>) -> Option<Mixture> {
-        (!losses.is_empty()).then_some(Mixture(losses))
+    /// Of several losses, drawn by a seed; none of nothing.
+    pub fn new(losses: Vec<CombinedLoss>, seed: u64) -> Option<Mixture> {
+        let shares: Vec<f64> = losses.iter().map(|loss| loss.share).collect();
+        (!losses.is_empty()).then(|| Mixture { losses, turns: Turns::new(seed, TURN, shares) })
     }
 
-    /// The loss of a step, counted from 0; it depends on the seed, the step and the shares alone.
-    pub fn drawn(&mut self, seed: u64, step: usize) -> &mut CombinedLoss {
-        let sum: f64 = self.0.iter().map(|loss| loss.share).sum();
-        let mut place = seed::generator(seed, &format!("task of step {step}")).gen_range(0.0..sum);
-        let drawn = self.0.iter().position(|loss| {
-            place -= loss.share;
-            place < 0.0
-        });
-        // Rounding may leave a rest behind the last.
-        &mut self.0[drawn.unwrap_or(0)]
+    /// The loss of a step, counted from 0, and how many steps before it had the same.
+    pub fn drawn(&mut self, step: usize) -> (&mut CombinedLoss, usize) {
+        let (which, before) = self.turns.at(step);
+        (&mut self.losses[which], before)
     }
 }

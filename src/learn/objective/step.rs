@@ -10,6 +10,8 @@ use crate::tune::{Form, Trainable, Tuning};
 pub struct Step<'a> {
     /// Its number, from 0.
     pub number: usize,
+    /// How many steps before it had the same loss: of several tasks each goes through its own rows.
+    pub turn: usize,
     /// The seed of every random choice.
     pub seed: u64,
     /// The base model.
@@ -40,19 +42,20 @@ impl Step<'_> {
     /// The rows of a step in all epochs, one behind the other.
     pub(super) fn places(&self, batch_size: usize) -> std::ops::Range<usize> {
         let size = batch_size * self.plan.accumulation;
-        self.number * size..(self.number + 1) * size
+        self.turn * size..(self.turn + 1) * size
     }
 
     /// Adds the gradients of `weight` times the mean of the inputs' losses to the leaves; gives the mean,
-    /// none of no losses, or the rows whose losses are not finite. `losses` gives those of a part of the
-    /// inputs, in their order.
+    /// none of no losses, or the rows whose losses are not finite. `add` adds those of a part of the inputs,
+    /// and gives the sum of its losses over the scale's count, or which of them are not finite.
     pub(super) fn add_gradients<T>(
         &mut self,
         inputs: &[Input<T>],
         weight: f64,
-        losses: impl Fn(&Classifier, &[&T]) -> Tensor,
+        add: impl Fn(&Classifier, &[&T], Scale) -> Result<f64, Vec<usize>>,
     ) -> Result<Option<f64>, Vec<usize>> {
         let count: usize = inputs.iter().map(|input| input.losses).sum();
+        let scale = Scale { count, weight };
         let mut total = 0.0;
         for part in parts(inputs, self.plan.batch_tokens) {
             // Anew for each part: a part's backward pass uses its graph up.
@@ -61,7 +64,7 @@ impl Step<'_> {
                 self.classifier.narrow();
             }
             let contents: Vec<&T> = part.iter().map(|input| &input.content).collect();
-            total += backward(&losses(self.classifier, &contents), count, weight).map_err(|bad| {
+            total += add(self.classifier, &contents, scale).map_err(|bad| {
                 let rows: Vec<usize> = part.iter().flat_map(|input| vec![input.row; input.losses]).collect();
                 bad.into_iter().map(|loss| rows[loss]).collect::<Vec<usize>>()
             })?;
@@ -84,12 +87,21 @@ fn parts<T>(inputs: &[Input<T>], batch_tokens: usize) -> Vec<Vec<&Input<T>>> {
     parts
 }
 
-/// Adds the gradients of `weight` times the sum of losses over `count` to the leaves; gives that sum over
-/// `count`, or which losses are not finite.
+/// What a part's losses count in a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    /// The losses of the whole step.
+    pub count: usize,
+    /// What their mean is multiplied by.
+    pub weight: f64,
+}
+
+/// Adds the gradients of the weight times the sum of losses over the count to the leaves; gives that sum over
+/// the count, or which losses are not finite.
 ///
 /// # Shapes
 /// losses `[B]`
-fn backward(losses: &Tensor, count: usize, weight: f64) -> Result<f64, Vec<usize>> {
+pub(super) fn backward(losses: &Tensor, Scale { count, weight }: Scale) -> Result<f64, Vec<usize>> {
     let loss = losses.sum(Type::Float) / count as f64;
     let value = loss.double_value(&[]);
     if !value.is_finite() {

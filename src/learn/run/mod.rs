@@ -154,6 +154,28 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), manifest, held: None })
     }
 
+    /// Whether the table of results is there.
+    pub fn has_metrics(&self) -> bool {
+        self.path.join(METRICS).exists()
+    }
+
+    /// Whether any step was written down.
+    pub fn has_steps(&self) -> bool {
+        self.path.join(EVENTS).exists()
+    }
+
+    /// Makes a folder in it, if it is not there.
+    pub fn make_folder(&self, name: &Path) -> Result<()> {
+        let folder = self.path.join(name);
+        fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))
+    }
+
+    /// Takes the whole folder away, where nothing came of it.
+    pub fn abandon(self) {
+        // What stays can be gone on with.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -248,7 +270,7 @@ impl RunFolder {
     /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are
     /// dropped: they come again.
     pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
-        let path = self.path.join("events.jsonl");
+        let path = self.path.join(EVENTS);
         let (mut kept, mut dropped) = (Vec::new(), !path.exists());
         if let Ok(file) = fs::File::open(&path) {
             for line in BufReader::new(file).lines() {
@@ -274,7 +296,7 @@ impl RunFolder {
 
     /// Gives each event that was written.
     pub fn each_event(&self, take: &mut dyn FnMut(SeedEvent)) -> Result<()> {
-        let path = self.path.join("events.jsonl");
+        let path = self.path.join(EVENTS);
         let Ok(file) = fs::File::open(&path) else { return Ok(()) };
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|error| Error::reading(&path, &error))?;
@@ -291,6 +313,8 @@ impl RunFolder {
 
 /// The manifest in a run's folder.
 pub const MANIFEST: &str = "manifest.json";
+/// The list of events.
+const EVENTS: &str = "events.jsonl";
 /// The table of results in the folder of a training.
 pub const METRICS: &str = "metrics.json";
 

@@ -14,7 +14,7 @@ use crate::learn::adamw::clip_gradients;
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::encoded::EncodedRows;
 use crate::learn::objective::{
-    Auxiliary, Classification, CombinedLoss, LanguageModelling, Mixture, Objective, Step, Term,
+    Auxiliary, Classification, CombinedLoss, LanguageModelling, Lesson, Mixture, Objective, Step, Term,
 };
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
@@ -25,10 +25,10 @@ use crate::predict::task::Task;
 use crate::seed;
 use crate::text::data::{Columns, Example};
 use crate::tune::soft::SoftTokens;
-use crate::tune::{Beginning, SOFT_TOKENS, Trainable, Tuning, decays, is_verbalizer};
+use crate::tune::{Beginning, Learned, SOFT_TOKENS, Trainable, Tuning, decays, is_verbalizer};
 
 pub use crate::learn::plan::Plan;
-pub use event::Event;
+pub use event::{Event, Look};
 pub use state::{HeldOutEvaluation, State};
 
 /// Everything about a training but its rows.
@@ -49,6 +49,15 @@ pub struct Trainer<'a> {
     pub classes: usize,
     /// The seed of every random choice.
     pub seed: u64,
+}
+
+/// What is held out, and looked at on the way.
+#[derive(Clone, Copy)]
+pub enum HeldOut<'a> {
+    /// Rows by which the step that is kept is chosen.
+    Rows(&'a LabelledDataset),
+    /// Tasks or texts by which nothing is chosen; each look is told what was learned so far.
+    Looks(&'a dyn Fn(&Learned) -> Result<Vec<Look>>),
 }
 
 impl Trainer<'_> {
@@ -86,7 +95,8 @@ impl Trainer<'_> {
 
     /// Rows in every pattern, as ids. One that is too long for a pattern is refused.
     pub fn encode(&self, columns: &Arc<Columns>, examples: &[Example]) -> Result<EncodedRows> {
-        EncodedRows::new(&self.scorer(&[]), columns, examples)
+        let model = self.base.model.folder.clone();
+        EncodedRows::new(model, self.tasks, self.max_length, columns, examples)
     }
 
     /// Refuses rows that are too long for a pattern.
@@ -96,9 +106,14 @@ impl Trainer<'_> {
 
     /// The loss of classes on rows with targets.
     pub fn classification(&self, rows: &LabelledDataset) -> Result<Objective> {
+        self.lessons(rows, Lesson::default())
+    }
+
+    /// The same, with what a step takes of the rows, patterns and words.
+    pub fn lessons(&self, rows: &LabelledDataset, lesson: Lesson) -> Result<Objective> {
         let encoded = self.encode(&rows.columns, &rows.examples)?;
-        let words = self.base.words.clone();
-        Ok(Objective::Classification(Classification::new(encoded, rows.targets.clone(), words, self.seed)))
+        let (targets, words) = (rows.targets.clone(), self.base.words.clone());
+        Ok(Objective::Classification(Classification::new(encoded, targets, words, lesson, self.seed)))
     }
 
     /// PET's mixture: the loss of classes, and language modelling beside it. Where that weighs nothing it
@@ -122,7 +137,7 @@ impl Trainer<'_> {
         &self,
         state: &mut State,
         mixture: &mut Mixture,
-        held_out: Option<&LabelledDataset>,
+        held_out: Option<HeldOut<'_>>,
         watch: &mut dyn FnMut(&Event, &State) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let Trainer { base, tuning, plan, seed, .. } = *self;
@@ -130,9 +145,10 @@ impl Trainer<'_> {
         while state.step < plan.steps && !state.stalled(plan.patience) {
             let started = Instant::now();
             let (number, trainable) = (state.step, &state.trainable);
-            let loss = mixture.drawn(seed, number);
+            let (loss, turn) = mixture.drawn(number);
             tch::manual_seed(seed::generator(seed, &format!("dropout of step {number}")).r#gen());
-            let step = &mut Step { number, seed, base, tuning, plan, trainable, classifier: &mut classifier };
+            let step =
+                &mut Step { number, turn, seed, base, tuning, plan, trainable, classifier: &mut classifier };
             let found = loss.add_gradients(step)?;
             let gradient_norm = clip_gradients(trainable.leaves(), plan.clip_norm);
             if !gradient_norm.is_finite() {
@@ -157,10 +173,7 @@ impl Trainer<'_> {
             };
             let mut stop = watch(&event, state)?.is_break();
             if let Some(held_out) = held_out.filter(|_| self.evaluates_after(state.step)) {
-                let evaluation = self.evaluate(state, held_out)?;
-                state.evaluated(evaluation);
-                let HeldOutEvaluation { step, accuracy, loss } = evaluation;
-                stop |= watch(&Event::Evaluated { step, accuracy, loss }, state)?.is_break();
+                stop |= watch(&self.look(state, held_out)?, state)?.is_break();
             }
             if stop {
                 break;
@@ -186,6 +199,20 @@ impl Trainer<'_> {
             long: Default::default(),
             pool: Default::default(),
         }
+    }
+
+    fn look(&self, state: &mut State, held_out: HeldOut<'_>) -> Result<Event> {
+        Ok(match held_out {
+            HeldOut::Rows(rows) => {
+                let evaluation = self.evaluate(state, rows)?;
+                state.evaluated(evaluation);
+                let HeldOutEvaluation { step, accuracy, loss } = evaluation;
+                Event::Evaluated { step, accuracy, loss }
+            }
+            HeldOut::Looks(look) => {
+                Event::Looked { step: state.step, looks: look(&state.trainable.finished())? }
+            }
+        })
     }
 
     /// Accuracy and mean loss on rows that are not trained on.

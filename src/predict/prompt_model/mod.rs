@@ -258,4 +258,33 @@ impl PromptModel {
             }
         }
     }
+
+    /// The last layer's states at a batch's mask positions, for [`PromptModel::vocabulary_logits_of`].
+    ///
+    /// # Panics
+    /// If it is rust-bert's model, which gives no states: it is refused where they are wanted.
+    ///
+    /// # Shapes
+    /// batch of B inputs, M masks → `[B,M,H]`
+    pub fn states_at(&self, batch: &Batch, mode: Mode) -> Tensor {
+        self.own_engine().0.states_at_masks(batch, &self.additions, mode)
+    }
+
+    /// The logits of the whole vocabulary of states that it gave.
+    ///
+    /// # Panics
+    /// If it is rust-bert's model.
+    ///
+    /// # Shapes
+    /// `[N,H]` → `[N,V]`
+    pub fn vocabulary_logits_of(&self, states: &Tensor, mode: Mode) -> Tensor {
+        self.own_engine().1.logits(states, self.additions.transform.as_ref(), mode)
+    }
+
+    fn own_engine(&self) -> (&Encoder, &MlmHead) {
+        match &self.engine {
+            Engine::Cloze(encoder, head) => (encoder, head),
+            Engine::RustBert(_) => unreachable!("rust-bert's model is refused where states are wanted"),
+        }
+    }
 }

@@ -148,6 +148,22 @@ impl<'a> Scorer<'a> {
     }
 }
 
+impl<'a> Scorer<'a> {
+    /// One that makes inputs of rows, and has no model to score them.
+    pub fn to_encode(tokenizer: &'a Tokenizer, max_length: usize) -> Scorer<'a> {
+        Scorer {
+            classifiers: &[],
+            tokenizer,
+            tasks: &[],
+            max_length,
+            batch_tokens: 0,
+            threads: 1,
+            long: Long::default(),
+            pool: Pooling::default(),
+        }
+    }
+}
+
 impl Scorer<'_> {
     /// Scores rows; the results come in the rows' order. An error names its row. `progress` is told, after
     /// each batch, which share of the work is done, from 0 to 1.

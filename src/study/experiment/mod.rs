@@ -14,7 +14,7 @@ use crate::learn::job::{Job, JobEvent};
 use crate::learn::objective::CombinedLoss;
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
-use crate::learn::train::{Event, Plan, State, Trainer};
+use crate::learn::train::{Event, HeldOut, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
@@ -476,7 +476,7 @@ impl Trainings<'_, '_> {
         };
         let (resumed, watch) = (&mut self.resumed, &mut self.watch);
         let loss = CombinedLoss::from(trainer.classification(rows)?);
-        job.train(trainer, &mut loss.into(), held_out, last, &mut |event| match event {
+        job.train(trainer, &mut loss.into(), held_out.map(HeldOut::Rows), last, &mut |event| match event {
             JobEvent::Resumed(steps) => {
                 *resumed = true;
                 watch(ExperimentEvent::Resumed { part, steps })

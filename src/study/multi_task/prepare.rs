@@ -1,11 +1,18 @@
-//! From a file of tasks to a training that is ready to run: everything that it names, read and checked.
+//! From a file of tasks to a manifest, and from a manifest to a training that is ready to run: everything that
+//! it names, read and checked.
 
-use super::{Manifest, MultiTask, StoredTask, TaskData, TaskFiles};
+use std::path::PathBuf;
+
+use super::manifest::{Manifest, StoredTask, StoredTexts};
+use super::{LanguageModellingFiles, MultiTask, TaskData, TaskFiles, TasksFile};
 use crate::error::{Errors, Result, TaskError, TuningError};
+use crate::learn::objective::{Each, Lesson};
 use crate::learn::plan::PlanOptions;
-use crate::learn::run::{DataFile, DataFiles, Header, ModelFiles, StoredFile, check_seeds};
-use crate::model::folder::ModelFolder;
+use crate::learn::run::{DataFile, DataFiles, Device, Header, ModelFiles, StoredFile, check_seeds};
+use crate::learn::texts::{TextFile, Texts};
+use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::{MaskedLm, Options};
+use crate::predict::blueprint::device;
 use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
@@ -16,22 +23,29 @@ use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 use crate::tune::Tuning;
 
+/// L of texts, where nothing is said.
+const SEQUENCE_LENGTH: usize = 128;
+
 /// What is to be trained on several tasks.
 pub struct TasksRequest {
-    /// The tasks.
-    pub files: Vec<TaskFiles>,
+    /// The tasks, and texts beside them.
+    pub files: TasksFile,
     /// The method.
     pub tuning: Tuning,
     /// How long and how fast; by default as for the most classes of a task.
     pub plan: PlanOptions,
+    /// Steps between looks at what is held out, if not a tenth of them.
+    pub evaluate_every: Option<usize>,
     /// The base model's small files.
     pub folder: ModelFolder,
-    /// How the model is loaded.
-    pub options: Options,
     /// The longest input, in tokens, if it is not the model's own.
     pub max_length: Option<usize>,
     /// How files of rows are read.
     pub reading: Reading,
+    /// What runs the forward pass.
+    pub engine: EngineChoice,
+    /// Where it computes.
+    pub device: Device,
     /// The seeds.
     pub seeds: Vec<u64>,
     /// CPU threads.
@@ -40,47 +54,47 @@ pub struct TasksRequest {
     pub command: Vec<String>,
 }
 
-impl MultiTask {
-    /// Reads and checks what the tasks name, loads the base model, and gives what a reader of the results
-    /// should know. All problems at once; one that several tasks share is told once.
-    pub fn prepare(request: TasksRequest) -> Result<(MultiTask, Vec<String>), Errors> {
-        let TasksRequest { mut files, tuning, options, reading, mut folder, .. } = request;
+impl TasksRequest {
+    /// The manifest: files by path, text and hash, and everything said that was left open. All problems at
+    /// once.
+    pub fn manifest(self) -> Result<Manifest, Errors> {
+        let TasksRequest { files, tuning, folder, reading, .. } = self;
         if matches!(tuning, Tuning::Cls(_)) {
             return Err(TuningError::ClsForTasks.into());
         }
-        if let Some(dropout) = request.plan.dropout {
-            folder.config.hidden_dropout_prob = dropout;
-            folder.config.attention_probs_dropout_prob = dropout;
-        }
-        let mut errors = Errors::new();
-        for task in &mut files {
-            task.templates = json_files::files(&task.templates, &mut errors);
-        }
-        errors.keep(check_seeds(&request.seeds));
+        let (mut errors, mut missing) = (Errors::new(), Errors::new());
+        errors.keep(check_seeds(&self.seeds));
         errors.keep(folder.check_weights());
-        let max_length = errors.keep(folder.max_length(request.max_length));
-        let of_method = errors.keep(tuning.check(&folder.config));
-        let reader = Reader {
-            reading: &reading,
-            tuning: &tuning,
-            folder: &folder,
-            max_length: max_length.filter(|_| of_method.is_some()),
-            options,
-        };
-        let tasks: Vec<TaskData> = files.iter().filter_map(|task| reader.read(task, &mut errors)).collect();
-        let classes = tasks.iter().map(|task| task.words.of_classes().len()).max().unwrap_or(2);
-        let plan = request.plan.plan(&tuning, classes);
-        errors.keep(plan.check());
-        let (Some(max_length), Some(mut warnings), true) = (max_length, of_method, errors.is_empty()) else {
+        let max_length = errors.keep(folder.max_length(self.max_length));
+        let tasks: Vec<StoredTask> =
+            files.tasks.iter().filter_map(|task| StoredTask::of(task, &mut missing)).collect();
+        let classes = |task: &StoredTask| task.read_verbalizer().map_or(2, |own| own.classes().len());
+        let mut plan = self.plan.plan(&tuning, tasks.iter().map(classes).max().unwrap_or(2));
+        plan.evaluate_every = self.evaluate_every.unwrap_or(plan.evaluate_every);
+        if !missing.is_empty() || max_length.is_none() || plan.check().is_err() {
+            // What else is wrong is told with it.
+            let of_method = errors.keep(tuning.check(&folder.config));
+            let reader = Reader {
+                reading: &reading,
+                tuning: &tuning,
+                folder: &folder,
+                max_length: max_length.filter(|_| of_method.is_some()),
+                device: device(self.device == Device::Cuda).unwrap_or(tch::Device::Cpu),
+                lacks_files: !missing.is_empty(),
+            };
+            tasks.iter().for_each(|task| drop(reader.read(task, &mut errors)));
+            errors.extend(missing);
+            errors.keep(plan.check());
             return Err(errors.distinct());
-        };
-        warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));
-        warnings.extend(tasks.iter().flat_map(|task| task.remarks.clone()));
-        warnings.extend(reading.bad_rows.so_far().remark());
-        let manifest = Manifest {
+        }
+        let most = usize::try_from(folder.config.max_position_embeddings).unwrap_or(usize::MAX);
+        let language_modelling =
+            files.language_modelling.map(|files| stored(files, plan.batch_size, most, &mut errors));
+        let (Some(max_length), true) = (max_length, errors.is_empty()) else { return Err(errors.distinct()) };
+        Ok(Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
-                command: request.command,
+                command: self.command,
                 model: ModelFiles::of(&folder)?,
                 data: DataFiles {
                     format: reading.format,
@@ -88,36 +102,105 @@ impl MultiTask {
                     adjust: reading.adjust,
                     ..DataFiles::default()
                 },
-                device: options.device.into(),
-                threads: request.threads,
-                engine: options.engine,
+                device: self.device,
+                threads: self.threads,
+                engine: self.engine,
                 max_length,
-                seeds: request.seeds,
+                seeds: self.seeds,
             },
-            tasks: files.iter().map(StoredTask::of).collect::<Result<_>>()?,
+            tasks,
+            language_modelling,
             tuning,
             plan,
-        };
-        manifest.check()?;
-        let model = MaskedLm::of(folder, options)?;
-        let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
-        let bases = tasks.iter().map(base).collect();
-        Ok((MultiTask { manifest, bases, tasks }, warnings))
+        })
     }
 }
 
 impl StoredTask {
-    /// A task's files as they are now.
-    fn of(task: &TaskFiles) -> Result<StoredTask> {
-        Ok(StoredTask {
+    /// A task's files as they are now, without those that are missing, which is put beside the errors; none
+    /// without a verbalizer.
+    fn of(task: &TaskFiles, errors: &mut Errors) -> Option<StoredTask> {
+        let templates: Vec<PathBuf> = json_files::files(&task.templates, errors);
+        let templates = templates.iter().filter_map(|path| errors.keep(StoredFile::of(path))).collect();
+        let verbalizer = errors.keep(StoredFile::of(&task.verbalizer));
+        let mut rows =
+            |path: &Option<PathBuf>| path.as_ref().and_then(|path| errors.keep(DataFile::of(path)));
+        Some(StoredTask {
             name: task.name.clone(),
-            templates: task.templates.iter().map(|path| StoredFile::of(path)).collect::<Result<_>>()?,
-            verbalizer: StoredFile::of(&task.verbalizer)?,
-            train: task.train.as_deref().map(DataFile::of).transpose()?,
-            test: task.test.as_deref().map(DataFile::of).transpose()?,
+            train: rows(&task.train),
+            dev: rows(&task.dev),
+            test: rows(&task.test),
+            templates,
+            verbalizer: verbalizer?,
             shots: task.shots,
             share: task.share,
+            lesson: task.lesson,
         })
+    }
+}
+
+/// Texts with what their files are.
+fn stored(files: LanguageModellingFiles, batch_size: usize, most: usize, errors: &mut Errors) -> StoredTexts {
+    let mut texts = |paths: &[PathBuf]| {
+        let text = |path: &PathBuf| {
+            let file = errors.keep(DataFile::of(path))?;
+            Some(TextFile { file, column: files.text_column.clone(), share: None })
+        };
+        paths.iter().filter_map(text).collect()
+    };
+    StoredTexts {
+        texts: Texts {
+            text: texts(&files.text),
+            held_out: texts(&files.held_out),
+            held_out_share: 0.0,
+            sequence_length: files.sequence_length.unwrap_or(SEQUENCE_LENGTH.min(most)),
+            masking: files.masking,
+        },
+        share: files.share,
+        weight: files.weight,
+        batch_size: files.batch_size.unwrap_or(batch_size),
+    }
+}
+
+impl MultiTask {
+    /// Reads and checks what a manifest names, loads the base model, and gives what a reader of the results
+    /// should know. All problems at once; one that several tasks share is told once.
+    pub fn prepare(manifest: Manifest, checkpoint_every: usize) -> Result<(MultiTask, Vec<String>), Errors> {
+        let mut errors = Errors::new();
+        errors.keep(manifest.check());
+        let device = errors.keep(device(manifest.header.device == Device::Cuda));
+        let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
+        let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
+        if let Some(dropout) = manifest.plan.dropout {
+            folder.config.hidden_dropout_prob = dropout;
+            folder.config.attention_probs_dropout_prob = dropout;
+        }
+        let max_length = errors.keep(folder.max_length(Some(manifest.header.max_length)));
+        let of_method = errors.keep(manifest.tuning.check(&folder.config));
+        if let Some(stored) = &manifest.language_modelling {
+            errors.keep(stored.texts.check(&folder.config));
+        }
+        let reading = manifest.header.data.reading();
+        let reader = Reader {
+            reading: &reading,
+            tuning: &manifest.tuning,
+            folder: &folder,
+            max_length: max_length.filter(|_| of_method.is_some()),
+            device,
+            lacks_files: false,
+        };
+        let tasks: Vec<TaskData> =
+            manifest.tasks.iter().filter_map(|task| reader.read(task, &mut errors)).collect();
+        let (Some(mut warnings), true) = (of_method, errors.is_empty()) else {
+            return Err(errors.distinct());
+        };
+        warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));
+        warnings.extend(tasks.iter().flat_map(|task| task.remarks.clone()));
+        warnings.extend(reading.bad_rows.so_far().remark());
+        let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
+        let bases = tasks.iter().map(base).collect();
+        Ok((MultiTask { manifest, bases, tasks, checkpoint_every }, warnings))
     }
 }
 
@@ -128,31 +211,40 @@ struct Reader<'a> {
     folder: &'a ModelFolder,
     /// The longest input, in tokens; none where it or the method is refused, so that no pattern can be bound.
     max_length: Option<usize>,
-    options: Options,
+    device: tch::Device,
+    /// Whether some files are missing, which is told already.
+    lacks_files: bool,
 }
 
 impl Reader<'_> {
     /// Reads and checks what a task names.
-    fn read(&self, task: &TaskFiles, errors: &mut Errors) -> Option<TaskData> {
+    fn read(&self, task: &StoredTask, errors: &mut Errors) -> Option<TaskData> {
         let templates = templates(task, errors);
         let verbalizer = errors.keep(verbalizer(task));
         let words = verbalizer.as_ref().and_then(|verbalizer| {
-            errors.keep(LabelWords::check(verbalizer, &self.folder.tokenizer, self.options.device))
+            errors.keep(LabelWords::check(verbalizer, &self.folder.tokenizer, self.device))
         });
-        let (train, test) = (task.train.as_deref(), task.test.as_deref());
-        let Some(first) = train.or(test) else {
-            errors.push(TaskError::WithoutRows { name: task.name.clone() });
+        if let Some(words) = &words {
+            errors.keep(check_lesson(task, words));
+        }
+        let files =
+            [&task.train, &task.dev, &task.test].map(|file| file.as_ref().map(|file| file.path.as_path()));
+        let Some(first) = files.into_iter().flatten().next() else {
+            if !self.lacks_files {
+                errors.push(TaskError::WithoutRows { name: task.name.clone() });
+            }
             return None;
         };
         let columns = errors.keep(self.reading.open(first))?.columns().clone();
         let verbalizer = verbalizer?;
         let read = read_columns(&templates, &columns);
-        let mut rows = |path, labels| {
-            errors.keep(Dataset::read(path, self.reading, &read, &verbalizer, Some(&columns), labels))
+        let mut rows = |path: Option<_>, labels| {
+            errors.keep(Dataset::read(path?, self.reading, &read, &verbalizer, Some(&columns), labels))
         };
-        let train = train.and_then(|path| rows(path, Labels::Needed));
-        let test = test.and_then(|path| rows(path, Labels::Known));
-        let remarks = remarks(train.iter().chain(&test), &verbalizer, &BadRows::default());
+        let [train, dev, test] = files;
+        let (train, dev, test) =
+            (rows(train, Labels::Needed), rows(dev, Labels::Needed), rows(test, Labels::Known));
+        let remarks = remarks(train.iter().chain(&dev).chain(&test), &verbalizer, &BadRows::default());
         let (words, max_length) = (words?, self.max_length?);
         let mut bind = |vectors| {
             let templates = templates.clone();
@@ -160,15 +252,38 @@ impl Reader<'_> {
         };
         let patterns = bind(SoftVectors::Learned { tuning: self.tuning, columns: &[] });
         let written = bind(SoftVectors::Sampled);
-        let (name, shots, share) = (task.name.clone(), task.shots, task.share);
-        Some(TaskData { name, patterns, written, words, train, test, shots, share, remarks })
+        let labels = verbalizer.labels().map(str::to_owned).collect();
+        Some(TaskData {
+            name: task.name.clone(),
+            labels,
+            patterns,
+            written,
+            words,
+            train,
+            dev,
+            test,
+            remarks,
+        })
     }
 }
 
+/// Refuses what words of several tokens cannot be asked.
+fn check_lesson(task: &StoredTask, words: &LabelWords) -> Result<()> {
+    let Lesson { words: each, vocabulary_weight, .. } = task.lesson;
+    let what = match () {
+        () if words.several().is_none() => return Ok(()),
+        () if each == Each::One => "\"words_each_step\"",
+        () if vocabulary_weight > 0.0 => "\"vocabulary_weight\"",
+        () => return Ok(()),
+    };
+    Err(TaskError::WordsOfSeveralTokens { name: task.name.clone(), what }.into())
+}
+
 /// A task's templates, without demonstrations and without soft tokens of their own.
-fn templates(task: &TaskFiles, errors: &mut Errors) -> Vec<Template> {
+fn templates(task: &StoredTask, errors: &mut Errors) -> Vec<Template> {
+    let parse = |stored: &StoredFile| Template::parse(&stored.name(), &stored.file, &stored.text);
     let mut templates: Vec<Template> =
-        task.templates.iter().filter_map(|path| errors.keep(Template::read(path))).collect();
+        task.templates.iter().filter_map(|stored| errors.keep(parse(stored))).collect();
     templates.retain(|template| {
         let shows = template.demonstrations().map(|_| template.error(TaskError::Demonstrations));
         let soft = template.soft().next().map(|soft| template.soft_error(soft, TaskError::Soft));
@@ -178,8 +293,8 @@ fn templates(task: &TaskFiles, errors: &mut Errors) -> Vec<Template> {
 }
 
 /// A task's verbalizer, one whose classes are words.
-fn verbalizer(task: &TaskFiles) -> Result<Verbalizer, Errors> {
-    let verbalizer = Verbalizer::read(&task.verbalizer)?;
+fn verbalizer(task: &StoredTask) -> Result<Verbalizer, Errors> {
+    let verbalizer = task.read_verbalizer()?;
     match verbalizer.kind() {
         VerbalizerKind::Soft | VerbalizerKind::Prototype => {
             Err(TaskError::ClassVectors { verbalizer: verbalizer.file().to_owned() }.into())

@@ -1,0 +1,61 @@
+//! Texts that a language model learns from.
+
+use std::path::PathBuf;
+
+use super::notes::{Note, help};
+
+/// Texts that a language model learns from.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The messages say what each field is.
+pub enum CorpusError {
+    #[error("{} holds {found}, not a list of token ids", path.display())]
+    NotTokens { path: PathBuf, found: String },
+    #[error("{} is no .npy file: {reason}", path.display())]
+    NotNpy { path: PathBuf, reason: String },
+    #[error("token {at} of {} is {id}, and the model's vocabulary ends at {last}", path.display())]
+    OutsideVocabulary { path: PathBuf, at: usize, id: i64, last: usize },
+    #[error("no text is named")]
+    WithoutTexts,
+    #[error("{name} has no text")]
+    WithoutText { name: String },
+    #[error("{name} has {found} tokens to learn from, and a sequence takes {wanted}")]
+    TooShort { name: String, found: usize, wanted: usize },
+    #[error("{name} has {found} held-out tokens, and a sequence takes {wanted}")]
+    TooShortHeldOut { name: String, found: usize, wanted: usize },
+    #[error("{} is damaged: {reason}", path.display())]
+    TokensDamaged { path: PathBuf, reason: String },
+    #[error("cls has no head that says words")]
+    ClsSaysNoWords,
+    #[error("{found} shares are given for {texts} texts")]
+    SharesMisfit { found: usize, texts: usize },
+    #[error("no text has a share")]
+    WithoutShares,
+    #[error("{name} has no columns")]
+    ColumnOfPlainText { name: String, column: String },
+}
+
+impl CorpusError {
+    /// What was allowed, and a way out.
+    pub fn notes(&self) -> Vec<Note> {
+        use CorpusError::*;
+        match self {
+            NotTokens { .. } => vec![
+                ("allowed", "one axis of uint16 or uint32, little-endian, not compressed".into()),
+                ("help", "save it with numpy.save(file, ids.astype(numpy.uint16))".into()),
+            ],
+            NotNpy { .. } => help("name a file that numpy.save wrote, or the text itself"),
+            OutsideVocabulary { .. } => help("the ids must be those of this model's tokenizer"),
+            WithoutTexts => help("name one file at least"),
+            WithoutText { .. } => help("name a file with text, or leave it out"),
+            TooShort { .. } | TooShortHeldOut { .. } => help("give more text, or shorter sequences"),
+            TokensDamaged { .. } => help("delete it and give the command again"),
+            ClsSaysNoWords => help("choose another method"),
+            SharesMisfit { .. } => help("give each text one, in the texts' order"),
+            WithoutShares => help("give one of them a share above 0"),
+            ColumnOfPlainText { .. } => {
+                help("name a .csv, .tsv, .jsonl or .json file, or leave the column out")
+            }
+        }
+    }
+}

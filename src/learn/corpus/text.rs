@@ -1,0 +1,149 @@
+//! Texts as token ids: documents of plain files, or a column's fields, each behind the other and ended by the
+//! separator.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
+use std::path::Path;
+
+use crate::error::{CorpusError, DataError, Error, FileError, Result};
+use crate::model::tokenizer::Tokenizer;
+use crate::text::data::{Reading, Rows};
+use crate::text::text_column::text_column;
+use crate::text::whole_file::WholeFile;
+
+/// A line of plain text is read in pieces of at most so many bytes, cut between words.
+const PIECE: u64 = 1 << 16;
+
+/// So many rows tell which column has the texts.
+const SAMPLE: usize = 100;
+
+/// Writes the ids of a text file into another, four bytes each; how many there are.
+///
+/// A file with columns, as its name or `reading` tells, has a document in each row, in `column` or in the one
+/// that looks like texts. In any other file a document ends at a blank line.
+pub(super) fn encode(
+    path: &Path,
+    reading: &Reading,
+    column: Option<&str>,
+    tokenizer: &Tokenizer,
+    into: &Path,
+) -> Result<usize> {
+    let mut file = WholeFile::create(into)?;
+    let mut writer = Writer { out: BufWriter::new(&mut file), tokenizer, into, open: false, written: 0 };
+    if is_table(path, reading) {
+        of_rows(reading.open(path)?, column, &mut writer)?;
+    } else if let Some(column) = column {
+        let (name, column) = (path.display().to_string(), column.to_owned());
+        return Err(CorpusError::ColumnOfPlainText { name, column }.into());
+    } else {
+        of_plain(path, &mut writer)?;
+    }
+    writer.end_document()?;
+    let written = writer.finish()?;
+    if written == 0 {
+        return Err(CorpusError::WithoutText { name: path.display().to_string() }.into());
+    }
+    file.commit()?;
+    Ok(written)
+}
+
+/// Whether a file has columns.
+fn is_table(path: &Path, reading: &Reading) -> bool {
+    reading.format.or_else(|| crate::text::format::Format::of(path)).is_some()
+}
+
+struct Writer<'a> {
+    out: BufWriter<&'a mut WholeFile>,
+    tokenizer: &'a Tokenizer,
+    into: &'a Path,
+    /// Whether the document at hand has tokens.
+    open: bool,
+    written: usize,
+}
+
+impl Writer<'_> {
+    fn add(&mut self, text: &str) -> Result<()> {
+        for token in self.tokenizer.tokenize(text) {
+            self.write(token.id)?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    fn end_document(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.open) {
+            self.write(self.tokenizer.special().sep)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, id: i64) -> Result<()> {
+        self.written += 1;
+        let id = u32::try_from(id).unwrap_or_default();
+        self.out.write_all(&id.to_le_bytes()).map_err(|error| Error::writing(self.into, &error))
+    }
+
+    fn finish(mut self) -> Result<usize> {
+        self.out.flush().map_err(|error| Error::writing(self.into, &error))?;
+        Ok(self.written)
+    }
+}
+
+fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Result<()> {
+    let columns = rows.columns().clone();
+    let column = match column {
+        Some(column) => column.to_owned(),
+        None => text_column(&columns, &rows.look_ahead(SAMPLE).cloned().collect::<Vec<_>>())?,
+    };
+    let Some(place) = columns.names().iter().position(|name| *name == column) else {
+        let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
+        return Err(DataError::NoTextColumn { column, data, columns }.into());
+    };
+    for row in rows {
+        writer.add(&row?.fields[place])?;
+        writer.end_document()?;
+    }
+    Ok(())
+}
+
+fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<()> {
+    let reading = |error: std::io::Error| Error::reading(path, &error);
+    let file = File::open(path).map_err(reading)?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(FileError::FolderForFile { path: path.to_owned() }.into());
+    }
+    let mut input = BufReader::with_capacity(1 << 20, file);
+    let (mut piece, mut line, mut column) = (Vec::new(), 1, 1);
+    loop {
+        (&mut input).take(PIECE - piece.len() as u64).read_until(b'\n', &mut piece).map_err(reading)?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let ends_line = piece.ends_with(b"\n");
+        let at_end = input.fill_buf().map_err(reading)?.is_empty();
+        let whole = if ends_line || at_end { piece.len() } else { last_gap(&piece) };
+        let text = std::str::from_utf8(&piece[..whole]).map_err(|error| {
+            let before = String::from_utf8_lossy(&piece[..error.valid_up_to()]).chars().count();
+            FileError::TextNotUtf8 { path: path.to_owned(), line, column: column + before }
+        })?;
+        let text = text.strip_prefix('\u{feff}').filter(|_| (line, column) == (1, 1)).unwrap_or(text);
+        let starts_line = column == 1;
+        writer.add(text)?;
+        if ends_line && starts_line && text.trim().is_empty() {
+            writer.end_document()?;
+        }
+        (line, column) = match ends_line {
+            true => (line + 1, 1),
+            false => (line, column + text.chars().count()),
+        };
+        piece.drain(..whole);
+    }
+}
+
+/// Where a piece of a long line may be cut: behind its last blank, or before a letter where it has none.
+fn last_gap(piece: &[u8]) -> usize {
+    let blank = piece.iter().rposition(u8::is_ascii_whitespace).map(|place| place + 1);
+    // A byte that goes on with a letter begins with the bits 10.
+    let letter = || piece.iter().rposition(|byte| byte & 0xc0 != 0x80);
+    blank.or_else(letter).filter(|place| *place > 0).unwrap_or(piece.len())
+}
