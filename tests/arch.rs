@@ -21,7 +21,7 @@ use cloze::model::encoder::Mode;
 use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::parameters::Parameters;
-use cloze::model::tensor_file;
+use cloze::model::tensor_file::{self, Precision};
 use cloze::model::tensor_map::{Module, Role, TensorMap};
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::pvp::{Patterns, SoftVectors};
@@ -326,8 +326,15 @@ fn a_new_family_is_exported_under_its_own_names() {
         let adapted = scores(&toy, &toy.learned(&training.tuning, &learned).unwrap());
 
         let merged = twins.folder.path().join(format!("merged-{}", training.tuning.name()));
-        export::merged(&merged, &toy.model.folder, &toy.model.parameters, &training.tuning, &learned)
-            .unwrap();
+        export::merged(
+            &merged,
+            &toy.model.folder,
+            &toy.model.parameters,
+            &training.tuning,
+            &learned,
+            Precision::F32,
+        )
+        .unwrap();
         let opened = base(toy::open(&merged), EngineChoice::Cloze);
         assert!(
             opened.model.parameters.iter().map(|(name, _)| name).eq(toy

@@ -8,7 +8,7 @@ use cloze::model::encoder::Additions;
 use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::parameters::Parameters;
-use cloze::model::tensor_file;
+use cloze::model::tensor_file::{self, Precision};
 use cloze::model::tensor_map::LinearLayer;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::tune::export;
@@ -192,6 +192,7 @@ fn write_merged(folder: &Path, adapter: &PeftAdapter) -> Result<(), Error> {
         &parts.parameters,
         &adapter.tuning,
         &adapter.learned,
+        Precision::F32,
     )
 }
 
@@ -725,7 +726,7 @@ fn a_decoder_of_its_own_is_exported_where_the_model_has_one() {
     let parameters = Parameters::load(base.path(), &model.config.tensors, Device::Cpu).unwrap();
     let adapter = made(lora(&["query"]));
     let folder = base.path().join("merged");
-    export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned).unwrap();
+    export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned, Precision::F32).unwrap();
     let merged = Parameters::load(&folder, &model.config.tensors, Device::Cpu).unwrap();
     assert!(merged.named(decoder).unwrap().equal(parameters.named(decoder).unwrap()));
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgGroup;
+use cloze::model::tensor_file::Precision;
 use cloze::study::export::ExportForm;
 use cloze::study::run::{Run, Wanted};
 
@@ -40,6 +41,9 @@ pub struct Export {
     /// p-tuning-v2
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     peft: Option<PathBuf>,
+    /// With --merged: how the weights are written
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Precision::F32)]
+    precision: Precision,
     /// The base model's folder [default: the run's]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     model: Option<String>,
@@ -61,7 +65,7 @@ pub fn run(args: &Export) -> Result<()> {
     };
     let (form, out) = match (&args.peft, &args.merged) {
         (Some(out), _) => (ExportForm::Peft, out),
-        (None, Some(out)) => (ExportForm::Merged, out),
+        (None, Some(out)) => (ExportForm::Merged(args.precision), out),
         (None, None) => unreachable!("clap asks for one of them"),
     };
     signals::kept(format!("{} is not whole: delete it", out.display()));

@@ -20,6 +20,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "text",
             "field",
             "text_column",
+            "shares",
+            "held_out",
             "map",
             "label_column",
             "no_labels",
@@ -55,6 +57,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "save",
             "merged",
             "peft",
+            "precision",
             "keep_columns",
             "quiet",
             "n",
@@ -96,6 +99,13 @@ const GROUPS: [(&str, &[&str]); 8] = [
         "Training",
         &[
             "steps",
+            "tokens",
+            "minutes",
+            "sequence_length",
+            "mask_rate",
+            "masked",
+            "random",
+            "whole_words",
             "learning_rate",
             "soft_learning_rate",
             "batch_size",
@@ -131,7 +141,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 33] = [
+const OFTEN: [&str; 35] = [
     "template",
     "verbalizer",
     "labels",
@@ -151,6 +161,8 @@ const OFTEN: [&str; 33] = [
     "patterns",
     "generate",
     "words",
+    "tokens",
+    "minutes",
     "out",
     "report",
     "json",

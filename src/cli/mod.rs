@@ -29,6 +29,7 @@ mod classify;
 mod doctor;
 mod export;
 mod init;
+mod pretrain;
 mod preview;
 mod report;
 mod robustness;
@@ -65,6 +66,7 @@ enum Command {
     Score(Box<score::Score>),
     Train(Box<train::Train>),
     Ensemble(Box<ensemble::Ensemble>),
+    Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
     Report(report::Report),
     Check(check::Check),
@@ -120,6 +122,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Score(args) => score::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),

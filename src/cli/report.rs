@@ -112,6 +112,9 @@ fn results(report: &RunReport, run: &Path) -> String {
     match report {
         RunReport::Ensemble(report) => render::ensemble(report, run),
         RunReport::Tasks(tasks) => format!("\n{}\n{}", run.display(), render::tasks(tasks)),
+        RunReport::Pretrain(report) => {
+            format!("\n{}", render::pretraining(&report.metrics, &run.join("model")))
+        }
         RunReport::Train(report) => {
             let warnings = &report.metrics.warnings;
             let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();

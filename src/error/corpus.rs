@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::notes::{Note, help};
+use crate::numbers::counted;
 
 /// Texts that a language model learns from.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,9 +26,9 @@ pub enum CorpusError {
     TooShortHeldOut { name: String, found: usize, wanted: usize },
     #[error("{} is damaged: {reason}", path.display())]
     TokensDamaged { path: PathBuf, reason: String },
-    #[error("cls has no head that says words")]
-    ClsSaysNoWords,
-    #[error("{found} shares are given for {texts} texts")]
+    #[error("what {method} learns stands beside the weights, and the model is to have it in them")]
+    BesideWeights { method: &'static str },
+    #[error("{} given for {}", if *found == 1 { "1 share is".to_owned() } else { format!("{found} shares are") }, counted(*texts as u64, "text"))]
     SharesMisfit { found: usize, texts: usize },
     #[error("no text has a share")]
     WithoutShares,
@@ -50,7 +51,7 @@ impl CorpusError {
             WithoutText { .. } => help("name a file with text, or leave it out"),
             TooShort { .. } | TooShortHeldOut { .. } => help("give more text, or shorter sequences"),
             TokensDamaged { .. } => help("delete it and give the command again"),
-            ClsSaysNoWords => help("choose another method"),
+            BesideWeights { .. } => help("choose full, head, bias, lora or ia3"),
             SharesMisfit { .. } => help("give each text one, in the texts' order"),
             WithoutShares => help("give one of them a share above 0"),
             ColumnOfPlainText { .. } => {

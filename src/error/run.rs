@@ -49,6 +49,8 @@ pub enum RunError {
     NotRun { path: PathBuf },
     #[error("the run {} is not finished", path.display())]
     Unfinished { path: PathBuf },
+    #[error("the run {} made a model, and no classifier", path.display())]
+    WithoutClassifier { path: PathBuf },
 }
 
 /// What makes runs of a kind.
@@ -56,6 +58,7 @@ fn run_of(kind: &str) -> &'static str {
     match kind {
         "train" => "cloze train",
         "tasks" => "cloze train on several tasks",
+        "pretrain" => "cloze pretrain",
         _ => "cloze ensemble",
     }
 }
@@ -77,6 +80,9 @@ impl RunError {
             ),
             OutOfPlace { .. } => {
                 help("put the file back that was there; or delete it and resume the run, which makes it anew")
+            }
+            WithoutClassifier { path } => {
+                vec![("help", format!("it is a base model for others: name {} as the model", path.display()))]
             }
             SameRun { .. } => help("name each once"),
             FolderIsFile { .. } => help("name a folder"),

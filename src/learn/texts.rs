@@ -88,7 +88,7 @@ impl Texts {
         for share in self.text.iter().filter_map(|text| text.share) {
             range("share", share, share >= 0.0 && share.is_finite(), "0 or more".to_owned());
         }
-        if self.text.iter().all(|text| text.share == Some(0.0)) {
+        if !self.text.is_empty() && self.text.iter().all(|text| text.share == Some(0.0)) {
             errors.push(CorpusError::WithoutShares);
         }
         errors.none()
@@ -126,11 +126,20 @@ impl Texts {
         let (special, length) = (tokenizer.special(), self.sequence_length);
         let (mut held_out, mut remarks) = (Vec::new(), Vec::new());
         let all: Vec<&Source> = learned.iter().collect();
-        for source in learned.iter().chain(&apart).filter(|source| source.tokens().1 > 0) {
+        for (index, source) in learned.iter().chain(&apart).enumerate() {
             let sequences = source.held_out_sequences(length, special)?;
-            if sequences.is_empty() {
-                let (name, found) = (source.name.clone(), source.tokens().1);
+            let (name, found) = (source.name.clone(), source.tokens().1);
+            if sequences.is_empty() && index >= learned.len() {
                 return Err(CorpusError::TooShortHeldOut { name, found, wanted: length - 2 }.into());
+            }
+            if sequences.is_empty() && self.held_out_share > 0.0 {
+                remarks.push(format!(
+                    "{name} is too short to hold out a part: {found} tokens, and a sequence takes {}",
+                    length - 2
+                ));
+            }
+            if sequences.is_empty() {
+                continue;
             }
             let (seen, documents) = source.documents_in(&all, special.sep)?;
             if seen > 0 {

@@ -57,9 +57,17 @@ pub struct ModelFolder {
     pub tokenizer: Tokenizer,
 }
 
+/// A run of pre-training keeps its model in a folder of this name.
+pub const MODEL: &str = "model";
+
 impl ModelFolder {
-    /// Reads configuration and tokenizer of a folder.
+    /// Reads configuration and tokenizer of a folder, or of a run's folder with a model in it.
     pub fn open(path: &Path) -> Result<ModelFolder> {
+        let within = path.join(MODEL);
+        let path = match !path.join("config.json").exists() && within.join("config.json").exists() {
+            true => &within,
+            false => path,
+        };
         if path.is_file() {
             return Err(ModelError::FileForModel { path: path.to_owned() }.into());
         }

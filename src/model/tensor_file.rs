@@ -10,7 +10,7 @@ use std::path::Path;
 use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, View};
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind as Type, Tensor};
@@ -19,15 +19,50 @@ use crate::error::{Error, ModelError, Result};
 use crate::model::values::values;
 use crate::text::whole_file::WholeFile;
 
+/// How numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// In single precision, as they are
+    #[default]
+    F32,
+    /// In half precision: half the size, about three digits
+    F16,
+}
+
+impl Precision {
+    fn kind(self) -> Type {
+        match self {
+            Precision::F32 => Type::Float,
+            Precision::F16 => Type::Half,
+        }
+    }
+}
+
 /// Writes fp32 tensors with their names, and texts beside them, whole or not at all.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, texts: HashMap<String, String>) -> Result<()> {
+    write_in(path, tensors, texts, Precision::F32)
+}
+
+/// The same in another precision.
+pub fn write_in(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    texts: HashMap<String, String>,
+    precision: Precision,
+) -> Result<()> {
     let file = WholeFile::create(path)?;
-    let views = tensors.iter().map(|(name, tensor)| (name, Contiguous::of(tensor)));
+    let views = tensors.iter().map(|(name, tensor)| (name, Contiguous::of(tensor, precision)));
+    let writing = |error: std::io::Error| Error::writing(path, &error);
+    let permissions = std::fs::metadata(file.temporary()).map_err(writing)?.permissions();
     let written = safetensors::serialize_to_file(views, Some(texts), file.temporary());
     written.map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::writing(path, &error),
-        other => Error::writing(path, &std::io::Error::other(other.to_string())),
+        safetensors::SafeTensorError::IoError(error) => writing(error),
+        other => writing(std::io::Error::other(other.to_string())),
     })?;
+    // It was made anew, for nobody else to read.
+    std::fs::set_permissions(file.temporary(), permissions).map_err(writing)?;
     file.commit()
 }
 
@@ -45,7 +80,7 @@ pub fn hash(tensors: &BTreeMap<String, Tensor>) -> String {
     let mut hash = Sha256::new();
     for (name, tensor) in tensors {
         hash.update(name);
-        hash.update(Contiguous::of(tensor).data());
+        hash.update(Contiguous::of(tensor, Precision::F32).data());
     }
     format!("{:x}", hash.finalize())
 }
@@ -54,19 +89,23 @@ pub fn hash(tensors: &BTreeMap<String, Tensor>) -> String {
 struct Contiguous {
     tensor: Tensor,
     shape: Vec<usize>,
+    precision: Precision,
 }
 
 impl Contiguous {
-    fn of(tensor: &Tensor) -> Contiguous {
-        let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Type::Float).contiguous();
+    fn of(tensor: &Tensor, precision: Precision) -> Contiguous {
+        let tensor = tensor.detach().to_device(Device::Cpu).to_kind(precision.kind()).contiguous();
         let shape = tensor.size().iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
-        Contiguous { tensor, shape }
+        Contiguous { tensor, shape, precision }
     }
 }
 
 impl View for Contiguous {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        match self.precision {
+            Precision::F32 => Dtype::F32,
+            Precision::F16 => Dtype::F16,
+        }
     }
 
     fn shape(&self) -> &[usize] {
@@ -79,7 +118,7 @@ impl View for Contiguous {
     }
 
     fn data_len(&self) -> usize {
-        self.tensor.numel() * 4
+        self.tensor.numel() * self.precision.kind().elt_size_in_bytes()
     }
 }
 

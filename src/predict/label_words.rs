@@ -10,7 +10,7 @@ use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
 use crate::predict::class_scores::ClassScores;
-use crate::text::verbalizer::{Class, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+use crate::text::verbalizer::{Aggregate, Class, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -185,6 +185,22 @@ impl LabelWords {
             ids.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(id, _)| *id).collect()
         };
         ids.chunks(width).zip(weights.chunks(width)).map(of_class).collect()
+    }
+
+    /// Of no class: for models that learn from texts alone.
+    pub fn none(device: Device) -> LabelWords {
+        LabelWords {
+            scores: ClassScores {
+                aggregate: Aggregate::MeanLogit,
+                weights: Tensor::zeros([0, 1], (Type::Float, device)).into(),
+                log_priors: None,
+            },
+            ids: Tensor::zeros([0], (Type::Int64, device)).into(),
+            several: None,
+            kind: VerbalizerKind::Words,
+            left_out: Vec::new(),
+            texts: Vec::new(),
+        }
     }
 
     /// The same with one word of each class, drawn.

@@ -8,6 +8,7 @@ use crate::model::folder::ModelFolder;
 use crate::model::hash::hash_of;
 use crate::study::ensemble;
 use crate::study::multi_task;
+use crate::study::pretrain;
 use crate::study::run::check_base;
 
 /// With what a run goes on, or is run again.
@@ -47,6 +48,12 @@ impl Again {
         self.tasks_go_on(manifest)?;
         self.is_new(&mut manifest.header);
         Ok(())
+    }
+
+    /// Lets a pre-training go on.
+    pub fn pretraining_goes_on(&self, manifest: &mut pretrain::Manifest) -> Result<()> {
+        manifest.texts.check_files()?;
+        self.goes_on(&mut manifest.header)
     }
 
     fn goes_on(&self, header: &mut Header) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::{EnsembleError, Result, RunError};
 use crate::model::masked_lm::{MaskedLm, Options};
+use crate::model::tensor_file::Precision;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::classifier::VerbalizedLm;
 use crate::study::run::{Run, Wanted};
@@ -13,7 +14,7 @@ use crate::tune::{export, peft};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportForm {
     /// A model folder of its own, with what was learned within its weights.
-    Merged,
+    Merged(Precision),
     /// An adapter of PEFT, which needs the base model.
     Peft,
 }
@@ -52,7 +53,9 @@ impl Run {
         base.check_learned(tuning, learned, patterns.soft.len(), verbalizer.classes().len())?;
         let MaskedLm { folder, parameters, .. } = &base.model;
         match form {
-            ExportForm::Merged => export::merged(out, folder, parameters, tuning, learned)?,
+            ExportForm::Merged(precision) => {
+                export::merged(out, folder, parameters, tuning, learned, precision)?;
+            }
             ExportForm::Peft => {
                 let name = kept.model.path.display().to_string();
                 peft::write(out, tuning, &folder.config, learned, patterns.soft.front(), &name)?;

@@ -17,6 +17,9 @@ pub mod knowledge;
 // trainings over seeds
 pub mod experiment;
 
+// a model that goes on reading
+pub mod pretrain;
+
 // one model for several tasks
 pub mod multi_task;
 

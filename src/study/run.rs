@@ -91,6 +91,9 @@ impl Run {
             // What tells nothing is read as a training, which says what is wrong with it.
             Some(RunKind::Train) | None => Contents::Train(folder, Box::new(Manifest::read(&file)?)),
             Some(RunKind::Tasks) => Contents::Tasks(folder, Box::new(multi_task::Manifest::read(&file)?)),
+            Some(RunKind::Pretrain) => {
+                return Err(RunError::WithoutClassifier { path: path.to_owned() }.into());
+            }
             Some(RunKind::Ensemble) => {
                 let (folder, manifest) = EnsembleFolder::open(path)?;
                 Contents::Ensemble(folder, Box::new(manifest))

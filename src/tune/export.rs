@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result, TuningError};
 use crate::model::folder::ModelFolder;
 use crate::model::parameters::Parameters;
-use crate::model::tensor_file;
+use crate::model::tensor_file::{self, Precision};
 use crate::text::whole_file;
 use crate::text::whole_file::WholeFile;
 use crate::tune::adapt::{Form, adapt};
@@ -26,6 +26,7 @@ pub fn merged(
     base: &Parameters,
     tuning: &Tuning,
     learned: &Learned,
+    precision: Precision,
 ) -> Result<()> {
     if !tuning.merges() {
         return Err(TuningError::NotMergeable { method: tuning.name() }.into());
@@ -52,11 +53,8 @@ pub fn merged(
     let weights: BTreeMap<_, _> =
         weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     // Without this text transformers takes the file for another program's.
-    tensor_file::write(
-        &folder.join("model.safetensors"),
-        &weights,
-        HashMap::from([("format".to_owned(), "pt".to_owned())]),
-    )?;
+    let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    tensor_file::write_in(&folder.join("model.safetensors"), &weights, texts, precision)?;
     // Last: without its config.json a folder is no model.
     copies.into_iter().rev().try_for_each(WholeFile::commit)
 }

@@ -387,6 +387,8 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
                 ("help", "name one with --seed".into()),
             ]
         }
+        RunError::Finished { path } if is_pretraining(path) => help(&as_model(path)),
+        RunError::WithoutClassifier { path } => help(&as_model(path)),
         RunError::Finished { .. } => help(
             "run it again elsewhere: cloze train --from RUN/manifest.json, or cloze ensemble --experiment RUN/manifest.json, with --out NEW",
         ),
@@ -395,6 +397,7 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
             vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
         }
         RunError::Unfinished { path } => help(&format!("go on with it: {}", goes_on(path))),
+        RunError::OfOtherKind { found: "pretrain", path, .. } => help(&as_model(path)),
         RunError::OfOtherKind { found: "train" | "tasks", .. } => {
             help("cloze train goes on with it (--resume --out RUN), or runs it again (--from RUN --out NEW)")
         }
@@ -411,11 +414,22 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
     })
 }
 
+/// Whether a run made a model, and no classifier.
+fn is_pretraining(run: &Path) -> bool {
+    matches!(kind_of(&run.join(MANIFEST)), Ok(Some(RunKind::Pretrain)))
+}
+
+/// What a model that a run made is for.
+fn as_model(run: &Path) -> String {
+    format!("it made a base model for other commands: --model {}", quoted(&run.display().to_string()))
+}
+
 /// The line that goes on with a run, to be typed as it stands.
 fn goes_on(run: &Path) -> String {
     let command = match kind_of(&run.join(MANIFEST)) {
         Ok(Some(RunKind::Train | RunKind::Tasks)) => "train",
         Ok(Some(RunKind::Ensemble)) => "ensemble",
+        Ok(Some(RunKind::Pretrain)) => "pretrain",
         _ => return "the command that made it, with another --out".to_owned(),
     };
     let program = std::env::args().next().unwrap_or_else(|| "cloze".to_owned());

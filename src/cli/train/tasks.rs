@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use cloze::error::source::Source;
-use cloze::error::{Error, Result as Found, RunError};
+use cloze::error::{Error, RunError};
 use cloze::learn::run::{MANIFEST, RunFolder};
 use cloze::model::threads::Threads;
 use cloze::study::multi_task::{Manifest, MultiTask, TasksFile, TasksRequest};
@@ -74,7 +74,7 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
         if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     drop(progress);
-    match given_up(metrics, is_new, folder)? {
+    match folder.unless_in_vain(metrics, is_new)? {
         None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
         Some(metrics) => {
             if !args.quiet {
@@ -83,14 +83,6 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
             Ok(())
         }
     }
-}
-
-/// Takes the folder of a new run away where its texts are refused: nothing came of it.
-fn given_up<T>(found: Found<T>, is_new: bool, folder: RunFolder) -> Found<T> {
-    if found.is_err() && is_new && !folder.has_steps() {
-        folder.abandon();
-    }
-    found
 }
 
 /// An error about a value that stands in a manifest, at its place there.

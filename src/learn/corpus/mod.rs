@@ -11,12 +11,13 @@ mod token_file;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
 use rand::Rng as _;
 
-use crate::error::{CorpusError, Result};
+use crate::error::{CorpusError, Error, Result};
 use crate::learn::turns::Turns;
 use crate::model::tokenizer::{SpecialIds, Tokenizer};
 use crate::seed;
@@ -162,6 +163,24 @@ impl Corpus {
         Ok(Corpus { sources, length, special, seed, turns, epochs })
     }
 
+    /// Of words that are drawn from a vocabulary: for seeing how long sequences take.
+    pub fn of_drawn_words(tokenizer: &Tokenizer, length: usize) -> Result<Corpus> {
+        let known = tokenizer.common_words();
+        let mut dice = seed::generator(0, "words of a corpus");
+        let drawn: Vec<u8> = (0..64 * length)
+            .flat_map(|_| {
+                u32::try_from(known[dice.gen_range(0..known.len())]).unwrap_or_default().to_le_bytes()
+            })
+            .collect();
+        let mut file = tempfile::NamedTempFile::new().map_err(|error| temporary(&error))?;
+        file.write_all(&drawn).map_err(|error| temporary(&error))?;
+        let file = TokenFile::plain(file.path())?;
+        let count = file.count();
+        let source =
+            Source { name: String::new(), file, train: 0..count, held_out: count..count, share: 1.0 };
+        Corpus::new(vec![source], length, tokenizer.special(), 0)
+    }
+
     /// L.
     pub fn length(&self) -> usize {
         self.length
@@ -192,6 +211,11 @@ impl Corpus {
         self.epochs[which] = Some(current);
         self.sources[which].sequence(start, inner, self.special)
     }
+}
+
+/// The error of a temporary file.
+fn temporary(error: &std::io::Error) -> Error {
+    Error::writing(&std::env::temp_dir(), error)
 }
 
 /// Gives a hash of each document of some ids, without its separator.

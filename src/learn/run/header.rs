@@ -73,6 +73,8 @@ pub enum RunKind {
     Tasks,
     /// An ensemble of patterns, and its student.
     Ensemble,
+    /// A model that goes on reading texts.
+    Pretrain,
 }
 
 /// Where models run.
@@ -133,6 +135,7 @@ impl RunKind {
             RunKind::Train => "train",
             RunKind::Tasks => "tasks",
             RunKind::Ensemble => "ensemble",
+            RunKind::Pretrain => "pretrain",
         }
     }
 }
@@ -310,10 +313,16 @@ pub fn read<'a>(root: &Node<'a>, kind: RunKind) -> Result<Parts<'a>> {
         tasks: Option<&'a RawValue>,
         #[serde(borrow)]
         ensemble: Option<&'a RawValue>,
+        #[serde(borrow)]
+        pretrain: Option<&'a RawValue>,
     }
     let raw: Raw = root.read_object()?;
-    let bodies =
-        [(RunKind::Train, raw.train), (RunKind::Tasks, raw.tasks), (RunKind::Ensemble, raw.ensemble)];
+    let bodies = [
+        (RunKind::Train, raw.train),
+        (RunKind::Tasks, raw.tasks),
+        (RunKind::Ensemble, raw.ensemble),
+        (RunKind::Pretrain, raw.pretrain),
+    ];
     let body = root.key(kind.name(), only_body(root, kind, bodies)?);
     let dtype = root.key("dtype", raw.dtype);
     let bf16 = match dtype.read()? {
@@ -345,7 +354,7 @@ pub fn read<'a>(root: &Node<'a>, kind: RunKind) -> Result<Parts<'a>> {
 fn only_body<'a>(
     root: &Node<'a>,
     kind: RunKind,
-    bodies: [(RunKind, Option<&'a RawValue>); 3],
+    bodies: [(RunKind, Option<&'a RawValue>); 4],
 ) -> Result<&'a RawValue> {
     let mut found = None;
     for (of, body) in bodies.into_iter().filter_map(|(of, body)| Some((of, body?))) {

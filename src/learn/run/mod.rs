@@ -159,21 +159,19 @@ impl RunFolder {
         self.path.join(METRICS).exists()
     }
 
-    /// Whether any step was written down.
-    pub fn has_steps(&self) -> bool {
-        self.path.join(EVENTS).exists()
-    }
-
     /// Makes a folder in it, if it is not there.
     pub fn make_folder(&self, name: &Path) -> Result<()> {
         let folder = self.path.join(name);
         fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))
     }
 
-    /// Takes the whole folder away, where nothing came of it.
-    pub fn abandon(self) {
-        // What stays can be gone on with.
-        let _ = fs::remove_dir_all(&self.path);
+    /// What came of a run, which takes its folder away if it is new and failed before its first step.
+    pub fn unless_in_vain<T>(self, found: Result<T>, is_new: bool) -> Result<T> {
+        if found.is_err() && is_new && !self.path.join(EVENTS).exists() {
+            // What stays can be gone on with.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+        found
     }
 
     /// The folder.

@@ -1,6 +1,7 @@
 //! The results of runs of whatever kind: read from their folders, and beside each other.
 
 mod page;
+mod pretrain;
 mod train;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::study::multi_task::TaskMetrics;
 use crate::text::json::{self, Node};
 
 pub use page::page;
+pub use pretrain::PretrainReport;
 pub use train::TrainReport;
 
 /// The results of a run, by its kind.
@@ -23,6 +25,8 @@ pub enum RunReport {
     Train(Box<TrainReport>),
     /// Of one model for several tasks, task by task.
     Tasks(Vec<TaskMetrics>),
+    /// Of a model that went on reading.
+    Pretrain(Box<PretrainReport>),
     /// Of an ensemble of patterns, and its student.
     Ensemble(Box<EnsembleReport>),
 }
@@ -47,7 +51,7 @@ impl RunReport {
             }
             // One that is finished has a report.
             Some(RunKind::Ensemble) => return Err(RunError::Unfinished { path: run.to_owned() }.into()),
-            Some(RunKind::Tasks) if !metrics.exists() => {
+            Some(RunKind::Tasks | RunKind::Pretrain) if !metrics.exists() => {
                 return Err(RunError::ReportMissing { path: run.to_owned(), file: METRICS }.into());
             }
             Some(RunKind::Train) => RunReport::Train(Box::new(TrainReport::read(run)?)),
@@ -55,6 +59,7 @@ impl RunReport {
                 let source = Source::new(metrics.display().to_string(), json::read_text(&metrics)?);
                 RunReport::Tasks(Node::root(&source).read()?)
             }
+            Some(RunKind::Pretrain) => RunReport::Pretrain(Box::new(PretrainReport::read(run)?)),
             None => RunReport::Ensemble(Box::new(EnsembleReport::of_run(run)?)),
         })
     }
@@ -65,7 +70,7 @@ impl RunReport {
             RunReport::Train(report) => {
                 (report.metrics.test_rows > 0).then_some(report.metrics.method.as_str())
             }
-            RunReport::Tasks(_) => None,
+            RunReport::Tasks(_) | RunReport::Pretrain(_) => None,
             RunReport::Ensemble(report) => report.classifier().map(|(name, _)| name),
         }
     }
@@ -74,7 +79,7 @@ impl RunReport {
     pub fn accuracy(&self) -> Option<Accuracies> {
         match self {
             RunReport::Train(report) => report.accuracy(),
-            RunReport::Tasks(_) => None,
+            RunReport::Tasks(_) | RunReport::Pretrain(_) => None,
             RunReport::Ensemble(report) => report.classifier().map(|(_, found)| found.accuracy.clone()),
         }
     }
@@ -83,7 +88,7 @@ impl RunReport {
     pub fn comparisons(&self) -> Vec<Comparison> {
         match self {
             RunReport::Train(report) => report.comparisons(),
-            RunReport::Tasks(_) => Vec::new(),
+            RunReport::Tasks(_) | RunReport::Pretrain(_) => Vec::new(),
             RunReport::Ensemble(report) => report.comparisons(),
         }
     }
@@ -93,6 +98,7 @@ impl RunReport {
         match self {
             RunReport::Train(report) => report.rated(),
             RunReport::Tasks(_) => Err("of several tasks no answers are kept"),
+            RunReport::Pretrain(_) => Err("a model that went on reading answers nothing"),
             RunReport::Ensemble(report) => report.rated(),
         }
     }

@@ -44,7 +44,7 @@ pub fn page(runs: &[(&str, &RunReport)]) -> String {
 fn ensembles<'a>(runs: &[(&'a str, &'a RunReport)]) -> Option<Vec<(&'a str, &'a EnsembleReport)>> {
     let of = |&(name, report): &(&'a str, &'a RunReport)| match report {
         RunReport::Ensemble(report) => Some((name, &**report)),
-        RunReport::Train(_) | RunReport::Tasks(_) => None,
+        RunReport::Train(_) | RunReport::Tasks(_) | RunReport::Pretrain(_) => None,
     };
     runs.iter().map(of).collect()
 }
@@ -53,6 +53,7 @@ fn kind(report: &RunReport) -> &'static str {
     match report {
         RunReport::Train(_) => "Training",
         RunReport::Tasks(_) => "Training on several tasks",
+        RunReport::Pretrain(_) => "Pre-training",
         RunReport::Ensemble(_) => "Pattern ensemble",
     }
 }
@@ -61,6 +62,7 @@ fn kind(report: &RunReport) -> &'static str {
 fn what(report: &RunReport) -> Markup {
     match report {
         RunReport::Ensemble(report) => page::what(report),
+        RunReport::Pretrain(report) => html! { p.what { (report.what()) } },
         RunReport::Tasks(tasks) => html! { p.what { (counted(tasks.len() as u64, "task")) } },
         RunReport::Train(report) => {
             let TrainReport { metrics, manifest, .. } = &**report;
@@ -83,6 +85,7 @@ fn body(report: &RunReport, level: u8) -> Markup {
         RunReport::Ensemble(report) => page::run(report, level),
         RunReport::Tasks(tasks) => html! { section.first { (heading("Results", level)) (of_tasks(tasks)) } },
         RunReport::Train(report) => of_training(report, level),
+        RunReport::Pretrain(report) => report.body(),
     }
 }
 

@@ -255,6 +255,11 @@ fn calibration(report: &EnsembleReport) -> Markup {
     }
 }
 
+/// The losses of trainings by step, a line for each.
+pub(crate) fn loss_curves(title: &str, curves: &[(String, &Curve)]) -> Markup {
+    plots::curves(title, curves)
+}
+
 fn learning_curves(report: &EnsembleReport) -> Markup {
     let last = report.curves.iter().map(|curve| curve.generation).max().unwrap_or(0);
     let members = |generation: usize| -> Vec<(String, &Curve)> {

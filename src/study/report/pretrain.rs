@@ -1,0 +1,137 @@
+//! The results of a pre-training, from its folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use maud::{Markup, html};
+
+use crate::error::Result;
+use crate::error::source::Source;
+use crate::learn::run::{MANIFEST, METRICS, RunFolder, SeedEvent};
+use crate::learn::train::Event;
+use crate::numbers::{brief, count};
+use crate::study::ensemble::page::loss_curves;
+use crate::study::ensemble::report::Curve;
+use crate::study::pretrain::{Manifest, PretrainMetrics};
+use crate::text::json::{self, Node};
+
+/// Points of a curve.
+const POINTS: usize = 100;
+
+/// The results, and what was run.
+pub struct PretrainReport {
+    /// The table of results.
+    pub metrics: PretrainMetrics,
+    /// What was run.
+    pub manifest: Manifest,
+    /// The loss on what was learned from, by step.
+    train: Curve,
+    /// The loss on each held-out text, by step.
+    held_out: Vec<(String, Curve)>,
+}
+
+impl PretrainReport {
+    /// Reads the results of a finished run.
+    pub fn read(run: &Path) -> Result<PretrainReport> {
+        let (folder, manifest) = (RunFolder::existing(run)?, Manifest::read(&run.join(MANIFEST))?);
+        let file = run.join(METRICS);
+        let source = Source::new(file.display().to_string(), json::read_text(&file)?);
+        let metrics: PretrainMetrics = Node::root(&source).read_object()?;
+        let (mut losses, mut looks) = (Vec::new(), BTreeMap::<String, Vec<(usize, f64)>>::new());
+        for look in &metrics.before {
+            looks.entry(look.of.clone()).or_default().push((0, look.loss));
+        }
+        folder.each_event(&mut |SeedEvent { event, .. }| match event {
+            Event::Step { step, losses: found, .. } => {
+                losses.extend(found.language_modelling.map(|loss| (step, loss)));
+            }
+            Event::Looked { step, looks: found } => {
+                for look in found {
+                    looks.entry(look.of).or_default().push((step, look.loss));
+                }
+            }
+            Event::Evaluated { .. } => {}
+        })?;
+        let held_out = looks.into_iter().map(|(name, points)| (name, curve(&points, usize::MAX))).collect();
+        Ok(PretrainReport { metrics, manifest, train: curve(&losses, POINTS), held_out })
+    }
+
+    /// What was run, in a line.
+    pub(super) fn what(&self) -> String {
+        let metrics = &self.metrics;
+        let texts = self.manifest.texts.text.len();
+        [
+            format!("{} {} with {}", texts, if texts == 1 { "text" } else { "texts" }, metrics.method),
+            format!("{} steps", count(metrics.steps as u64)),
+            format!("{} tokens", count(metrics.tokens as u64)),
+            brief(std::time::Duration::from_secs_f64(metrics.seconds)),
+        ]
+        .join(" · ")
+    }
+
+    /// All about it.
+    pub(super) fn body(&self) -> Markup {
+        let lines: Vec<(String, &Curve)> =
+            self.held_out.iter().map(|(name, curve)| (name.clone(), curve)).collect();
+        html! {
+            section.first {
+                @if self.metrics.after.is_empty() {
+                    p.headline { "No text was held out." }
+                } @else {
+                    (self.table())
+                }
+            }
+            section {
+                h2 { "Learning curves" }
+                p { "The mean loss of a masked token in nats, by step." }
+                div.beside {
+                    (loss_curves("texts that were learned from", &[("learned".to_owned(), &self.train)]))
+                    (loss_curves("held-out texts", &lines))
+                }
+            }
+        }
+    }
+
+    fn table(&self) -> Markup {
+        html! {
+            div.scroll tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th.text scope="col" { "held-out text" }
+                            th scope="col" { "masked tokens" }
+                            th scope="col" { "loss before" }
+                            th scope="col" { "after" }
+                            th scope="col" { "perplexity before" }
+                            th scope="col" { "after" }
+                        }
+                    }
+                    tbody {
+                        @for (before, after) in self.metrics.before.iter().zip(&self.metrics.after) {
+                            tr {
+                                th.text scope="row" { (after.of) }
+                                td { (count(after.rows as u64)) }
+                                td { (format!("{:.3}", before.loss)) }
+                                td { (format!("{:.3}", after.loss)) }
+                                td { (format!("{:.1}", before.loss.exp())) }
+                                td { (format!("{:.1}", after.loss.exp())) }
+                            }
+                        }
+                    }
+                }
+            }
+            p.note { "The mean loss of a masked token in nats, on the same masks; its perplexity is e to that." }
+        }
+    }
+}
+
+/// A curve of at most so many points, each the mean of those since the one before.
+fn curve(points: &[(usize, f64)], most: usize) -> Curve {
+    let size = points.len().div_ceil(most).max(1);
+    let (mut steps, mut losses) = (Vec::new(), Vec::new());
+    for part in points.chunks(size) {
+        steps.extend(part.last().map(|(step, _)| *step));
+        losses.push(part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64);
+    }
+    Curve { generation: 0, pattern: None, steps, losses }
+}
