@@ -1,0 +1,111 @@
+"""More kinds of task from the same labels: coarser and finer classes, and questions that are answered by yes or no."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+# Kinds of things of DBpedia, coarser.
+THINGS = {"person": ("Artist", "Athlete", "OfficeHolder"), "organisation": ("Company", "EducationalInstitution"),
+          "place": ("Building", "NaturalPlace", "Village"), "living": ("Animal", "Plant"),
+          "work": ("Album", "Film", "WrittenWork"), "machine": ("MeanOfTransportation",)}
+
+# Which questions are asked of which set; `label` makes the class that a question is about.
+ASKED = {"amazon": "reviews", "cr": "reviews", "mpqa": "phrases", "trec": "answers", "subj": "styles", "spam": "messages",
+         "dbpedia": "kinds", "domains": "domains", "intents": "intents"}
+
+
+def intents():
+    """The map that was written by hand: intents that a word names well, and desks of a company."""
+    return json.loads((HERE / "intents.json").read_text(encoding="utf-8"))
+
+
+def relabelled(rows, classes):
+    """The rows whose label has a class, with it; `classes` maps label to class."""
+    return [{**row, "label": classes[row["label"]]} for row in rows if row["label"] in classes]
+
+
+def by_intent(groups):
+    return {intent: group["label"] for group in groups for intent in group["intents"]}
+
+
+def requests(rows):
+    """What CLINC150 gives, by name: its domains, its intents, desks, what is out of scope, and the intents of each domain alone."""
+    names = intents()
+    domains = {row["label"]: row["label"].split("/")[0] for row in rows if "/" in row["label"]}
+    sets = {"domains": relabelled(rows, domains),
+            "intents": relabelled(rows, by_intent(names["words"])),
+            "desks": relabelled(rows, by_intent(names["desks"]))}
+    for domain in sorted(set(domains.values())):
+        inside = {intent: label for intent, label in by_intent(names["words"]).items() if intent.startswith(domain + "/")}
+        sets[f"intents-{domain.replace('_', '-')}"] = relabelled(rows, inside)
+    return sets
+
+
+def two_classes(rows):
+    """Inference with two classes: what does not follow is one."""
+    return [{**row, "label": "entailment" if row["label"] == "entailment" else "not_entailment"} for row in rows]
+
+
+def coarse_kinds(rows):
+    return relabelled(rows, {kind: thing for thing, kinds in THINGS.items() for kind in kinds})
+
+
+def wordings(about):
+    """class → its questions, of what `questions.json` has for a set."""
+    spec = json.loads((HERE / "questions.json").read_text(encoding="utf-8"))[about]
+    classes = spec["classes"]
+    if classes == "words":
+        classes = {group["label"]: group["words"] for group in intents()["words"]}
+    forms = spec.get("wordings", ["{x}"])
+    return {label: [form.replace("{x}", name) for form in forms for name in names] for label, names in classes.items()}
+
+
+def questions(rows, about, rng):
+    """Two questions on each row: one on its own class, to be answered by yes, and one on another, by no."""
+    asked = wordings(about)
+    made = []
+    for row in rows:
+        other = rng.choice([label for label in asked if label != row["label"]])
+        for label, answer in ((row["label"], "true"), (other, "false")):
+            made.append({"passage": row["text"], "question": rng.choice(asked[label]), "label": answer})
+    return made
+
+
+# "a man is asleep" → "is a man asleep".
+STATEMENT = re.compile(r"^(?P<who>(?:the|a|an|two|some|three|there|people|men|women|this|these|his|her)\b.*?) (?P<verb>is|are|was|were) (?P<rest>.+)$")
+THAT = ["is it true that {x}?", "does it follow that {x}?", "can one say that {x}?", "do we learn that {x}?"]
+
+
+def as_question(statement, rng):
+    """The statement as a question: turned round where its verb is plain, else asked whether it is so."""
+    found = STATEMENT.match(statement)
+    if found and rng.random() < 0.7:
+        return f"{found['verb']} {found['who']} {found['rest']}?"
+    return rng.choice(THAT).format(x=statement)
+
+
+def inference_questions(rows, rng):
+    """Inference as questions on the premise, as many to be answered by yes as by no; what may be so is not asked."""
+    made = {"entailment": [], "contradiction": []}
+    for row in rows:
+        if row["label"] in made:
+            answer = "true" if row["label"] == "entailment" else "false"
+            made[row["label"]].append({"passage": row["premise"], "question": as_question(row["hypothesis"], rng), "label": answer})
+    fewest = min(map(len, made.values()))
+    return [row for pair in zip(*(rows[:fewest] for rows in made.values())) for row in pair]
+
+
+def everything(name, rows):
+    """All sets that come of one set's rows, by name."""
+    rng = random.Random(f"questions on {name}")
+    sets = requests(rows) if name == "clinc150" else {name: rows}
+    if name == "snli":
+        sets |= {"snli-2": two_classes(rows), "snli-questions": inference_questions(rows, rng)}
+    if name == "dbpedia":
+        sets["dbpedia-things"] = coarse_kinds(rows)
+    for asked in [each for each in sets if each in ASKED]:
+        sets[f"{asked}-questions"] = questions(sets[asked], ASKED[asked], rng)
+    return sets
