@@ -14,12 +14,19 @@ THINGS = {"person": ("Artist", "Athlete", "OfficeHolder"), "organisation": ("Com
 
 # Which questions are asked of which set; `label` makes the class that a question is about.
 ASKED = {"amazon": "reviews", "cr": "reviews", "mpqa": "phrases", "trec": "answers", "subj": "styles", "spam": "messages",
-         "dbpedia": "kinds", "domains": "domains", "intents": "intents"}
+         "dbpedia": "kinds", "domains": "domains", "intents": "intents", "topics": "topics", "feelings": "feelings"}
+
+# Which statements are made on which set.
+CLAIMED = {"amazon": "reviews", "cr": "reviews", "trec": "answers", "dbpedia": "kinds", "domains": "domains"}
+
+
+def json_of(name):
+    return json.loads((HERE / name).read_text(encoding="utf-8"))
 
 
 def intents():
     """The map that was written by hand: intents that a word names well, and desks of a company."""
-    return json.loads((HERE / "intents.json").read_text(encoding="utf-8"))
+    return json_of("intents.json")
 
 
 def relabelled(rows, classes):
@@ -53,24 +60,41 @@ def coarse_kinds(rows):
     return relabelled(rows, {kind: thing for thing, kinds in THINGS.items() for kind in kinds})
 
 
-def wordings(about):
-    """class → its questions, of what `questions.json` has for a set."""
-    spec = json.loads((HERE / "questions.json").read_text(encoding="utf-8"))[about]
-    classes = spec["classes"]
-    if classes == "words":
-        classes = {group["label"]: group["words"] for group in intents()["words"]}
-    forms = spec.get("wordings", ["{x}"])
+def wordings(file, about):
+    """class → its questions or statements, of what a file has for a set; names may be those of another file's classes."""
+    spec = json_of(file)[about]
+    classes, forms = spec["classes"], spec.get("wordings", ["{x}"])
+    if "file" in classes:
+        classes = {each["label"]: each[classes["names"]] for each in json_of(classes["file"])[classes["list"]]}
     return {label: [form.replace("{x}", name) for form in forms for name in names] for label, names in classes.items()}
 
 
-def questions(rows, about, rng):
-    """Two questions on each row: one on its own class, to be answered by yes, and one on another, by no."""
-    asked = wordings(about)
+def asked(rows, said, rng, columns, answers):
+    """Two rows for each: with a question or statement on its own class, and with one on another class."""
+    text, other_column = columns
     made = []
     for row in rows:
-        other = rng.choice([label for label in asked if label != row["label"]])
-        for label, answer in ((row["label"], "true"), (other, "false")):
-            made.append({"passage": row["text"], "question": rng.choice(asked[label]), "label": answer})
+        other = rng.choice([label for label in said if label != row["label"]])
+        for label, answer in zip((row["label"], other), answers):
+            made.append({text: row["text"], other_column: rng.choice(said[label]), "label": answer})
+    return made
+
+
+def questions(rows, about, rng):
+    return asked(rows, wordings("questions.json", about), rng, ("passage", "question"), ("true", "false"))
+
+
+def statements(rows, about, rng):
+    return asked(rows, wordings("statements.json", about), rng, ("premise", "hypothesis"), ("entailment", "not_entailment"))
+
+
+def ends(rows):
+    """The last two sentences of long reviews: a review often ends with its verdict, so they have its label."""
+    made = []
+    for row in rows:
+        pieces = re.split(r"(?<=[a-z]{3}[.!?])\s+", row["text"])
+        if len(pieces) >= 5:
+            made.append({**row, "text": " ".join(pieces[-2:])})
     return made
 
 
@@ -102,10 +126,16 @@ def everything(name, rows):
     """All sets that come of one set's rows, by name."""
     rng = random.Random(f"questions on {name}")
     sets = requests(rows) if name == "clinc150" else {name: rows}
+    if name == "amazon":
+        sets["amazon-ends"] = ends(rows)
+    if name in ("snli", "articles-inference"):
+        sets[f"{name}-2"] = two_classes(rows)
     if name == "snli":
-        sets |= {"snli-2": two_classes(rows), "snli-questions": inference_questions(rows, rng)}
+        sets["snli-questions"] = inference_questions(rows, rng)
     if name == "dbpedia":
         sets["dbpedia-things"] = coarse_kinds(rows)
-    for asked in [each for each in sets if each in ASKED]:
-        sets[f"{asked}-questions"] = questions(sets[asked], ASKED[asked], rng)
+    for each in [each for each in sets if each in ASKED]:
+        sets[f"{each}-questions"] = questions(sets[each], ASKED[each], rng)
+    for each in [each for each in sets if each in CLAIMED]:
+        sets[f"{each}-statements"] = statements(sets[each], CLAIMED[each], rng)
     return sets

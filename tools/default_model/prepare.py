@@ -21,6 +21,7 @@ from pathlib import Path
 import derived
 import recipe
 import sources
+import unlabelled
 
 HERE = Path(__file__).resolve().parent
 
@@ -73,11 +74,14 @@ def write(path, rows):
 
 
 def write_rows(shared, into):
-    """The labelled sets and all that is derived from them."""
-    unseen = sources.unseen_texts(shared)
-    for name in sources.SETS:
-        train, dev, left_out = sources.load(shared, name, unseen)
-        print(f"{name}: {left_out} rows left out, their texts are in sets that stay unseen", file=sys.stderr)
+    """The labelled sets, the sets that rules make of text without labels, and all that is derived from them."""
+    unseen = sources.Unseen(shared)
+    loaded = {name: sources.load(shared, name, unseen) for name in sources.SETS}
+    for name, rows in unlabelled.made(into / "tokens").items():
+        clean = [row for row in rows if not unseen.has(row)]
+        loaded[name] = *sources.split(clean, unlabelled.DEV_SHARE), len(rows) - len(clean)
+    for name, (train, dev, left_out) in loaded.items():
+        print(f"{name}: {left_out} rows left out, as a set that stays unseen has their text", file=sys.stderr)
         for part, rows in (("", train), ("-dev", dev)):
             for made, some in derived.everything(name, rows).items():
                 write(into / "tasks" / f"{made}{part}.csv", some)
@@ -96,14 +100,20 @@ def template_files(task):
 
 
 def verbalizer(name):
-    """A verbalizer's text: a file here, or made of the words that name intents."""
+    """A verbalizer's text: a file here, or made of the classes of another file here."""
     path = HERE / "verbalizers" / f"{name}.json"
     if path.exists():
         return path.read_text(encoding="utf-8")
-    domain = name.removeprefix("intents").removeprefix("-").replace("-", "_")
-    groups = [group for group in derived.intents()["words"] if any(intent.startswith(domain) for intent in group["intents"])]
-    classes = [{"label": group["label"], "words": group["words"]} for group in groups]
-    return json.dumps({"version": 1, "about": f"what a request is about; our own", "classes": classes}, indent=1)
+    if name.startswith("intents"):
+        # All of them, or those of a domain.
+        inside = name.removeprefix("intents").removeprefix("-").replace("-", "_")
+        each = [group for group in derived.intents()["words"] if any(intent.startswith(inside) for intent in group["intents"])]
+        classes = {group["label"]: group["words"] for group in each}
+    else:
+        file, some, names = recipe.WORDS[name]
+        classes = {each["label"]: each[names] for each in derived.json_of(file)[some]}
+    classes = [{"label": label, "words": words} for label, words in classes.items()]
+    return json.dumps({"version": 1, "about": f"{name}; our own", "classes": classes}, indent=1)
 
 
 def write_tasks(into, form):

@@ -1,7 +1,7 @@
 """The tasks of the default model and their shares: the one place that says what is learned from what, in which patterns."""
 
 # Templates of a name with a slash before it are those that ship; the others stand beside this file.
-SENTIMENT, TOPIC = ["/sentiment", "verdict"], ["/topic", "topic"]
+SENTIMENT, TOPIC, INFERENCE = ["/sentiment", "verdict"], ["/topic", "topic"], ["/inference", "inference"]
 
 
 def task(name, rows, templates, words, share, **other):
@@ -14,11 +14,16 @@ def two_ways(rows, share):
             task(f"{rows}-true-false", rows, ["true-false"], "true-false", share / 4)]
 
 
+# Label words that are those of another file's classes: its name, its list, the key of the words.
+WORDS = {"topic": ("topics.json", "topics", "words"), "section": ("topics.json", "sections", "words"),
+         "emotion": ("emotions.json", "emotions", "words"), "emotion-name": ("emotions.json", "emotions", "names")}
+
 TASKS = [
     # Sentiment: of product reviews, of sentences on products, of phrases.
     task("amazon-verdict", "amazon", SENTIMENT, "verdict", 4),
     task("cr-verdict", "cr", SENTIMENT, "verdict", 4),
     task("mpqa-verdict", "mpqa", ["phrase", "/sentiment"], "phrase", 3),
+    task("amazon-ends", "amazon-ends", SENTIMENT, "verdict", 2),
     task("amazon-tone", "amazon", ["tone"], "tone", 1),
     task("cr-tone", "cr", ["tone"], "tone", 1),
     task("mpqa-tone", "mpqa", ["tone"], "tone", 1),
@@ -29,21 +34,34 @@ TASKS = [
     task("amazon-recommending", "amazon", ["recommending"], "recommending", 0.7),
     task("cr-recommending", "cr", ["recommending"], "recommending", 0.7),
     # Topics, kinds of things.
-    task("dbpedia-topic", "dbpedia", TOPIC, "kind-topic", 4),
+    task("topics", "topics", TOPIC, "topic", 4),
+    task("sections", "sections", TOPIC, "section", 4),
+    task("dbpedia-topic", "dbpedia", TOPIC, "kind-topic", 2),
     task("dbpedia-kind", "dbpedia", ["kind"], "kind", 2),
     task("dbpedia-things", "dbpedia-things", ["kind"], "thing", 1),
+    # What somebody feels.
+    task("feelings", "feelings", ["/emotion", "emotion"], "emotion", 3),
+    task("feelings-name", "feelings", ["emotion-name"], "emotion-name", 1),
     # Requests to an assistant.
     task("domains", "domains", ["request"], "domain", 2),
     task("domains-topic", "domains", TOPIC, "domain", 1),
     task("intents", "intents", ["request"], "intents", 5),
     task("desks", "desks", ["request"], "desk", 2),
     # Inference.
-    task("snli", "snli", ["/inference", "inference"], "inference", 4, without=["true-or-false"]),
-    task("snli-judgement", "snli", ["/inference", "inference"], "judgement", 1, without=["true-or-false"]),
-    task("snli-2", "snli-2", ["/inference", "inference"], "inference-2", 3, without=["true-or-false"]),
+    task("snli", "snli", INFERENCE, "inference", 4, without=["true-or-false"]),
+    task("snli-judgement", "snli", INFERENCE, "judgement", 1, without=["true-or-false"]),
+    task("snli-2", "snli-2", INFERENCE, "inference-2", 3, without=["true-or-false"]),
     task("snli-claim", "snli-2", ["claim"], "claim", 1),
     task("snli-claim-3", "snli", ["claim"], "claim-3", 1),
+    task("articles", "articles-inference", INFERENCE, "inference", 3, without=["true-or-false"]),
+    task("articles-2", "articles-inference-2", INFERENCE, "inference-2", 3, without=["true-or-false"]),
+    task("articles-claim", "articles-inference-2", ["claim"], "claim", 1),
+    *(task(f"{rows}-statements", f"{rows}-statements", INFERENCE, "inference-2", 0.5, without=["true-or-false"])
+      for rows in ("amazon", "cr", "trec", "dbpedia", "domains")),
     # Questions that are answered by yes or no.
+    *two_ways("articles-questions", 3),
+    *two_ways("topics-questions", 1),
+    *two_ways("feelings-questions", 0.5),
     *two_ways("snli-questions", 2),
     *two_ways("amazon-questions", 0.5),
     *two_ways("cr-questions", 0.5),

@@ -28,6 +28,9 @@ SETS = {
     "clinc150": ("ship/clinc150/train.csv", {"text": "text"}),
 }
 
+# A row that has so many words in a row in common with an unseen text is left out; of unseen texts every so many-th such run is kept.
+RUN, STEP = 12, 8
+
 # So many rows of a set are held out, or a tenth if that is less.
 DEV_ROWS = 300
 SEED = 13
@@ -55,11 +58,23 @@ def texts(row):
     return [value for column, value in row.items() if not column.startswith("label") and value]
 
 
-def unseen_texts(shared):
-    """The normalised texts, field by field, of all sets that must stay unseen."""
-    roots = [Path(shared, name) for name in UNSEEN] + [REPOSITORY / "data"]
-    files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*.csv")))]
-    return {normal(text) for file in files for row in read(file) for text in texts(row)} - {""}
+def runs(words, step):
+    return {hash(tuple(words[at : at + RUN])) for at in range(0, len(words) - RUN + 1, step)}
+
+
+class Unseen:
+    """The texts, field by field, of all sets that must stay unseen; they serve to leave rows out and for nothing else."""
+
+    def __init__(self, shared):
+        roots = [Path(shared, name) for name in UNSEEN] + [REPOSITORY / "data"]
+        files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*.csv")))]
+        self.texts = {normal(text) for file in files for row in read(file) for text in texts(row)} - {""}
+        self.runs = set().union(*(runs(text.split(), STEP) for text in self.texts))
+
+    def has(self, row):
+        """Whether a text of the row is one of them, or shares so many words in a row with one (all of RUN + STEP, some from RUN on)."""
+        each = [normal(text) for text in texts(row)]
+        return any(text in self.texts for text in each) or any(not self.runs.isdisjoint(runs(text.split(), 1)) for text in each)
 
 
 def is_dev(text, share):
@@ -68,19 +83,20 @@ def is_dev(text, share):
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def load(shared, name, unseen):
-    """A set's rows for training and for choosing, and how many were left out since an unseen set has one of their texts.
-
-    The two have no text in common: rows are told apart by their first text, and an equal second one is dropped from the first part."""
-    file, columns = SETS[name]
-    rows = [{columns.get(key, key): value for key, value in row.items()} for row in read(allowed(shared, Path(shared, file)))]
-    clean = [row for row in rows if not any(normal(text) in unseen for text in texts(row))]
-    share = min(0.1, DEV_ROWS / len(clean))
-    parts = [], []
-    seen = set()
-    for row in clean:
+def split(rows, share):
+    """Rows for training and for choosing, each once. No first text is in both."""
+    parts, seen = ([], []), set()
+    for row in rows:
         key = tuple(normal(text) for text in texts(row))
         if key not in seen:
             seen.add(key)
             parts[is_dev(next(iter(row.values())), share)].append(row)
-    return parts[0], parts[1], len(rows) - len(clean)
+    return parts
+
+
+def load(shared, name, unseen):
+    """A set's rows for training, those for choosing, and how many were left out because an unseen set has one of their texts."""
+    file, columns = SETS[name]
+    rows = [{columns.get(key, key): value for key, value in row.items()} for row in read(allowed(shared, Path(shared, file)))]
+    clean = [row for row in rows if not unseen.has(row)]
+    return *split(clean, min(0.1, DEV_ROWS / len(clean))), len(rows) - len(clean)
