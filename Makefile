@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search bench lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search model-data model-table bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -58,6 +58,13 @@ classify-table: build ## cloze classify on public sets into benches/classify.md 
 
 search: build ## searches for label words and patterns on public sets into benches/search.md, cell by cell (half an hour): make search [DATA=folder]
 	@$(PYTHON) tools/search.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+model-data: ## what the default model learns from, into target/default-model (two minutes): make model-data [SHARED=folder]
+	@$(PYTHON) tools/default_model/prepare.py --shared '$(or $(SHARED),../shared)' --into target/default-model
+
+model-table: build ## two models on tasks that they never learned, cell by cell (ten minutes): make model-table MODEL=new [OLD=folder] [SHARED=folder]
+	@$(PYTHON) tools/default_model/evaluate.py --cloze $(CLOZE) --model '$(MODEL)' --model '$(or $(OLD),models/cloze-minilm-l6)' \
+	    --shared '$(or $(SHARED),../shared)' --into target/default-model/evaluation.json
 
 same: build ## compare all that two builds write, byte for byte (four minutes): make same OLD=path/to/old/cloze [ONLY=regex]
 	@$(PYTHON) tools/same.py $(if $(OLD),--old $(OLD)) --new $(CLOZE) $(if $(ONLY),--only '$(ONLY)')

@@ -92,7 +92,7 @@ def ends(rows):
     """The last two sentences of long reviews: a review often ends with its verdict, so they have its label."""
     made = []
     for row in rows:
-        pieces = re.split(r"(?<=[a-z]{3}[.!?])\s+", row["text"])
+        pieces = re.split(r"(?<=[a-z]{2}[.!?])\s+", row["text"])
         if len(pieces) >= 5:
             made.append({**row, "text": " ".join(pieces[-2:])})
     return made

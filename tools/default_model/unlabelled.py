@@ -142,6 +142,9 @@ def topic_rows(articles, newswire, topics, rng):
     return {"topics": by_topic, "sections": by_section + capped(news, rng)}
 
 
+# What a sentence on the film itself has: a verdict on it may be near, so it is left out.
+FILM = re.compile(r"\b(?:films?|movies?|cinema|watch\w*|seen|cast|plots?|scenes?|acting|actors?|actress\w*|scripts?|direct(?:or|ed|ing)|ending|dvd|video|"
+                  r"performances?|characters?|story|stories|sequels?|shows?|series|episodes?|audience|hollywood|screen\w*|reviews?|comed\w+|rent\w*)\b")
 NOT = re.compile(r"\b(?:not|never|no|nobody|hardly|nothing|without)\b|n't")
 
 
@@ -155,8 +158,9 @@ def feeling_rows(texts, rng):
     for some in texts:
         for before, sentence in zip([""] + some, some):
             found = says.search(sentence)
-            if found and len(sentence.split()) <= 40 and not NOT.search(sentence):
-                context = before if before and rng.random() < 0.3 and len((before + sentence).split()) <= 45 else ""
+            if found and len(sentence.split()) <= 40 and not NOT.search(sentence) and not FILM.search(sentence):
+                fits = before and not FILM.search(before) and len((before + sentence).split()) <= 45
+                context = before if fits and rng.random() < 0.3 else ""
                 by_word[found[1]].append({"text": f"{context} {sentence}".strip(), "label": told[found[1]]})
     rows = [row for word in sorted(by_word) for row in rng.sample(by_word[word], min(MOST_OF_WORD, len(by_word[word])))]
     return {"feelings": capped(rows, rng)}
@@ -221,7 +225,9 @@ def inference_rows(articles, topics, rng):
 def made(tokens):
     """All rows that text without labels gives, by the name of the set; `tokens` is the folder of what is trained on."""
     rng, topics = random.Random("text without labels"), Topics()
-    articles = [some for name in ("wiki-full", "wiki18") for text in documents(tokens / f"{name}.npy", 1200) if (some := sentences(text))]
+    whole = [some for name in ("wiki-full", "wiki18") for text in documents(tokens / f"{name}.npy", 6000) if (some := sentences(text))]
+    # Their beginnings say best what they are about.
+    articles = [some[:40] for some in whole]
     newswire = [sentences(text) for text in documents(tokens / "reuters.npy", 300)]
     reviews = [sentences(text) for text in documents(tokens / "imdb.npy", 1200)]
-    return {**topic_rows(articles, newswire, topics, rng), **feeling_rows(reviews + articles, rng), **inference_rows(articles, topics, rng)}
+    return {**topic_rows(articles, newswire, topics, rng), **feeling_rows(reviews + whole, rng), **inference_rows(articles, topics, rng)}
