@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use cloze::model::processor;
+
 /// The version of libtorch that the program was built with.
 const LIBTORCH: Option<&str> = option_env!("CLOZE_LIBTORCH_VERSION");
 /// The folder that libtorch was in then.
@@ -40,11 +42,11 @@ pub fn features() -> Vec<&'static str> {
     let known = [
         ("AVX2", is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")),
         ("AVX-512", is_x86_feature_detected!("avx512f")),
-        ("VNNI", is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")),
-        ("bf16", is_x86_feature_detected!("avx512bf16")),
+        ("VNNI", processor::adds_bytes_wide()),
+        ("bf16", processor::has_bf16()),
     ];
     #[cfg(not(target_arch = "x86_64"))]
-    let known: [(&str, bool); 0] = [];
+    let known = [("bf16", processor::has_bf16())];
     known.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect()
 }
 

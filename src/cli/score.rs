@@ -192,7 +192,8 @@ pub fn run(args: &Score) -> Result<()> {
         let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
         render::tell(&render::perhaps_labels(perhaps.as_deref()))?;
-        render::warnings(&blueprint.words.left_out().into_iter().collect::<Vec<_>>())?;
+        let dtype = args.dtype.and_then(|dtype| dtype.remark(blueprint.options.device));
+        render::warnings(&blueprint.words.left_out().into_iter().chain(dtype).collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
     let one_row = source.file().is_none() && args.calibration.calibrate_on.is_none();

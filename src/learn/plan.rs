@@ -1,9 +1,11 @@
 //! How long and how fast a training goes.
 
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use crate::error::{Errors, Result, TuningError};
 use crate::learn::schedule;
+use crate::model::dtype::Dtype;
 use crate::tune::{SOFT_RATE, Tuning};
 
 /// How long and how fast to train. Every number is one that a user may set.
@@ -30,8 +32,8 @@ pub struct Plan {
     pub clip_norm: f64,
     /// The probability of dropout in place of the model's own.
     pub dropout: Option<f64>,
-    /// Whether the encoder's products are computed in bfloat16; what is learned, its gradients and AdamW stay
-    /// in single precision.
+    /// Whether the encoder's products are computed in bfloat16, where there are instructions for it; what is
+    /// learned, its gradients and AdamW stay in single precision.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bf16: bool,
     /// Steps from one evaluation on held-out rows to the next.
@@ -109,6 +111,11 @@ impl Plan {
             ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
         ];
         out_of_range(checks).none()
+    }
+
+    /// What a reader of results should know of the type that it computes in on a device.
+    pub fn remark(&self, device: Device) -> Option<String> {
+        if self.bf16 { Dtype::Bf16.remark(device) } else { None }
     }
 
     /// The share of the highest rates at a step, from 0.

@@ -1,5 +1,8 @@
 //! A masked language model: its files, its tokens, its forward pass.
 
+// the processor's instructions
+pub mod processor;
+
 // tensors of several threads, types of numbers, names on the hub
 pub mod dtype;
 pub mod hub;

@@ -231,7 +231,7 @@ impl PromptClassifier {
             forwards,
             patterns,
             members: Mutex::new(members.collect::<Result<_>>()?),
-            dtype,
+            dtype: dtype.on(device),
             tried,
             threads: compute.threads.unwrap_or_else(Threads::usual),
             batch_tokens: compute.batch_tokens.unwrap_or_else(|| batch_tokens(device)),

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `kind` is one of [`RunKind`], and the last key, of the same name, has the body: what this kind of run is
-//! configured by. `dtype` is the type of numbers that the training computes in. Header and body together are
+//! configured by. `dtype` is the type of numbers that the training is to compute in. Header and body together are
 //! all that is needed to run it again.
 //!
 //! 0.1.0 wrote version 1, which has no `kind`: each kind of run had a file of its own form. It is still read.

@@ -15,6 +15,7 @@
 use tch::{Kind as Type, Tensor};
 
 use super::kernels::ArrangedBytes;
+use crate::model::processor::adds_bytes_wide;
 use crate::model::shared::Shared;
 
 /// α of SmoothQuant: of .25 to 1 the one that strays least from f32.
@@ -120,14 +121,9 @@ impl Observed {
 /// No scale is smaller.
 const LEAST: f64 = 1e-6;
 
-/// The largest int8 weight. Processors without the instructions for it add products of bytes in 16 bits,
-/// which must not overflow.
+/// The largest int8 weight: two products of bytes must not overflow where they are added in 16 bits.
 fn most() -> i8 {
-    #[cfg(target_arch = "x86_64")]
-    if !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")) {
-        return 63;
-    }
-    127
+    if adds_bytes_wide() { 127 } else { 63 }
 }
 
 impl Quantized {

@@ -61,6 +61,7 @@ impl Ensemble {
             return Err(Error::from(DataError::WithoutRows { data: empty.columns.data().to_owned() }));
         }
         let plan = self.manifest.plan.plan(&self.manifest.tuning, self.run.classes.len());
+        warnings.extend(plan.remark(self.bases[0].model.device));
         for member in &self.members {
             self.bases[member.verbalizer].check_engine(&self.manifest.tuning, plan.bf16)?;
             let trainer = self.trainer(member, &plan, 0);

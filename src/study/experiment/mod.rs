@@ -98,7 +98,8 @@ impl Experiment {
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
             options.init.starts(options.length, &self.base.words.distinct_ids(), self.base.tokenizer())?;
         }
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Warning> =
+            plan.remark(self.base.model.device).into_iter().map(Warning::Other).collect();
         for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             for shortage in &split.short {

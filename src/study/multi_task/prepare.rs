@@ -197,6 +197,7 @@ impl MultiTask {
         warnings.extend(tasks.iter().filter_map(|task| task.words.left_out()));
         warnings.extend(tasks.iter().flat_map(|task| task.remarks.clone()));
         warnings.extend(reading.bad_rows.so_far().remark());
+        warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();

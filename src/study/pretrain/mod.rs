@@ -97,7 +97,10 @@ impl Pretraining {
         }
         let of_method = errors.keep(manifest.tuning.check(&folder.config));
         errors.keep(manifest.texts.check(&folder.config));
-        let (Some(warnings), true) = (of_method, errors.is_empty()) else { return Err(errors.distinct()) };
+        let (Some(mut warnings), true) = (of_method, errors.is_empty()) else {
+            return Err(errors.distinct());
+        };
+        warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
         let base = VerbalizedLm::new(model, LabelWords::none(device));
         base.check_language_modelling()?;
