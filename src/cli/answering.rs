@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use cloze::PromptClassifier;
+use cloze::predict::auto;
 use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Fitted;
 use cloze::predict::calibrator::Calibrator;
@@ -62,9 +63,12 @@ pub struct Answering {
 impl Answering {
     /// Answers the rows and writes them; `seen` is given each of them. Gives the report, and what was fitted.
     pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<(Report, Fitted)> {
-        let Answering { blueprint, tasks, rows, showing, mut calibrator, compute, .. } = self;
+        let Answering { blueprint, tasks, mut rows, showing, mut calibrator, mut compute, .. } = self;
         let columns = rows.columns().clone();
         let live = Live::start(self.quiet, "loading the model");
+        if compute.dtype.is_none() {
+            compute.tokens = Some(auto::tokens_of(&mut rows, &tasks, self.source.size()));
+        }
         let classifier = PromptClassifier::load(blueprint, compute, showing)?;
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
         let labels = classifier.labels().to_vec();

@@ -163,7 +163,8 @@ impl Calibration {
 /// The types of numbers, and the choice among them; none where it is to be chosen.
 fn dtypes() -> impl TypedValueParser<Value = Option<Dtype>> {
     let auto = PossibleValue::new("auto").help(
-        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its label words",
+        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its \
+         label words, beside work that takes ten times as long",
     );
     let types = Dtype::value_variants().iter().filter_map(Dtype::to_possible_value);
     PossibleValuesParser::new(types.chain([auto])).map(|name| Dtype::from_str(&name, false).ok())

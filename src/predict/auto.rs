@@ -1,5 +1,5 @@
 //! The fastest type of numbers whose scores are near those of single precision: measured here and for this
-//! model, and remembered.
+//! model, where that costs little beside the work, and remembered.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::model::dtype::{Dtype, Trial};
 use crate::model::features::Features;
 use crate::predict::classifier::{Classifier, compute_on_one_thread};
+use crate::predict::task::TaskSet;
+use crate::text::data::Rows;
 use crate::text::whole_file::WholeFile;
 
 /// A type is not taken if any probability of the sample differs by more from that in single precision. The
@@ -20,7 +22,14 @@ use crate::text::whole_file::WholeFile;
 pub const BOUND: f64 = 0.03;
 
 /// Timed passes over the sample; the fastest counts, for others may use the processor meanwhile.
-const PASSES: usize = 4;
+const PASSES: usize = 3;
+
+/// A measurement takes no longer than single precision does for so many tokens on one thread: those of 16
+/// inputs of 32, for each type once to compare and [`PASSES`] times, and once more to make int8 ready.
+const COST: usize = 16 * 32 * (3 * (1 + PASSES) + 1);
+
+/// It is put off unless the work is so many times as much.
+const SHARE: usize = 10;
 
 /// So many inputs of the sample tell models apart.
 const KNOWN_BY: usize = 2;
@@ -32,26 +41,55 @@ struct Remembered {
     trials: Vec<Trial>,
 }
 
+/// Tokens that are to come at least: about those of the first rows in the patterns, and as many more as the
+/// input is larger, where its `size` in bytes is known. What a pattern adds to a row, and what a row costs
+/// beside its answer, is left out.
+pub fn tokens_of(rows: &mut Rows, patterns: &TaskSet, size: Option<u64>) -> usize {
+    /// So many rows are looked at, and so many bytes are a token.
+    const ROWS: usize = 2048;
+    const BYTES: usize = 4;
+    let tokens = |text: String| (text.len() / BYTES).min(patterns.max_length);
+    let looked_at: Vec<usize> = rows
+        .look_ahead(ROWS)
+        .map(|row| patterns.tasks.iter().map(|task| tokens(task.text(row))).sum())
+        .collect();
+    let found: usize = looked_at.iter().sum();
+    match (looked_at.len(), size) {
+        (ROWS, Some(size)) => (found as f64 * (size as f64 / rows.bytes_read() as f64).max(1.0)) as usize,
+        _ => found,
+    }
+}
+
+/// Whether so many tokens on so many threads are enough work for a measurement.
+pub fn pays(tokens: usize, threads: usize) -> bool {
+    tokens / threads >= SHARE * COST
+}
+
 /// The fastest type for these classifiers, as they were before [`Classifier::prepared`], of those within
 /// [`BOUND`] for all of them, and what was measured. It is looked up in the `memory` folder and written
-/// there; a folder that cannot be written to costs a measurement each time.
+/// there; a folder that cannot be written to costs a measurement each time. Where nothing is remembered and
+/// nothing may be measured, it is single precision.
 ///
-/// rust-bert's model has one type, which is not measured.
-pub fn fastest(classifiers: &[Classifier], memory: Option<&Path>) -> (Dtype, Vec<Trial>) {
+/// rust-bert's model has one type: there is nothing to choose from.
+pub fn fastest(
+    classifiers: &[Classifier],
+    memory: Option<&Path>,
+    may_measure: bool,
+) -> (Dtype, Option<Vec<Trial>>) {
     let Some(own) = classifiers.iter().map(Classifier::share).collect::<Option<Vec<_>>>() else {
-        return (Dtype::F32, Vec::new());
+        return (Dtype::F32, None);
     };
     // A thread of its own, as scoring has them: one that has computed with several threads keeps them.
     let threads = tch::get_num_threads();
     let trials = std::thread::scope(|scope| {
-        let trials = scope.spawn(move || remembered_or_tried(&own, memory)).join();
+        let trials = scope.spawn(move || remembered_or_tried(&own, memory, may_measure)).join();
         trials.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     tch::set_num_threads(threads);
-    (best(&trials), trials)
+    (best(&trials), Some(trials))
 }
 
-fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec<Trial> {
+fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>, may_measure: bool) -> Vec<Trial> {
     let Some(first) = classifiers.first() else { return Vec::new() };
     compute_on_one_thread(classifiers);
     let inputs = first.sample_inputs();
@@ -61,26 +99,34 @@ fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec
     if let Some(trials) = file.as_ref().and_then(|file| remembered(file)) {
         return trials;
     }
-    let wide: Vec<Vec<f64>> =
-        classifiers.iter().map(|classifier| probabilities(classifier, &inputs)).collect();
-    // What this libtorch cannot compute in here is no candidate, nor is what gives no numbers.
-    let mut candidates = Vec::new();
-    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8] {
-        let prepared = |classifier: &Classifier| {
-            classifier.share().and_then(|classifier| classifier.prepared(dtype).ok())
-        };
-        let Some(ready) = prepared(first) else { continue };
-        let others = classifiers[1..]
-            .iter()
-            .filter_map(prepared)
-            .map(|classifier| probabilities(&classifier, &inputs));
-        let found = std::iter::once(probabilities(&ready, &inputs)).chain(others);
-        let differences = found
-            .zip(&wide)
-            .flat_map(|(found, wide)| found.into_iter().zip(wide).map(|(found, wide)| (found - wide).abs()));
-        let differences: Vec<f64> = differences.collect();
-        if differences.iter().all(|difference| difference.is_finite()) {
-            let largest_difference = differences.into_iter().fold(0.0, f64::max);
+    if !may_measure {
+        return Vec::new();
+    }
+    let trials = tried(classifiers, &inputs);
+    if let Some(file) = file {
+        // Only a convenience: where it cannot be written, the next run measures anew.
+        let _ = remember(&file, &trials);
+    }
+    trials
+}
+
+/// All types on a sample of inputs, the first of them single precision.
+fn tried(classifiers: &[Classifier], inputs: &[Features]) -> Vec<Trial> {
+    let (mut wide, mut candidates) = (Vec::new(), Vec::new());
+    let computed = |dtype: &Dtype| dtype.on(classifiers[0].device()) == *dtype;
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8].into_iter().filter(computed) {
+        let prepared = |classifier: &Classifier| classifier.share()?.prepared(dtype).ok();
+        // What this libtorch cannot compute in here is no candidate, nor is what gives no numbers.
+        let Some(ready) = prepared(&classifiers[0]) else { continue };
+        let mut found = probabilities(&ready, inputs);
+        let others = classifiers[1..].iter().filter_map(prepared);
+        found.extend(others.flat_map(|classifier| probabilities(&classifier, inputs)));
+        if dtype == Dtype::F32 {
+            wide.clone_from(&found);
+        }
+        let mut differences = found.iter().zip(&wide).map(|(found, wide)| (found - wide).abs());
+        let largest = |largest: f64, found: f64| found.is_finite().then(|| largest.max(found));
+        if let Some(largest_difference) = differences.try_fold(0.0, largest) {
             candidates.push((ready, Trial { dtype, milliseconds: f64::INFINITY, largest_difference }));
         }
     }
@@ -88,16 +134,11 @@ fn remembered_or_tried(classifiers: &[Classifier], memory: Option<&Path>) -> Vec
     for _ in 0..PASSES {
         for (ready, trial) in &mut candidates {
             let start = Instant::now();
-            let _ = probabilities(ready, &inputs);
+            let _ = probabilities(ready, inputs);
             trial.milliseconds = trial.milliseconds.min(start.elapsed().as_secs_f64() * 1e3);
         }
     }
-    let trials = candidates.into_iter().map(|(_, trial)| trial).collect::<Vec<_>>();
-    if let Some(file) = file {
-        // Only a convenience: where it cannot be written, the next run measures anew.
-        let _ = remember(&file, &trials);
-    }
-    trials
+    candidates.into_iter().map(|(_, trial)| trial).collect()
 }
 
 fn probabilities(classifier: &Classifier, inputs: &[Features]) -> Vec<f64> {
@@ -111,12 +152,13 @@ fn best(trials: &[Trial]) -> Dtype {
 }
 
 /// A name for a model on a machine: it is the model that says these probabilities, and the machine that has
-/// this processor.
+/// this processor, of which oneDNN may be kept from using all.
 fn name_of(known: &[f64], device: Device) -> String {
     let mut hasher = Sha256::new();
     hasher.update(format!(
-        "{} {device:?} {} {}\n",
+        "{} {device:?} {} {} {}\n",
         env!("CARGO_PKG_VERSION"),
+        Dtype::Bf16.on(device).name(),
         std::env::consts::ARCH,
         processor()
     ));

@@ -43,6 +43,8 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub struct Compute {
     /// The type of numbers; none for the fastest that stays near single precision, which is measured.
     pub dtype: Option<Dtype>,
+    /// Tokens to come, where that is known ([`auto::tokens_of`]): with few of them nothing is measured.
+    pub tokens: Option<usize>,
     /// Threads of a processor; libtorch's own number by default.
     pub threads: Option<usize>,
     /// The most tokens in a batch; what suits the device by default.
@@ -54,7 +56,8 @@ pub struct Compute {
 impl Default for Compute {
     /// Single precision, on as many threads as libtorch has.
     fn default() -> Compute {
-        Compute { dtype: Some(Dtype::F32), threads: None, batch_tokens: None, long: Default::default() }
+        let dtype = Some(Dtype::F32);
+        Compute { dtype, tokens: None, threads: None, batch_tokens: None, long: Default::default() }
     }
 }
 
@@ -84,7 +87,7 @@ pub struct PromptClassifier {
     patterns: Patterns,
     members: Mutex<Vec<Classifier>>,
     dtype: Dtype,
-    tried: Vec<Trial>,
+    tried: Option<Vec<Trial>>,
     threads: usize,
     batch_tokens: usize,
     long: (Long, Pooling),
@@ -218,9 +221,12 @@ impl PromptClassifier {
         let forwards = base.words.forwards();
         // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
         drop((base, learned));
-        let (dtype, tried) = compute
-            .dtype
-            .map_or_else(|| auto::fastest(&members, auto::memory().as_deref()), |dtype| (dtype, Vec::new()));
+        let threads = compute.threads.unwrap_or_else(Threads::usual);
+        let pays = || compute.tokens.is_none_or(|tokens| auto::pays(tokens, threads));
+        let (dtype, tried) = compute.dtype.map_or_else(
+            || auto::fastest(&members, auto::memory().as_deref(), pays()),
+            |dtype| (dtype, None),
+        );
         let members = members.into_iter().map(|member| member.prepared(dtype));
         Ok(PromptClassifier {
             labels: verbalizer.labels().map(str::to_owned).collect(),
@@ -233,7 +239,7 @@ impl PromptClassifier {
             members: Mutex::new(members.collect::<Result<_>>()?),
             dtype: dtype.on(device),
             tried,
-            threads: compute.threads.unwrap_or_else(Threads::usual),
+            threads,
             batch_tokens: compute.batch_tokens.unwrap_or_else(|| batch_tokens(device)),
             long: compute.long,
             showing,

@@ -143,7 +143,7 @@ impl Task {
     }
 
     /// The row's words that the pattern reads.
-    fn text(&self, example: &Example) -> String {
+    pub(crate) fn text(&self, example: &Example) -> String {
         let of_data = self.column_of.iter().filter(|column| **column < self.columns);
         of_data.map(|&column| example.fields[column].as_str()).collect::<Vec<_>>().join("\u{1f}")
     }

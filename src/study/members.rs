@@ -142,7 +142,7 @@ impl Members {
             engine: manifest.engine.name().to_owned(),
             device: if bases[0].model.device == Device::Cpu { "cpu" } else { "cuda" }.to_owned(),
             dtype: Dtype::F32,
-            dtypes_tried: Vec::new(),
+            dtypes_tried: None,
             threads,
             verbalizer: run.verbalizers.iter().map(|file| file.file.as_str()).collect::<Vec<_>>().join(", "),
             aggregate: manifest.merge.name().to_owned(),

@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-use cloze::model::dtype::Dtype;
+use cloze::model::dtype::{Dtype, Trial};
 use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
-use cloze::predict::report::{
-    Abstention, Evaluation, Report, Run, SetCoverage, SetsReport, TrainedOn, Windows,
-};
+use cloze::predict::report::{Abstention, Evaluation, Report, SetCoverage, SetsReport, TrainedOn, Windows};
 
 use super::alike;
 use super::screen::{start_of, without_middle};
@@ -78,8 +76,8 @@ fn notes(text: &mut String, report: &Report) {
     if let Some(found) = &report.trained_on {
         let _ = writeln!(text, "warning: {}", trained_on(found, report.rows));
     }
-    if !run.dtypes_tried.is_empty() {
-        let _ = writeln!(text, "{}", chosen(run));
+    if let Some(trials) = &run.dtypes_tried {
+        let _ = writeln!(text, "note: --dtype auto took {}: {}", run.dtype.name(), measured(trials));
     }
     if run.forwards_per_row > 1 {
         let _ = writeln!(text, "note: {} forward passes for a row in a pattern", run.forwards_per_row);
@@ -138,9 +136,13 @@ fn unlabelled(text: &mut String, report: &Report) {
     }
 }
 
-/// What `--dtype auto` took, and why.
-fn chosen(run: &Run) -> String {
-    let trials = run.dtypes_tried.iter().map(|trial| match trial.dtype {
+/// Why `--dtype auto` took what it took.
+fn measured(trials: &[Trial]) -> String {
+    if trials.is_empty() {
+        return "nothing is remembered of this model, and there is too little to read for a measurement"
+            .to_owned();
+    }
+    let trials = trials.iter().map(|trial| match trial.dtype {
         Dtype::F32 => format!("f32 {:.0} ms", trial.milliseconds),
         dtype => format!(
             "{} {:.0} ms, at most {:.3} from its probabilities",
@@ -150,11 +152,7 @@ fn chosen(run: &Run) -> String {
         ),
     });
     let trials: Vec<String> = trials.collect();
-    format!(
-        "note: --dtype auto took {}: on a sample {} ({BOUND} is allowed)",
-        run.dtype.name(),
-        trials.join("; ")
-    )
+    format!("on a sample {} ({BOUND} is allowed)", trials.join("; "))
 }
 
 fn patterns(text: &mut String, report: &Report) {

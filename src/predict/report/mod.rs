@@ -279,9 +279,9 @@ pub struct Run {
     pub device: String,
     /// The type of numbers.
     pub dtype: Dtype,
-    /// The types that it was chosen from, if it was.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dtypes_tried: Vec<Trial>,
+    /// The types that it was chosen from, if it was; none of them where that was put off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtypes_tried: Option<Vec<Trial>>,
     pub threads: usize,
     pub verbalizer: String,
     pub aggregate: String,
