@@ -331,6 +331,9 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     };
     let members = Members::open(run, &wanted, file, &source.reading)?;
     let outputs = Outputs::open(args, members.model(), &source)?;
+    if !args.quiet {
+        render::warnings(&members.warnings())?;
+    }
     let compute = Compute {
         batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
         ..setup::compute(&args.model)

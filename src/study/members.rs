@@ -27,6 +27,9 @@ pub struct Members {
     report: EnsembleReport,
     seeds: Vec<u64>,
     rows: Dataset,
+    /// So many rows were left out, and so many labels are a class's but for case or blanks.
+    left_out: u64,
+    near_labels: u64,
 }
 
 /// What members answered.
@@ -57,26 +60,32 @@ impl Members {
             train: None,
             unlabeled: None,
             test: Some(rows.to_owned()),
-            format: reading.format,
-            label_column: reading.label_column.clone(),
-            adjust: reading.adjust.clone(),
             engine: wanted.options.engine,
             device: wanted.options.device.into(),
             max_length: wanted.max_length.or(manifest.max_length),
             student: None,
             ..(**manifest).clone()
         };
-        let (mut ensemble, _) = Ensemble::prepare(manifest, with, 1)?;
+        let verbalizer = &Manifest::read_verbalizers(&with)?[0];
+        // The warnings are about a training.
+        let (mut ensemble, _) = Ensemble::prepare_reading(manifest, with, 1, reading)?;
         // Trained members are those of the run, though nothing is trained here.
         ensemble.first_trained = report.stages.iter().any(|stage| stage.generation == Some(0));
         let rows = ensemble.test.take();
         let Some(rows) = rows else { unreachable!("the rows were named") };
-        Ok(Members { folder: folder.clone(), ensemble, report, seeds, rows })
+        let left_out = reading.bad_rows.of(rows.columns.data());
+        let near_labels = rows.near_labels(verbalizer);
+        Ok(Members { folder: folder.clone(), ensemble, report, seeds, rows, left_out, near_labels })
     }
 
     /// The base model's folder.
     pub fn model(&self) -> &Path {
         &self.ensemble.run.model.path
+    }
+
+    /// What a reader of their answers should know.
+    pub fn warnings(&self) -> Vec<String> {
+        self.ensemble.bases.iter().filter_map(|base| base.words.left_out()).collect()
     }
 
     /// Lets the members answer the rows. `progress` is told which share of the work is done.
@@ -114,7 +123,9 @@ impl Members {
             counts.add(&scored, *truth);
             answers.push(scored.average.into());
         }
+        let (left_out_rows, near_labels) = (self.left_out, self.near_labels);
         let report = counts.report(self.described(threads), &[], started.elapsed().as_secs_f64());
+        let report = Report { left_out_rows, near_labels, ..report };
         Ok(Answered { rows: self.rows, answers, report })
     }
 

@@ -34,6 +34,22 @@ impl Ensemble {
         run: RunWith,
         checkpoint_every: usize,
     ) -> Result<(Ensemble, Vec<Warning>), Errors> {
+        let reading = Reading::of(manifest.format, manifest.label_column.clone(), manifest.adjust.clone());
+        let (ensemble, mut warnings) = Ensemble::prepare_reading(manifest, run, checkpoint_every, &reading)?;
+        let labelled = ensemble.train.iter().chain(&ensemble.test);
+        let verbalizer = &Manifest::read_verbalizers(&ensemble.run)?[0];
+        warnings.extend(remarks(labelled, verbalizer, &reading.bad_rows).into_iter().map(Warning::Other));
+        Ok((ensemble, warnings))
+    }
+
+    /// The same with files of rows that are read in another way than the manifest says. What is to be known of
+    /// rows that were left out, and of labels, is for whoever says the way to tell.
+    pub(in crate::study) fn prepare_reading(
+        manifest: Manifest,
+        run: RunWith,
+        checkpoint_every: usize,
+        reading: &Reading,
+    ) -> Result<(Ensemble, Vec<Warning>), Errors> {
         let folder = ModelFolder::open(&run.model.path)?;
         let max_length = folder.max_length(manifest.max_length)?;
         let mut warnings = manifest.tuning.check(&folder.config)?;
@@ -52,7 +68,7 @@ impl Ensemble {
             verbalizers.iter().filter_map(|verbalizer| errors.keep(check(verbalizer))).collect();
         warnings.extend(words.iter().filter_map(LabelWords::left_out));
         let Sets { train, unlabeled, test } =
-            Sets::read(&manifest, &run, &verbalizers[0], &mut errors, &mut warnings);
+            Sets::read(&manifest, &run, reading, &verbalizers[0], &mut errors, &mut warnings);
         let columns = [&train, &unlabeled, &test].into_iter().flatten().next().map(|set| set.columns.clone());
         let Some(columns) = columns.filter(|_| errors.is_empty()) else { return Err(errors) };
         let mut members = Vec::new();
@@ -132,17 +148,17 @@ impl Sets {
     fn read(
         manifest: &Manifest,
         run: &RunWith,
+        reading: &Reading,
         verbalizer: &Verbalizer,
         errors: &mut Errors,
         warnings: &mut Vec<String>,
     ) -> Sets {
-        let reading = Reading::of(manifest.format, manifest.label_column.clone(), manifest.adjust.clone());
         let mut wanted: Option<Arc<Columns>> = None;
         let mut read = |path: &Option<PathBuf>, labels: Labels| {
             let path = path.as_ref()?;
             let set = errors.keep(Dataset::read(
                 path,
-                &reading,
+                reading,
                 &run.columns,
                 verbalizer,
                 wanted.as_deref(),
@@ -163,7 +179,6 @@ impl Sets {
             set.truths.truncate(most);
             set
         });
-        warnings.extend(remarks(train.iter().chain(&test), verbalizer, &reading.bad_rows));
         Sets { train, unlabeled, test }
     }
 }
