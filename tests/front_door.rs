@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use cloze::error::{DataError, Kind, TemplateError, TrainingError, VerbalizerError};
 use cloze::learn::plan::PlanOptions;
@@ -11,7 +13,7 @@ use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::predict::output::Answer;
 use cloze::study::experiment::{Experiment, TrainRequest};
 use cloze::study::multi_task::{TasksFile, TasksRequest};
-use cloze::text::data::Reading;
+use cloze::text::data::{Example, Format, PATIENCE, Reading, Rows};
 use cloze::tune::Tuning;
 use cloze::{Error, Errors, MaskedLm, Options, PromptClassifier, Result, Run, Template, Verbalizer};
 
@@ -58,7 +60,7 @@ fn everything_at_the_front_door_goes_to_other_threads() {
 fn one_classifier_serves_several_threads() {
     let classifier = classifier(&[PATTERN, "{mask}: {text}"]);
     let alone = shares(&classifier.classify(&TEXTS).unwrap());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> =
             (0..4).map(|_| scope.spawn(|| shares(&classifier.classify(&TEXTS).unwrap()))).collect();
         threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), alone));
@@ -84,6 +86,39 @@ fn texts_fields_and_files_are_answered_alike() {
         })
         .unwrap();
     assert_eq!(shares(&read), shares(&texts));
+}
+
+#[test]
+fn rows_that_were_looked_at_are_not_waited_for_again() {
+    let classifier = classifier(&[PATTERN]);
+    // The first time takes longer.
+    classifier.classify(&TEXTS).unwrap();
+    let (input, mut output) = io::pipe().unwrap();
+    // So long nothing comes behind the first row.
+    let silence = 4 * PATIENCE;
+    let writer = thread::spawn(move || {
+        io::Write::write_all(&mut output, b"text\na good film\n").unwrap();
+        thread::sleep(silence);
+        io::Write::write_all(&mut output, b"a bad film\n").unwrap();
+    });
+    let mut rows = Rows::read(Box::new(input), "slow", Format::Csv, None).unwrap().in_background();
+    let began = Instant::now();
+    for most in [100, 101, 2048] {
+        assert_eq!(rows.look_ahead(most).count(), 1);
+    }
+    let looked = began.elapsed();
+    assert!(looked >= PATIENCE && looked < 2 * PATIENCE, "{looked:?}");
+    let mut answered = Vec::new();
+    let each = |row: &Example, _| {
+        answered.push((row.record, began.elapsed()));
+        Ok(())
+    };
+    classifier.classify_rows(rows, each).unwrap();
+    writer.join().unwrap();
+    // Scoring one row takes no second, and what has come is answered before the next is there.
+    let [(1, first), (2, second)] = answered[..] else { panic!("{answered:?}") };
+    assert!(first < looked + PATIENCE - Duration::from_millis(100), "{answered:?}");
+    assert!(second > first + PATIENCE, "{answered:?}");
 }
 
 #[test]

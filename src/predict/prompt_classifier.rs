@@ -27,7 +27,7 @@ use crate::predict::report::{Pooling, Run};
 use crate::predict::score::{Coming, Scored, Scorer, batch_tokens};
 use crate::predict::showing::{Showing, forwards};
 use crate::predict::task::Task;
-use crate::text::data::{Columns, Example, Next, PATIENCE, Rows};
+use crate::text::data::{Columns, Example, Next, Rows};
 use crate::text::dataset::{Dataset, is_near, truth};
 use crate::text::demonstrations::Drawing;
 use crate::text::template::Template;
@@ -527,7 +527,7 @@ fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
                 let example: Example = example?;
                 bytes += example.fields.iter().map(String::len).sum::<usize>();
                 chunk.push(example);
-                until.get_or_insert_with(|| Instant::now() + PATIENCE);
+                until.get_or_insert_with(|| rows.patience_ends());
             }
             Next::Later => break,
             Next::End if chunk.is_empty() => return Ok(Coming::End),

@@ -178,7 +178,7 @@ pub const TEXT: &str = "text";
 /// The usual column of labels.
 pub const LABEL: &str = "label";
 
-/// So long rows that somebody is still writing are waited for.
+/// So long rows that somebody is still writing are waited for, from the first of them on.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The column of identities: what a row is known by, in whatever order the rows come.
@@ -196,6 +196,8 @@ pub struct Rows {
     labels_guessed: bool,
     /// Rows that were looked at before they were wanted.
     ahead: VecDeque<Result<Example>>,
+    /// When the first of them came.
+    came: Option<Instant>,
 }
 
 /// What comes next.
@@ -312,11 +314,12 @@ impl Rows {
         let (adjust, bad_rows) = (reading.adjust.clone(), reading.bad_rows.clone());
         let label_named = reading.label_column.is_some();
         let (columns, ahead, labels_guessed) = (Arc::new(columns), VecDeque::new(), false);
-        Rows { columns, reader, bytes, adjust, bad_rows, label_named, labels_guessed, ahead }
+        Rows { columns, reader, bytes, adjust, bad_rows, label_named, labels_guessed, ahead, came: None }
     }
 
-    /// The same rows, waited for on a thread of their own.
-    fn in_background(self) -> Rows {
+    /// The same rows, waited for on a thread of their own: for an input that somebody is still writing.
+    #[must_use]
+    pub fn in_background(self) -> Rows {
         let reader = Reader::Background(Background::start(self.reader, self.columns.clone()));
         Rows { reader, ..self }
     }
@@ -332,13 +335,14 @@ impl Rows {
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come all
-    /// the same. Rows that somebody is still writing are waited for a second in all, and the first of them as long
-    /// as it takes.
+    /// the same. Rows that somebody is still writing are waited for until [`PATIENCE`] ends, and the first of them
+    /// as long as it takes.
     pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
-        let until = Instant::now() + PATIENCE;
         while self.ahead.len() < most && self.ahead.back().is_none_or(Result::is_ok) {
-            let wait = (!self.ahead.is_empty()).then(|| until.saturating_duration_since(Instant::now()));
+            let came = self.came.filter(|_| !self.ahead.is_empty());
+            let wait = came.map(|came| PATIENCE.saturating_sub(came.elapsed()));
             let Next::Row(row) = self.read_next(wait) else { break };
+            self.came = came.or_else(|| Some(Instant::now()));
             self.ahead.push_back(row);
         }
         self.ahead.iter().take(most).filter_map(|row| row.as_ref().ok())
@@ -379,6 +383,12 @@ impl Rows {
     /// Whether nobody said that the column of labels is one.
     pub fn labels_guessed(&self) -> bool {
         self.labels_guessed
+    }
+
+    /// Until when others are waited for with the row that has just been given: rows that were looked at have been
+    /// waited for already.
+    pub fn patience_ends(&mut self) -> Instant {
+        self.came.take().unwrap_or_else(Instant::now) + PATIENCE
     }
 
     /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody is
