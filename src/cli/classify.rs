@@ -16,6 +16,7 @@ use super::args::{Given, LongTexts, Model, RowReading};
 use super::outputs::{self, Reads};
 use super::render::{self, Worth};
 use super::setup;
+use super::shell;
 use super::shipped;
 use super::source::{self, Source};
 use super::starting::{self, Starting};
@@ -213,10 +214,10 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
     };
     if args.save.is_none() {
         let labels = match (&args.labels, &args.labels_file) {
-            (Some(line), _) => starting::flag("labels", Some(line)),
+            (Some(line), _) => shell::flag("labels", Some(line)),
             (None, file) => {
                 let file = file.as_ref().map(|file| file.display().to_string());
-                starting::flag("labels-file", file.as_deref())
+                shell::flag("labels-file", file.as_deref())
             }
         };
         let columns = (!args.text_column.is_empty()).then(|| args.text_column.join(","));
@@ -225,12 +226,12 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
             Question::Ask(ask) => Some(render::ask(*ask)),
             Question::Own(pattern) => Some(pattern.clone()),
         };
-        let (folder, data) = (starting::word(starting.folder), starting::word(starting.data));
+        let (folder, data) = (shell::path(starting.folder), shell::path(starting.data));
         text.push_str(&format!("\n  cloze init {folder} --from {data}"));
         text.push_str(&starting::reading_flags(starting.reading));
         text.push_str(&labels);
-        text.push_str(&starting::flag("text-column", columns.as_deref()));
-        text.push_str(&starting::flag("ask", ask.as_deref()));
+        text.push_str(&shell::flag("text-column", columns.as_deref()));
+        text.push_str(&shell::flag("ask", ask.as_deref()));
         text.push_str(&starting::limit_flags(starting.limits));
     }
     format!("{text}\n  {}\n  {}", starting.train(), starting.score_run())

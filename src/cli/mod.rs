@@ -1,7 +1,8 @@
 //! The commands. Each is one short function over the public library; only here is anything printed.
 
-// where things are, and on what
+// where things are, on what, and what a shell reads
 mod machine;
+mod shell;
 mod shipped;
 
 // what is given, and what is shown

@@ -9,6 +9,7 @@ use cloze::predict::starter::{CALIBRATION, COMPARED, TEMPLATES, VERBALIZER};
 use cloze::text::data::{Format, LABEL};
 
 use super::args::{Limits, LongTexts, RowReading};
+use super::shell;
 
 /// A folder of files to start from, and the rows that they are for.
 pub struct Starting<'a> {
@@ -35,7 +36,7 @@ impl Starting<'_> {
             false => String::new(),
         };
         let compared = format!("{} {}", self.templates(), self.file(COMPARED));
-        let rest = format!("--data {}{}{calibration}", word(self.data), reading_flags(self.reading));
+        let rest = format!("--data {}{}{calibration}", shell::path(self.data), reading_flags(self.reading));
         self.command("score", &compared, &rest) + &self.long()
     }
 
@@ -49,22 +50,22 @@ impl Starting<'_> {
 
     /// Learns from labelled rows.
     pub fn train(&self) -> String {
-        let rows = format!("--train {}{}", word(&self.labelled_file()), self.training_flags());
-        let rest = format!("{rows} --shots 8 --method lora --seeds 13 --out {}", word(&self.run("")));
+        let rows = format!("--train {}{}", shell::path(&self.labelled_file()), self.training_flags());
+        let rest = format!("{rows} --shots 8 --method lora --seeds 13 --out {}", shell::path(&self.run("")));
         self.command("train", &self.templates(), &rest)
     }
 
     /// Learns from labelled and unlabelled rows.
     pub fn ensemble(&self) -> String {
-        let (labelled, data) = (word(&self.labelled_file()), word(self.data));
+        let (labelled, data) = (shell::path(&self.labelled_file()), shell::path(self.data));
         let rows = format!("--train {labelled} --unlabeled {data}{}", self.training_flags());
-        let rest = format!("{rows} --shots 8 --method lora --out {}", word(&self.run("-ensemble")));
+        let rest = format!("{rows} --shots 8 --method lora --out {}", shell::path(&self.run("-ensemble")));
         self.command("ensemble", &self.templates(), &rest)
     }
 
     /// Answers rows with what was learned.
     pub fn score_run(&self) -> String {
-        let (run, data) = (word(&self.run("")), word(self.data));
+        let (run, data) = (shell::path(&self.run("")), shell::path(self.data));
         format!(
             "cloze score --run {run} --data {data} --out answers.csv{}{}",
             reading_flags(self.reading),
@@ -107,7 +108,7 @@ impl Starting<'_> {
         let Some(LongTexts { long, pool }) = self.long.filter(|texts| texts.long != Long::Head) else {
             return String::new();
         };
-        flag("long", Some(&named(long))) + &flag("pool", pool.as_ref().map(named).as_deref())
+        shell::flag("long", Some(&named(long))) + &shell::flag("pool", pool.as_ref().map(named).as_deref())
     }
 
     /// The star is for the shell.
@@ -116,7 +117,7 @@ impl Starting<'_> {
     }
 
     fn file(&self, name: &str) -> String {
-        word(&self.folder.join(name))
+        shell::path(&self.folder.join(name))
     }
 
     fn run(&self, more: &str) -> PathBuf {
@@ -131,12 +132,12 @@ pub fn reading_flags(reading: &RowReading) -> String {
     let unlabelled = (!unlabelled.is_empty()).then(|| unlabelled.join(","));
     let bad_rows = bad_rows.as_ref().map(|how| how.display().to_string());
     [
-        flag("format", format.map(Format::name)),
-        flag("label-column", label_column.as_deref()),
+        shell::flag("format", format.map(Format::name)),
+        shell::flag("label-column", label_column.as_deref()),
         if *no_labels { " --no-labels".to_owned() } else { String::new() },
-        flag("label-map", label_map.as_deref()),
-        flag("unlabelled", unlabelled.as_deref()),
-        flag("bad-rows", bad_rows.as_deref()),
+        shell::flag("label-map", label_map.as_deref()),
+        shell::flag("unlabelled", unlabelled.as_deref()),
+        shell::flag("bad-rows", bad_rows.as_deref()),
     ]
     .concat()
 }
@@ -144,12 +145,7 @@ pub fn reading_flags(reading: &RowReading) -> String {
 /// The model and the longest input, as they are typed.
 pub fn limit_flags(limits: &Limits) -> String {
     let length = limits.max_length.map(|length| length.to_string());
-    flag("model", limits.model.as_deref()) + &flag("max-length", length.as_deref())
-}
-
-/// A flag with its value, if it has one, behind what stands before it.
-pub fn flag(name: &str, value: Option<&str>) -> String {
-    value.map_or_else(String::new, |value| format!(" --{name} {}", quoted(value)))
+    shell::flag("model", limits.model.as_deref()) + &shell::flag("max-length", length.as_deref())
 }
 
 fn named(value: &impl ValueEnum) -> String {
@@ -159,19 +155,4 @@ fn named(value: &impl ValueEnum) -> String {
 /// The ending of a file's name that tells how such rows are written.
 pub fn ending(reading: &RowReading) -> &'static str {
     reading.format.unwrap_or(Format::Csv).name()
-}
-
-/// A path as a shell takes it.
-pub fn word(path: &Path) -> String {
-    quoted(&path.display().to_string())
-}
-
-/// A text as a shell takes it.
-pub fn quoted(text: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "-_./,:=@%+".contains(letter);
-    match text {
-        _ if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
-        _ if !text.contains(['"', '$', '`', '\\', '!']) => format!("\"{text}\""),
-        _ => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }

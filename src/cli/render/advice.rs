@@ -16,7 +16,7 @@ use cloze::text::data::ID;
 use cloze::text::dataset::called_as_labels;
 use cloze::text::text_column::named_like_text;
 
-use super::super::shipped;
+use super::super::{shell, shipped};
 
 /// The way out where PEFT has more than cloze.
 const MERGE_IN_PYTHON: &str =
@@ -166,8 +166,9 @@ fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
         TemplateError::UnknownColumn { column, columns, .. } => {
             let near = nearest(column, columns);
             let meant = near.map(|near| format!("did you mean {near}? or ")).unwrap_or_default();
-            let other = near.or_else(|| likely_text(columns)).map_or_else(|| "COLUMN".to_owned(), quoted);
-            let map = format!("{meant}map it: --map {}={other}", quoted(column));
+            let other =
+                near.or_else(|| likely_text(columns)).map_or_else(|| "COLUMN".to_owned(), shell::quoted);
+            let map = format!("{meant}map it: --map {}={other}", shell::quoted(column));
             let mut notes = vec![("columns", listed(columns))];
             notes.push(without_header(columns).unwrap_or(("help", map)));
             notes
@@ -292,7 +293,7 @@ fn of_calibration(error: &CalibrationError) -> Option<Vec<Note>> {
             help("make the shares sum to 1, and leave out --prior for equal ones")
         }
         CalibrationError::PriorUnclear { labels, .. } => {
-            let example = quoted(&even_prior(labels));
+            let example = shell::quoted(&even_prior(labels));
             vec![("classes", listed(labels)), ("help", format!("for example --prior {example}"))]
         }
         CalibrationError::Misfit { fitted_for, now, .. } => {
@@ -421,7 +422,7 @@ fn is_pretraining(run: &Path) -> bool {
 
 /// What a model that a run made is for.
 fn as_model(run: &Path) -> String {
-    format!("it made a base model for other commands: --model {}", quoted(&run.display().to_string()))
+    format!("it made a base model for other commands: --model {}", shell::path(run))
 }
 
 /// The line that goes on with a run, to be typed as it stands.
@@ -433,25 +434,12 @@ fn goes_on(run: &Path) -> String {
         _ => return "the command that made it, with another --out".to_owned(),
     };
     let program = std::env::args().next().unwrap_or_else(|| "cloze".to_owned());
-    let run = run.display().to_string();
-    // Not taken for a flag.
-    let run = if run.starts_with('-') { format!("./{run}") } else { run };
-    format!("{} {command} --resume --out {}", quoted(&program), quoted(&run))
+    format!("{} {command} --resume --out {}", shell::quoted(&program), shell::path(run))
 }
 
 /// Whether a run has its results.
 fn is_finished(run: &Path) -> bool {
     ["metrics.json", "report.json"].iter().any(|results| run.join(results).exists())
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "_-./:=,@%+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 fn of_ensemble(error: &EnsembleError) -> Option<Vec<Note>> {
