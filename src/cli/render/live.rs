@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use cloze::numbers::brief;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Long enough not to fill a log.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
+/// Lines come this far apart at first, so that somebody who watches sees that it works.
+const FIRST_LINES: Duration = Duration::from_secs(10);
+/// And so far apart after the first minute: a log of hours is still one that people read.
+const LATER_LINES: Duration = Duration::from_secs(60);
 /// Often enough to be seen to move.
 const BETWEEN_TICKS: Duration = Duration::from_millis(200);
 /// The time left is told when so much of the whole is done: the first part tells little of the rest.
@@ -25,7 +27,7 @@ pub struct Live {
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines { last: Instant },
+    Lines { start: Instant, last: Instant },
 }
 
 impl Live {
@@ -40,7 +42,8 @@ impl Live {
             bar.enable_steady_tick(BETWEEN_TICKS);
             Shown::Bar(bar)
         } else {
-            Shown::Lines { last: Instant::now() }
+            let now = Instant::now();
+            Shown::Lines { start: now, last: now }
         };
         Live { shown, began: None }
     }
@@ -69,7 +72,7 @@ impl Live {
                 }
                 bar.set_message(what() + &left);
             }
-            Shown::Lines { last } if last.elapsed() >= BETWEEN_LINES => {
+            Shown::Lines { start, last } if last.elapsed() >= between_lines(start.elapsed()) => {
                 *last = Instant::now();
                 say(&(what() + &left));
             }
@@ -108,6 +111,10 @@ impl Drop for Live {
             bar.finish_and_clear();
         }
     }
+}
+
+fn between_lines(elapsed: Duration) -> Duration {
+    if elapsed < LATER_LINES { FIRST_LINES } else { LATER_LINES }
 }
 
 fn say(line: &str) {
