@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search model-data model-table bench lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search model model-data model-table bench lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -61,6 +61,10 @@ search: build ## searches for label words and patterns on public sets into bench
 
 model-data: ## what the default model learns from, into target/default-model (two minutes): make model-data [SHARED=folder]
 	@$(PYTHON) tools/default_model/prepare.py --shared '$(or $(SHARED),../shared)' --into target/default-model
+
+model: build model-data ## train the default model anew from its first version into models/cloze-minilm-l6 (many hours; goes on where it was stopped): make model BASE=folder [SHARED=folder] [DTYPE=f32]
+	@$(PYTHON) tools/default_model/train.py --cloze $(CLOZE) --data target/default-model --base '$(BASE)' \
+	    --dtype $(or $(DTYPE),bf16) --into models/cloze-minilm-l6
 
 model-table: build ## two models on tasks that they never learned, cell by cell (ten minutes): make model-table MODEL=new [OLD=folder] [SHARED=folder]
 	@$(PYTHON) tools/default_model/evaluate.py --cloze $(CLOZE) --model '$(MODEL)' --model '$(or $(OLD),models/cloze-minilm-l6)' \

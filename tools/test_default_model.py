@@ -22,6 +22,7 @@ import evaluate  # noqa: E402
 import prepare  # noqa: E402
 import recipe  # noqa: E402
 import sources  # noqa: E402
+import train  # noqa: E402
 import unlabelled  # noqa: E402
 
 SHARED = TOOLS.parents[1] / "shared"
@@ -262,14 +263,44 @@ class Recipe(Case):
         self.assertTrue(all(task["share"] > 0 for task in recipe.TASKS))
         self.assertEqual(len({task["name"] for task in recipe.TASKS}), len(recipe.TASKS))
 
-    def test_the_first_format_has_only_what_the_first_cloze_reads(self):
-        written = recipe.tasks_file("first")
-        self.assertEqual(set(written), {"version", "tasks"})
-        self.assertTrue(all(set(task) == {"name", "templates", "verbalizer", "train", "test", "share"} for task in written["tasks"]))
-
     def test_every_second_step_is_language_modelling(self):
-        written = recipe.tasks_file("full")
+        written = recipe.tasks_file()
         self.assertAlmostEqual(written["language_modelling"]["share"], sum(task["share"] for task in written["tasks"]))
+
+    def test_a_stage_has_its_share_of_texts_and_few_looks(self):
+        for stage in recipe.STAGES:
+            written = recipe.stage_file(stage)
+            share, tasks = written["language_modelling"]["share"], sum(task["share"] for task in written["tasks"])
+            self.assertAlmostEqual(share / (share + tasks), stage["texts"])
+            self.assertEqual({task["name"] for task in written["tasks"] if "dev" in task}, set(recipe.LOOKS))
+
+    def test_stages_follow_each_other_and_are_not_repeated(self):
+        args = mock.Mock(cloze=Path("cloze"), data=self.folder, threads="2", dtype="bf16")
+        (self.folder / "models").mkdir()
+        calls = []
+
+        def call(command, check):
+            calls.append(command)
+            if command[1] == "export":
+                Path(command[command.index("--merged") + 1]).mkdir()
+
+        stage = {**recipe.STAGES[0], "name": "some"}
+        model = train.learn(stage, Path("base"), args, call)
+        self.assertEqual([command[1] for command in calls], ["train", "export"])
+        self.assertEqual(calls[0][calls[0].index("--model") + 1], "base")
+        self.assertEqual(train.learn(stage, Path("base"), args, call), model)
+        self.assertEqual(len(calls), 2)
+        # A run that was begun goes on; one that is done is exported alone.
+        other = {**stage, "name": "other"}
+        run = self.folder / "runs/other"
+        run.mkdir(parents=True)
+        (run / "manifest.json").touch()
+        train.learn(other, model, args, call)
+        self.assertIn("--resume", calls[2])
+        (run / "metrics.json").touch()
+        shutil.rmtree(self.folder / "models/other")
+        train.learn(other, model, args, call)
+        self.assertEqual([command[1] for command in calls[4:]], ["export"])
 
     @with_sets
     def test_every_class_of_the_rows_has_words_and_the_other_way_round(self):

@@ -116,7 +116,7 @@ def verbalizer(name):
     return json.dumps({"version": 1, "about": f"{name}; our own", "classes": classes}, indent=1)
 
 
-def write_tasks(into, form):
+def write_tasks(into):
     """The patterns and words of each task, and the file that names them all."""
     shutil.rmtree(into / "templates", ignore_errors=True)
     for task in recipe.TASKS:
@@ -127,19 +127,17 @@ def write_tasks(into, form):
         words = into / "verbalizers" / f"{task['name']}.json"
         words.parent.mkdir(parents=True, exist_ok=True)
         words.write_text(verbalizer(task["verbalizer"]), encoding="utf-8")
-    name = "tasks-first.json" if form == "first" else "tasks.json"
-    (into / name).write_text(json.dumps(recipe.tasks_file(form), indent=1) + "\n", encoding="utf-8")
+    (into / "tasks.json").write_text(json.dumps(recipe.tasks_file(), indent=1) + "\n", encoding="utf-8")
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--shared", required=True, type=Path, help="a folder with instruct, pretrain, ship and data")
     p.add_argument("--into", required=True, type=Path)
-    p.add_argument("--format", choices=["full", "first"], default="full", help="first: without what cloze 0.1.0 cannot read")
     args = p.parse_args()
     unpack(args.shared, args.into)
     write_rows(args.shared, args.into)
-    write_tasks(args.into, args.format)
+    write_tasks(args.into)
 
 
 if __name__ == "__main__":

@@ -94,17 +94,40 @@ SOURCES = ("wiki-full", "wiki18", "imdb", "reuters")
 LANGUAGE_MODELLING = {"text": [f"tokens/{name}.npy" for name in SOURCES], "weight": 1, "sequence_length": 128, "mask_rate": 0.15}
 
 
-def tasks_file(form):
-    """The file of tasks; its paths are from the folder that prepare.py fills."""
-    def entry(task):
-        files = {"name": task["name"], "templates": [f"templates/{task['name']}"], "verbalizer": f"verbalizers/{task['name']}.json",
-                 "train": f"tasks/{task['rows']}.csv"}
-        dev = f"tasks/{task['rows']}-dev.csv"
-        if form == "first":
-            return {**files, "test": dev, "share": task["share"]}
-        return {**files, "dev": dev, "share": task["share"], **DEFAULTS}
-    written = {"version": 1, "tasks": [entry(task) for task in TASKS]}
-    if form == "first":
-        return written
-    # Every second step is language modelling.
-    return {"version": 1, "language_modelling": {**LANGUAGE_MODELLING, "share": sum(task["share"] for task in TASKS)}, "tasks": written["tasks"]}
+# The tasks that are looked at while it learns; looking at all of them would take longer than learning.
+LOOKS = ("amazon-verdict", "topics", "intents", "snli-2")
+
+# The training, in stages: each begins with the weights of the one before, and a learning rate of its own that rises and falls.
+# `texts` is the share of steps that read texts, `sequences` how many sequences such a step has. A step of a task has 32 rows.
+STAGES = [
+    {"name": "first", "steps": 6500, "learning_rate": 1.5e-4, "warm_up": 0.04, "texts": 0.247, "sequences": 12, "seed": 1},
+]
+FLAGS = ["--method", "full", "--batch-size", "32", "--dropout", "0.05", "--max-length", "128", "--batch-tokens", "4096",
+         "--checkpoint-every", "250"]
+
+
+def entry(task):
+    """A task as a file of tasks has it; its paths are from the folder that prepare.py fills."""
+    return {"name": task["name"], "templates": [f"templates/{task['name']}"], "verbalizer": f"verbalizers/{task['name']}.json",
+            "train": f"tasks/{task['rows']}.csv", "dev": f"tasks/{task['rows']}-dev.csv", "share": task["share"], **DEFAULTS}
+
+
+def tasks_file():
+    """The file of all tasks, every second step language modelling."""
+    tasks = [entry(task) for task in TASKS]
+    return {"version": 1, "language_modelling": {**LANGUAGE_MODELLING, "share": sum(task["share"] for task in TASKS)}, "tasks": tasks}
+
+
+def stage_file(stage):
+    """The file of tasks of a stage: its share of texts, and few looks."""
+    written = tasks_file()
+    for task in written["tasks"]:
+        if task["name"] not in LOOKS:
+            del task["dev"]
+    shares = sum(task["share"] for task in written["tasks"])
+    written["language_modelling"] |= {
+        "held_out": [f"held-out/{name}.npy" for name in SOURCES],
+        "share": shares * stage["texts"] / (1 - stage["texts"]),
+        "batch_size": stage["sequences"],
+    }
+    return written
