@@ -44,7 +44,7 @@ impl Ensemble {
 
     /// The same with files of rows that are read in another way than the manifest says. What is to be known of
     /// rows that were left out, and of labels, is for whoever says the way to tell.
-    pub(in crate::study) fn prepare_reading(
+    pub(crate) fn prepare_reading(
         manifest: Manifest,
         run: RunWith,
         checkpoint_every: usize,

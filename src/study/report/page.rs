@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::{RunReport, TrainReport, between_runs};
 use crate::learn::run::{DataFile, Select};
-use crate::numbers::{count, counted, interval, percent};
+use crate::numbers::{count, counted, interval, p_value, percent};
+use crate::study::ensemble::page::numbers::{signed, signed_interval};
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
@@ -135,39 +136,54 @@ fn beside(runs: &[(&str, &RunReport)]) -> Markup {
     }
 }
 
+/// Tasks that were learned, then those that were not.
 fn of_tasks(tasks: &[TaskMetrics]) -> Markup {
+    let of_kind = |learned| tasks.iter().filter(|task| task.learned == learned).collect::<Vec<_>>();
+    html! {
+        @for (title, tasks) in [("Learned", of_kind(true)), ("Not learned", of_kind(false))] {
+            @if !tasks.is_empty() {
+                h3 { (title) }
+                (task_table(&tasks))
+            }
+        }
+        p.note {
+            "Accuracy in % with its 95 % interval, before and after the training: over the rows (bootstrap), "
+            "or over the seeds where there are several (Student's t). Change: after less before, in points; "
+            "paired bootstrap over the rows."
+        }
+    }
+}
+
+fn task_table(tasks: &[&TaskMetrics]) -> Markup {
+    let head = ["test rows", "before", "95 %", "after", "95 %", "change", "95 %", "p"];
     html! {
         div.scroll tabindex="0" {
             table {
                 thead {
                     tr {
                         th.text scope="col" { "task" }
-                        th.text scope="col" { "" }
-                        th scope="col" { "test rows" }
-                        th scope="col" { "before" }
-                        th scope="col" { "after" }
-                        th scope="col" { "95 % over seeds" }
+                        @for name in head { th scope="col" { (name) } }
                     }
                 }
                 tbody {
                     @for task in tasks {
+                        @let after_95 = task.over_seeds.as_ref().map(|over| over.mean_95).or(task.after_95.first().copied());
+                        @let difference = task.difference.as_ref();
                         tr {
                             th.text scope="row" { (task.name) }
-                            td.text { (if task.learned { "learned" } else { "not seen" }) }
                             td { (count(task.test_rows as u64)) }
                             td { (task.before.map_or_else(|| "–".to_owned(), percent)) }
-                            @let over = task.over_seeds.as_ref();
-                            td {
-                                (task.mean_after().map_or_else(|| "–".to_owned(), percent))
-                                @if let Some(over) = over { " ± " (percent(over.spread.standard_deviation)) }
-                            }
-                            td { (over.map_or_else(|| "–".to_owned(), |over| interval(over.mean_95))) }
+                            td { (task.before_95.map_or_else(|| "–".to_owned(), interval)) }
+                            td { (task.mean_after().map_or_else(|| "–".to_owned(), percent)) }
+                            td { (after_95.map_or_else(|| "–".to_owned(), interval)) }
+                            td { (difference.map_or_else(|| "–".to_owned(), |found| signed(found.difference))) }
+                            td { (difference.map_or_else(|| "–".to_owned(), |found| signed_interval(found.difference_95))) }
+                            td { (difference.map_or_else(|| "–".to_owned(), |found| p_value(found.p_value))) }
                         }
                     }
                 }
             }
         }
-        p.note { "Accuracy in %, before and after the training: mean ± standard deviation over the seeds." }
     }
 }
 

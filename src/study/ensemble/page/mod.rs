@@ -1,7 +1,7 @@
 //! `report.html`: the results of one or several runs as a page that needs nothing but itself.
 
 mod canvas;
-mod numbers;
+pub(crate) mod numbers;
 mod plots;
 pub(crate) mod tables;
 

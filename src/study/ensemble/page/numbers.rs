@@ -4,7 +4,7 @@ use crate::numbers::{count, percent};
 use crate::study::ensemble::report::Accuracies;
 
 /// With a sign that is as wide as a digit. What rounds to 0 has none.
-pub(super) fn signed(share: f64) -> String {
+pub(crate) fn signed(share: f64) -> String {
     match percent(share.abs()) {
         zero if zero == "0.0" => zero,
         points if share < 0.0 => format!("\u{2212}{points}"),
@@ -12,7 +12,7 @@ pub(super) fn signed(share: f64) -> String {
     }
 }
 
-pub(super) fn signed_interval([low, high]: [f64; 2]) -> String {
+pub(crate) fn signed_interval([low, high]: [f64; 2]) -> String {
     format!("{} to {}", signed(low), signed(high))
 }
 
