@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use tch::{Kind as Type, Tensor, no_grad};
 
+use crate::model::layers::Moved;
+
 /// The optimiser's constants and state.
 pub struct AdamW {
     /// Steps taken.
@@ -29,34 +31,54 @@ impl AdamW {
     /// update.
     pub fn step(&mut self, leaves: &BTreeMap<String, Tensor>, rate_and_decay: impl Fn(&str) -> (f64, f64)) {
         self.step += 1;
-        let [first_correction, second_correction] = BETAS.map(|beta| 1.0 - beta.powi(self.step));
         no_grad(|| {
+            // Of each rate and decay, whose bits are a key, all at once.
+            let mut groups: BTreeMap<[u64; 2], Moved> = BTreeMap::new();
             for (name, leaf) in leaves {
-                let mut leaf = leaf.shallow_clone();
                 // A leaf that no row of the step reaches has gradient zero, whether or not it was ever
                 // reached: its moments fade, and a training that was stopped must not tell the two apart.
                 let found = leaf.grad();
-                let mut gradient = if found.defined() { found } else { leaf.zeros_like() };
-                let Some([first, second]) = self.moments.get_mut(name) else {
+                let Some([first, second]) = self.moments.get(name) else {
                     unreachable!("moments of every leaf")
                 };
                 let (rate, decay) = rate_and_decay(name);
-                let _ = first.lerp_(&gradient, 1.0 - BETAS[0]);
-                let _ = second.lerp_(&gradient.square(), 1.0 - BETAS[1]);
-                if rate > 0.0 {
-                    if decay > 0.0 {
-                        let _ = leaf.g_mul_scalar_(1.0 - rate * decay);
-                    }
-                    // θ ← θ - η/c₁ · m / (√(v/c₂) + ε), with -c₁/η in the denominator: one pass less.
-                    let factor = -first_correction / rate;
-                    let mut denominator = second.sqrt();
-                    let _ = denominator.g_mul_scalar_(factor / second_correction.sqrt());
-                    let _ = denominator.g_add_scalar_(factor * EPSILON);
-                    let _ = leaf.addcdiv_(first, &denominator);
+                let group = groups.entry([rate, decay].map(f64::to_bits)).or_default();
+                group.leaves.push(leaf.shallow_clone());
+                group.gradients.push(if found.defined() { found } else { leaf.zeros_like() });
+                group.firsts.push(first.shallow_clone());
+                group.seconds.push(second.shallow_clone());
+            }
+            for (key, mut group) in groups {
+                let [rate, decay] = key.map(f64::from_bits);
+                if !group.step(self.step, rate, decay) {
+                    step_by_step(&mut group, self.step, rate, decay);
                 }
-                let _ = gradient.zero_();
+                for gradient in &mut group.gradients {
+                    let _ = gradient.zero_();
+                }
             }
         });
+    }
+}
+
+/// The same, an operation after the other, where libtorch has it in no single one.
+fn step_by_step(group: &mut Moved, step: i32, rate: f64, decay: f64) {
+    let [first_correction, second_correction] = BETAS.map(|beta| 1.0 - beta.powi(step));
+    let moments = group.firsts.iter_mut().zip(&mut group.seconds);
+    for ((leaf, gradient), (first, second)) in group.leaves.iter_mut().zip(&group.gradients).zip(moments) {
+        let _ = first.lerp_(gradient, 1.0 - BETAS[0]);
+        let _ = second.lerp_(&gradient.square(), 1.0 - BETAS[1]);
+        if rate > 0.0 {
+            if decay > 0.0 {
+                let _ = leaf.g_mul_scalar_(1.0 - rate * decay);
+            }
+            // θ ← θ - η/c₁ · m / (√(v/c₂) + ε), with -c₁/η in the denominator: one pass less.
+            let factor = -first_correction / rate;
+            let mut denominator = second.sqrt();
+            let _ = denominator.g_mul_scalar_(factor / second_correction.sqrt());
+            let _ = denominator.g_add_scalar_(factor * EPSILON);
+            let _ = leaf.addcdiv_(first, &denominator);
+        }
     }
 }
 

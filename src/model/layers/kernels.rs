@@ -42,6 +42,16 @@ const ATTENTION: &str = r#"class Kernels(Module):
     return torch.scaled_dot_product_attention(query, key, value, mask, 0.0, False, scale=1.0)
 "#;
 
+/// AdamW with PyTorch's own constants, on many tensors in one pass over each.
+const ADAMW: &str = r#"class Kernels(Module):
+  __parameters__ = []
+  __buffers__ = []
+  def step(self: __torch__.Kernels, leaves: List[Tensor], gradients: List[Tensor], firsts: List[Tensor], seconds: List[Tensor], steps: List[Tensor], rate: float, decay: float) -> bool:
+    none = annotate(List[Tensor], [])
+    ops.aten._fused_adamw_(leaves, gradients, firsts, seconds, none, steps, lr=rate, beta1=0.9, beta2=0.999, weight_decay=decay, eps=1e-08, amsgrad=False, maximize=False, grad_scale=None, found_inf=None)
+    return True
+"#;
+
 /// An object of such a class without attributes, pickled: protocol, class, empty tuple, new object, empty
 /// dict, build, stop.
 const OBJECT: &[u8] = b"\x80\x02c__torch__\nKernels\n)\x81}b.";
@@ -124,6 +134,41 @@ pub(super) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<
     Some(computed(Some(kernels.method_is("attend", &arguments).and_then(Tensor::try_from))))
 }
 
+/// What one step of AdamW moves: tensors of one learning rate and one weight decay.
+#[derive(Default)]
+pub(crate) struct Moved {
+    /// The tensors.
+    pub leaves: Vec<Tensor>,
+    /// Their gradients.
+    pub gradients: Vec<Tensor>,
+    /// Their first moments.
+    pub firsts: Vec<Tensor>,
+    /// Their second moments.
+    pub seconds: Vec<Tensor>,
+}
+
+impl Moved {
+    /// Takes a step, counted from 1, in one pass over each tensor; false, and nothing done, where this libtorch
+    /// cannot.
+    pub(crate) fn step(&self, step: i32, rate: f64, decay: f64) -> bool {
+        let Some(kernels) = adamw() else { return false };
+        let list =
+            |tensors: &[Tensor]| IValue::TensorList(tensors.iter().map(Tensor::shallow_clone).collect());
+        let count = |leaf: &Tensor| Tensor::from_slice(&[step as f32]).squeeze().to_device(leaf.device());
+        let steps = IValue::TensorList(self.leaves.iter().map(count).collect());
+        let arguments = [
+            list(&self.leaves),
+            list(&self.gradients),
+            list(&self.firsts),
+            list(&self.seconds),
+            steps,
+            IValue::Double(rate),
+            IValue::Double(decay),
+        ];
+        kernels.method_is("step", &arguments).is_ok()
+    }
+}
+
 /// A kernel's argument.
 fn tensor(tensor: &Tensor) -> IValue {
     IValue::Tensor(tensor.shallow_clone())
@@ -159,6 +204,11 @@ fn float() -> Option<&'static CModule> {
 fn bytes() -> Option<&'static CModule> {
     static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
     KERNELS.get_or_init(|| module(BYTES)).as_ref()
+}
+
+fn adamw() -> Option<&'static CModule> {
+    static KERNELS: OnceLock<Option<CModule>> = OnceLock::new();
+    KERNELS.get_or_init(|| module(ADAMW)).as_ref()
 }
 
 fn attention() -> Option<&'static CModule> {

@@ -10,6 +10,7 @@ mod linear;
 pub use additions::{Adapter, Additions, ClassVectors, LayerAdditions, LowRank, Prefix};
 pub(crate) use attention::{Heads, attend};
 pub(crate) use int8::Range;
+pub(crate) use kernels::Moved;
 pub use kernels::load_kernels;
 pub use linear::{Activation, Linear, Mode};
 pub(crate) use linear::{LayerNorm, drop_out};
