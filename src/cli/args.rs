@@ -154,18 +154,11 @@ pub struct Trained {
     /// The average of all the run's seeds
     #[arg(long, help_heading = TRAINED, requires = "run")]
     pub average: bool,
-    /// Of a run of several tasks: which
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
-    pub task: Option<String>,
     /// Of a run of cloze ensemble: its members together, in place of its student
-    #[arg(long, help_heading = TRAINED, requires = "run")]
+    #[arg(long, help_heading = TRAINED, requires = "run", conflicts_with = "member")]
     pub members: bool,
-    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run", conflicts_with = "members")]
-    pub member: Option<String>,
-    /// A base model whose weights are not those that the run was trained on
-    #[arg(long, help_heading = TRAINED, requires = "run")]
-    pub allow_other_base: bool,
+    #[command(flatten)]
+    pub part: RunPart,
     /// An adapter folder of Python's PEFT, beside templates and a verbalizer
     #[arg(
         long,
@@ -175,6 +168,20 @@ pub struct Trained {
         conflicts_with = "run",
     )]
     pub peft: Option<PathBuf>,
+}
+
+/// Which of the models that a run keeps, and on what base. Its seed is called by several names.
+#[derive(Debug, clap::Args)]
+pub struct RunPart {
+    /// Of a run of several tasks: which
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    pub task: Option<String>,
+    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
+    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
+    pub member: Option<String>,
+    /// A base model whose weights are not those that the run was trained on
+    #[arg(long, help_heading = TRAINED, requires = "run")]
+    pub allow_other_base: bool,
 }
 
 /// What is asked: patterns and label words, of files or of a run.

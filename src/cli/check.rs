@@ -9,7 +9,7 @@ use cloze::error::notes::listed;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
-use cloze::study::run::{Run, Wanted};
+use cloze::study::run::Run;
 use cloze::text::data::{BadRows, Reading as DataReading};
 use cloze::text::verbalizer::{LabelWord, Verbalizer};
 
@@ -93,7 +93,7 @@ pub fn run(args: &Check) -> Result<()> {
 
 /// Everything that could go wrong with a run. Members of an ensemble are looked at one after the other.
 fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
-    let wanted = wanted(&args.trained, &args.limits)?;
+    let wanted = setup::part(&args.trained.part, args.trained.seed, &args.limits)?;
     let to_check = run.to_check(&wanted, args.trained.members, args.data.is_some())?;
     anyhow::ensure!(
         to_check.len() == 1 || args.data.as_deref() != Some(Path::new("-")),
@@ -119,19 +119,6 @@ fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
     }
     render::print(&text)?;
     Ok(problems.none()?)
-}
-
-/// What of a run is asked for; no device is needed.
-fn wanted(trained: &Trained, limits: &Limits) -> Result<Wanted> {
-    Ok(Wanted {
-        task: trained.task.clone(),
-        member: trained.member.clone(),
-        seed: trained.seed,
-        model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
-        allow_other_base: trained.allow_other_base,
-        max_length: limits.max_length,
-        ..Wanted::default()
-    })
 }
 
 /// What was found, but for the problems.

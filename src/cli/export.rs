@@ -59,7 +59,7 @@ pub fn run(args: &Export) -> Result<()> {
     let wanted = Wanted {
         member: args.member.clone(),
         seed: args.seed,
-        model: args.model.as_ref().map(|_| setup::model_path(&limits)).transpose()?,
+        model: setup::other_model(&limits)?,
         allow_other_base: args.allow_other_base,
         ..Wanted::default()
     };

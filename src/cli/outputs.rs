@@ -7,6 +7,8 @@ use cloze::model::folder::ModelFolder;
 use cloze::text::json_files;
 use cloze::text::same_file::{same_file, whereabouts};
 
+use super::args::{Asked, Trained};
+
 /// What a command reads.
 #[derive(Default)]
 pub struct Reads {
@@ -22,6 +24,14 @@ impl Reads {
         let of_name = |name: PathBuf| json_files::files(&[&name], &mut Errors::new());
         let files = paths.filter(|path| path != Path::new("-")).flat_map(of_name).collect();
         Reads { files, folders: Vec::new() }
+    }
+
+    /// These files, and what is asked of them: patterns and label words, a run or an adapter.
+    pub fn asked<P: AsRef<Path>>(asked: &Asked, paths: impl IntoIterator<Item = P>) -> Reads {
+        let paths = paths.into_iter().map(|path| path.as_ref().to_owned());
+        let named = asked.template.iter().chain(&asked.verbalizer).cloned();
+        let Trained { run, peft, .. } = &asked.trained;
+        Reads::files(named.chain(paths)).folder(run.as_deref()).folder(peft.as_deref())
     }
 
     /// And a model.

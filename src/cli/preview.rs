@@ -39,10 +39,7 @@ pub struct Preview {
 pub fn run(args: &Preview) -> Result<()> {
     let source = Source::of(&args.data)?;
     let run = setup::run(&args.asked.trained)?;
-    let together = |run: &&Run| {
-        args.asked.trained.members || (run.is_its_members() && args.asked.trained.member.is_none())
-    };
-    if let Some(run) = run.as_ref().filter(together) {
+    if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run, &source);
     }
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;

@@ -69,9 +69,8 @@ pub fn run(args: &Robustness) -> Result<()> {
     let mut seen = run.and_then(|run| run.seen_rows(&wanted)?.among(columns));
     examples.iter().for_each(|example| seen.iter_mut().for_each(|seen| seen.add(example)));
     let out = args.out.as_deref();
-    let inputs = args.asked.template.iter().chain(&args.asked.verbalizer).chain(source.file());
-    let reads = Reads::files(inputs.chain(&robustness.paraphrase_files)).model(&model);
-    let reads = reads.folder(args.asked.trained.run.as_deref()).folder(args.asked.trained.peft.as_deref());
+    let inputs = source.file().into_iter().chain(&robustness.paraphrase_files);
+    let reads = Reads::asked(&args.asked, inputs).model(&model);
     outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");

@@ -178,10 +178,7 @@ pub fn run(args: &Score) -> Result<()> {
     );
     let long = setup::long(&args.long)?;
     let run = setup::run(&args.asked.trained)?;
-    let together = |run: &&Run| {
-        args.asked.trained.members || (run.is_its_members() && args.asked.trained.member.is_none())
-    };
-    if let Some(run) = run.as_ref().filter(together) {
+    if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
     let source = Source::of(&args.data)?;
@@ -210,12 +207,7 @@ pub fn run(args: &Score) -> Result<()> {
         &columns,
     )?;
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
-    let compute = Compute {
-        dtype: args.dtype,
-        long,
-        batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
-        ..setup::compute(&args.model)
-    };
+    let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let answering =
         Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, source };
@@ -226,6 +218,12 @@ pub fn run(args: &Score) -> Result<()> {
     report.trained_on = seen.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     finish(args, outputs.report, &report)
+}
+
+/// On what the rows are computed, and how many at once.
+fn compute(args: &Score) -> Compute {
+    let batch_tokens = args.batch_tokens.map(|tokens| tokens as usize);
+    Compute { batch_tokens, ..setup::compute(&args.model) }
 }
 
 /// Refuses flags of calibration that do not go together.
@@ -334,12 +332,8 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     if !args.quiet {
         render::warnings(&members.warnings())?;
     }
-    let compute = Compute {
-        batch_tokens: args.batch_tokens.map(|tokens| tokens as usize),
-        ..setup::compute(&args.model)
-    };
     let mut live = Live::start(args.quiet, "loading the members");
-    let scored = members.score(compute, &mut |share| {
+    let scored = members.score(compute(args), &mut |share| {
         live.at(Some(share), || format!("scoring with the members  {:.0} %", share * 100.0));
     })?;
     drop(live);
@@ -374,16 +368,6 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
     ];
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let files = args
-        .asked
-        .template
-        .iter()
-        .chain(&args.asked.verbalizer)
-        .chain(&args.data.data)
-        .chain(fitted_on)
-        .chain(&args.demonstrations.demos);
-    let trained = &args.asked.trained;
-    let reads =
-        Reads::files(files).model(model).folder(trained.run.as_deref()).folder(trained.peft.as_deref());
-    outputs::check(&outputs, &reads)
+    let rows = args.data.data.iter().chain(fitted_on).chain(&args.demonstrations.demos);
+    outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model))
 }

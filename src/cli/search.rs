@@ -14,7 +14,7 @@ use cloze::study::search::{
 };
 use cloze::text::whole_file::WholeFile;
 
-use super::args::{Model, Reading, TRAINED};
+use super::args::{Model, Reading, RunPart, TRAINED};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -136,15 +136,8 @@ struct FromRun {
     /// One of the run's seeds [default: the average of all]
     #[arg(long, help_heading = TRAINED, value_name = "S", requires = "run")]
     run_seed: Option<u64>,
-    /// Of a run of several tasks: which
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
-    task: Option<String>,
-    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
-    member: Option<String>,
-    /// A base model whose weights are not those that the run was trained on
-    #[arg(long, help_heading = TRAINED, requires = "run")]
-    allow_other_base: bool,
+    #[command(flatten)]
+    part: RunPart,
 }
 
 impl FromRun {
@@ -156,16 +149,8 @@ impl FromRun {
         rows: Option<&LabelledFile>,
     ) -> Result<Option<(Blueprint, Vec<String>)>> {
         let Some(run) = &self.run else { return Ok(None) };
-        let limits = &model.limits;
-        let wanted = Wanted {
-            task: self.task.clone(),
-            member: self.member.clone(),
-            seed: self.run_seed,
-            model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
-            allow_other_base: self.allow_other_base,
-            max_length: limits.max_length,
-            options: setup::options(model)?,
-        };
+        let part = setup::part(&self.part, self.run_seed, &model.limits)?;
+        let wanted = Wanted { options: setup::options(model)?, ..part };
         let run = Run::open(run)?;
         let blueprint = run.unbound(&wanted)?;
         let trained_on = rows.and_then(|file| {

@@ -25,7 +25,7 @@ use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{MethodOptions, Tuning};
 
 use super::args::{
-    Asked, Demonstrations, DrawingArgs, Limits, LongTexts, Model, PlanArgs, TrainDtypeName, Trained,
+    Asked, Demonstrations, DrawingArgs, Limits, LongTexts, Model, PlanArgs, RunPart, TrainDtypeName, Trained,
     TuningArgs,
 };
 use super::shipped;
@@ -62,23 +62,33 @@ pub fn check_one_model(trained: &Trained) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The run whose members are asked together, if they are: those of an ensemble without a student are what it is.
+pub fn of_members<'a>(trained: &Trained, run: Option<&'a Run>) -> Option<&'a Run> {
+    run.filter(|run| trained.members || (run.is_its_members() && trained.part.member.is_none()))
+}
+
 /// What of a run is asked for.
 pub fn wanted(trained: &Trained, model: &Model) -> Result<Wanted> {
+    Ok(Wanted { options: options(model)?, ..part(&trained.part, trained.seed, &model.limits)? })
+}
+
+/// The same by itself, for commands that compute nothing with it.
+pub fn part(part: &RunPart, seed: Option<u64>, limits: &Limits) -> Result<Wanted> {
     Ok(Wanted {
-        task: trained.task.clone(),
-        member: trained.member.clone(),
-        seed: trained.seed,
-        model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
-        allow_other_base: trained.allow_other_base,
-        max_length: model.limits.max_length,
-        options: options(model)?,
+        task: part.task.clone(),
+        member: part.member.clone(),
+        seed,
+        model: other_model(limits)?,
+        allow_other_base: part.allow_other_base,
+        max_length: limits.max_length,
+        ..Wanted::default()
     })
 }
 
 /// With what an earlier run goes on, or is run again.
 pub fn again(model: &Model, allow_other_base: bool) -> Result<Again> {
     Ok(Again {
-        model: model.limits.model.as_ref().map(|_| model_path(&model.limits)).transpose()?,
+        model: other_model(&model.limits)?,
         allow_other_base,
         threads: model.threads.map(usize::from),
         command: command(),
@@ -136,6 +146,11 @@ pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
 /// The folder of the model that is asked for, or of the one that ships with cloze.
 pub fn model_path(limits: &Limits) -> Result<PathBuf> {
     model_named(limits.model.as_ref())
+}
+
+/// The folder of the model that is asked for in place of a run's.
+pub fn other_model(limits: &Limits) -> Result<Option<PathBuf>> {
+    limits.model.as_ref().map(|model| model_named(Some(model))).transpose()
 }
 
 /// The folder of a model by its name, without one of the usual model.

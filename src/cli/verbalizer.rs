@@ -9,9 +9,9 @@ use cloze::study::knowledge::refine::Fate;
 use cloze::study::knowledge::{
     self, ExpandOptions, Expanded, RefineOptions, Refined, RefinedWord, Refinement, Source,
 };
-use cloze::study::run::{Run, Wanted};
+use cloze::study::run::Run;
 
-use super::args::{Asked, Data, Model, TRAINED};
+use super::args::{Asked, Data, Model, RunPart, TRAINED};
 use super::outputs::{self, Reads};
 use super::render::{self, Align, Live};
 use super::setup;
@@ -59,15 +59,8 @@ pub struct Expand {
     /// A run of cloze train or cloze ensemble: its verbalizer, and its base model without what was learned
     #[arg(long, help_heading = TRAINED, value_name = "RUN", conflicts_with = "verbalizer")]
     run: Option<PathBuf>,
-    /// Of a run of several tasks: which
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
-    task: Option<String>,
-    /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
-    #[arg(long, help_heading = TRAINED, value_name = "NAME", requires = "run")]
-    member: Option<String>,
-    /// A base model whose weights are not those that the run was trained on
-    #[arg(long, help_heading = TRAINED, requires = "run")]
-    allow_other_base: bool,
+    #[command(flatten)]
+    part: RunPart,
     /// Who proposes words [default: all that are there]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE,…")]
     from: Vec<Source>,
@@ -135,15 +128,8 @@ fn expand(args: &Expand) -> Result<()> {
     let beside = |folder: &ModelFolder| outputs::check(&written, &Reads::default().model(folder.path()));
     let expand = match (&args.run, &args.verbalizer) {
         (Some(run), _) => {
-            let limits = &args.model.limits;
-            let wanted = Wanted {
-                task: args.task.clone(),
-                member: args.member.clone(),
-                model: limits.model.as_ref().map(|_| setup::model_path(limits)).transpose()?,
-                allow_other_base: args.allow_other_base,
-                ..Wanted::default()
-            };
-            let (verbalizer, folder) = Run::open(run)?.words(&wanted)?;
+            let (verbalizer, folder) =
+                Run::open(run)?.words(&setup::part(&args.part, None, &args.model.limits)?)?;
             beside(&folder)?;
             knowledge::Expand::of(verbalizer, folder, options, loading)?
         }
@@ -184,9 +170,7 @@ fn refine(args: &Refine) -> Result<()> {
     let source = source::Source::of(&args.data)?;
     let run = setup::run(&args.asked.trained)?;
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
-    let inputs = args.asked.template.iter().chain(&args.asked.verbalizer).chain(source.file());
-    let reads = Reads::files(inputs).model(blueprint.folder.path());
-    let reads = reads.folder(args.asked.trained.run.as_deref()).folder(args.asked.trained.peft.as_deref());
+    let reads = Reads::asked(&args.asked, source.file()).model(blueprint.folder.path());
     outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
     let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();
     let options = RefineOptions {
