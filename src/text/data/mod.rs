@@ -287,6 +287,8 @@ impl Rows {
     pub fn of_text(name: &str, text: String, reading: &Reading) -> Result<Rows> {
         let mut columns = Columns::of_file(name, vec![TEXT.to_owned()], reading)?;
         columns.by_any_name = true;
+        // Names are for the columns of files that are read beside it.
+        columns.unmapped.clear();
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
