@@ -29,6 +29,7 @@ mod golden;
 mod invariants;
 mod resume;
 mod soft_verbalizer;
+mod start;
 mod steps;
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },

@@ -94,7 +94,20 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "no_distill",
         ],
     ),
-    ("Method", &["method", "tuning", "rank", "alpha", "targets", "length", "bottleneck", "frozen_encoder"]),
+    (
+        "Method",
+        &[
+            "method",
+            "tuning",
+            "rank",
+            "alpha",
+            "targets",
+            "length",
+            "bottleneck",
+            "frozen_encoder",
+            "init_from",
+        ],
+    ),
     (
         "Training",
         &[

@@ -8,7 +8,8 @@
 pub mod notes;
 pub mod source;
 
-// tensors
+// tensors, what differs between runs
+pub mod difference;
 pub mod tensor;
 
 // what is wrong in each part
@@ -39,6 +40,7 @@ use source::{Source, Span};
 pub use calibration::CalibrationError;
 pub use corpus::CorpusError;
 pub use data::DataError;
+pub use difference::Difference;
 pub use encode::EncodeError;
 pub use ensemble::EnsembleError;
 pub use file::FileError;

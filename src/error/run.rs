@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::difference::{Difference, first, further};
 use super::notes::{Note, help, listed};
 
 /// Runs' folders.
@@ -37,6 +38,12 @@ pub enum RunError {
     DataChanged { path: PathBuf },
     #[error("the weights of {} are not those that the run was trained on", path.display())]
     OtherBase { path: PathBuf },
+    #[error("a training cannot start from {}: {}", path.display(), first(differences))]
+    StartMisfit { path: PathBuf, differences: Vec<Difference> },
+    #[error("a training cannot start from {}: its base model has other weights than {}", path.display(), model.display())]
+    StartOnOtherBase { path: PathBuf, model: PathBuf },
+    #[error("a training cannot start from {}: it is a run of cloze ensemble", path.display())]
+    StartOfEnsemble { path: PathBuf },
     #[error("the run {} has several seeds", path.display())]
     SeedNeeded { path: PathBuf, seeds: Vec<u64> },
     #[error("the run {} has no seed {seed}", path.display())]
@@ -102,6 +109,17 @@ impl RunError {
             FileMissing { .. } => help("resume the run: that makes what it lacks"),
             FolderTaken { run: true, .. } => help("name another folder, or resume that run"),
             OtherBase { .. } => help("name the base model that it was trained on"),
+            StartMisfit { differences, .. } => {
+                let mut notes = further(differences);
+                notes.extend(help(
+                    "train with the method and the sizes of that run, or start from another one",
+                ));
+                notes
+            }
+            StartOnOtherBase { .. } => {
+                help("name the base model that it was trained on, or start from a run on this one")
+            }
+            StartOfEnsemble { .. } => help("start from a run of cloze train"),
             SeedNeeded { seeds, .. } => {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
             }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::learn::objective::Mixture;
 use crate::learn::run::{Events, RunFolder, SeedEvent};
 use crate::learn::train::{Event, HeldOut, State, Trainer};
+use crate::tune::Learned;
 
 /// A training, by its place in a run.
 pub struct Job<'a> {
@@ -16,6 +17,8 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Its name among the seed's trainings.
     pub part: &'a str,
+    /// What it starts from, where it does not start anew.
+    pub start: Option<&'a Learned>,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
     /// Whether the end is a checkpoint too: where what came of it is needed again if a later training is
@@ -43,6 +46,9 @@ impl Job<'_> {
         watch: &mut dyn FnMut(JobEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<State>> {
         let mut state = trainer.begin()?;
+        if let Some(start) = self.start {
+            state.trainable.start_from(start);
+        }
         self.folder.resume(self.seed, self.part, &mut state)?;
         if state.step > 0 {
             let _ = watch(JobEvent::Resumed(state.step));

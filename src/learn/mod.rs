@@ -24,8 +24,9 @@ pub mod train;
 // what training leaves
 pub mod run;
 
-// trainings that can be gone on with
+// trainings that start from another, and that can be gone on with
 pub mod job;
+pub mod start;
 
 // texts of a run
 pub mod texts;

@@ -1,5 +1,7 @@
 //! A whole model with what was learned: rows' inputs in, class scores out.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind as Type, Tensor, no_grad};
 
 use crate::error::{Result, TensorProblem, TuningError};
@@ -107,15 +109,13 @@ impl VerbalizedLm {
         })
     }
 
-    /// Refuses tensors that are not what such a tuning of this model learns, with so many soft tokens and
-    /// classes.
-    pub fn check_learned(
+    /// The shapes of what such a tuning of this model learns, with so many soft tokens and classes.
+    pub fn shapes_of_learned(
         &self,
         tuning: &Tuning,
-        learned: &Learned,
         soft: usize,
         classes: usize,
-    ) -> Result<()> {
+    ) -> BTreeMap<String, Vec<i64>> {
         let prefix = match tuning {
             Tuning::Prefix(options) | Tuning::PTuningV2(options) => vec![0; options.length],
             _ => Vec::new(),
@@ -131,10 +131,23 @@ impl VerbalizedLm {
             class_start,
             seed: 0,
         };
-        let wanted = Trainable::new(tuning, &beginning).finished();
-        let problem = |(name, tensor): (&String, &Tensor)| TensorProblem {
+        let learned = Trainable::new(tuning, &beginning).finished();
+        learned.into_iter().map(|(name, tensor)| (name, tensor.size())).collect()
+    }
+
+    /// Refuses tensors that are not what such a tuning of this model learns, with so many soft tokens and
+    /// classes.
+    pub fn check_learned(
+        &self,
+        tuning: &Tuning,
+        learned: &Learned,
+        soft: usize,
+        classes: usize,
+    ) -> Result<()> {
+        let wanted = self.shapes_of_learned(tuning, soft, classes);
+        let problem = |(name, wanted): (&String, &Vec<i64>)| TensorProblem {
             name: name.clone(),
-            wanted: tensor.size(),
+            wanted: wanted.clone(),
             found: learned.get(name).map(Tensor::size),
         };
         let problems: Vec<TensorProblem> = wanted

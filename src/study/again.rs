@@ -27,6 +27,9 @@ pub struct Again {
 impl Again {
     /// Lets a training go on. Data files and weights that are not what they were are refused.
     pub fn training_goes_on(&self, manifest: &mut run::Manifest) -> Result<()> {
+        if let Some(from) = &manifest.init_from {
+            from.check()?;
+        }
         self.goes_on(&mut manifest.header)
     }
 

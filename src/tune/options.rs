@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::source::Source;
-use crate::error::{Error, Kind, Place, Result, TemplateError, TuningError};
+use crate::error::{Difference, Error, Kind, Place, Result, TemplateError, TuningError};
 use crate::model::arch::Config;
 use crate::model::tensor_map::LinearLayer;
 use crate::model::tokenizer::Tokenizer;
@@ -434,15 +434,50 @@ impl Tuning {
         label_words: &[i64],
         tokenizer: &Tokenizer,
     ) -> Result<Vec<Start>> {
-        match self {
-            Tuning::PTuning(_) if templates.iter().any(|template| template.soft().next().is_some()) => {
-                Ok(Vec::new())
-            }
-            Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => {
-                soft.init.starts(soft.length, label_words, tokenizer)
+        match (self, self.front_length(templates)) {
+            (_, 0) => Ok(Vec::new()),
+            (Tuning::PromptTuning(soft) | Tuning::PTuning(soft), length) => {
+                soft.init.starts(length, label_words, tokenizer)
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// How many these are.
+    pub fn front_length(&self, templates: &[Template]) -> usize {
+        match self {
+            Tuning::PTuning(_) if templates.iter().any(|template| template.soft().next().is_some()) => 0,
+            Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => soft.length,
+            _ => 0,
+        }
+    }
+
+    /// In what an earlier tuning learned other tensors than this one, or such as act otherwise. How they
+    /// started, and which network made them, makes no difference; which layers learn, and how many soft tokens
+    /// `p-tuning` has, the tensors tell.
+    pub fn differences(&self, earlier: &Tuning) -> Vec<Difference> {
+        const NO_MATTER: [&str; 5] = ["init", "encoder", "dropout", "targets", "frozen_encoder"];
+        let method = self.name();
+        if method != earlier.name() {
+            return vec![Difference::of("the method", earlier.name(), method)];
+        }
+        let options = |tuning: &Tuning| {
+            let all = serde_json::to_value(tuning).unwrap_or_default();
+            all.get(method).cloned().unwrap_or_default()
+        };
+        let (here, there) = (options(self), options(earlier));
+        let counts = |key: &str| {
+            let told_by_tensors = key == "length" && matches!(self, Tuning::PTuning(_));
+            !NO_MATTER.contains(&key) && !told_by_tensors
+        };
+        let shown = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => "left out".to_owned(),
+            value => value.to_string(),
+        };
+        let keys = here.as_object().into_iter().flatten().map(|(key, _)| key);
+        keys.filter(|key| counts(key) && here[*key] != there[*key])
+            .map(|key| Difference::of(format!("{method}.{key}"), shown(&there[key]), shown(&here[key])))
+            .collect()
     }
 
     /// How many vectors of its own the method has, where that is an option.

@@ -25,6 +25,8 @@ pub enum Start {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SoftTokens {
     front: usize,
+    /// How many vectors each of the patterns' own soft tokens has.
+    own: Vec<usize>,
     starts: Vec<Start>,
 }
 
@@ -37,7 +39,7 @@ impl SoftTokens {
         front: Vec<Start>,
         tokenizer: &Tokenizer,
     ) -> Result<(Vec<Placement>, SoftTokens)> {
-        let mut soft = SoftTokens { front: front.len(), starts: front };
+        let mut soft = SoftTokens { front: front.len(), own: Vec::new(), starts: front };
         let mut named: BTreeMap<String, (SoftStart, Range<usize>)> = BTreeMap::new();
         // What a name stands for may be said after its first use.
         for template in templates {
@@ -85,6 +87,7 @@ impl SoftTokens {
                 self.starts.extend(tokens_of(words, tokenizer)?.into_iter().map(Start::Token))
             }
         }
+        self.own.push(self.starts.len() - first);
         Ok(first..self.starts.len())
     }
 
@@ -101,6 +104,11 @@ impl SoftTokens {
     /// How many stand before `[CLS]`.
     pub fn front(&self) -> usize {
         self.front
+    }
+
+    /// How many vectors each of the patterns' own soft tokens has, in their order.
+    pub fn own(&self) -> &[usize] {
+        &self.own
     }
 
     /// A token id for each vector, those to sample drawn from `common` by the seed.

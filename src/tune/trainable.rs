@@ -256,6 +256,29 @@ impl Trainable {
         });
     }
 
+    /// Starts from what an earlier training learned, tensor by tensor, in place of the usual: the first forward
+    /// pass is then that of the earlier training's end (SPoT: Vu et al. 2022). Networks that make soft tokens
+    /// or prefixes begin anew round these vectors, of which they change nothing at first. Where there are
+    /// fewer soft tokens than move, they are the first.
+    ///
+    /// # Panics
+    /// If a tensor has no place, or another shape.
+    pub fn start_from(&mut self, earlier: &Learned) {
+        tch::no_grad(|| {
+            for (name, tensor) in earlier {
+                if let (PREFIX, Some(start)) = (name.as_str(), &mut self.prefix_start) {
+                    assert_eq!(start.size(), tensor.size(), "another prefix");
+                    *start = tensor.to_device(start.device());
+                    continue;
+                }
+                let made = name == SOFT_TOKENS && self.prompt_encoder != PromptEncoder::None;
+                let place = if made { format!("{ENCODER}.embedding") } else { name.clone() };
+                let Some(leaf) = self.leaves.get_mut(&place) else { panic!("no place for {name}") };
+                leaf.narrow(0, 0, tensor.size()[0]).copy_(tensor);
+            }
+        });
+    }
+
     /// How many numbers move.
     pub fn size(&self) -> usize {
         self.leaves.values().map(Tensor::numel).sum()

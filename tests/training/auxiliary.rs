@@ -347,7 +347,8 @@ fn a_stopped_training_with_it_goes_on_bit_by_bit() {
             let path = temporary.path().join(every.to_string());
             let folder =
                 RunFolder::create(&path, &manifest(tuning(options), Select::None).written()).unwrap();
-            let job = Job { folder: &folder, seed: 0, part: "run", checkpoint_every: 5, keep_end: false };
+            let (start, checkpoint_every) = (None, 5);
+            let job = Job { folder: &folder, seed: 0, part: "run", start, checkpoint_every, keep_end: false };
             loop {
                 let mut count = 0;
                 let done = job.train(&both.trainer(), &mut both.mixture().unwrap(), None, 12, &mut |event| {

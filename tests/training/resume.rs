@@ -42,6 +42,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         verbalizer: file("mood.json", MOOD),
         classes: ["down", "up", "between"].map(str::to_owned).to_vec(),
         columns: vec!["text".to_owned()],
+        init_from: None,
         plan: Plan {
             warm_up: 0.1,
             batch_tokens: 60,
@@ -103,6 +104,7 @@ impl Runs {
             train,
             dev: None,
             test: Some(rows(3)),
+            start: None,
             checkpoint_every: 5,
         };
         let warnings = experiment.check()?;

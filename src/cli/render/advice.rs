@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use cloze::error::difference::further;
 use cloze::error::notes::{Note, help, listed, nearest, without_header};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
@@ -381,6 +382,16 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
         }
         RunError::OtherBase { .. } => {
             help("name the base model with --model, or take this one with --allow-other-base")
+        }
+        RunError::StartMisfit { differences, .. } => {
+            let mut notes = further(differences);
+            notes.extend(help(
+                "train by that run's method with its sizes (--method, --rank, --length, --bottleneck, --tuning), or start from another run",
+            ));
+            notes
+        }
+        RunError::StartOnOtherBase { .. } => {
+            help("name the base model that it was trained on with --model, or start from a run on this one")
         }
         RunError::SeedNeeded { seeds, .. } => {
             vec![

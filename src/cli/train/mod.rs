@@ -117,6 +117,10 @@ pub struct Train {
     quiet: bool,
     #[command(flatten)]
     tuning: TuningArgs,
+    /// A run of cloze train, or of several tasks, to start from: what it learned by the same method, with the
+    /// same sizes, on the same model
+    #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
+    init_from: Option<PathBuf>,
     /// Another baseline besides majority, TF-IDF and zero-shot
     #[arg(long, value_enum, value_name = "METHOD")]
     baseline: Option<Baseline>,
@@ -141,7 +145,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 13] = [
+const NOT_WITH_TASKS: [&str; 14] = [
     "template",
     "verbalizer",
     "train",
@@ -155,6 +159,7 @@ const NOT_WITH_TASKS: [&str; 13] = [
     "demo_strategy",
     "demo_draws",
     "demo_seed",
+    "init_from",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -269,6 +274,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         test: args.test.clone(),
         reading,
         tuning: tuning.unwrap_or(Tuning::Full),
+        init_from: args.init_from.clone(),
         plan: setup::plan_options(&args.plan),
         evaluate_every: args.held_out.evaluate_every,
         patience: args.held_out.patience,

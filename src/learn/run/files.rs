@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::RunFolder;
 use crate::error::{Result, RunError};
 use crate::model::folder::ModelFolder;
 use crate::model::hash::{hash_of, hash_of_weights};
@@ -46,6 +47,26 @@ pub struct DataFiles {
 #[allow(missing_docs)]
 pub struct DataFile {
     pub path: PathBuf,
+    /// Of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// A run that a training starts from, as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitFrom {
+    /// Its folder.
+    pub path: PathBuf,
+    /// What its seeds learned, as far as this training's start from it: in that run's order.
+    pub learned: Vec<LearnedFile>,
+}
+
+/// The file with what a seed of a run learned, as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct LearnedFile {
+    pub seed: u64,
     /// Of its bytes, hexadecimal.
     pub sha256: String,
 }
@@ -95,6 +116,22 @@ impl DataFile {
         } else {
             Err(RunError::DataChanged { path: self.path.clone() }.into())
         }
+    }
+}
+
+impl InitFrom {
+    /// Which of the earlier run's seeds a seed starts from: the same one if it has it, else its first.
+    pub fn seed_for(&self, seed: u64) -> Option<u64> {
+        let mut seeds = self.learned.iter().map(|file| file.seed);
+        seeds.clone().find(|&earlier| earlier == seed).or_else(|| seeds.next())
+    }
+
+    /// Refuses a run whose files are not what they were.
+    pub fn check(&self) -> Result<()> {
+        let folder = RunFolder::existing(&self.path)?;
+        self.learned.iter().try_for_each(|file| {
+            DataFile { path: folder.learned(file.seed), sha256: file.sha256.clone() }.check()
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{DataFile, DataFiles, ModelFiles, StoredFile};
+use super::files::{DataFile, DataFiles, InitFrom, ModelFiles, StoredFile};
 use super::header::{self, Device, Header, Planned, RunKind, Written};
 use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TuningError};
@@ -32,6 +32,9 @@ pub struct Manifest {
     pub columns: Vec<String>,
     /// What moves.
     pub tuning: Tuning,
+    /// The run that it starts from, where it does not start anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
     /// How long and how fast.
     pub plan: Plan,
     /// How the patterns' demonstrations are drawn from a seed's train rows, where they have any.
@@ -119,6 +122,7 @@ impl From<First> for Manifest {
             classes: first.classes,
             columns: first.columns,
             tuning: first.tuning,
+            init_from: None,
             plan: first.plan,
             demonstrations: first.demonstrations,
             shots: first.shots,

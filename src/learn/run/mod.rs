@@ -40,7 +40,7 @@ use crate::text::json::{self, Node};
 use crate::text::whole_file::WholeFile;
 use crate::tune::Learned;
 
-pub use files::{DataFile, DataFiles, ModelFiles, StoredFile};
+pub use files::{DataFile, DataFiles, InitFrom, LearnedFile, ModelFiles, StoredFile};
 pub use header::{
     Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, check_seeds, form, kind_of, read,
 };

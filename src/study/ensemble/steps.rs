@@ -203,6 +203,7 @@ impl Ensemble {
         let started = Instant::now();
         let part = part(generation, name);
         let job = Job {
+            start: None,
             folder: &folder.run,
             seed,
             part: &part,

@@ -14,6 +14,7 @@ use crate::learn::job::{Job, JobEvent};
 use crate::learn::objective::CombinedLoss;
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
+use crate::learn::start::Start;
 use crate::learn::train::{Event, HeldOut, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
@@ -31,7 +32,7 @@ use crate::text::dataset::Dataset;
 use crate::text::demonstrations::Strategy;
 use crate::text::table::Destination;
 use crate::text::whole_file::write_table;
-use crate::tune::{Cls, Tuning};
+use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
@@ -55,6 +56,8 @@ pub struct Experiment {
     pub dev: Option<Dataset>,
     /// Rows to evaluate on.
     pub test: Option<Dataset>,
+    /// The earlier run that it starts from, if from one.
+    pub start: Option<Start>,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
 }
@@ -164,7 +167,8 @@ impl Experiment {
                 let (learned, history) = folder.load_learned(seed)?;
                 (learned, history, None)
             } else {
-                let mut job = Trainings { experiment: self, folder, seed, resumed: false, watch };
+                let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
+                let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
                 let Some(state) = job.fit(&patterns, &rows, split.held_out.as_ref())? else {
                     return Ok(None);
                 };
@@ -189,7 +193,8 @@ impl Experiment {
                 self.baselines(&rows, test, &mut found);
             }
             if self.manifest.cls_baseline {
-                let mut job = Trainings { experiment: self, folder, seed, resumed: false, watch };
+                let start = None;
+                let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
                 let Some(state) = job.fit_cls(&rows)? else { return Ok(None) };
                 let classifier = self.base.learned(&CLS, &state.kept())?;
                 found.cls.extend(self.predict(&self.columns, classifier, watch)?);
@@ -388,6 +393,7 @@ struct Trainings<'a, 'w> {
     experiment: &'a Experiment,
     folder: &'a RunFolder,
     seed: u64,
+    start: Option<Learned>,
     resumed: bool,
     watch: &'w mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
 }
@@ -472,6 +478,7 @@ impl Trainings<'_, '_> {
             folder: self.folder,
             seed: self.seed,
             part,
+            start: self.start.as_ref(),
             checkpoint_every: self.experiment.checkpoint_every,
             keep_end: part != "run",
         };

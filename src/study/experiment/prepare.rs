@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Experiment;
 use crate::error::{Errors, Result};
 use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
+use crate::learn::start::{Beginner, Start};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
@@ -77,8 +78,28 @@ impl Experiment {
             MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?,
             words,
         );
-        let experiment =
-            Experiment { manifest, base, patterns, written, columns, train, dev, test, checkpoint_every };
+        let start = match &manifest.init_from {
+            None => None,
+            Some(from) => {
+                let (tuning, soft, classes) = (&manifest.tuning, &patterns.soft, &manifest.classes[..]);
+                let beginner = Beginner { base: &base, tuning, soft, classes };
+                let (start, told) = Start::open(from, &manifest.header.seeds, beginner)?;
+                warnings.extend(told);
+                Some(start)
+            }
+        };
+        let experiment = Experiment {
+            manifest,
+            base,
+            patterns,
+            written,
+            columns,
+            train,
+            dev,
+            test,
+            start,
+            checkpoint_every,
+        };
         Ok((experiment, warnings.into_iter().map(Warning::Other).collect()))
     }
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
 use crate::learn::plan::{Plan, PlanOptions};
-use crate::learn::run::{DataFile, DataFiles, Device, Header, Manifest, ModelFiles, Select, StoredFile};
+use crate::learn::run::{
+    DataFile, DataFiles, Device, Header, InitFrom, Manifest, ModelFiles, Select, StoredFile,
+};
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::threads::Threads;
 use crate::text::data::Reading;
@@ -32,6 +34,8 @@ pub struct TrainRequest {
     pub reading: Reading,
     /// The method.
     pub tuning: Tuning,
+    /// A run to start from, in place of the usual beginning.
+    pub init_from: Option<PathBuf>,
     /// How long and how fast.
     pub plan: PlanOptions,
     /// Steps between looks at held-out rows, if not the usual number.
@@ -75,6 +79,7 @@ impl TrainRequest {
             test: None,
             reading: Reading::default(),
             tuning: Tuning::Full,
+            init_from: None,
             plan: PlanOptions::default(),
             evaluate_every: None,
             patience: 5,
@@ -124,13 +129,15 @@ impl TrainRequest {
             // The train rows' file is looked at twice.
             return Err(errors.distinct());
         };
+        let model = ModelFiles::of(&folder)?;
+        let init_from = self.init_from.map(|path| InitFrom::of(&path, &self.seeds, &model)).transpose()?;
         let plan = self.plan.plan(&self.tuning, labels.labels().len());
         let shows = parsed.iter().any(|template| template.demonstrations().is_some());
         Ok(Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
                 command: self.command,
-                model: ModelFiles::of(&folder)?,
+                model,
                 data: DataFiles {
                     train: Some(train),
                     dev,
@@ -160,6 +167,7 @@ impl TrainRequest {
             select: self.select,
             cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
             tuning: self.tuning,
+            init_from,
         })
     }
 

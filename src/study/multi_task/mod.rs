@@ -197,7 +197,14 @@ impl MultiTask {
             held_out = texts;
         }
         let mut mixture = Mixture::new(losses, seed).ok_or(TaskError::WithoutTraining)?;
-        let job = Job { folder, seed, part: "run", checkpoint_every: self.checkpoint_every, keep_end: false };
+        let job = Job {
+            folder,
+            seed,
+            part: "run",
+            checkpoint_every: self.checkpoint_every,
+            keep_end: false,
+            start: None,
+        };
         let look = |learned: &Learned| self.look(learned, &held_out);
         let looks = !held_out.is_empty() || self.tasks.iter().any(|task| task.dev.is_some());
         let held_out = looks.then_some(HeldOut::Looks(&look));

@@ -130,7 +130,14 @@ impl Pretraining {
         let objective = PackedLanguageModelling::new(corpus, texts.masking, plan.batch_size);
         let mut mixture = Mixture::from(CombinedLoss::from(Objective::Packed(objective)));
         // What came of it is written once more if that is stopped.
-        let job = Job { folder, seed, part: PART, checkpoint_every: self.checkpoint_every, keep_end: true };
+        let job = Job {
+            folder,
+            seed,
+            part: PART,
+            checkpoint_every: self.checkpoint_every,
+            keep_end: true,
+            start: None,
+        };
         let look = |learned: &Learned| self.look(learned, &held_out);
         let looks = (!held_out.is_empty()).then_some(HeldOut::Looks(&look));
         let watch = RefCell::new(watch);

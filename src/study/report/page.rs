@@ -292,9 +292,12 @@ fn setting(report: &TrainReport) -> Markup {
         Select::Dev => "the best on development rows",
         Select::Cv => "the best in a cross-validation",
     };
+    let from = manifest.init_from.as_ref();
+    let from = from.map_or_else(|| "the model".to_owned(), |from| from.path.display().to_string());
     let rows = [
         ("model", header.model.path.display().to_string()),
         ("method", metrics.method.clone()),
+        ("starts from", from),
         ("templates", manifest.templates.iter().map(|file| file.name()).collect::<Vec<_>>().join(", ")),
         ("verbalizer", manifest.verbalizer.name()),
         ("classes", manifest.classes.join(", ")),
