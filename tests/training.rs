@@ -27,6 +27,7 @@ use crate::support::{TINY, base_of, lone_generator};
 mod auxiliary;
 mod golden;
 mod invariants;
+mod packed;
 mod resume;
 mod soft_verbalizer;
 mod start;

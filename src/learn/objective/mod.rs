@@ -41,7 +41,7 @@ pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
 pub use classification::{Classification, Each, Lesson, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
 pub use masking::Masking;
-pub use packed::{MaskedSequence, PackedLanguageModelling, loss_of};
+pub use packed::{MaskedSequence, PackedLanguageModelling, add_gradients_of, loss_of};
 pub use prototype_contrast::contrastive_losses;
 pub use step::Step;
 
@@ -134,7 +134,7 @@ impl Objective {
         match self {
             Objective::Classification(own) => own.not_finite(step, rows),
             Objective::LanguageModelling(own) => own.not_finite(step, rows),
-            Objective::Packed(own) => own.not_finite(step),
+            Objective::Packed(_) => packed::not_finite(step),
         }
     }
 }

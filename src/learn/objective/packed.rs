@@ -65,31 +65,20 @@ impl PackedLanguageModelling {
         step: &mut Step<'_>,
         weight: f64,
     ) -> Result<(Option<f64>, Vec<usize>)> {
-        let numbers = step.places(self.batch_size);
-        let tokenizer = step.base.tokenizer();
-        let mut inputs = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let ids = self.corpus.sequence(number)?;
-            let name = format!("masked tokens of sequence {number}");
-            let content = MaskedSequence::new(ids, &self.masking, tokenizer, step.seed, &name);
-            inputs.push(Input {
-                row: number,
-                length: content.ids.len(),
-                losses: content.chosen.len(),
-                content,
-            });
+        let places = step.places(self.batch_size);
+        let mut sequences = Vec::with_capacity(places.len());
+        for place in places.clone() {
+            let (ids, name) = (self.corpus.sequence(place)?, format!("masked tokens of sequence {place}"));
+            let tokenizer = step.base.tokenizer();
+            sequences.push(MaskedSequence::new(ids, &self.masking, tokenizer, step.seed, &name));
         }
-        let number = step.number;
-        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| {
-            add_gradients(language_model(classifier), part, scale)
-        });
-        let mean = found.map_err(|_| self.not_finite(number))?;
-        Ok((mean, inputs.into_iter().map(|input| input.row).collect()))
+        Ok((add_gradients_of(step, sequences, weight)?, places.collect()))
     }
+}
 
-    pub(super) fn not_finite(&self, step: usize) -> Error {
-        TrainingError::LmLossNotFinite { step: step + 1 }.into()
-    }
+/// The error of a step, counted from 0, whose loss or gradients are not finite.
+pub(super) fn not_finite(step: usize) -> Error {
+    TrainingError::LmLossNotFinite { step: step + 1 }.into()
 }
 
 fn language_model(classifier: &Classifier) -> &PromptModel {
@@ -97,6 +86,29 @@ fn language_model(classifier: &Classifier) -> &PromptModel {
         Classifier::Prompt(model, _) => model,
         Classifier::Sequence(_) => unreachable!("a training on [CLS] has no language modelling"),
     }
+}
+
+/// Adds the gradients of `weight` times the mean loss over all masks of a step's sequences to its leaves; gives
+/// the mean, none of no masks.
+pub fn add_gradients_of(
+    step: &mut Step<'_>,
+    sequences: Vec<MaskedSequence>,
+    weight: f64,
+) -> Result<Option<f64>> {
+    let input = |(row, content): (usize, MaskedSequence)| Input {
+        row,
+        length: content.ids.len(),
+        losses: content.chosen.len(),
+        content,
+    };
+    // One whose words are all too long to be masked whole teaches nothing.
+    let inputs: Vec<_> =
+        sequences.into_iter().enumerate().map(input).filter(|input| input.losses > 0).collect();
+    let found = step.add_gradients(&inputs, weight, |classifier, part, scale| {
+        // Which of them it was helps nobody: the step is named.
+        add_gradients(language_model(classifier), part, scale).map_err(|_| Vec::new())
+    });
+    found.map_err(|_| not_finite(step.number))
 }
 
 /// Adds the gradients of a part's losses; gives their sum over the step's count.
@@ -150,10 +162,12 @@ fn losses(model: &PromptModel, states: &Tensor, targets: &Tensor, mode: Mode) ->
 /// masks there are. Their perplexity is e to the mean.
 pub fn loss_of(model: &PromptModel, sequences: &[MaskedSequence], batch_tokens: usize) -> (f64, usize) {
     let length = sequences.first().map_or(1, |sequence| sequence.ids.len());
+    let masked: Vec<&MaskedSequence> =
+        sequences.iter().filter(|sequence| !sequence.chosen.is_empty()).collect();
     let mut total = 0.0;
-    for part in sequences.chunks((batch_tokens / length).max(1)) {
+    for part in masked.chunks((batch_tokens / length).max(1)) {
         no_grad(|| {
-            let (states, targets) = states_and_targets(model, &part.iter().collect::<Vec<_>>(), Mode::Score);
+            let (states, targets) = states_and_targets(model, part, Mode::Score);
             for (states, targets) in states.split(CHUNK, 0).iter().zip(targets.split(CHUNK, 0)) {
                 total += losses(model, states, &targets, Mode::Score).sum(Type::Double).double_value(&[]);
             }
