@@ -23,7 +23,7 @@ def train(stage, base, run, args):
     return [
         args.cloze, "train", "--tasks", args.data / f"stage-{stage['name']}.json", "--model", base, "--out", run,
         "--seeds", stage["seed"], "--steps", stage["steps"], "--learning-rate", stage["learning_rate"], "--warm-up", stage["warm_up"],
-        "--evaluate-every", max(stage["steps"] // 4, 1), *recipe.FLAGS, "--threads", args.threads, "--dtype", args.dtype,
+        "--evaluate-every", max(stage["steps"] // 2, 1), *recipe.FLAGS, "--threads", args.threads, "--dtype", args.dtype,
     ]
 
 
