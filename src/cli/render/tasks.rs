@@ -93,6 +93,9 @@ pub fn tasks(metrics: &[TaskMetrics]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "{title}\n{}", table(&aligned, &rows));
     }
+    if text.is_empty() {
+        return "nothing to evaluate on: \"test\" of a task names labelled rows\n".to_owned();
+    }
     let spread = match metrics.iter().any(|task| task.after.len() > 1) {
         true => ", the mean over the seeds (95 %: theirs, Student's t)",
         false => " (95 %: bootstrap over the rows)",
