@@ -7,6 +7,7 @@ mod calibration;
 mod cases;
 mod chains;
 mod compare;
+mod corpus;
 mod damage;
 mod front_door;
 mod golden;

@@ -3,7 +3,8 @@
 //! A text becomes a file of ids once, each document ended by `[SEP]`; what is such a file already is read as
 //! it is. A sequence of L tokens is `[CLS]`, L - 2 ids from wherever it begins, and `[SEP]`: documents stand
 //! behind each other in it ("full sentences" of Liu et al. 2019, arXiv 1907.11692, section 4.2). In each epoch
-//! of a text the cuts lie elsewhere, and the sequences come in another order.
+//! of a text the cuts lie elsewhere, and the sequences come in another order. The text is a circle then: every
+//! token of it is in one sequence of the epoch, but for fewer than a sequence takes, which are others each time.
 
 mod shuffled;
 mod text;
@@ -134,14 +135,23 @@ impl Source {
     pub fn held_out_sequences(&self, length: usize, special: SpecialIds) -> Result<Vec<Vec<i64>>> {
         let inner = length - 2;
         let count = self.held_out.len().min(MOST_HELD_OUT) / inner;
-        let start = |index: usize| self.held_out.start + index * inner;
-        (0..count).map(|index| self.sequence(start(index), inner, special)).collect()
+        (0..count).map(|index| self.sequence(&self.held_out, index * inner, inner, special)).collect()
     }
 
-    fn sequence(&self, start: usize, inner: usize, special: SpecialIds) -> Result<Vec<i64>> {
+    /// A sequence from a place of a part, whose end goes on with its beginning.
+    fn sequence(
+        &self,
+        part: &Range<usize>,
+        place: usize,
+        inner: usize,
+        special: SpecialIds,
+    ) -> Result<Vec<i64>> {
+        let start = part.start + place;
+        let end = (start + inner).min(part.end);
         let mut ids = Vec::with_capacity(inner + 2);
         ids.push(special.cls);
-        self.file.read(start..start + inner, &mut ids)?;
+        self.file.read(start..end, &mut ids)?;
+        self.file.read(part.start..part.start + inner - (end - start), &mut ids)?;
         ids.push(special.sep);
         Ok(ids)
     }
@@ -195,21 +205,19 @@ impl Corpus {
     pub fn sequence(&mut self, number: usize) -> Result<Vec<i64>> {
         let (which, before) = self.turns.at(number);
         let (source, inner) = (&self.sources[which], self.length - 2);
-        // One less where there are several, so that the first can begin anywhere in the first's place.
-        let count = (source.train.len() / inner).saturating_sub(1).max(1);
+        let count = source.train.len() / inner;
         let (epoch, place) = (before / count, before % count);
         let current = match self.epochs[which].take() {
             Some(current) if current.0 == epoch => current,
             _ => {
                 let name = |what: &str| format!("{what} of epoch {epoch} of text {which}");
-                let room = source.train.len() - count * inner;
-                let first = seed::generator(self.seed, &name("cut")).gen_range(0..=room);
+                let first = seed::generator(self.seed, &name("cut")).gen_range(0..source.train.len());
                 (epoch, Shuffled::new(self.seed, &name("sequences"), count), first)
             }
         };
-        let start = source.train.start + current.2 + current.1.at(place) * inner;
+        let start = (current.2 + current.1.at(place) * inner) % source.train.len();
         self.epochs[which] = Some(current);
-        self.sources[which].sequence(start, inner, self.special)
+        source.sequence(&source.train, start, inner, self.special)
     }
 }
 

@@ -140,10 +140,14 @@ fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<()> {
     }
 }
 
-/// Where a piece of a long line may be cut: behind its last blank, or before a letter where it has none.
+/// Where a piece of a long line may be cut: behind its last blank, or behind its last whole letter where it has
+/// none.
 fn last_gap(piece: &[u8]) -> usize {
-    let blank = piece.iter().rposition(u8::is_ascii_whitespace).map(|place| place + 1);
-    // A byte that goes on with a letter begins with the bits 10.
-    let letter = || piece.iter().rposition(|byte| byte & 0xc0 != 0x80);
-    blank.or_else(letter).filter(|place| *place > 0).unwrap_or(piece.len())
+    let text = piece.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let blank = text.char_indices().rev().find(|(_, letter)| letter.is_whitespace());
+    match blank.map_or(text.len(), |(at, letter)| at + letter.len_utf8()) {
+        // It begins with what is no letter: whoever reads it says so.
+        0 => piece.len(),
+        gap => gap,
+    }
 }
