@@ -258,6 +258,14 @@ fn of_model(error: &ModelError) -> Option<Vec<Note>> {
         ModelError::Missing { .. } | ModelError::FileForModel { .. } => {
             help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
         }
+        ModelError::FileMissing { path, .. } if path.join(MANIFEST).exists() => {
+            help(&match kind_of(&path.join(MANIFEST)) {
+                Ok(Some(RunKind::Pretrain)) => {
+                    format!("it is a run that has not made its model yet: {}", goes_on(path))
+                }
+                _ => format!("it is a run: --run {}", shell::path(path)),
+            })
+        }
         ModelError::HubUnreachable { name, .. } => vec![(
             "help",
             format!(
