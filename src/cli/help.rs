@@ -30,6 +30,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "bad_rows",
             "format",
             "train",
+            "descriptions",
             "shots",
             "dev",
             "test",

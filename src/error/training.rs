@@ -21,6 +21,10 @@ pub enum TrainingError {
     WithoutSeeds,
     #[error("the seed {seed} is named twice")]
     SameSeed { seed: u64 },
+    #[error("the patterns read {} columns, and a description is one text", columns.len())]
+    DescriptionForColumns { columns: Vec<String> },
+    #[error("there are no rows to draw from: descriptions are all learned from")]
+    NothingToDraw,
     #[error("no row of {data} is labelled {label:?}")]
     ClassWithoutRows { label: String, data: String },
     #[error("{data} has {found} of the {wanted} rows of {label:?} to choose by, train rows not counted")]
@@ -38,6 +42,11 @@ impl TrainingError {
         match self {
             WithoutSeeds => vec![],
             SameSeed { .. } => help("each seed gives one result, however often it is named"),
+            DescriptionForColumns { columns } => vec![
+                ("columns", listed(columns)),
+                ("help", "use patterns that read one, or write rows with these columns to learn from".into()),
+            ],
+            NothingToDraw => help("leave the number of rows out, or give rows to learn from too"),
             ClassWithoutRows { .. } => help("add rows of that class, or take it out of the verbalizer"),
             TooFewDevRows { .. } => {
                 help("use fewer shots, give more development rows, or choose by cross-validation")

@@ -31,6 +31,12 @@ pub enum VerbalizerError {
     NoLabelColumn { file: String },
     #[error("a text about a class must not be empty")]
     EmptyText,
+    #[error("{label:?} is not a class of {verbalizer}")]
+    UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("nothing in {file} describes {label:?}")]
+    WithoutDescription { label: String, file: String },
+    #[error("{text:?} describes two classes, {first:?} and {second:?}")]
+    SharedDescription { text: String, first: String, second: String },
     #[error("the class {label:?} has no words")]
     ClassWithoutWords { label: String },
     #[error("a label word must not be empty")]
@@ -75,10 +81,13 @@ impl VerbalizerError {
             TooFewLabels { .. } => help("name what each text may be, as \"billing, technical, account\""),
             SameButForCase { .. } => help("leave one of them out, or rename it"),
             EmptyLabel | EmptyWord | EmptyText => vec![],
+            UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            WithoutDescription { .. } => help("say what it is about: a description, examples, words"),
+            SharedDescription { .. } => help("take it out of one of them"),
             QuoteOpen => help("close it, or leave it out"),
             UnknownColumn { column, allowed, .. } => allowed_and_nearest("allowed", column, allowed),
             NoLabelColumn { .. } => {
-                help("its first line names the columns: label,words,description,examples")
+                help("its first line names the columns: label,words,description,examples or label,text")
             }
             ClassWithoutWords { .. } => help("give it at least one word that the model may put at the mask"),
             SameWord { .. } => help("name it once; \"weight\" makes a word count more"),

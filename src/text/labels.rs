@@ -4,16 +4,18 @@
 //!
 //! | file | a label is |
 //! |---|---|
-//! | `.csv`, `.tsv` | a row of the columns `label`, `words`, `description` and `examples` |
-//! | `.json` | an element of a list, a name or an object with these four keys |
+//! | `.csv`, `.tsv` | a row of the columns `label`, `words`, `description`, `examples` and `text` |
+//! | `.json` | an element of a list, a name or an object with these keys |
 //! | `.json` too | a key of an object, its words the value |
 //! | `.jsonl` | a line, with such a name or object |
 //! | else | a line: `label`, `label: word, word`, or `label: word, word: description` |
 //!
 //! Commas stand between words and bars between examples, wherever they are one text; in JSON they may be
-//! lists.
+//! lists. A label may stand in several places, if all but one have only texts: a description, examples, or one
+//! `text` of either kind.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ use serde_json::{Value, json};
 use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Place, Result, VerbalizerError};
 use crate::text::commas::between;
-use crate::text::data::{Format, Reading};
+use crate::text::data::{Format, Reading, Rows};
 use crate::text::json::{self, Node};
 use crate::text::verbalizer::{VERSION, Verbalizer};
 
@@ -40,7 +42,10 @@ pub struct NamedLabel {
 }
 
 /// What a file can say of a label.
-const COLUMNS: [&str; 4] = ["label", "words", "description", "examples"];
+const COLUMNS: [&str; 5] = ["label", "words", "description", "examples", "text"];
+
+/// What one place says of a label.
+pub(super) type Entry = (NamedLabel, Place);
 
 /// Labels on one line, between commas; quotes round a label with a comma in it.
 ///
@@ -67,16 +72,26 @@ fn named(label: &str) -> NamedLabel {
 
 /// Labels of a file, with what it says of each. All problems at once.
 pub fn read(path: &Path) -> Result<Vec<NamedLabel>, Errors> {
-    let (file, text) = (path.display().to_string(), json::read_text(path)?);
-    match Format::of(path) {
-        Some(format @ (Format::Csv | Format::Tsv)) => of_table(path, format),
+    let entries = match Format::of(path) {
+        Some(Format::Csv | Format::Tsv) => of_table(Reading::default().open(path)?),
+        _ => entries(&path.display().to_string(), &json::read_text(path)?),
+    };
+    checked(entries?)
+}
+
+/// What the text of a file, whose name tells its format, says of labels.
+pub(super) fn entries(file: &str, text: &str) -> Result<Vec<Entry>, Errors> {
+    match Format::of(Path::new(file)) {
+        Some(format @ (Format::Csv | Format::Tsv)) => {
+            of_table(Rows::read(Box::new(Cursor::new(text.to_owned())), file, format, None)?)
+        }
         Some(Format::Json) => of_json(&Source::new(file, text)),
         Some(Format::JsonLines) => of_json_lines(&Source::new(file, text)),
-        None => of_lines(&file, &text),
+        None => of_lines(file, text),
     }
 }
 
-fn of_lines(file: &str, text: &str) -> Result<Vec<NamedLabel>, Errors> {
+fn of_lines(file: &str, text: &str) -> Result<Vec<Entry>, Errors> {
     let (mut errors, mut labels) = (Errors::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let place = Place::Row { file: file.to_owned(), line: number, record: number, column: None };
@@ -85,8 +100,7 @@ fn of_lines(file: &str, text: &str) -> Result<Vec<NamedLabel>, Errors> {
             None => errors.push(Error::new(VerbalizerError::QuoteOpen).at(place)),
         }
     }
-    errors.none()?;
-    checked(labels)
+    errors.none().map(|()| labels)
 }
 
 /// `label: word, word: description`; none where a quote is left open. Colons and quotes in a description are
@@ -109,8 +123,7 @@ fn before_colon(text: &str) -> (&str, &str) {
     at.map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
 }
 
-fn of_table(path: &Path, format: Format) -> Result<Vec<NamedLabel>, Errors> {
-    let rows = Reading { format: Some(format), ..Reading::default() }.open(path)?;
+fn of_table(rows: Rows) -> Result<Vec<Entry>, Errors> {
     let columns = rows.columns().clone();
     let unknown = columns.names().iter().find(|name| !COLUMNS.contains(&name.as_str()));
     if let Some(column) = unknown.cloned() {
@@ -132,14 +145,17 @@ fn of_table(path: &Path, format: Format) -> Result<Vec<NamedLabel>, Errors> {
             errors.push(Error::new(VerbalizerError::QuoteOpen).at(place("words")));
             continue;
         };
+        if columns.names().iter().any(|name| name == "text") && field("text").is_empty() {
+            errors.push(Error::new(VerbalizerError::EmptyText).at(place("text")));
+        }
         let mut texts = vec![field("description").to_owned()];
         texts.extend(between_bars(field("examples")));
+        texts.push(field("text").to_owned());
         let (words, texts) = (without_empty(words), without_empty(texts));
         let label = NamedLabel { words, texts, ..named(field("label")) };
         labels.push((label, place("label")));
     }
-    errors.none()?;
-    checked(labels)
+    errors.none().map(|()| labels)
 }
 
 /// A label in JSON, as an object.
@@ -152,9 +168,10 @@ struct RawLabel<'a> {
     description: Option<String>,
     #[serde(borrow)]
     examples: Option<&'a RawValue>,
+    text: Option<String>,
 }
 
-fn of_json(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
+fn of_json(source: &Arc<Source>) -> Result<Vec<Entry>, Errors> {
     let root = Node::root(source);
     let mut errors = Errors::new();
     let mut labels = Vec::new();
@@ -176,18 +193,16 @@ fn of_json(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
             "a file of labels is a list of labels, or an object of labels with their words".to_owned();
         return Err(root.error(JsonError::Shape { message }).into());
     }
-    errors.none()?;
-    checked(labels)
+    errors.none().map(|()| labels)
 }
 
-fn of_json_lines(source: &Arc<Source>) -> Result<Vec<NamedLabel>, Errors> {
+fn of_json_lines(source: &Arc<Source>) -> Result<Vec<Entry>, Errors> {
     let (mut errors, mut labels) = (Errors::new(), Vec::new());
     for node in Node::root(source).lines() {
         let label = errors.keep(of_element(&node));
         labels.extend(label.map(|label| (label, node.place_of_all())));
     }
-    errors.none()?;
-    checked(labels)
+    errors.none().map(|()| labels)
 }
 
 fn of_element(node: &Node<'_>) -> Result<NamedLabel> {
@@ -197,9 +212,12 @@ fn of_element(node: &Node<'_>) -> Result<NamedLabel> {
     let raw: RawLabel = node.read_object()?;
     let words = raw.words.map(|value| words(&node.key("words", value))).transpose()?;
     let examples = raw.examples.map(|value| examples(&node.key("examples", value))).transpose()?;
-    let mut texts = vec![raw.description.unwrap_or_default()];
-    texts.extend(examples.unwrap_or_default());
-    Ok(NamedLabel { words: words.unwrap_or_default(), texts: without_empty(texts), ..named(&raw.label) })
+    let texts: Vec<String> =
+        raw.description.into_iter().chain(examples.unwrap_or_default()).chain(raw.text).collect();
+    if texts.iter().any(|text| text.trim().is_empty()) {
+        return Err(node.error(VerbalizerError::EmptyText));
+    }
+    Ok(NamedLabel { words: words.unwrap_or_default(), texts, ..named(&raw.label) })
 }
 
 /// A list of words, or a text with commas between them.
@@ -218,12 +236,12 @@ fn examples(node: &Node<'_>) -> Result<Vec<String>> {
 }
 
 fn between_bars(texts: &str) -> Vec<String> {
-    texts.split('|').map(|text| text.trim().to_owned()).collect()
+    without_empty(texts.split('|').map(|text| text.trim().to_owned()).collect())
 }
 
 /// Refuses labels that are none, or that cannot be told apart. All problems at once.
-fn checked(labels: Vec<(NamedLabel, Place)>) -> Result<Vec<NamedLabel>, Errors> {
-    let mut errors = Errors::new();
+fn checked(entries: Vec<Entry>) -> Result<Vec<NamedLabel>, Errors> {
+    let (mut errors, labels) = (Errors::new(), merged(entries));
     if labels.len() < 2 {
         errors.push(VerbalizerError::TooFewLabels { found: labels.len() });
     }
@@ -240,6 +258,22 @@ fn checked(labels: Vec<(NamedLabel, Place)>) -> Result<Vec<NamedLabel>, Errors> 
     }
     errors.none()?;
     Ok(labels.into_iter().map(|(label, _)| label).collect())
+}
+
+/// Texts of a label that has stood before, put beside those it had there.
+fn merged(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut labels: Vec<Entry> = Vec::with_capacity(entries.len());
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (label, place) in entries {
+        let first = *places.entry(label.label.clone()).or_insert(labels.len());
+        match labels.get_mut(first) {
+            Some((known, _)) if label.words.is_empty() && !label.texts.is_empty() => {
+                known.texts.extend(label.texts)
+            }
+            _ => labels.push((label, place)),
+        }
+    }
+    labels
 }
 
 /// The verbalizer of labels: a label without words of its own has its name for one, as people would say it.

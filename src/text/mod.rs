@@ -29,5 +29,6 @@ pub mod verbalizer;
 pub mod labels;
 pub mod text_column;
 
-// rows that are wanted whole
+// rows that are wanted whole, and texts in place of rows
 pub mod dataset;
+pub mod descriptions;

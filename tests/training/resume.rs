@@ -43,6 +43,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         classes: ["down", "up", "between"].map(str::to_owned).to_vec(),
         columns: vec!["text".to_owned()],
         init_from: None,
+        descriptions: None,
         plan: Plan {
             warm_up: 0.1,
             batch_tokens: 60,
@@ -104,6 +105,7 @@ impl Runs {
             train,
             dev: None,
             test: Some(rows(3)),
+            descriptions: None,
             start: None,
             checkpoint_every: 5,
         };

@@ -359,6 +359,15 @@ fn of_training(error: &TrainingError) -> Option<Vec<Note>> {
         TrainingError::NoDevRows { .. } => {
             help("say with --shots how many to learn from, give others with --dev, or choose --select cv")
         }
+        TrainingError::NothingToDraw => help("leave --shots out, or give rows with --train too"),
+        TrainingError::DescriptionForColumns { columns } => vec![
+            ("columns", listed(columns)),
+            (
+                "help",
+                "use patterns that read one, or write rows with these columns and give them with --train"
+                    .into(),
+            ),
+        ],
         TrainingError::DevNotUsed => help("choose with --select dev, or leave --dev out"),
         TrainingError::LearnedNotFinite { .. } => help("lower --learning-rate"),
         TrainingError::LossNotFinite { records, .. } if records.is_empty() => help("lower --learning-rate"),

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
-use cloze::study::experiment::{Experiment, TrainRequest};
+use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::text::json::{self, Node};
 use cloze::tune::Tuning;
 
@@ -82,9 +82,13 @@ pub struct Train {
         long,
         value_name = "FILE",
         value_parser = shipped::path(),
-        required_unless_present_any = ["from", "resume", "tasks"],
+        required_unless_present_any = ["from", "resume", "tasks", "descriptions"],
     )]
     train: Option<PathBuf>,
+    /// Texts that describe the classes, to learn from in place of rows, or beside them: a file of labels with
+    /// words, descriptions and examples, or of rows label,text; without FILE those in the verbalizer
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = shipped::path())]
+    descriptions: Option<Option<PathBuf>>,
     /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates,
     /// verbalizer, rows and share
     #[arg(long, value_name = "FILE", value_parser = shipped::path(), conflicts_with_all = NOT_WITH_TASKS)]
@@ -145,10 +149,11 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 14] = [
+const NOT_WITH_TASKS: [&str; 15] = [
     "template",
     "verbalizer",
     "train",
+    "descriptions",
     "dev",
     "test",
     "shots",
@@ -264,12 +269,14 @@ fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
 /// The run that the flags ask for.
 fn manifest(args: &Train) -> Result<Manifest> {
     let reading = source::reading_without_file(&args.reading)?;
-    let (Some(verbalizer), Some(train)) = (&args.verbalizer, &args.train) else {
-        unreachable!("clap asks for them")
-    };
+    let Some(verbalizer) = &args.verbalizer else { unreachable!("clap asks for it") };
+    let file =
+        |file: &Option<PathBuf>| file.clone().map_or(DescriptionFiles::Verbalizer, DescriptionFiles::File);
     let mut errors = Errors::new();
     let tuning = errors.keep(setup::tuning(&args.tuning));
     let request = TrainRequest {
+        train: args.train.clone(),
+        descriptions: args.descriptions.as_ref().map(file),
         dev: args.dev.clone(),
         test: args.test.clone(),
         reading,
@@ -288,7 +295,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         device: args.model.device,
         threads: args.model.threads.map(usize::from),
         command: setup::command(),
-        ..TrainRequest::new(args.template.clone(), verbalizer, train)
+        ..TrainRequest::of(args.template.clone(), verbalizer)
     };
     let manifest = errors.keep(request.manifest(|| setup::open_model(&args.model.limits)));
     Ok(manifest.filter(|_| errors.is_empty()).ok_or(errors)?)

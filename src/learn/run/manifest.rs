@@ -4,14 +4,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{DataFile, DataFiles, InitFrom, ModelFiles, StoredFile};
+use super::files::{DataFiles, InitFrom, ModelFiles, StoredFile};
 use super::header::{self, Device, Header, Planned, RunKind, Written};
 use crate::error::source::Source;
-use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TuningError};
+use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError};
 use crate::learn::train::Plan;
 use crate::model::folder::EngineChoice;
 use crate::text::demonstrations::{Drawing, MOST_DRAWS};
+use crate::text::descriptions::Descriptions;
 use crate::text::json::{self, Node};
+use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
 
 /// A run's configuration, and what it was run with. As JSON it is the body that stands under `train`, below
@@ -37,6 +39,9 @@ pub struct Manifest {
     pub init_from: Option<InitFrom>,
     /// How long and how fast.
     pub plan: Plan,
+    /// Texts that describe the classes, which are learned from beside the train rows or in their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptions: Option<DescribedBy>,
     /// How the patterns' demonstrations are drawn from a seed's train rows, where they have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demonstrations: Option<Drawing>,
@@ -46,6 +51,16 @@ pub struct Manifest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+}
+
+/// Where descriptions of the classes stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DescribedBy {
+    /// In the verbalizer, beside its words.
+    Verbalizer,
+    /// In a file of their own.
+    File(StoredFile),
 }
 
 /// How the step that is kept is chosen.
@@ -124,6 +139,7 @@ impl From<First> for Manifest {
             tuning: first.tuning,
             init_from: None,
             plan: first.plan,
+            descriptions: None,
             demonstrations: first.demonstrations,
             shots: first.shots,
             select: first.select,
@@ -149,13 +165,15 @@ impl Manifest {
         header::written(self)
     }
 
-    /// The train rows' file.
-    pub fn train_file(&self) -> Result<&DataFile> {
-        self.header
-            .data
-            .train
-            .as_ref()
-            .ok_or_else(|| JsonError::MissingKey { key: "train".to_owned() }.into())
+    /// The texts that describe the classes, where it learns from some.
+    pub fn descriptions(&self, verbalizer: &Verbalizer) -> Result<Option<Descriptions>, Errors> {
+        match &self.descriptions {
+            None => Ok(None),
+            Some(DescribedBy::Verbalizer) => Descriptions::of(verbalizer).map(Some),
+            Some(DescribedBy::File(file)) => {
+                Descriptions::parse(&file.file, &file.text, verbalizer).map(Some)
+            }
+        }
     }
 
     /// Refuses what no training can be, as far as it can be told without the files. All problems at once.
@@ -163,7 +181,9 @@ impl Manifest {
         let mut errors = Errors::new();
         errors.keep(self.plan.check());
         errors.keep(self.header.check());
-        errors.keep(self.train_file());
+        if self.header.data.train.is_none() && self.descriptions.is_none() {
+            errors.push(JsonError::MissingKey { key: "train".to_owned() });
+        }
         let labels = errors.keep(self.verbalizer());
         if labels.is_some_and(|labels| !labels.labels().eq(self.classes.iter().map(String::as_str))) {
             let message = "\"classes\" are not those of the verbalizer".to_owned();
@@ -171,6 +191,9 @@ impl Manifest {
         }
         if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {
             errors.push(TuningError::TemplateNeeded { method: self.tuning.name() });
+        }
+        if self.descriptions.is_some() && self.columns.len() != 1 {
+            errors.push(TrainingError::DescriptionForColumns { columns: self.columns.clone() });
         }
         errors.keep(self.check_demonstrations());
         errors.none()
@@ -198,6 +221,7 @@ impl Manifest {
         let at = |key: &str| root.at(&format!("train.{key}")).or_else(|| root.at(key));
         let node = match error.kind() {
             Kind::Tuning(TuningError::TemplateNeeded { .. }) => at("templates"),
+            Kind::Training(TrainingError::DescriptionForColumns { .. }) => at("columns"),
             Kind::Json(JsonError::MissingKey { key }) if key == "train" => at("data"),
             Kind::Json(JsonError::MissingKey { .. }) => root.at("train").or_else(|| Some(root.clone())),
             _ => header::place(&error, root, RunKind::Train),

@@ -36,7 +36,7 @@ use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
-pub use request::TrainRequest;
+pub use request::{DescriptionFiles, TrainRequest};
 
 /// Everything that a run needs.
 pub struct Experiment {
@@ -50,8 +50,10 @@ pub struct Experiment {
     pub written: Option<TaskSet>,
     /// The columns that `cls` reads.
     pub columns: TaskSet,
-    /// Rows to sample from.
+    /// Rows to sample from; none where there are descriptions alone.
     pub train: Dataset,
+    /// Texts that describe the classes, as rows of the same columns: every seed learns from all of them.
+    pub descriptions: Option<Dataset>,
     /// Rows to sample development rows from, where they are not left over from the train rows.
     pub dev: Option<Dataset>,
     /// Rows to evaluate on.
@@ -114,7 +116,7 @@ impl Experiment {
                 };
                 warning.beside(&mut warnings);
             }
-            let rows = self.train.pick(&split.train);
+            let rows = self.rows(&split);
             let patterns = self.showing(&self.patterns, &rows)?;
             let trainer = self.trainer(tuning, plan, &patterns, seed);
             trainer.check_rows(&rows.columns, &rows.examples)?;
@@ -124,7 +126,7 @@ impl Experiment {
         }
         if let Some(test) = &self.test {
             // Any train rows will do: demonstrations give way to a row.
-            let shown = self.train.pick(&self.split(self.manifest.header.seeds[0])?.train);
+            let shown = self.rows(&self.split(self.manifest.header.seeds[0])?);
             let patterns = self.showing(&self.patterns, &shown)?;
             let trainer = self.trainer(tuning, plan, &patterns, 0);
             let check = |trainer: Trainer<'_>| trainer.check_rows(&test.columns, &test.examples);
@@ -138,9 +140,11 @@ impl Experiment {
             }
         }
         if let Some(test) = &self.test {
-            let shared =
-                test.shared_with(&self.train, &self.manifest.columns, "results on them say little")?;
-            warnings.extend(shared.map(Warning::Other));
+            for learned in [&self.train].into_iter().chain(&self.descriptions) {
+                let shared =
+                    test.shared_with(learned, &self.manifest.columns, "results on them say little")?;
+                warnings.extend(shared.map(Warning::Other));
+            }
         }
         Ok(warnings)
     }
@@ -157,11 +161,11 @@ impl Experiment {
         let mut found = Found::default();
         for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
-            let rows = self.train.pick(&split.train);
+            let rows = self.rows(&split);
             let held_out = split.held_out.as_ref().map_or(0, |rows| rows.targets.len());
             let _ = watch(ExperimentEvent::Seed { seed, train: rows.targets.len(), held_out });
             let patterns = self.showing(&self.patterns, &rows)?;
-            self.write_sample(folder, seed, &rows, split.held_out.as_ref())?;
+            self.write_sample(folder, seed, &split)?;
             let started = Instant::now();
             let (learned, history, seconds) = if folder.learned(seed).exists() {
                 let (learned, history) = folder.load_learned(seed)?;
@@ -211,7 +215,7 @@ impl Experiment {
         }
         if let (Some(written), Some(_)) = (&self.written, &self.test) {
             // What is shown without training are the first seed's rows.
-            let rows = self.train.pick(&self.split(self.manifest.header.seeds[0])?.train);
+            let rows = self.rows(&self.split(self.manifest.header.seeds[0])?);
             found.zero_shot = self.predict(
                 &self.showing(written, &rows)?,
                 self.base.untrained(&written.soft, self.manifest.header.seeds[0])?,
@@ -230,9 +234,9 @@ impl Experiment {
         let shots = self.manifest.shots.unwrap_or(usize::MAX);
         let drawn = sample::k_shot(&train, classes, shots, seed);
         let short = if self.manifest.shots.is_some() { drawn.short } else { Vec::new() };
-        if let Some(class) =
-            (0..classes).find(|class| !drawn.rows.iter().any(|&row| train[row].class == *class))
-        {
+        let drawn_of = |class: usize| drawn.rows.iter().any(|&row| train[row].class == class);
+        // Of descriptions there is one of each class.
+        if let (None, Some(class)) = (&self.descriptions, (0..classes).find(|class| !drawn_of(*class))) {
             return Err(TrainingError::ClassWithoutRows {
                 label: self.manifest.classes[class].clone(),
                 data: self.train.columns.data().to_owned(),
@@ -247,7 +251,9 @@ impl Experiment {
             _ => None,
         };
         if held_out.as_ref().is_some_and(|(_, drawn)| drawn.rows.is_empty()) {
-            return Err(TrainingError::NoDevRows { data: self.train.columns.data().to_owned() }.into());
+            let descriptions = self.descriptions.as_ref().filter(|_| self.train.examples.is_empty());
+            let data = descriptions.unwrap_or(&self.train).columns.data().to_owned();
+            return Err(TrainingError::NoDevRows { data }.into());
         }
         if let Some((set, drawn)) = &held_out
             && let Some(shortage) = drawn.short.first().filter(|_| self.manifest.shots.is_some())
@@ -261,6 +267,17 @@ impl Experiment {
             .into());
         }
         Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
+    }
+
+    /// What a seed learns from: its rows, and all descriptions.
+    fn rows(&self, split: &Split) -> LabelledDataset {
+        let mut rows = self.train.pick(&split.train);
+        if let Some(descriptions) = &self.descriptions {
+            let all = descriptions.pick(&(0..descriptions.examples.len()).collect::<Vec<_>>());
+            rows.examples.extend(all.examples);
+            rows.targets.extend(all.targets);
+        }
+        rows
     }
 
     /// The patterns with a seed's train rows shown, where they show any.
@@ -347,24 +364,19 @@ impl Experiment {
         found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes));
     }
 
-    fn write_sample(
-        &self,
-        folder: &RunFolder,
-        seed: u64,
-        rows: &LabelledDataset,
-        held_out: Option<&LabelledDataset>,
-    ) -> Result<()> {
-        let used = |rows: &LabelledDataset, used: &str| -> Vec<Vec<String>> {
+    fn write_sample(&self, folder: &RunFolder, seed: u64, split: &Split) -> Result<()> {
+        let used = |examples: &[Example], used: &str| -> Vec<Vec<String>> {
             let record = |example: &Example| {
                 [vec![used.to_owned(), example.record.to_string()], example.fields.clone()].concat()
             };
-            rows.examples.iter().map(record).collect()
+            examples.iter().map(record).collect()
         };
-        let header =
-            [vec!["used_for".to_owned(), "record".to_owned()], rows.columns.names().to_vec()].concat();
-        let mut records = used(rows, "train");
+        let names = self.train.columns.names().to_vec();
+        let header = [vec!["used_for".to_owned(), "record".to_owned()], names].concat();
+        let mut records = used(&self.train.pick(&split.train).examples, "train");
+        records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, "description")));
         // Development rows of another file have the same columns: that was checked.
-        records.extend(held_out.iter().flat_map(|rows| used(rows, "dev")));
+        records.extend(split.held_out.iter().flat_map(|rows| used(&rows.examples, "dev")));
         write_table(&folder.sampled(seed), &header, &records)
     }
 

@@ -1,6 +1,6 @@
 //! From a manifest to an experiment that is ready to run: everything that it names, read and checked.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use super::Experiment;
 use crate::error::{Errors, Result};
@@ -13,15 +13,17 @@ use crate::predict::classifier::VerbalizedLm;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::study::warning::Warning;
-use crate::text::data::Columns;
+use crate::text::data::{Columns, LABEL};
 use crate::text::dataset::{Dataset, Labels, remarks};
+use crate::text::descriptions::Descriptions;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::{Cls, Tuning};
 
-/// The files of rows.
+/// The files of rows, and descriptions as rows.
 struct Sets {
     train: Dataset,
+    descriptions: Option<Dataset>,
     dev: Option<Dataset>,
     test: Option<Dataset>,
 }
@@ -55,7 +57,7 @@ impl Experiment {
             Some(mut warnings),
             Some(templates),
             Some(words),
-            Some((Sets { train, dev, test }, remarks)),
+            Some((Sets { train, descriptions, dev, test }, remarks)),
         ) = (device, folder, of_method, templates, words, sets)
         else {
             return Err(errors.distinct());
@@ -95,6 +97,7 @@ impl Experiment {
             written,
             columns,
             train,
+            descriptions,
             dev,
             test,
             start,
@@ -121,19 +124,46 @@ impl Sets {
         verbalizer: &Verbalizer,
         errors: &mut Errors,
     ) -> Option<(Sets, Vec<String>)> {
-        let DataFiles { dev, test, .. } = &manifest.header.data;
+        let DataFiles { train, dev, test, .. } = &manifest.header.data;
         let reading = manifest.header.data.reading();
-        let read = |path: &Path, wanted: Option<&Columns>, labels: Labels| {
-            Dataset::read(path, &reading, &manifest.columns, verbalizer, wanted, labels)
+        let read = |file: &DataFile, wanted: Option<&Columns>, labels: Labels| {
+            Dataset::read(&file.path, &reading, &manifest.columns, verbalizer, wanted, labels)
         };
-        let train = errors.keep(manifest.train_file());
-        let train = train.and_then(|file| errors.keep(read(&file.path, None, Labels::Needed)));
+        let described = errors.keep(manifest.descriptions(verbalizer));
+        let train = match train {
+            Some(file) => errors.keep(read(file, None, Labels::Needed)),
+            None => errors.keep(without_rows(manifest, verbalizer)),
+        };
         let wanted = train.as_ref().map(|rows| rows.columns.clone());
         let mut others = |file: &Option<DataFile>, labels| {
-            file.as_ref().and_then(|file| errors.keep(read(&file.path, wanted.as_deref(), labels)))
+            file.as_ref().and_then(|file| errors.keep(read(file, wanted.as_deref(), labels)))
         };
         let (dev, test) = (others(dev, Labels::Needed), others(test, Labels::Known));
-        let remarks = remarks(train.iter().chain(&dev).chain(&test), verbalizer, &reading.bad_rows);
-        Some((Sets { train: train?, dev, test }, remarks))
+        let (train, described) = (train?, described?);
+        let as_rows = |texts: Descriptions| {
+            errors.keep(texts.as_rows(&train.columns, &manifest.columns[0], verbalizer))
+        };
+        let descriptions = described.and_then(as_rows);
+        let remarks = remarks([&train].into_iter().chain(&dev).chain(&test), verbalizer, &reading.bad_rows);
+        Some((Sets { train, descriptions, dev, test }, remarks))
     }
+}
+
+/// No train rows, with the columns of the first file of rows, or the one that is read, and one for labels.
+fn without_rows(manifest: &Manifest, verbalizer: &Verbalizer) -> Result<Dataset> {
+    let DataFiles { dev, test, .. } = &manifest.header.data;
+    let columns = match [dev, test].into_iter().flatten().next() {
+        Some(file) => Columns::clone(manifest.header.data.reading().open(&file.path)?.columns()),
+        None => Columns::check(verbalizer.file(), manifest.columns.clone(), None)?,
+    };
+    // One that is called so and has none was said to have none.
+    let has_labels = columns.label().is_some() || columns.names().iter().any(|name| name == LABEL);
+    let columns = match has_labels {
+        true => columns,
+        false => {
+            let names = [columns.names(), &[LABEL.to_owned()]].concat();
+            Columns::check(columns.data(), names, Some(LABEL))?
+        }
+    };
+    Ok(Dataset { columns: Arc::new(columns), examples: Vec::new(), truths: Vec::new() })
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
-    DataFile, DataFiles, Device, Header, InitFrom, Manifest, ModelFiles, Select, StoredFile,
+    DataFile, DataFiles, DescribedBy, Device, Header, InitFrom, Manifest, ModelFiles, Select, StoredFile,
 };
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::threads::Threads;
-use crate::text::data::Reading;
+use crate::text::data::{Format, Reading};
 use crate::text::dataset::read_columns;
 use crate::text::demonstrations::Drawing;
 use crate::text::json_files;
@@ -24,8 +24,10 @@ pub struct TrainRequest {
     pub templates: Vec<PathBuf>,
     /// The verbalizer file.
     pub verbalizer: PathBuf,
-    /// The labelled rows to learn from.
-    pub train: PathBuf,
+    /// The labelled rows to learn from; none where descriptions take their place.
+    pub train: Option<PathBuf>,
+    /// Descriptions of the classes to learn from, beside the rows or in their place.
+    pub descriptions: Option<DescriptionFiles>,
     /// Labelled rows to choose by; train rows that are left over by default.
     pub dev: Option<PathBuf>,
     /// Rows to score.
@@ -64,6 +66,15 @@ pub struct TrainRequest {
     pub command: Vec<String>,
 }
 
+/// Where descriptions of the classes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DescriptionFiles {
+    /// In the verbalizer, beside its words.
+    Verbalizer,
+    /// In a file of labels.
+    File(PathBuf),
+}
+
 impl TrainRequest {
     /// A training of all weights with one seed, 13, and the usual plan.
     pub fn new(
@@ -71,10 +82,25 @@ impl TrainRequest {
         verbalizer: impl Into<PathBuf>,
         train: impl Into<PathBuf>,
     ) -> TrainRequest {
+        TrainRequest { train: Some(train.into()), ..TrainRequest::of(templates, verbalizer) }
+    }
+
+    /// The same on descriptions of the classes in place of rows.
+    pub fn on_descriptions(
+        templates: Vec<PathBuf>,
+        verbalizer: impl Into<PathBuf>,
+        descriptions: DescriptionFiles,
+    ) -> TrainRequest {
+        TrainRequest { descriptions: Some(descriptions), ..TrainRequest::of(templates, verbalizer) }
+    }
+
+    /// The same with nothing to learn from yet.
+    pub fn of(templates: Vec<PathBuf>, verbalizer: impl Into<PathBuf>) -> TrainRequest {
         TrainRequest {
             templates,
             verbalizer: verbalizer.into(),
-            train: train.into(),
+            train: None,
+            descriptions: None,
             dev: None,
             test: None,
             reading: Reading::default(),
@@ -107,11 +133,13 @@ impl TrainRequest {
             self.templates.iter().filter_map(|path| errors.keep(StoredFile::of(path))).collect();
         self.check_together(&mut errors);
         let verbalizer = errors.keep(StoredFile::of(&self.verbalizer));
-        let train = errors.keep(DataFile::of(&self.train));
-        let mut others =
+        let descriptions = errors.keep(self.described_by()).flatten();
+        let mut hashed =
             |path: &Option<PathBuf>| path.as_ref().and_then(|path: &PathBuf| errors.keep(DataFile::of(path)));
-        let (dev, test) = (others(&self.dev), others(&self.test));
-        let rows = errors.keep(self.reading.open(&self.train));
+        let (train, dev, test) = (hashed(&self.train), hashed(&self.dev), hashed(&self.test));
+        // The first file of rows says which columns there are.
+        let first = [&self.train, &self.dev, &self.test].into_iter().flatten().next();
+        let rows = first.and_then(|path| errors.keep(self.reading.open(path)));
         let folder = errors.keep(model());
         // Weights are hashed only when all else is good: that reads all of them.
         folder.as_ref().and_then(|folder| errors.keep(folder.check_weights()));
@@ -123,10 +151,14 @@ impl TrainRequest {
             .iter()
             .filter_map(|file| errors.keep(Template::parse("template", &file.file, &file.text)))
             .collect();
-        let (Some(verbalizer), Some(labels), Some(train), Some(rows), Some(folder), Some(max_length), true) =
-            (verbalizer, labels, train, rows, folder, max_length, errors.is_empty())
+        let columns = match &rows {
+            Some(rows) => read_columns(&parsed, rows.columns()),
+            None => Template::columns_of_all(&parsed),
+        };
+        let (Some(verbalizer), Some(labels), Some(folder), Some(max_length), true) =
+            (verbalizer, labels, folder, max_length, errors.is_empty())
         else {
-            // The train rows' file is looked at twice.
+            // The first file of rows is looked at twice.
             return Err(errors.distinct());
         };
         let model = ModelFiles::of(&folder)?;
@@ -139,7 +171,7 @@ impl TrainRequest {
                 command: self.command,
                 model,
                 data: DataFiles {
-                    train: Some(train),
+                    train,
                     dev,
                     unlabeled: None,
                     test,
@@ -156,12 +188,13 @@ impl TrainRequest {
             templates,
             verbalizer,
             classes: labels.labels().map(str::to_owned).collect(),
-            columns: read_columns(&parsed, rows.columns()),
+            columns,
             plan: Plan {
                 evaluate_every: self.evaluate_every.unwrap_or(plan.evaluate_every),
                 patience: self.patience,
                 ..plan
             },
+            descriptions,
             demonstrations: shows.then(|| self.drawing.unwrap_or_default()),
             shots: self.shots,
             select: self.select,
@@ -171,12 +204,30 @@ impl TrainRequest {
         })
     }
 
+    /// The descriptions as they are now.
+    fn described_by(&self) -> Result<Option<DescribedBy>> {
+        Ok(match &self.descriptions {
+            None => None,
+            Some(DescriptionFiles::Verbalizer) => Some(DescribedBy::Verbalizer),
+            Some(DescriptionFiles::File(path)) => {
+                if let Some(Format::Csv | Format::Tsv) = Format::of(path) {
+                    // Tables that are none are called by their names.
+                    Reading::default().open(path)?;
+                }
+                Some(DescribedBy::File(StoredFile::of(path)?))
+            }
+        })
+    }
+
     /// Tells of wishes that do not go together.
     fn check_together(&self, errors: &mut Errors) {
         let shows_none =
             |path: &Path| Template::read(path).is_ok_and(|found| found.demonstrations().is_none());
         if self.drawing.is_some() && self.templates.iter().all(|path| shows_none(path)) {
             errors.push(TemplateError::NothingToShow);
+        }
+        if self.train.is_none() && self.shots.is_some() {
+            errors.push(TrainingError::NothingToDraw);
         }
         if self.dev.is_some() && self.select != Select::Dev {
             errors.push(TrainingError::DevNotUsed);

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{RunReport, TrainReport, between_runs};
-use crate::learn::run::{DataFile, Select};
+use crate::learn::run::{DataFile, DescribedBy, Select};
 use crate::numbers::{count, counted, interval, p_value, percent};
 use crate::study::ensemble::page::numbers::{signed, signed_interval};
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
@@ -292,6 +292,11 @@ fn setting(report: &TrainReport) -> Markup {
         Select::Dev => "the best on development rows",
         Select::Cv => "the best in a cross-validation",
     };
+    let descriptions = match &manifest.descriptions {
+        None => "none".to_owned(),
+        Some(DescribedBy::Verbalizer) => "of the verbalizer".to_owned(),
+        Some(DescribedBy::File(stored)) => stored.file.clone(),
+    };
     let from = manifest.init_from.as_ref();
     let from = from.map_or_else(|| "the model".to_owned(), |from| from.path.display().to_string());
     let rows = [
@@ -306,6 +311,7 @@ fn setting(report: &TrainReport) -> Markup {
         ("steps", count(manifest.plan.steps as u64)),
         ("step that is kept", select.to_owned()),
         ("train file", file(&header.data.train)),
+        ("descriptions", descriptions),
         ("test file", file(&header.data.test)),
         ("cloze", header.cloze.clone()),
     ];

@@ -13,8 +13,9 @@
 //! long lists, of which words that the model does not have whole are left out ([`VerbalizerKind`]). A word's
 //! `"prior"`, its probability without a row, is taken out of its score.
 //!
-//! `"texts"` beside a class's words say what it is about, or are examples of it: where a pattern compares texts
-//! with classes, the class's vector is the mean over its words and these.
+//! `"description"`, a text, and `"examples"`, a list, beside a class's words say what it is about; `"texts"` is a
+//! list of either. Where a pattern compares texts with classes, the class's vector is the mean over its words and
+//! these; a training may learn from them in place of rows ([`crate::text::descriptions`]).
 //!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or
 //! with more to say `{ "score": "joint", "normalise": false }` ([`Scoring`]).
@@ -170,6 +171,10 @@ struct RawClass<'a> {
     label: &'a RawValue,
     #[serde(borrow)]
     words: &'a RawValue,
+    #[serde(borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    examples: Option<&'a RawValue>,
     #[serde(borrow)]
     texts: Option<&'a RawValue>,
 }
@@ -408,16 +413,24 @@ fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Vec<
         }
         let earlier = if may_share { &[][..] } else { &classes };
         let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
-        let texts = raw.texts.map(|texts| read_texts(&node.key("texts", texts), problems));
-        classes.push(Class { label: label.value, words, texts: texts.unwrap_or_default() });
+        let texts = [("description", raw.description), ("examples", raw.examples), ("texts", raw.texts)]
+            .into_iter()
+            .filter_map(|(key, value)| {
+                Some(read_texts(&node.key(key, value?), key == "description", problems))
+            })
+            .flatten()
+            .collect();
+        classes.push(Class { label: label.value, words, texts });
     }
     classes
 }
 
-fn read_texts(list: &Node<'_>, problems: &mut Errors) -> Vec<String> {
-    let texts: Vec<String> = problems.keep(list.read()).unwrap_or_default();
+/// One text, or a list of some.
+fn read_texts(node: &Node<'_>, is_one: bool, problems: &mut Errors) -> Vec<String> {
+    let read = if is_one { node.read().map(|text| vec![text]) } else { node.read() };
+    let texts: Vec<String> = problems.keep(read).unwrap_or_default();
     if texts.iter().any(|text| text.trim().is_empty()) {
-        problems.push(list.error(VerbalizerError::EmptyText));
+        problems.push(node.error(VerbalizerError::EmptyText));
     }
     texts
 }
