@@ -29,6 +29,8 @@ pub mod verbalizer;
 pub mod labels;
 pub mod text_column;
 
-// rows that are wanted whole, and texts in place of rows
+// rows that are wanted whole
 pub mod dataset;
+
+// texts in place of rows
 pub mod descriptions;
