@@ -59,6 +59,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "merged",
             "peft",
             "precision",
+            "average_with",
+            "average_share",
             "keep_columns",
             "quiet",
             "n",

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use crate::error::{EnsembleError, Result, RunError};
 use crate::model::masked_lm::{MaskedLm, Options};
-use crate::model::tensor_file::Precision;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::classifier::VerbalizedLm;
 use crate::study::run::{Run, Wanted};
-use crate::tune::{export, peft};
+use crate::tune::export::{self, Writing};
+use crate::tune::peft;
 
 /// In what form it is exported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportForm {
     /// A model folder of its own, with what was learned within its weights.
-    Merged(Precision),
+    Merged(Writing),
     /// An adapter of PEFT, which needs the base model.
     Peft,
 }
@@ -32,7 +31,7 @@ impl Run {
     /// Writes what it learned with one seed into a folder that is new or empty; a run of several seeds needs
     /// to be told which. Of an ensemble it is its student, or the member that is wanted. A run of several
     /// tasks learned one model for all of them.
-    pub fn export(&self, wanted: &Wanted, form: ExportForm, out: &Path) -> Result<Exported> {
+    pub fn export(&self, wanted: &Wanted, form: &ExportForm, out: &Path) -> Result<Exported> {
         let seed = match self.chosen_seeds(wanted.seed)?[..] {
             [only] => only,
             ref seeds => {
@@ -53,8 +52,8 @@ impl Run {
         base.check_learned(tuning, learned, patterns.soft.len(), verbalizer.classes().len())?;
         let MaskedLm { folder, parameters, .. } = &base.model;
         match form {
-            ExportForm::Merged(precision) => {
-                export::merged(out, folder, parameters, tuning, learned, precision)?;
+            ExportForm::Merged(writing) => {
+                export::merged(out, folder, parameters, tuning, learned, writing)?;
             }
             ExportForm::Peft => {
                 let name = kept.model.path.display().to_string();

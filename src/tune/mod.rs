@@ -38,6 +38,9 @@ pub mod trainable;
 // what was learned, within weights
 mod merge;
 
+// the same, between two models
+pub mod average;
+
 // what was learned, in a model
 pub mod adapt;
 
