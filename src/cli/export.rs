@@ -83,7 +83,8 @@ pub fn run(args: &Export) -> Result<()> {
         (Some(out), _) => (ExportForm::Peft, out),
         (None, Some(out)) => {
             let average = args.average_with.as_ref().map(|model| average(model, args.average_share));
-            (ExportForm::Merged(Writing { precision: args.precision, average: average.transpose()? }), out)
+            let writing = Writing { precision: args.precision, average: average.transpose()? };
+            (ExportForm::Merged(Box::new(writing)), out)
         }
         (None, None) => unreachable!("clap asks for one of them"),
     };

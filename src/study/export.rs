@@ -13,7 +13,7 @@ use crate::tune::peft;
 /// In what form it is exported.
 pub enum ExportForm {
     /// A model folder of its own, with what was learned within its weights.
-    Merged(Writing),
+    Merged(Box<Writing>),
     /// An adapter of PEFT, which needs the base model.
     Peft,
 }

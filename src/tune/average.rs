@@ -1,4 +1,4 @@
-//! Weights between two models': what was learned, held back by a model that still knows what it forgot (WiSE-FT:
+//! Weights between two models': what was learned, and a model that still knows what that one forgot (WiSE-FT:
 //! Wortsman et al. 2022, arXiv 2109.01903).
 
 use crate::error::{Result, TensorProblem, TuningError};
@@ -21,8 +21,8 @@ impl Average {
         Ok(Average { folder, share })
     }
 
-    /// The weights of `own`, a model in `folder`, each drawn towards the other model's by its share. A model of
-    /// another vocabulary, or of other sizes, is refused.
+    /// The weights of `own`, a model in `folder`, each drawn towards the other model's by its share. A model
+    /// of another vocabulary, or of other sizes, is refused.
     pub(super) fn of(&self, own: &Parameters, folder: &ModelFolder) -> Result<Parameters> {
         let path = || self.folder.path().to_owned();
         let ids = folder.tokenizer.ids();
