@@ -149,7 +149,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 15] = [
+const NOT_WITH_TASKS: [&str; 14] = [
     "template",
     "verbalizer",
     "train",
@@ -164,7 +164,6 @@ const NOT_WITH_TASKS: [&str; 15] = [
     "demo_strategy",
     "demo_draws",
     "demo_seed",
-    "init_from",
 ];
 
 #[derive(Debug, clap::Args)]

@@ -21,6 +21,7 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
     let request = TasksRequest {
         files: TasksFile::read(tasks)?,
         tuning: setup::tuning(&args.tuning)?,
+        init_from: args.init_from.clone(),
         plan: setup::plan_options(&args.plan),
         evaluate_every: args.held_out.evaluate_every,
         folder: setup::open_model(&args.model.limits)?,

@@ -8,7 +8,7 @@ use crate::error::source::Source;
 use crate::error::{Error, Errors, Kind, Result, TaskError, TuningError};
 use crate::learn::objective::Lesson;
 use crate::learn::run::{
-    self, DataFile, DataFiles, Device, Header, ModelFiles, Planned, RunKind, StoredFile, Written,
+    self, DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, Planned, RunKind, StoredFile, Written,
 };
 use crate::learn::texts::Texts;
 use crate::learn::train::Plan;
@@ -33,6 +33,9 @@ pub struct Manifest {
     pub language_modelling: Option<StoredTexts>,
     /// What moves.
     pub tuning: Tuning,
+    /// The run that it starts from, where it does not start anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
     /// How long and how fast.
     pub plan: Plan,
 }
@@ -132,6 +135,7 @@ impl From<First> for Manifest {
             tasks: first.tasks,
             language_modelling: None,
             tuning: first.tuning,
+            init_from: None,
             plan: first.plan,
         }
     }

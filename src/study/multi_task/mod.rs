@@ -15,6 +15,7 @@ use crate::learn::job::{Job, JobEvent};
 use crate::learn::objective::{CombinedLoss, Mixture, Objective, PackedLanguageModelling, Term};
 use crate::learn::run::{History, RunFolder};
 use crate::learn::sample;
+use crate::learn::start::Start;
 use crate::learn::texts::{HeldOutText, Texts};
 use crate::learn::train::{Event, HeldOut, Look, Trainer};
 use crate::model::threads::Threads;
@@ -66,6 +67,8 @@ pub struct MultiTask {
     pub bases: Vec<VerbalizedLm>,
     /// The tasks.
     pub tasks: Vec<TaskData>,
+    /// The earlier run that it starts from, if from one.
+    pub start: Option<Start>,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
 }
@@ -197,13 +200,14 @@ impl MultiTask {
             held_out = texts;
         }
         let mut mixture = Mixture::new(losses, seed).ok_or(TaskError::WithoutTraining)?;
+        let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
         let job = Job {
             folder,
             seed,
             part: "run",
             checkpoint_every: self.checkpoint_every,
             keep_end: false,
-            start: None,
+            start: start.as_ref(),
         };
         let look = |learned: &Learned| self.look(learned, &held_out);
         let looks = !held_out.is_empty() || self.tasks.iter().any(|task| task.dev.is_some());

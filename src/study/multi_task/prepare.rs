@@ -8,7 +8,10 @@ use super::{LanguageModellingFiles, MultiTask, TaskData, TaskFiles, TasksFile};
 use crate::error::{Errors, Result, TaskError, TuningError};
 use crate::learn::objective::{Each, Lesson};
 use crate::learn::plan::PlanOptions;
-use crate::learn::run::{DataFile, DataFiles, Device, Header, ModelFiles, StoredFile, check_seeds};
+use crate::learn::run::{
+    DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, StoredFile, check_seeds,
+};
+use crate::learn::start::{Beginner, Start};
 use crate::learn::texts::{TextFile, Texts};
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::{MaskedLm, Options};
@@ -32,6 +35,8 @@ pub struct TasksRequest {
     pub files: TasksFile,
     /// The method.
     pub tuning: Tuning,
+    /// A run to start from, in place of the usual beginning.
+    pub init_from: Option<PathBuf>,
     /// How long and how fast; by default as for the most classes of a task.
     pub plan: PlanOptions,
     /// Steps between looks at what is held out, if not a tenth of them.
@@ -91,11 +96,13 @@ impl TasksRequest {
         let language_modelling =
             files.language_modelling.map(|files| stored(files, plan.batch_size, most, &mut errors));
         let (Some(max_length), true) = (max_length, errors.is_empty()) else { return Err(errors.distinct()) };
+        let model = ModelFiles::of(&folder)?;
+        let init_from = self.init_from.map(|path| InitFrom::of(&path, &self.seeds, &model)).transpose()?;
         Ok(Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
                 command: self.command,
-                model: ModelFiles::of(&folder)?,
+                model,
                 data: DataFiles {
                     format: reading.format,
                     label_column: reading.label_column,
@@ -111,6 +118,7 @@ impl TasksRequest {
             tasks,
             language_modelling,
             tuning,
+            init_from,
             plan,
         })
     }
@@ -201,7 +209,27 @@ impl MultiTask {
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();
-        Ok((MultiTask { manifest, bases, tasks, checkpoint_every }, warnings))
+        let mut training = MultiTask { manifest, bases, tasks, start: None, checkpoint_every };
+        if let Some(from) = &training.manifest.init_from {
+            let (start, told) = training.open_start(from)?;
+            warnings.extend(told);
+            training.start = Some(start);
+        }
+        Ok((training, warnings))
+    }
+}
+
+impl MultiTask {
+    /// The earlier run. The tasks share what is taken of it.
+    fn open_start(&self, from: &InitFrom) -> Result<(Start, Vec<String>)> {
+        let first = self.first();
+        let beginner = Beginner {
+            base: &self.bases[first],
+            tuning: &self.manifest.tuning,
+            soft: &self.tasks[first].patterns.soft,
+            classes: &[],
+        };
+        Start::open(from, &self.manifest.header.seeds, beginner)
     }
 }
 
