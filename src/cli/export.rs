@@ -27,6 +27,9 @@ pub struct Export {
     /// The folder of a run of cloze train or cloze ensemble
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: PathBuf,
+    /// Of a run of several tasks some of which have vectors of their own: which
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -57,6 +60,7 @@ pub fn run(args: &Export) -> Result<()> {
     let run = Run::open(&args.run)?;
     let limits = Limits { model: args.model.clone(), max_length: None };
     let wanted = Wanted {
+        task: args.task.clone(),
         member: args.member.clone(),
         seed: args.seed,
         model: setup::other_model(&limits)?,

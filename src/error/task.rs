@@ -15,12 +15,12 @@ pub enum TaskError {
     WithoutRows { name: String },
     #[error("no task has rows to learn from")]
     WithoutTraining,
-    #[error("a pattern's own soft tokens would be another task's too")]
-    Soft,
     #[error("a training of several tasks takes no patterns with demonstrations")]
     Demonstrations,
-    #[error("the vectors of {verbalizer} would be one task's alone")]
-    ClassVectors { verbalizer: String },
+    #[error("no task learns the {what} of {name:?}, which has no train rows")]
+    NobodyLearns { name: String, what: &'static str },
+    #[error("the classes of {name:?} are vectors, so {what} has no place")]
+    ClassesAreVectors { name: String, what: &'static str },
     #[error("the label words of {name:?} have several tokens, so {what} has no place")]
     WordsOfSeveralTokens { name: String, what: &'static str },
     #[error("the run {} has several tasks", path.display())]
@@ -39,11 +39,11 @@ impl TaskError {
             WithoutTraining => help("give one of them \"train\" at least"),
             Demonstrations => help("leave the {demos} out"),
             WordsOfSeveralTokens { .. } => help("leave it out, or use words that the vocabulary has whole"),
-            ClassVectors { .. } => help("leave \"kind\" out"),
-            Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
-            Soft => {
-                help("leave the {soft} out; prompt-tuning puts soft tokens before the patterns of all tasks")
+            NobodyLearns { .. } => {
+                help("give it \"train\", or a pattern and label words without vectors of their own")
             }
+            ClassesAreVectors { .. } => help("leave it out, or leave \"kind\" out of the verbalizer"),
+            Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             Needed { tasks, .. } => vec![("tasks", listed(tasks))],
         }
     }

@@ -134,9 +134,6 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::File(FileError::SameColumn { .. }) => {
             Some(help("rename it in the input, or leave out --keep-columns"))
         }
-        Kind::Task(TaskError::Soft) => Some(help(
-            "leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks",
-        )),
         Kind::Task(TaskError::Needed { tasks, .. }) => {
             Some(vec![("tasks", listed(tasks)), ("help", "name one with --task".into())])
         }

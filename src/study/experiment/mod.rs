@@ -309,6 +309,7 @@ impl Experiment {
             plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
+            together: &[],
             max_length: patterns.max_length,
             classes: self.manifest.classes.len(),
             seed,

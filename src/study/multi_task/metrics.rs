@@ -61,7 +61,8 @@ impl Answers {
     /// Of the model before training.
     pub(super) fn before(training: &MultiTask, index: usize) -> Result<Answers> {
         let task = &training.tasks[index];
-        let classifier = training.bases[index].zero_shot(None)?;
+        let seed = training.manifest.header.seeds.first().copied().unwrap_or_default();
+        let classifier = training.bases[index].untrained(&task.written.soft, seed)?;
         let before = training.answers(index, &task.written, task.test.as_ref(), classifier)?;
         Ok(Answers { before: before.map(|found| Answered::of(task, &found)), after: Vec::new() })
     }

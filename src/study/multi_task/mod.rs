@@ -1,5 +1,6 @@
 //! One model for several tasks (instruction tuning: Wei et al. 2022, here on a masked language model): each
-//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too.
+//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too. They share
+//! all that moves but the soft tokens of a task's patterns and the vectors of its verbalizer.
 
 mod files;
 mod manifest;
@@ -17,7 +18,7 @@ use crate::learn::run::{History, RunFolder};
 use crate::learn::sample;
 use crate::learn::start::Start;
 use crate::learn::texts::{HeldOutText, Texts};
-use crate::learn::train::{Event, HeldOut, Look, Trainer};
+use crate::learn::train::{Event, HeldOut, Look, Together, Trainer};
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::numbers::softmax::log;
@@ -25,7 +26,7 @@ use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::task::TaskSet;
 use crate::text::dataset::Dataset;
-use crate::tune::Learned;
+use crate::tune::{Learned, of_task};
 
 use metrics::Answers;
 
@@ -134,7 +135,7 @@ impl MultiTask {
             };
             for (index, (task, answers)) in self.tasks.iter().zip(&mut answers).enumerate() {
                 let _ = watch(TasksEvent::Scoring(&task.name));
-                answers.add(self, index, self.bases[index].learned(&self.manifest.tuning, &learned)?)?;
+                answers.add(self, index, self.classifier(index, &learned)?)?;
             }
         }
         let metrics: Vec<TaskMetrics> =
@@ -189,7 +190,8 @@ impl MultiTask {
         watch: &mut dyn FnMut(TasksEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Learned>> {
         // The tasks share all that moves; it starts as the first that is learned has it.
-        let trainer = self.trainer(self.first(), seed);
+        let together = self.together();
+        let trainer = Trainer { together: &together, ..self.trainer(self.first(), seed) };
         let mut held_out = Vec::new();
         if let Some(stored) = &self.manifest.language_modelling {
             let (loss, texts, remarks) = self.texts(folder, stored, seed)?;
@@ -234,7 +236,7 @@ impl MultiTask {
     fn look(&self, learned: &Learned, texts: &[HeldOutText]) -> Result<Vec<Look>> {
         let mut looks = Vec::new();
         for (index, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.dev.is_some()) {
-            let classifier = self.bases[index].learned(&self.manifest.tuning, learned)?;
+            let classifier = self.classifier(index, learned)?;
             let Some((evaluation, found)) =
                 self.answers(index, &task.patterns, task.dev.as_ref(), classifier)?
             else {
@@ -261,9 +263,24 @@ impl MultiTask {
         Ok(looks)
     }
 
-    /// The first task that is learned.
+    /// The first task that is learned; where some have soft tokens in front, the first of these.
     fn first(&self) -> usize {
-        self.tasks.iter().position(|task| task.train.is_some()).unwrap_or(0)
+        let first = |wanted: &dyn Fn(&TaskData) -> bool| {
+            self.tasks.iter().position(|task| task.train.is_some() && wanted(task))
+        };
+        first(&|task| task.patterns.soft.front() > 0).or_else(|| first(&|_| true)).unwrap_or(0)
+    }
+
+    /// The tasks that are learned.
+    fn together(&self) -> Vec<Together<'_>> {
+        let learned = self.tasks.iter().zip(&self.bases).filter(|(task, _)| task.train.is_some());
+        learned.map(|(task, base)| Together { name: &task.name, base, soft: &task.patterns.soft }).collect()
+    }
+
+    /// What was learned, for one of the tasks.
+    fn classifier(&self, index: usize, learned: &Learned) -> Result<Classifier> {
+        let tuning = &self.manifest.tuning;
+        self.bases[index].learned(tuning, &of_task(tuning, learned, &self.tasks[index].name))
     }
 
     fn trainer(&self, index: usize, seed: u64) -> Trainer<'_> {
@@ -274,6 +291,7 @@ impl MultiTask {
             plan: &self.manifest.plan,
             tasks: &task.patterns.tasks,
             soft: &task.patterns.soft,
+            together: &[],
             max_length: task.patterns.max_length,
             classes: task.words.of_classes().len(),
             seed,

@@ -8,11 +8,10 @@ use super::{LanguageModellingFiles, MultiTask, TaskData, TaskFiles, TasksFile};
 use crate::error::{Errors, Result, TaskError, TuningError};
 use crate::learn::objective::{Each, Lesson};
 use crate::learn::plan::PlanOptions;
-use crate::learn::run::{
-    DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, StoredFile, check_seeds,
-};
-use crate::learn::start::{Beginner, Start};
+use crate::learn::run::{DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, StoredFile, check_seeds};
+use crate::learn::start::{Beginner, Own, Start};
 use crate::learn::texts::{TextFile, Texts};
+use crate::learn::train::Trainer;
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
@@ -199,6 +198,14 @@ impl MultiTask {
         };
         let tasks: Vec<TaskData> =
             manifest.tasks.iter().filter_map(|task| reader.read(task, &mut errors)).collect();
+        let in_front = |task: &&TaskData| task.patterns.soft.front() > 0;
+        if !tasks.iter().filter(in_front).any(|task| task.train.is_some()) {
+            let nobody = |task: &TaskData| TaskError::NobodyLearns {
+                name: task.name.clone(),
+                what: "soft tokens before the input",
+            };
+            errors.extend(tasks.iter().filter(in_front).map(|task| nobody(task).into()));
+        }
         let (Some(mut warnings), true) = (of_method, errors.is_empty()) else {
             return Err(errors.distinct());
         };
@@ -220,14 +227,21 @@ impl MultiTask {
 }
 
 impl MultiTask {
-    /// The earlier run. The tasks share what is taken of it.
+    /// The earlier run, and what should be known of it.
     fn open_start(&self, from: &InitFrom) -> Result<(Start, Vec<String>)> {
-        let first = self.first();
+        let (first, together) = (self.first(), self.together());
+        let usual = Trainer { together: &together, ..self.trainer(first, 0) }.begin()?.trainable.finished();
+        let own = |task: &TaskData| Own {
+            task: Some(task.name.clone()),
+            soft: task.patterns.soft.own().to_vec(),
+            classes: task.labels.clone(),
+        };
         let beginner = Beginner {
             base: &self.bases[first],
             tuning: &self.manifest.tuning,
-            soft: &self.tasks[first].patterns.soft,
-            classes: &[],
+            front: self.tasks[first].patterns.soft.front(),
+            tasks: self.tasks.iter().filter(|task| task.train.is_some()).map(own).collect(),
+            learns: usual.iter().map(|(name, tensor)| (name.clone(), tensor.size())).collect(),
         };
         Start::open(from, &self.manifest.header.seeds, beginner)
     }
@@ -249,12 +263,15 @@ impl Reader<'_> {
     /// Reads and checks what a task names.
     fn read(&self, task: &StoredTask, errors: &mut Errors) -> Option<TaskData> {
         let templates = templates(task, errors);
-        let verbalizer = errors.keep(verbalizer(task));
+        let verbalizer = errors.keep(task.read_verbalizer());
         let words = verbalizer.as_ref().and_then(|verbalizer| {
             errors.keep(LabelWords::check(verbalizer, &self.folder.tokenizer, self.device))
         });
         if let Some(words) = &words {
             errors.keep(check_lesson(task, words));
+        }
+        if let Some(verbalizer) = &verbalizer {
+            errors.keep(check_own(task, &templates, verbalizer));
         }
         let files =
             [&task.train, &task.dev, &task.test].map(|file| file.as_ref().map(|file| file.path.as_path()));
@@ -296,38 +313,48 @@ impl Reader<'_> {
     }
 }
 
-/// Refuses what words of several tokens cannot be asked.
+/// Refuses what words of several tokens cannot be asked, nor classes that are vectors.
 fn check_lesson(task: &StoredTask, words: &LabelWords) -> Result<()> {
     let Lesson { words: each, vocabulary_weight, .. } = task.lesson;
     let what = match () {
-        () if words.several().is_none() => return Ok(()),
         () if each == Each::One => "\"words_each_step\"",
         () if vocabulary_weight > 0.0 => "\"vocabulary_weight\"",
         () => return Ok(()),
     };
-    Err(TaskError::WordsOfSeveralTokens { name: task.name.clone(), what }.into())
+    let name = task.name.clone();
+    match (words.several(), words.kind()) {
+        (Some(_), _) => Err(TaskError::WordsOfSeveralTokens { name, what }.into()),
+        (None, VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
+            Err(TaskError::ClassesAreVectors { name, what }.into())
+        }
+        (None, _) => Ok(()),
+    }
 }
 
-/// A task's templates, without demonstrations and without soft tokens of their own.
+/// Refuses a task without train rows that has vectors of its own: nothing would move them.
+fn check_own(task: &StoredTask, templates: &[Template], verbalizer: &Verbalizer) -> Result<(), Errors> {
+    if task.train.is_some() {
+        return Ok(());
+    }
+    let mut errors = Errors::new();
+    let nobody = |what| TaskError::NobodyLearns { name: task.name.clone(), what };
+    for template in templates {
+        errors.extend(template.soft().next().map(|soft| template.soft_error(soft, nobody("soft tokens"))));
+    }
+    if matches!(verbalizer.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) {
+        errors.push(nobody("class vectors"));
+    }
+    errors.none()
+}
+
+/// A task's templates, without demonstrations.
 fn templates(task: &StoredTask, errors: &mut Errors) -> Vec<Template> {
     let parse = |stored: &StoredFile| Template::parse(&stored.name(), &stored.file, &stored.text);
     let mut templates: Vec<Template> =
         task.templates.iter().filter_map(|stored| errors.keep(parse(stored))).collect();
     templates.retain(|template| {
         let shows = template.demonstrations().map(|_| template.error(TaskError::Demonstrations));
-        let soft = template.soft().next().map(|soft| template.soft_error(soft, TaskError::Soft));
-        errors.keep(shows.or(soft).map_or(Ok(()), Err)).is_some()
+        errors.keep(shows.map_or(Ok(()), Err)).is_some()
     });
     templates
-}
-
-/// A task's verbalizer, one whose classes are words.
-fn verbalizer(task: &StoredTask) -> Result<Verbalizer, Errors> {
-    let verbalizer = task.read_verbalizer()?;
-    match verbalizer.kind() {
-        VerbalizerKind::Soft | VerbalizerKind::Prototype => {
-            Err(TaskError::ClassVectors { verbalizer: verbalizer.file().to_owned() }.into())
-        }
-        VerbalizerKind::Words | VerbalizerKind::OneToOne | VerbalizerKind::Knowledge => Ok(verbalizer),
-    }
 }
