@@ -249,8 +249,12 @@ fn is_of_classes(name: &str) -> bool {
 
 /// How many vectors each soft token of tasks' patterns has.
 fn listed(tasks: &[Own]) -> String {
-    let own: Vec<String> = tasks.iter().flat_map(|own| &own.soft).map(usize::to_string).collect();
-    if own.is_empty() { "none".to_owned() } else { own.join(" + ") }
+    let of_task = |own: &Own| {
+        let counts = own.soft.iter().map(usize::to_string).collect::<Vec<_>>().join(" + ");
+        own.task.as_ref().map_or_else(|| counts.clone(), |task| format!("{counts} of {task}"))
+    };
+    let listed: Vec<String> = tasks.iter().filter(|own| !own.soft.is_empty()).map(of_task).collect();
+    if listed.is_empty() { "none".to_owned() } else { listed.join(", ") }
 }
 
 impl Earlier {

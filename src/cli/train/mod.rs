@@ -121,8 +121,8 @@ pub struct Train {
     quiet: bool,
     #[command(flatten)]
     tuning: TuningArgs,
-    /// A run of cloze train, or of several tasks, to start from: what it learned by the same method, with the
-    /// same sizes, on the same model
+    /// A run of cloze train, of one task or of several, to start from, with --tasks too: what it learned by the
+    /// same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
     /// Another baseline besides majority, TF-IDF and zero-shot
