@@ -206,6 +206,7 @@ fn trainings_without_a_seed_are_refused() {
         files: TasksFile::read(&tasks).unwrap(),
         tuning: Tuning::Full,
         init_from: None,
+        drawing: None,
         plan: PlanOptions::default(),
         evaluate_every: None,
         engine: EngineChoice::default(),

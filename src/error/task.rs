@@ -15,8 +15,12 @@ pub enum TaskError {
     WithoutRows { name: String },
     #[error("no task has rows to learn from")]
     WithoutTraining,
-    #[error("a training of several tasks takes no patterns with demonstrations")]
-    Demonstrations,
+    #[error("{name:?} has no train rows to show")]
+    NothingToShow { name: String },
+    #[error(
+        "some patterns of {name:?} show demonstrations and some do not, so \"templates_each_step\" cannot be \"one\""
+    )]
+    SomeShow { name: String },
     #[error("no task learns the {what} of {name:?}, which has no train rows")]
     NobodyLearns { name: String, what: &'static str },
     #[error("the classes of {name:?} are vectors, so {what} has no place")]
@@ -37,7 +41,8 @@ impl TaskError {
             Name { .. } => help("give each task a name of its own"),
             WithoutRows { .. } => help("give it \"train\", \"test\" or both"),
             WithoutTraining => help("give one of them \"train\" at least"),
-            Demonstrations => help("leave the {demos} out"),
+            NothingToShow { .. } => help("give it \"train\", or leave the {demos} out"),
+            SomeShow { .. } => help("leave it out, or write {demos} into all of them or none"),
             WordsOfSeveralTokens { .. } => help("leave it out, or use words that the vocabulary has whole"),
             NobodyLearns { .. } => {
                 help("give it \"train\", or a pattern and label words without vectors of their own")

@@ -69,7 +69,6 @@ pub fn message(kind: &Kind) -> String {
         Kind::Training(TrainingError::DevNotUsed) => {
             "--dev gives rows to choose by, and nothing is chosen".to_owned()
         }
-        Kind::Task(TaskError::Demonstrations) => "--tasks takes no patterns with demonstrations".to_owned(),
         Kind::Ensemble(error) => {
             needed(error).map_or_else(|| kind.to_string(), |flag| format!("an ensemble needs {flag}"))
         }

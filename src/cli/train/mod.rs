@@ -138,7 +138,7 @@ pub struct Train {
     /// How the step that is kept is chosen
     #[arg(long, value_enum, default_value_t = Select::None)]
     select: Select,
-    /// How {demos:K} of patterns is filled: each seed shows its own train rows
+    /// How {demos:K} of patterns is filled: each seed shows its own train rows, of several tasks each its own
     #[command(flatten)]
     drawing: DrawingArgs,
     #[command(flatten)]
@@ -149,7 +149,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 14] = [
+const NOT_WITH_TASKS: [&str; 11] = [
     "template",
     "verbalizer",
     "train",
@@ -161,9 +161,6 @@ const NOT_WITH_TASKS: [&str; 14] = [
     "baseline",
     "from",
     "resume",
-    "demo_strategy",
-    "demo_draws",
-    "demo_seed",
 ];
 
 #[derive(Debug, clap::Args)]

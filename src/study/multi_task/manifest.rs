@@ -13,6 +13,7 @@ use crate::learn::run::{
 use crate::learn::texts::Texts;
 use crate::learn::train::Plan;
 use crate::model::folder::EngineChoice;
+use crate::text::demonstrations::Drawing;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub init_from: Option<InitFrom>,
     /// How long and how fast.
     pub plan: Plan,
+    /// How the patterns' demonstrations are drawn from a task's train rows, where any have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demonstrations: Option<Drawing>,
 }
 
 /// A task with the texts of its files.
@@ -137,6 +141,7 @@ impl From<First> for Manifest {
             tuning: first.tuning,
             init_from: None,
             plan: first.plan,
+            demonstrations: None,
         }
     }
 }
@@ -171,6 +176,7 @@ impl Manifest {
         if matches!(self.tuning, Tuning::Cls(_)) {
             errors.push(TuningError::ClsForTasks);
         }
+        errors.keep(run::check_drawing(self.demonstrations, self.shows()));
         for (index, StoredTask { name, templates, .. }) in self.tasks.iter().enumerate() {
             if name.is_empty() || self.tasks[..index].iter().any(|other| other.name == *name) {
                 errors.push(TaskError::Name { name: name.clone() });
@@ -180,6 +186,12 @@ impl Manifest {
             }
         }
         errors.none()
+    }
+
+    /// Whether a pattern shows rows; one that cannot be read shows none.
+    pub(super) fn shows(&self) -> bool {
+        let templates = self.tasks.iter().filter_map(|task| task.read_templates().ok()).flatten();
+        templates.into_iter().any(|template| template.demonstrations().is_some())
     }
 
     /// The place of an error about a value of it.

@@ -135,7 +135,7 @@ impl MultiTask {
             };
             for (index, (task, answers)) in self.tasks.iter().zip(&mut answers).enumerate() {
                 let _ = watch(TasksEvent::Scoring(&task.name));
-                answers.add(self, index, self.classifier(index, &learned)?)?;
+                answers.add(self, index, seed, self.classifier(index, &learned)?)?;
             }
         }
         let metrics: Vec<TaskMetrics> =
@@ -151,7 +151,9 @@ impl MultiTask {
         for (index, task) in self.tasks.iter().enumerate() {
             let stored = &self.manifest.tasks[index];
             let Some(rows) = task.rows(stored.shots, seed)? else { continue };
-            let objective = self.trainer(index, seed).lessons(&rows, stored.lesson)?;
+            let patterns = self.showing(index, &task.patterns, seed)?;
+            let trainer = Trainer { tasks: &patterns.tasks, ..self.trainer(index, seed) };
+            let objective = trainer.lessons(&rows, stored.lesson)?;
             losses.push(CombinedLoss {
                 task: Some(task.name.clone()),
                 share: stored.share,
@@ -211,7 +213,9 @@ impl MultiTask {
             keep_end: false,
             start: start.as_ref(),
         };
-        let look = |learned: &Learned| self.look(learned, &held_out);
+        let showing = |index: usize| self.showing(index, &self.tasks[index].patterns, seed);
+        let patterns = (0..self.tasks.len()).map(showing).collect::<Result<Vec<TaskSet>>>()?;
+        let look = |learned: &Learned| self.look(&patterns, learned, &held_out);
         let looks = !held_out.is_empty() || self.tasks.iter().any(|task| task.dev.is_some());
         let held_out = looks.then_some(HeldOut::Looks(&look));
         let steps = self.manifest.plan.steps;
@@ -233,12 +237,12 @@ impl MultiTask {
     }
 
     /// What is seen on development rows and on texts that are held out.
-    fn look(&self, learned: &Learned, texts: &[HeldOutText]) -> Result<Vec<Look>> {
+    fn look(&self, patterns: &[TaskSet], learned: &Learned, texts: &[HeldOutText]) -> Result<Vec<Look>> {
         let mut looks = Vec::new();
         for (index, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.dev.is_some()) {
             let classifier = self.classifier(index, learned)?;
             let Some((evaluation, found)) =
-                self.answers(index, &task.patterns, task.dev.as_ref(), classifier)?
+                self.answers(index, &patterns[index], task.dev.as_ref(), classifier)?
             else {
                 continue;
             };
@@ -275,6 +279,17 @@ impl MultiTask {
     fn together(&self) -> Vec<Together<'_>> {
         let learned = self.tasks.iter().zip(&self.bases).filter(|(task, _)| task.train.is_some());
         learned.map(|(task, base)| Together { name: &task.name, base, soft: &task.patterns.soft }).collect()
+    }
+
+    /// A task's patterns with a seed's train rows shown, where they show any.
+    fn showing(&self, index: usize, patterns: &TaskSet, seed: u64) -> Result<TaskSet> {
+        let (task, stored) = (&self.tasks[index], &self.manifest.tasks[index]);
+        let shows = patterns.tasks.iter().any(|task| task.template().demonstrations().is_some());
+        let Some(drawing) = self.manifest.demonstrations.filter(|_| shows) else {
+            return Ok(patterns.clone());
+        };
+        let Some(rows) = task.rows(stored.shots, seed)? else { return Ok(patterns.clone()) };
+        rows.shown_in(patterns, &stored.read_verbalizer()?.first_words(), drawing, &self.bases[index])
     }
 
     /// What was learned, for one of the tasks.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::manifest::{Manifest, StoredTask, StoredTexts};
 use super::{LanguageModellingFiles, MultiTask, TaskData, TaskFiles, TasksFile};
-use crate::error::{Errors, Result, TaskError, TuningError};
+use crate::error::{Errors, Result, TaskError, TemplateError, TuningError};
 use crate::learn::objective::{Each, Lesson};
 use crate::learn::plan::PlanOptions;
 use crate::learn::run::{DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, StoredFile, check_seeds};
@@ -20,6 +20,7 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::text::data::{BadRows, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns, remarks};
+use crate::text::demonstrations::Drawing;
 use crate::text::json_files;
 use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
@@ -38,6 +39,8 @@ pub struct TasksRequest {
     pub init_from: Option<PathBuf>,
     /// How long and how fast; by default as for the most classes of a task.
     pub plan: PlanOptions,
+    /// How demonstrations are drawn, if not as usual; then a pattern must show some.
+    pub drawing: Option<Drawing>,
     /// Steps between looks at what is held out, if not a tenth of them.
     pub evaluate_every: Option<usize>,
     /// The base model's small files.
@@ -97,7 +100,7 @@ impl TasksRequest {
         let (Some(max_length), true) = (max_length, errors.is_empty()) else { return Err(errors.distinct()) };
         let model = ModelFiles::of(&folder)?;
         let init_from = self.init_from.map(|path| InitFrom::of(&path, &self.seeds, &model)).transpose()?;
-        Ok(Manifest {
+        let mut manifest = Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
                 command: self.command,
@@ -119,7 +122,14 @@ impl TasksRequest {
             tuning,
             init_from,
             plan,
-        })
+            demonstrations: None,
+        };
+        manifest.demonstrations = match (manifest.shows(), self.drawing) {
+            (true, drawing) => Some(drawing.unwrap_or_default()),
+            (false, None) => None,
+            (false, Some(_)) => return Err(TemplateError::NothingToShow.into()),
+        };
+        Ok(manifest)
     }
 }
 
@@ -347,14 +357,20 @@ fn check_own(task: &StoredTask, templates: &[Template], verbalizer: &Verbalizer)
     errors.none()
 }
 
-/// A task's templates, without demonstrations.
+/// A task's templates. Demonstrations are train rows, and as many in each pattern that a step may draw.
 fn templates(task: &StoredTask, errors: &mut Errors) -> Vec<Template> {
     let parse = |stored: &StoredFile| Template::parse(&stored.name(), &stored.file, &stored.text);
-    let mut templates: Vec<Template> =
+    let templates: Vec<Template> =
         task.templates.iter().filter_map(|stored| errors.keep(parse(stored))).collect();
-    templates.retain(|template| {
-        let shows = template.demonstrations().map(|_| template.error(TaskError::Demonstrations));
-        errors.keep(shows.map_or(Ok(()), Err)).is_some()
-    });
+    let name = || task.name.clone();
+    let shows = |template: &&Template| template.demonstrations().is_some();
+    let nothing = |template: &Template| template.error(TaskError::NothingToShow { name: name() });
+    if task.train.is_none() {
+        errors.extend(templates.iter().filter(shows).map(nothing));
+    }
+    let showing = templates.iter().filter(shows).count();
+    if task.lesson.templates == Each::One && showing > 0 && showing < templates.len() {
+        errors.push(TaskError::SomeShow { name: name() });
+    }
     templates
 }
