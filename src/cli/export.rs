@@ -27,12 +27,12 @@ pub struct Export {
     /// The folder of a run of cloze train or cloze ensemble
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: PathBuf,
-    /// Of a run of several tasks some of which have vectors of their own: which
-    #[arg(long, value_name = "NAME")]
-    task: Option<String>,
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Of a run of several tasks some of which have vectors of their own: which
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
     /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
