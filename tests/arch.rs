@@ -223,6 +223,7 @@ impl Training {
             plan: &plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
+            together: &[],
             max_length: patterns.max_length,
             classes: 2,
             seed: 1,

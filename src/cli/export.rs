@@ -33,6 +33,9 @@ pub struct Export {
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Of a run of several tasks some of which have vectors of their own: which
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
     /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
@@ -73,6 +76,7 @@ pub fn run(args: &Export) -> Result<()> {
     let run = Run::open(&args.run)?;
     let limits = Limits { model: args.model.clone(), max_length: None };
     let wanted = Wanted {
+        task: args.task.clone(),
         member: args.member.clone(),
         seed: args.seed,
         model: setup::other_model(&limits)?,

@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "labels_file",
             "ask",
             "run",
+            "task",
             "member",
             "data",
             "text",

@@ -54,6 +54,6 @@ pub use options::{
     Adapter, Cls, Defaults, Init, Lora, Placement, Prefix, PromptEncoder, SOFT_RATE, SoftPrompt, Tuning,
 };
 pub use trainable::{
-    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, PREFIX, PROTOTYPES, SOFT_TOKENS, Trainable,
-    decays, is_verbalizer, pooler_name,
+    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, OwnBeginning, PREFIX, PROTOTYPES, SOFT_TOKENS,
+    Trainable, decays, is_verbalizer, of_task, owner, pooler_name,
 };

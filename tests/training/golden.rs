@@ -105,6 +105,7 @@ fn trainable(base: &VerbalizedLm, tuning: &Tuning, vectors: usize) -> Trainable 
             prefix,
             classes: 3,
             class_start: base.class_start(),
+            own: &[],
             seed: 0,
         },
     )

@@ -196,6 +196,7 @@ impl Pretraining {
             plan,
             tasks: &[],
             soft: &NO_SOFT_TOKENS,
+            together: &[],
             max_length: self.manifest.texts.sequence_length,
             classes: 0,
             seed,
