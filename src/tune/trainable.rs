@@ -307,6 +307,14 @@ impl Trainable {
         &self.leaves
     }
 
+    /// Leaves of the same numbers without gradients: those of the next step then are what its backward pass makes,
+    /// where zeros would be written, read and added to first.
+    pub fn forget_gradients(&mut self) {
+        for leaf in self.leaves.values_mut() {
+            *leaf = leaf.detach().set_requires_grad(true);
+        }
+    }
+
     /// Takes the values of other tensors of these names and shapes, those of a checkpoint.
     ///
     /// # Panics

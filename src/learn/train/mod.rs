@@ -196,6 +196,7 @@ impl Trainer<'_> {
                     if decays(base.model.parameters.map(), name) { plan.weight_decay } else { 0.0 },
                 )
             });
+            state.trainable.forget_gradients();
             state.step += 1;
             let event = Event::Step {
                 step: state.step,
