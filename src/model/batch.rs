@@ -122,7 +122,12 @@ impl Batch {
 
     /// The rows of `states` `[B,L,H]` at the masks, `[B,M,H]`.
     pub fn at_masks(&self, states: &Tensor) -> Tensor {
-        let index = self.mask_positions.unsqueeze(2).expand([-1, -1, states.size()[2]], false);
+        Batch::at(states, &self.mask_positions)
+    }
+
+    /// The rows of `states` `[B,L,H]` at positions `[B,R]`, `[B,R,H]`.
+    pub fn at(states: &Tensor, positions: &Tensor) -> Tensor {
+        let index = positions.unsqueeze(2).expand([-1, -1, states.size()[2]], false);
         states.gather(1, &index, false)
     }
 

@@ -18,7 +18,20 @@ use crate::tune::trainable::{Learned, SOFT_TOKENS, is_verbalizer};
 const COPIED: [&str; 5] =
     ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
-/// Writes a model folder that transformers' `BertForMaskedLM` loads, with what was learned within its
+/// Whether there is a decoder of its own where the configuration ties it to the word embeddings.
+fn is_untied(base: &Parameters) -> bool {
+    base.map().tied_decoder().is_some_and(|decoder| base.named(decoder).is_some())
+}
+
+/// The configuration of a model with a decoder of its own: transformers would put the word embeddings in its
+/// place.
+fn untied(config: &[u8]) -> Option<Vec<u8>> {
+    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(config).ok()?;
+    config.insert("tie_word_embeddings".to_owned(), false.into());
+    serde_json::to_vec_pretty(&config).ok()
+}
+
+/// Writes a model folder that transformers' class for the family loads, with what was learned within its
 /// weights. The folder is new or empty.
 pub fn merged(
     folder: &Path,
@@ -41,14 +54,17 @@ pub fn merged(
     let mut copies = Vec::new();
     for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
         if from.exists() {
-            let bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+            let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+            if from.ends_with("config.json") && is_untied(base) {
+                bytes = untied(&bytes).unwrap_or(bytes);
+            }
             let mut copy = WholeFile::create(&to)?;
             copy.write_all(&bytes).map_err(|error| Error::writing(&to, &error))?;
             copies.push(copy);
         }
     }
     let adapted = tch::no_grad(|| adapt(tuning, &model.config, base, learned, Form::Merged));
-    // A tied decoder is not among the parameters, nor in the file of a model that ties it.
+    // A decoder that is tied is not among the parameters, nor in the file of a model that ties it.
     let weights = adapted.parameters.as_ref().unwrap_or(base).iter();
     let weights: BTreeMap<_, _> =
         weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();

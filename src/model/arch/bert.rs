@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Pass, check_sizes};
+use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, check_heads, check_sizes};
 use crate::model::batch::Batch;
 use crate::model::layers::{
     Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Range, attend,
@@ -59,7 +59,7 @@ fn tied() -> bool {
 }
 
 /// Reads and checks the text of a BERT's `config.json`.
-pub(super) fn config(text: &str) -> Result<Config, String> {
+pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if file.position_embedding_type != "absolute" {
         return Err(format!(
@@ -77,19 +77,20 @@ pub(super) fn config(text: &str) -> Result<Config, String> {
         ("max_position_embeddings", file.max_position_embeddings, MOST),
         ("type_vocab_size", file.type_vocab_size, MOST),
     ])?;
-    if hidden % heads != 0 {
-        return Err(format!("hidden_size {hidden} is not a multiple of num_attention_heads {heads}"));
-    }
+    check_heads(["hidden_size", "num_attention_heads"], hidden, heads)?;
     let mut config = Config {
         arch: Arch::Bert,
         tensors: Arc::new(TensorMap::new("", "")),
         python_class: ["BertForMaskedLM", "transformers.models.bert.modeling_bert"],
+        positions: Positions::Absolute { first: 0 },
         vocab_size: file.vocab_size,
+        embedding_size: file.hidden_size,
         hidden_size: file.hidden_size,
         num_hidden_layers: file.num_hidden_layers,
         num_attention_heads: file.num_attention_heads,
         intermediate_size: file.intermediate_size,
         hidden_act: file.hidden_act,
+        head_act: file.hidden_act,
         hidden_dropout_prob: file.hidden_dropout_prob,
         attention_probs_dropout_prob: file.attention_probs_dropout_prob,
         max_position_embeddings: file.max_position_embeddings,
@@ -102,18 +103,31 @@ pub(super) fn config(text: &str) -> Result<Config, String> {
 
 /// The tensors of a BERT of these sizes.
 pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
-    let (vocabulary, hidden, inner) = (config.vocab_size, config.hidden_size, config.intermediate_size);
+    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
     let mut map = TensorMap::new("bert.", "bert.encoder.layer.");
-    for (module, part, rows) in [
-        (Module::WordEmbeddings, "word", vocabulary),
-        (Module::PositionEmbeddings, "position", config.max_position_embeddings),
-        (Module::TypeEmbeddings, "token_type", config.type_vocab_size),
-    ] {
-        map.embeddings(module, &format!("bert.embeddings.{part}_embeddings"), [rows, hidden]);
+    encoder_tensors(&mut map, "bert.", config, [config.max_position_embeddings, config.type_vocab_size]);
+    map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
+    map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
+    map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
+    // Of its second task, whether one sentence follows another; and a buffer that old versions wrote.
+    for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
+        map.besides(name);
     }
-    map.norm(Module::EmbeddingNorm, "bert.embeddings.LayerNorm", hidden, true);
+    map
+}
+
+/// Adds what BERT and others name alike below a name of their own: embeddings, of which so many are of
+/// positions and of types, and layers.
+pub(super) fn encoder_tensors(
+    map: &mut TensorMap,
+    base: &str,
+    config: &Config,
+    [positions, types]: [i64; 2],
+) {
+    let (narrow, hidden, inner) = (config.embedding_size, config.hidden_size, config.intermediate_size);
+    embedding_tensors(map, base, config.vocab_size, [positions, types], narrow);
     for layer in 0..usize::try_from(config.num_hidden_layers).unwrap_or(0) {
-        let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
+        let name = |part: &str| format!("{base}encoder.layer.{layer}.{part}");
         for (role, part, size) in [
             (Role::Query, "attention.self.query", [hidden, hidden]),
             (Role::Key, "attention.self.key", [hidden, hidden]),
@@ -127,26 +141,44 @@ pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
         map.norm(Module::AttentionNorm(layer), &name("attention.output.LayerNorm"), hidden, true);
         map.norm(Module::OutputNorm(layer), &name("output.LayerNorm"), hidden, true);
     }
-    map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
-    map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
-    map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
-    // Of its second task, whether one sentence follows another; and a buffer that old versions wrote.
-    for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
-        map.besides(name);
-    }
-    map
 }
 
-/// Embeddings and layers. It is a view of [`Parameters`], made anew when they move: query, key and value are
+/// Adds embeddings that are named as BERT's are, of words, positions and types.
+pub(super) fn embedding_tensors(
+    map: &mut TensorMap,
+    base: &str,
+    words: i64,
+    [positions, types]: [i64; 2],
+    size: i64,
+) {
+    for (module, part, rows) in [
+        (Module::WordEmbeddings, "word", words),
+        (Module::PositionEmbeddings, "position", positions),
+        (Module::TypeEmbeddings, "token_type", types),
+    ] {
+        map.embeddings(module, &format!("{base}embeddings.{part}_embeddings"), [rows, size]);
+    }
+    map.norm(Module::EmbeddingNorm, &format!("{base}embeddings.LayerNorm"), size, true);
+}
+
+/// Embeddings and layers: BERT's own, and those of families that differ from it in what they leave out, in
+/// the size of their embeddings or in layers that share their tensors. It is a view of [`Parameters`], made anew when they move: query, key and value are
 /// one matrix in it, and where parameters take gradients the making of that matrix is part of the graph.
 #[derive(Clone)]
 pub(crate) struct Network {
     words: Shared,
     positions: Shared,
-    types: Shared,
+    /// The row of the first token's position.
+    first: i64,
+    types: Option<Shared>,
+    /// Whether it is told of segments: without, all tokens have the type that stands first.
+    tells_segments: bool,
     norm: LayerNorm,
     dropout: f64,
+    projection: Option<Linear>,
     layers: Vec<Layer>,
+    /// Which of these computes as which layer: some families' layers share their tensors.
+    order: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -174,17 +206,24 @@ enum Projection {
 
 impl Network {
     pub(super) fn new(config: &Config, parameters: &Parameters) -> Network {
+        let map = parameters.map();
+        let has = |module: &Module| map.weight_name(*module).is_some();
         let embedding = |module| parameters.weight(module).shallow_clone().into();
-        let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+        let (layers, order) = distinct_layers(config, parameters);
+        let Positions::Absolute { first } = config.positions;
         Network {
             words: embedding(Module::WordEmbeddings),
             positions: embedding(Module::PositionEmbeddings),
-            types: embedding(Module::TypeEmbeddings),
+            first,
+            types: Some(Module::TypeEmbeddings).filter(has).map(embedding),
+            tells_segments: config.type_vocab_size > 0,
             norm: LayerNorm::of(parameters, Module::EmbeddingNorm, config.layer_norm_eps),
             dropout: config.hidden_dropout_prob,
-            layers: (0..depth)
-                .map(|index| Layer::new(config, parameters, index, index + 1 == depth))
-                .collect(),
+            projection: Some(Module::EmbeddingProjection)
+                .filter(has)
+                .map(|module| Linear::of(parameters, module)),
+            layers,
+            order,
         }
     }
 
@@ -193,10 +232,10 @@ impl Network {
     }
 
     pub(super) fn depth(&self) -> usize {
-        self.layers.len()
+        self.order.len()
     }
 
-    /// Word, position and type embeddings, summed and normalised: `[B,L,H]`.
+    /// Word, position and type embeddings, summed, normalised and widened: `[B,L,H]`.
     pub(super) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let (_, length) = batch.size();
         // Without padding index: its row takes no part in scores, because padding is masked.
@@ -206,9 +245,19 @@ impl Network {
             (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
             (None, _) => words,
         };
-        let types = Tensor::embedding(&self.types, &batch.types, -1, false, false);
-        let sum = words + types + self.positions.narrow(0, additions.first_position, length);
-        drop_out(self.norm.forward(&sum), self.dropout, mode)
+        let typed = match &self.types {
+            Some(types) if self.tells_segments => {
+                words + Tensor::embedding(types, &batch.types, -1, false, false)
+            }
+            Some(types) => words + types.narrow(0, 0, 1),
+            None => words,
+        };
+        let sum = typed + self.positions.narrow(0, self.first + additions.first_position, length);
+        let embedded = drop_out(self.norm.forward(&sum), self.dropout, mode);
+        match &self.projection {
+            Some(projection) => projection.forward(&embedded),
+            None => embedded,
+        }
     }
 
     pub(super) fn layer(
@@ -216,14 +265,18 @@ impl Network {
         index: usize,
         pass: &Pass,
         added: &LayerAdditions,
-        rows: &Tensor,
         states: &Tensor,
+        positions: Option<&Tensor>,
     ) -> Tensor {
-        self.layers[index].forward(pass, added, rows, states)
+        let layer = &self.layers[self.order[index]];
+        match positions {
+            Some(positions) => layer.forward(pass, added, &Batch::at(states, positions), states),
+            None => layer.forward(pass, added, states, states),
+        }
     }
 
     pub(super) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
-        let [_, key_value] = self.layers[index].projection.apart(states, states);
+        let [_, key_value] = self.layers[self.order[index]].projection.apart(states, states);
         let hidden = states.size()[2];
         [key_value.narrow(-1, 0, hidden), key_value.narrow(-1, hidden, hidden)]
     }
@@ -231,6 +284,25 @@ impl Network {
     pub(super) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         self.layers.iter_mut().flat_map(Layer::linears).collect()
     }
+}
+
+/// The layers that differ, and which of them computes as which. The last one stands by itself: it is asked for
+/// some rows alone.
+fn distinct_layers(config: &Config, parameters: &Parameters) -> (Vec<Layer>, Vec<usize>) {
+    let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+    let (mut layers, mut order) = (Vec::new(), Vec::new());
+    let mut known: Vec<&str> = Vec::new();
+    for index in 0..depth {
+        let is_last = index + 1 == depth;
+        let name = parameters.map().weight_name(Module::Linear(index, Role::Query)).unwrap_or_default();
+        let place = known.iter().position(|known| *known == name).filter(|_| !is_last);
+        order.push(place.unwrap_or(layers.len()));
+        if place.is_none() {
+            layers.push(Layer::new(config, parameters, index, is_last));
+            known.push(name);
+        }
+    }
+    (layers, order)
 }
 
 impl Projection {

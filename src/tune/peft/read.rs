@@ -224,8 +224,9 @@ impl<'a> Fields<'a> {
     }
 
     fn prompt(&self, kind: PeftType, found: Found<'_>, config: &Config) -> Result<PeftAdapter> {
+        let width = if kind == PeftType::PrefixTuning { config.hidden_size } else { config.embedding_size };
         let sizes = [
-            ("token_dim", config.hidden_size),
+            ("token_dim", width),
             ("num_layers", config.num_hidden_layers),
             ("num_attention_heads", config.num_attention_heads),
             ("num_transformer_submodules", 1),
@@ -253,9 +254,9 @@ impl<'a> Fields<'a> {
             PeftType::PTuning => {
                 let network: String = self.read("encoder_reparameterization_type", String::new())?;
                 soft.encoder = Some(if network == "LSTM" { PromptEncoder::Lstm } else { PromptEncoder::Mlp });
-                (Tuning::PTuning(soft), SOFT_TOKENS, config.hidden_size)
+                (Tuning::PTuning(soft), SOFT_TOKENS, width)
             }
-            _ => (Tuning::PromptTuning(soft), SOFT_TOKENS, config.hidden_size),
+            _ => (Tuning::PromptTuning(soft), SOFT_TOKENS, width),
         };
         let shape = vec![i64::try_from(length).unwrap_or(i64::MAX), width];
         let learned = found.take(vec![Wanted { key: PROMPT.to_owned(), name: name.to_owned(), shape }])?;
