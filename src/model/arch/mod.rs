@@ -12,6 +12,8 @@
 mod keys;
 
 pub mod bert;
+pub mod distilbert;
+pub mod electra;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -78,8 +80,10 @@ pub enum Positions {
 type ReadConfig = fn(&str, &str) -> Result<Config, String>;
 
 /// What `config.json` may call the family, and what reads the rest.
-const FAMILIES: [(&str, ReadConfig); 1] = [
+const FAMILIES: [(&str, ReadConfig); 3] = [
     (bert::MODEL_TYPE, bert::config),
+    (distilbert::MODEL_TYPE, distilbert::config),
+    (electra::MODEL_TYPE, electra::config),
 ];
 
 impl Config {

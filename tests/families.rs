@@ -1,0 +1,406 @@
+//! Families other than BERT, on tiny random models: numbers that `transformers` computed
+//! (tests/fixtures/families/make.py), and everything else that a family must do.
+//!
+//! Their ids are those of the tiny BERT's vocabulary, whose tokenizer stands beside each here, whatever the
+//! family's own is.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cloze::model::arch::Config;
+use cloze::model::batch::{Batch, sample_inputs};
+use cloze::model::dtype::Dtype;
+use cloze::model::encoder::{Additions, Encoder, Mode};
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::head::MlmHead;
+use cloze::model::parameters::Parameters;
+use cloze::model::tensor_file::{self, Precision};
+use cloze::model::tokenizer::Tokenizer;
+use cloze::predict::classifier::VerbalizedLm;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::tune::{Learned, Tuning, export, peft};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+use crate::arch::{Training, base, scores};
+use crate::support::{
+    Parts, TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, values,
+};
+
+const FAMILIES: [&str; 2] = ["distilbert", "electra"];
+
+fn fixture(family: &str) -> String {
+    format!("tests/fixtures/families/{family}")
+}
+
+/// A family's folder with a tokenizer in it.
+struct Model {
+    folder: tempfile::TempDir,
+}
+
+impl Model {
+    fn new(family: &str) -> Model {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(Path::new(&fixture(family)).join(name), folder.path().join(name)).unwrap();
+        }
+        for name in ["vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
+            fs::copy(Path::new(TINY).join(name), folder.path().join(name)).unwrap();
+        }
+        Model { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn open(&self) -> ModelFolder {
+        open(self.path())
+    }
+
+    fn base(&self) -> VerbalizedLm {
+        base(self.open(), EngineChoice::Cloze)
+    }
+
+    fn tensors(&self) -> Learned {
+        tensor_file::read(&self.path().join("model.safetensors")).unwrap().0
+    }
+
+    fn write(&self, tensors: &Learned) {
+        tensor_file::write(&self.path().join("model.safetensors"), tensors, HashMap::new()).unwrap();
+    }
+
+    fn change_config(&self, key: &str, value: Value) {
+        let path = self.path().join("config.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        config[key] = value;
+        fs::write(&path, config.to_string()).unwrap();
+    }
+}
+
+fn open(folder: &Path) -> ModelFolder {
+    ModelFolder::new(folder, Config::load(folder).unwrap(), Tokenizer::load(folder).unwrap()).unwrap()
+}
+
+fn prompt_model(folder: ModelFolder) -> PromptModel {
+    tch::set_num_threads(1);
+    PromptModel::load(folder, EngineChoice::Cloze, Device::Cpu).unwrap()
+}
+
+/// The golden inputs, each with its first mask alone.
+fn inputs(golden: &Value) -> Vec<Features> {
+    golden["inputs"].as_array().unwrap().iter().map(|input| golden_features(input)[0].clone()).collect()
+}
+
+fn batch(inputs: &[Features]) -> Batch {
+    Batch::collate(&inputs.iter().collect::<Vec<_>>(), 0, Device::Cpu)
+}
+
+/// transformers' own eager and fused attention differ by as much.
+fn near(wanted: f64) -> f64 {
+    1e-5 * wanted.abs().max(1.0)
+}
+
+#[test]
+fn logits_of_every_family_equal_transformers() {
+    for family in FAMILIES {
+        let golden = golden(&fixture(family));
+        let model = prompt_model(Model::new(family).open());
+        let probes = Tensor::from_slice(&integers(&golden["probe_ids"]));
+        for (index, input) in golden["inputs"].as_array().unwrap().iter().enumerate() {
+            for (features, wanted) in golden_features(input).iter().zip(input["logits"].as_array().unwrap()) {
+                let found = tch::no_grad(|| model.vocabulary_logits(&[features]).index_select(1, &probes));
+                for (found, wanted) in values(&found).iter().zip(numbers(wanted)) {
+                    let what = format!("{family}, input {index}");
+                    assert_close(&[*found], &[wanted], near(wanted), &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn loss_and_gradients_of_every_family_equal_transformers() {
+    for family in FAMILIES {
+        let golden = golden(&fixture(family));
+        let mut parts = Parts::load(&fixture(family));
+        parts.parameters.set_requires_grad(true);
+        let labels = Tensor::from_slice(&integers(&golden["labels"]));
+        let states = Encoder::new(&parts.config, &parts.parameters).states_at_masks(
+            &batch(&inputs(&golden)),
+            &Additions::default(),
+            Mode::Score,
+        );
+        let head = MlmHead::new(&parts.config, &parts.parameters);
+        let logits = head.logits(&states.squeeze_dim(1), None, Mode::Score);
+        let loss = logits.cross_entropy_for_logits(&labels);
+        let wanted = golden["loss"].as_f64().unwrap();
+        assert_close(&values(&loss), &[wanted], near(wanted), family);
+        loss.backward();
+        let norms = golden["norms"].as_object().unwrap();
+        assert_eq!(norms.len(), parts.parameters.iter().count(), "{family}: parameters");
+        for (name, wanted) in norms {
+            let wanted = wanted.as_f64().unwrap();
+            let found = parts.parameters.named(name).unwrap().grad().norm().double_value(&[]);
+            assert_close(&[found], &[wanted], near(wanted), &format!("{family}, {name}"));
+        }
+    }
+}
+
+#[test]
+fn mask_rows_and_label_columns_of_every_family_equal_the_whole() {
+    for family in FAMILIES {
+        let parts = Parts::load(&fixture(family));
+        let inputs = inputs(&golden(&fixture(family)));
+        let encoder = Encoder::new(&parts.config, &parts.parameters);
+        let head = MlmHead::new(&parts.config, &parts.parameters);
+        let columns = Tensor::from_slice(&[77_i64, 9, 322]);
+        tch::no_grad(|| {
+            let batch = batch(&inputs);
+            let rows = encoder.states_at_masks(&batch, &Additions::default(), Mode::Score);
+            let all = encoder.forward(&batch, &Additions::default(), Mode::Score);
+            assert_close(&values(&rows), &values(&batch.at_masks(&all)), 1e-5, family);
+            let rows = rows.squeeze_dim(1);
+            let some = head.logits_of(&rows, &columns, None, Mode::Score);
+            let whole = head.logits(&rows, None, Mode::Score).index_select(1, &columns);
+            assert_close(&values(&some), &values(&whole), 1e-5, family);
+            for (index, input) in inputs.iter().enumerate() {
+                let alone = encoder.states_at_masks(
+                    &self::batch(std::slice::from_ref(input)),
+                    &Additions::default(),
+                    Mode::Score,
+                );
+                let found = values(&rows.get(index as i64));
+                assert_close(&found, &values(&alone), 1e-5, &format!("{family}, row {index} in a batch"));
+            }
+        });
+    }
+}
+
+#[test]
+fn every_family_goes_to_narrow_types() {
+    for family in FAMILIES {
+        let inputs = inputs(&golden(&fixture(family)));
+        let model = Model::new(family);
+        let logits = |dtype| {
+            let mut model = prompt_model(model.open());
+            model.prepare(dtype).unwrap();
+            tch::no_grad(|| model.vocabulary_logits(&inputs.iter().collect::<Vec<_>>()))
+        };
+        let wide = prompt_model(model.open());
+        let wanted = tch::no_grad(|| wide.vocabulary_logits(&inputs.iter().collect::<Vec<_>>()));
+        let spread = wanted.std(false).double_value(&[]);
+        for (dtype, share) in [(Dtype::F32, 1e-5), (Dtype::Bf16, 0.05), (Dtype::Int8, 0.1)] {
+            let far = (logits(dtype) - &wanted).square().mean(Kind::Float).sqrt().double_value(&[]) / spread;
+            assert!(far <= share, "{family} in {}: {far} of the spread", dtype.name());
+        }
+    }
+}
+
+#[test]
+fn every_family_trains_in_every_way() {
+    for family in FAMILIES {
+        let model = Model::new(family).base();
+        for (name, tuning) in Tuning::all() {
+            tuning.check(model.model.config()).unwrap();
+            let training = Training::new(tuning);
+            let (_, state, losses) = training.run(&model, None);
+            assert!(losses.iter().all(|loss| loss.is_finite()), "{family}, {name}: {losses:?}");
+            let learned = state.trainable.finished();
+            let map = model.model.parameters.map();
+            assert!(
+                learned.iter().all(|(name, tensor)| map
+                    .shapes()
+                    .get(name.as_str())
+                    .is_none_or(|shape| tensor.size() == *shape)),
+                "{family}, {name}"
+            );
+            let before = scores(&model, &model.zero_shot(None).unwrap());
+            if !matches!(training.tuning, Tuning::Cls(_)) && !learned.contains_key("soft_tokens") {
+                let after = model.learned(&training.tuning, &learned).unwrap();
+                let inputs = sample_inputs(model.tokenizer(), 20);
+                let after = tch::no_grad(|| {
+                    values(&after.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Score))
+                });
+                assert_ne!(after, before, "{family}, {name} moves nothing");
+            }
+        }
+    }
+}
+
+/// Golden inputs and a model's logits, as check_export.py takes them.
+fn rows_for_python(model: &PromptModel, inputs: &[Features]) -> Value {
+    let row = |input: &Features| {
+        let logits = tch::no_grad(|| values(&model.vocabulary_logits(&[input])));
+        let types: Vec<i64> = (0..input.ids.len()).map(|at| i64::from(at >= input.second_segment)).collect();
+        let some: serde_json::Map<String, Value> =
+            [9, 77, 150, 322].iter().map(|id: &usize| (id.to_string(), json!(logits[*id]))).collect();
+        json!({ "ids": input.ids, "token_types": types, "mask": input.mask, "logits": some })
+    };
+    json!({ "rows": inputs.iter().map(row).collect::<Vec<_>>() })
+}
+
+/// `EXPORTS=FOLDER` keeps the folders, for tests/fixtures/families/check_export.py.
+#[test]
+fn every_family_is_exported_under_its_own_names() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = std::env::var_os("EXPORTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let base = model.base();
+        for tuning in [
+            Tuning::parse("t.json", r#"{ "lora": { "rank": 4 } }"#).unwrap(),
+            Tuning::Ia3,
+            Tuning::Full,
+            Tuning::Bias,
+        ] {
+            let training = Training::new(tuning);
+            let learned = training.run(&base, None).1.trainable.finished();
+            let adapted = scores(&base, &base.learned(&training.tuning, &learned).unwrap());
+            let name = format!("{family}-{}", training.tuning.name());
+            let merged = root.join(&name);
+            let parameters = &base.model.parameters;
+            let folder = &base.model.folder;
+            export::merged(&merged, folder, parameters, &training.tuning, &learned, Precision::F32).unwrap();
+            let opened = crate::arch::base(open(&merged), EngineChoice::Cloze);
+            let names = |parameters: &Parameters| -> Vec<String> {
+                parameters.iter().map(|(name, _)| name.to_owned()).collect()
+            };
+            assert_eq!(names(&opened.model.parameters), names(parameters));
+            assert_close(&scores(&opened, &opened.zero_shot(None).unwrap()), &adapted, 1e-5, &name);
+            let rows = rows_for_python(&prompt_model(open(&merged)), &inputs(&golden(&fixture(family))));
+            fs::write(root.join(format!("{name}.json")), rows.to_string()).unwrap();
+
+            if !matches!(training.tuning, Tuning::Lora(_) | Tuning::Ia3) {
+                continue;
+            }
+            let adapter = root.join(format!("{name}-peft"));
+            peft::write(&adapter, &training.tuning, base.model.config(), &learned, 0, family).unwrap();
+            let read = peft::read(&adapter, base.model.config()).unwrap();
+            let found = scores(&base, &base.learned(&read.tuning, &read.learned).unwrap());
+            assert_close(&found, &adapted, 0.0, &format!("{name} from PEFT's files"));
+        }
+    }
+}
+
+#[test]
+fn checkpoints_are_taken_as_wrappers_left_them() {
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let map = model.open().config.tensors;
+        let tensors = model.tensors();
+        let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
+        let bare = |name: &str| map.bare(name).unwrap_or(name).to_owned();
+        let renamings: [&dyn Fn(&str) -> String; 4] =
+            [&|name| format!("module.{name}"), &|name| format!("_orig_mod.module.{name}"), &bare, &|name| {
+                format!("module._orig_mod.{}", bare(name))
+            }];
+        for renamed in renamings {
+            model.write(
+                &tensors.iter().map(|(name, tensor)| (renamed(name), tensor.shallow_clone())).collect(),
+            );
+            let base = model.base();
+            assert_eq!(scores(&base, &base.zero_shot(None).unwrap()), wanted, "{family}");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let map = model.open().config.tensors;
+        let (mut tensors, tied) = (model.tensors(), model.base());
+        let decoder = map.tied_decoder().unwrap().to_owned();
+        let words = map.weight_name(cloze::model::tensor_map::Module::WordEmbeddings).unwrap();
+        // The same numbers once more change nothing.
+        tensors.insert(decoder.clone(), tensors[words].shallow_clone());
+        model.write(&tensors);
+        assert!(!model.open().check_weights().unwrap().own_decoder);
+        assert!(model.base().model.parameters.named(&decoder).is_none());
+        tensors.insert(decoder.clone(), tensors[words].flip([1]));
+        model.write(&tensors);
+        assert!(model.open().check_weights().unwrap().own_decoder);
+        let own = model.base();
+        let [before, after] = [&tied, &own].map(|base| scores(base, &base.zero_shot(None).unwrap()));
+        assert_ne!(before, after, "{family}");
+        // So is what is exported, and its configuration says it.
+        let merged = model.path().join("merged");
+        let training = Training::new(Tuning::Bias);
+        let learned = training.run(&own, None).1.trainable.finished();
+        export::merged(
+            &merged,
+            &own.model.folder,
+            &own.model.parameters,
+            &training.tuning,
+            &learned,
+            Precision::F32,
+        )
+        .unwrap();
+        let again = open(&merged);
+        assert!(again.config.tensors.tied_decoder().is_none());
+        assert!(!again.check_weights().unwrap().own_decoder);
+        // A configuration that unties them needs one.
+        model.change_config("tie_word_embeddings", json!(false));
+        tensors.remove(&decoder);
+        model.write(&tensors);
+        let said = model.open().check_weights().unwrap_err();
+        assert!(format!("{said:?}").contains(&decoder), "{said:?}");
+    }
+}
+
+#[test]
+fn electras_discriminator_is_refused_as_what_it_is() {
+    let model = Model::new("electra");
+    let of_discriminator = |name: &String| {
+        let name =
+            name.replace("generator_predictions.LayerNorm", "discriminator_predictions.dense_prediction");
+        name.replace("generator_predictions", "discriminator_predictions")
+    };
+    let tensors = model.tensors();
+    let left = tensors.iter().filter(|(name, _)| !name.starts_with("generator_lm_head"));
+    model.write(&left.map(|(name, tensor)| (of_discriminator(name), tensor.shallow_clone())).collect());
+    let said = model.open().check_weights().unwrap_err().to_string();
+    assert!(
+        said.ends_with(
+            "have no head that fills masks: they are of ELECTRA's discriminator, which tells replaced words from others"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
+    let kinds = |family: &str| {
+        let config = Config::load(Path::new(&fixture(family))).unwrap();
+        config.tensors.kinds_of(config.tensors.linear_layers()).join(" ")
+    };
+    let wanted = [
+        ("distilbert", "q_lin k_lin v_lin out_lin lin1 lin2 vocab_transform"),
+        (
+            "electra",
+            "query key value attention.output.dense intermediate.dense output.dense generator_predictions.dense",
+        ),
+    ];
+    for (family, wanted) in wanted {
+        assert_eq!(kinds(family), wanted);
+        let config = Config::load(Path::new(&fixture(family))).unwrap();
+        for word in ["query", "key", "value"] {
+            assert_eq!(config.tensors.targeted(word).len(), 2, "{family}, {word}");
+        }
+    }
+}
+
+#[test]
+fn rust_bert_refuses_other_families() {
+    let _alone = lone_generator();
+    for family in FAMILIES {
+        let said = PromptModel::load(Model::new(family).open(), EngineChoice::RustBert, Device::Cpu);
+        assert!(
+            said.is_err_and(|error| error.to_string().starts_with("rust-bert's model cannot run")),
+            "{family}"
+        );
+    }
+}
