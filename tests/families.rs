@@ -29,7 +29,7 @@ use crate::support::{
     Parts, TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, values,
 };
 
-const FAMILIES: [&str; 2] = ["distilbert", "electra"];
+const FAMILIES: [&str; 4] = ["albert", "distilbert", "electra", "roberta"];
 
 fn fixture(family: &str) -> String {
     format!("tests/fixtures/families/{family}")
@@ -378,17 +378,24 @@ fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
         config.tensors.kinds_of(config.tensors.linear_layers()).join(" ")
     };
     let wanted = [
-        ("distilbert", "q_lin k_lin v_lin out_lin lin1 lin2 vocab_transform"),
+        ("albert", 6, "query key value attention.dense ffn ffn_output predictions.dense"),
+        ("distilbert", 2, "q_lin k_lin v_lin out_lin lin1 lin2 vocab_transform"),
         (
             "electra",
+            2,
             "query key value attention.output.dense intermediate.dense output.dense generator_predictions.dense",
         ),
+        (
+            "roberta",
+            2,
+            "query key value attention.output.dense intermediate.dense output.dense lm_head.dense",
+        ),
     ];
-    for (family, wanted) in wanted {
+    for (family, layers, wanted) in wanted {
         assert_eq!(kinds(family), wanted);
         let config = Config::load(Path::new(&fixture(family))).unwrap();
         for word in ["query", "key", "value"] {
-            assert_eq!(config.tensors.targeted(word).len(), 2, "{family}, {word}");
+            assert_eq!(config.tensors.targeted(word).len(), layers, "{family}, {word}");
         }
     }
 }

@@ -11,9 +11,11 @@
 
 mod keys;
 
+pub mod albert;
 pub mod bert;
 pub mod distilbert;
 pub mod electra;
+pub mod roberta;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -80,10 +82,14 @@ pub enum Positions {
 type ReadConfig = fn(&str, &str) -> Result<Config, String>;
 
 /// What `config.json` may call the family, and what reads the rest.
-const FAMILIES: [(&str, ReadConfig); 3] = [
+const FAMILIES: [(&str, ReadConfig); 7] = [
+    (albert::MODEL_TYPE, albert::config),
     (bert::MODEL_TYPE, bert::config),
     (distilbert::MODEL_TYPE, distilbert::config),
     (electra::MODEL_TYPE, electra::config),
+    (roberta::MODEL_TYPES[0], roberta::config),
+    (roberta::MODEL_TYPES[1], roberta::config),
+    (roberta::MODEL_TYPES[2], roberta::config),
 ];
 
 impl Config {

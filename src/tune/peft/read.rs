@@ -1,6 +1,6 @@
 //! Reading an adapter, with everything that does not fit refused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -330,7 +330,12 @@ impl Found<'_> {
     fn take(mut self, wanted: Vec<Wanted>) -> Result<Learned> {
         let mut learned = Learned::new();
         let mut tensors = Vec::new();
+        let mut asked = BTreeSet::new();
         for Wanted { key, name, shape } in wanted {
+            // Layers that share a tensor share what is learned of it.
+            if !asked.insert(name.clone()) {
+                continue;
+            }
             match self.named.remove(&key) {
                 Some(tensor) if tensor.size() == shape => {
                     learned.insert(name, tensor);
