@@ -75,6 +75,7 @@ mod toy {
             intermediate_size: file.inner,
             hidden_act: Activation::Gelu,
             head_act: Activation::Gelu,
+            embedding_dropout_prob: 0.0,
             hidden_dropout_prob: 0.0,
             attention_probs_dropout_prob: 0.0,
             max_position_embeddings: file.places,

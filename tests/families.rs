@@ -17,10 +17,11 @@ use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::head::MlmHead;
 use cloze::model::parameters::Parameters;
 use cloze::model::tensor_file::{self, Precision};
+use cloze::model::tensor_map::Module;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::classifier::VerbalizedLm;
 use cloze::predict::prompt_model::PromptModel;
-use cloze::tune::{Learned, Tuning, export, peft};
+use cloze::tune::{Form, Learned, Tuning, adapt, export, peft};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -29,7 +30,7 @@ use crate::support::{
     Parts, TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, values,
 };
 
-const FAMILIES: [&str; 4] = ["albert", "distilbert", "electra", "roberta"];
+const FAMILIES: [&str; 5] = ["albert", "distilbert", "electra", "modernbert", "roberta"];
 
 fn fixture(family: &str) -> String {
     format!("tests/fixtures/families/{family}")
@@ -230,6 +231,86 @@ fn every_family_trains_in_every_way() {
     }
 }
 
+#[test]
+fn what_every_family_learned_acts_alike_beside_weights_and_within() {
+    for family in FAMILIES {
+        let model = Model::new(family).base();
+        let (config, base) = (model.model.config(), &model.model.parameters);
+        let kinds = config.tensors.kinds_of(config.tensors.linear_layers());
+        let all = json!({ "lora": { "rank": 3, "alpha": 9, "targets": kinds } }).to_string();
+        let adapter = r#"{ "adapter": { "placement": "houlsby" } }"#;
+        for text in [all.as_str(), adapter, r#"{ "p-tuning-v2": { "length": 5 } }"#, "\"ia3\""] {
+            let tuning = Tuning::parse("t.json", text).unwrap();
+            let learned = Training::new(tuning.clone()).run(&model, None).1.trainable.finished();
+            // Far enough from where they began.
+            let learned: Learned = learned
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor + tensor.sin() * 0.3 + 0.05))
+                .collect();
+            let short: Vec<Features> = inputs(&golden(&fixture(family))).into_iter().take(4).collect();
+            let states = |form| {
+                let adapted = adapt(&tuning, config, base, &learned, form);
+                let parameters = adapted.parameters.as_ref().unwrap_or(base);
+                let encoder = Encoder::new(config, parameters);
+                tch::no_grad(|| {
+                    let batch = batch(&short);
+                    let rows = encoder.states_at_masks(&batch, &adapted.additions, Mode::Score);
+                    let all = encoder.forward(&batch, &adapted.additions, Mode::Score);
+                    let alone =
+                        encoder.states_at_masks(&self::batch(&short[..1]), &adapted.additions, Mode::Score);
+                    let what = format!("{family}, {}", tuning.name());
+                    assert_close(&values(&rows), &values(&batch.at_masks(&all)), 1e-5, &what);
+                    assert_close(&values(&rows.get(0)), &values(&alone), 1e-5, &what);
+                    values(&rows)
+                })
+            };
+            let [beside, merged] = [Form::Beside, Form::Merged].map(states);
+            assert_close(&beside, &merged, 2e-5, &format!("{family}, {}", tuning.name()));
+            let plain = tch::no_grad(|| {
+                Encoder::new(config, base).states_at_masks(&batch(&short), &Additions::default(), Mode::Score)
+            });
+            assert_ne!(values(&plain), merged, "{family}, {}", tuning.name());
+        }
+    }
+}
+
+#[test]
+fn modernberts_configuration_has_old_and_new_keys() {
+    let new = Model::new("modernbert");
+    let wanted = scores(&new.base(), &new.base().zero_shot(None).unwrap());
+    let old = Model::new("modernbert");
+    old.change_config("layer_types", Value::Null);
+    old.change_config("rope_parameters", Value::Null);
+    old.change_config("global_attn_every_n_layers", json!(2));
+    old.change_config("local_rope_theta", json!(100.0));
+    old.change_config("global_rope_theta", json!(160_000.0));
+    assert_eq!(scores(&old.base(), &old.base().zero_shot(None).unwrap()), wanted);
+    // A null is the global layers' base, and what is not there is 10,000.
+    let positions = |theta: Option<f64>| {
+        old.change_config("local_rope_theta", json!(theta));
+        Config::load(old.path()).unwrap().positions
+    };
+    assert_eq!(positions(None), positions(Some(160_000.0)));
+    for (key, value, said) in [
+        ("local_attention", json!(0), "local_attention is 0, it must be at least 1"),
+        ("layer_types", json!(["full_attention"]), "layer_types has 1 layers, num_hidden_layers is 4"),
+        ("layer_types", json!(["linear_attention"]), "unknown variant `linear_attention`"),
+        ("rope_scaling", json!({ "factor": 2.0 }), "rope_scaling is {\"factor\":2.0}"),
+        (
+            "rope_parameters",
+            json!({ "full_attention": { "rope_type": "yarn" } }),
+            "rope_type is \"yarn\", this version of cloze takes \"default\"",
+        ),
+        ("decoder_bias", json!(false), "decoder_bias is false"),
+        ("num_attention_heads", json!(16), "rotary positions turn pairs"),
+    ] {
+        let wrong = Model::new("modernbert");
+        wrong.change_config(key, value);
+        let found = Config::load(wrong.path()).unwrap_err().to_string();
+        assert!(found.contains(said), "{found}");
+    }
+}
+
 /// Golden inputs and a model's logits, as check_export.py takes them.
 fn rows_for_python(model: &PromptModel, inputs: &[Features]) -> Value {
     let row = |input: &Features| {
@@ -293,10 +374,18 @@ fn checkpoints_are_taken_as_wrappers_left_them() {
         let tensors = model.tensors();
         let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
         let bare = |name: &str| map.bare(name).unwrap_or(name).to_owned();
-        let renamings: [&dyn Fn(&str) -> String; 4] =
-            [&|name| format!("module.{name}"), &|name| format!("_orig_mod.module.{name}"), &bare, &|name| {
-                format!("module._orig_mod.{}", bare(name))
-            }];
+        let decoder = map.weight_name(Module::Decoder).unwrap().strip_suffix(".weight").unwrap();
+        let renamings: [&dyn Fn(&str) -> String; 5] = [
+            // The bias where the decoder's own stands.
+            &|name| match map.bias_name(Module::Decoder) == Some(name) {
+                true => format!("{decoder}.bias"),
+                false => name.to_owned(),
+            },
+            &|name| format!("module.{name}"),
+            &|name| format!("_orig_mod.module.{name}"),
+            &bare,
+            &|name| format!("module._orig_mod.{}", bare(name)),
+        ];
         for renamed in renamings {
             model.write(
                 &tensors.iter().map(|(name, tensor)| (renamed(name), tensor.shallow_clone())).collect(),
@@ -314,7 +403,7 @@ fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
         let map = model.open().config.tensors;
         let (mut tensors, tied) = (model.tensors(), model.base());
         let decoder = map.tied_decoder().unwrap().to_owned();
-        let words = map.weight_name(cloze::model::tensor_map::Module::WordEmbeddings).unwrap();
+        let words = map.weight_name(Module::WordEmbeddings).unwrap();
         // The same numbers once more change nothing.
         tensors.insert(decoder.clone(), tensors[words].shallow_clone());
         model.write(&tensors);
@@ -385,6 +474,7 @@ fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
             2,
             "query key value attention.output.dense intermediate.dense output.dense generator_predictions.dense",
         ),
+        ("modernbert", 4, "Wqkv attn.Wo Wi mlp.Wo head.dense"),
         (
             "roberta",
             2,

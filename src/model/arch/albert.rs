@@ -99,6 +99,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         intermediate_size: file.intermediate_size,
         hidden_act: file.hidden_act,
         head_act: file.hidden_act,
+        embedding_dropout_prob: file.hidden_dropout_prob,
         hidden_dropout_prob: file.hidden_dropout_prob,
         attention_probs_dropout_prob: file.attention_probs_dropout_prob,
         max_position_embeddings: file.max_position_embeddings,

@@ -17,6 +17,7 @@ use crate::model::layers::{
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
 use crate::model::tensor_map::{Module, Role, TensorMap};
+use crate::model::values::rows_at;
 
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "bert";
@@ -91,6 +92,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         intermediate_size: file.intermediate_size,
         hidden_act: file.hidden_act,
         head_act: file.hidden_act,
+        embedding_dropout_prob: file.hidden_dropout_prob,
         hidden_dropout_prob: file.hidden_dropout_prob,
         attention_probs_dropout_prob: file.attention_probs_dropout_prob,
         max_position_embeddings: file.max_position_embeddings,
@@ -210,7 +212,9 @@ impl Network {
         let has = |module: &Module| map.weight_name(*module).is_some();
         let embedding = |module| parameters.weight(module).shallow_clone().into();
         let (layers, order) = distinct_layers(config, parameters);
-        let Positions::Absolute { first } = config.positions;
+        let Positions::Absolute { first } = config.positions else {
+            unreachable!("a BERT has absolute positions")
+        };
         Network {
             words: embedding(Module::WordEmbeddings),
             positions: embedding(Module::PositionEmbeddings),
@@ -218,7 +222,7 @@ impl Network {
             types: Some(Module::TypeEmbeddings).filter(has).map(embedding),
             tells_segments: config.type_vocab_size > 0,
             norm: LayerNorm::of(parameters, Module::EmbeddingNorm, config.layer_norm_eps),
-            dropout: config.hidden_dropout_prob,
+            dropout: config.embedding_dropout_prob,
             projection: Some(Module::EmbeddingProjection)
                 .filter(has)
                 .map(|module| Linear::of(parameters, module)),
@@ -238,13 +242,7 @@ impl Network {
     /// Word, position and type embeddings, summed, normalised and widened: `[B,L,H]`.
     pub(super) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let (_, length) = batch.size();
-        // Without padding index: its row takes no part in scores, because padding is masked.
-        let words = Tensor::embedding(&self.words, &batch.ids, -1, false, false);
-        let words = match (&batch.soft, &additions.soft) {
-            (Some(places), Some(vectors)) => places.fill(&words, vectors),
-            (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
-            (None, _) => words,
-        };
+        let words = batch.embedded(&self.words, additions.soft.as_deref());
         let typed = match &self.types {
             Some(types) if self.tells_segments => {
                 words + Tensor::embedding(types, &batch.types, -1, false, false)
@@ -270,7 +268,7 @@ impl Network {
     ) -> Tensor {
         let layer = &self.layers[self.order[index]];
         match positions {
-            Some(positions) => layer.forward(pass, added, &Batch::at(states, positions), states),
+            Some(positions) => layer.forward(pass, added, &rows_at(states, positions), states),
             None => layer.forward(pass, added, states, states),
         }
     }

@@ -62,6 +62,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         intermediate_size: file.hidden_dim,
         hidden_act: file.activation,
         head_act: file.activation,
+        embedding_dropout_prob: file.dropout,
         hidden_dropout_prob: file.dropout,
         attention_probs_dropout_prob: file.attention_dropout,
         max_position_embeddings: file.max_position_embeddings,

@@ -89,6 +89,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         hidden_act: file.hidden_act,
         // In its code, whatever config.json says.
         head_act: Activation::Gelu,
+        embedding_dropout_prob: file.hidden_dropout_prob,
         hidden_dropout_prob: file.hidden_dropout_prob,
         attention_probs_dropout_prob: file.attention_probs_dropout_prob,
         max_position_embeddings: file.max_position_embeddings,

@@ -15,6 +15,7 @@ pub mod albert;
 pub mod bert;
 pub mod distilbert;
 pub mod electra;
+pub mod modernbert;
 pub mod roberta;
 
 use std::path::Path;
@@ -24,7 +25,7 @@ use tch::{Device, Tensor};
 
 use crate::error::{ModelError, Result};
 use crate::model::batch::Batch;
-use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range};
+use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range, Sight};
 use crate::model::parameters::Parameters;
 use crate::model::tensor_map::TensorMap;
 use crate::text::json;
@@ -34,6 +35,8 @@ use crate::text::json;
 pub enum Arch {
     /// BERT's: see [`bert`].
     Bert,
+    /// ModernBERT's: see [`modernbert`].
+    ModernBert,
 }
 
 /// What a model's `config.json` says, whatever its family calls it: the sizes and constants, named as Hugging
@@ -59,6 +62,8 @@ pub struct Config {
     pub hidden_act: Activation,
     /// The activation of the head that fills masks.
     pub head_act: Activation,
+    /// Of embeddings, before the first layer.
+    pub embedding_dropout_prob: f64,
     pub hidden_dropout_prob: f64,
     pub attention_probs_dropout_prob: f64,
     /// The longest input, in tokens.
@@ -76,17 +81,30 @@ pub enum Positions {
         /// Counted from 0.
         first: i64,
     },
+    /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer by
+    /// its own.
+    Rotary(Vec<Rotary>),
+}
+
+/// How places take part in a layer with rotary positions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rotary {
+    /// The base of the angles.
+    pub theta: f64,
+    /// How far a token sees, to either side; everything where it is none.
+    pub window: Option<i64>,
 }
 
 /// What reads a family's `config.json`: its `model_type` and the whole text.
 type ReadConfig = fn(&str, &str) -> Result<Config, String>;
 
 /// What `config.json` may call the family, and what reads the rest.
-const FAMILIES: [(&str, ReadConfig); 7] = [
+const FAMILIES: [(&str, ReadConfig); 8] = [
     (albert::MODEL_TYPE, albert::config),
     (bert::MODEL_TYPE, bert::config),
     (distilbert::MODEL_TYPE, distilbert::config),
     (electra::MODEL_TYPE, electra::config),
+    (modernbert::MODEL_TYPE, modernbert::config),
     (roberta::MODEL_TYPES[0], roberta::config),
     (roberta::MODEL_TYPES[1], roberta::config),
     (roberta::MODEL_TYPES[2], roberta::config),
@@ -117,6 +135,13 @@ impl Config {
         };
         keys.check()?;
         read(model_type, text)
+    }
+
+    /// Sets the probability of every dropout in the layers and before them.
+    pub fn set_dropout(&mut self, probability: f64) {
+        self.embedding_dropout_prob = probability;
+        self.hidden_dropout_prob = probability;
+        self.attention_probs_dropout_prob = probability;
     }
 
     /// The longest input that scoring uses unless told otherwise: the model's own limit, at most 512 tokens.
@@ -158,18 +183,22 @@ pub(crate) struct Pass {
     pub mask: Option<Tensor>,
     /// Whether dropout acts.
     pub mode: Mode,
+    /// What the layers of each kind see, in families with kinds of layers.
+    pub sights: Vec<Sight>,
 }
 
 /// A family's embeddings and layers over parameters.
 #[derive(Clone)]
 pub(crate) enum Network {
     Bert(bert::Network),
+    ModernBert(modernbert::Network),
 }
 
 impl Network {
     pub(crate) fn new(config: &Config, parameters: &Parameters) -> Network {
         match config.arch {
             Arch::Bert => Network::Bert(bert::Network::new(config, parameters)),
+            Arch::ModernBert => Network::ModernBert(modernbert::Network::new(config, parameters)),
         }
     }
 
@@ -177,6 +206,7 @@ impl Network {
     pub(crate) fn device(&self) -> Device {
         match self {
             Network::Bert(network) => network.device(),
+            Network::ModernBert(network) => network.device(),
         }
     }
 
@@ -184,14 +214,20 @@ impl Network {
     pub(crate) fn depth(&self) -> usize {
         match self {
             Network::Bert(network) => network.depth(),
+            Network::ModernBert(network) => network.depth(),
         }
     }
 
     /// What the layers share over this batch.
-    pub(crate) fn pass(&self, batch: &Batch, _additions: &Additions, mode: Mode) -> Pass {
-        match self {
-            Network::Bert(_) => Pass { mask: batch.additive_mask(), mode },
-        }
+    pub(crate) fn pass(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Pass {
+        let mask = batch.additive_mask();
+        let sights = match self {
+            Network::Bert(_) => Vec::new(),
+            Network::ModernBert(network) => {
+                network.sights(batch.size().1, additions.first_position, mask.as_ref())
+            }
+        };
+        Pass { mask, mode, sights }
     }
 
     /// What the first layer takes.
@@ -201,6 +237,7 @@ impl Network {
     pub(crate) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         match self {
             Network::Bert(network) => network.embed(batch, additions, mode),
+            Network::ModernBert(network) => network.embed(batch, additions, mode),
         }
     }
 
@@ -219,6 +256,7 @@ impl Network {
     ) -> Tensor {
         match self {
             Network::Bert(network) => network.layer(index, pass, added, states, positions),
+            Network::ModernBert(network) => network.layer(index, pass, added, states, positions),
         }
     }
 
@@ -229,16 +267,18 @@ impl Network {
     pub(crate) fn finish(&self, states: Tensor) -> Tensor {
         match self {
             Network::Bert(_) => states,
+            Network::ModernBert(network) => network.finish(&states),
         }
     }
 
-    /// A layer's keys and values.
+    /// A layer's keys and values, turned where positions turn them.
     ///
     /// # Shapes
     /// states `[B,L,H]` → twice `[B,L,H]`
-    pub(crate) fn key_and_value(&self, index: usize, _pass: &Pass, states: &Tensor) -> [Tensor; 2] {
+    pub(crate) fn key_and_value(&self, index: usize, pass: &Pass, states: &Tensor) -> [Tensor; 2] {
         match self {
             Network::Bert(network) => network.key_and_value(index, states),
+            Network::ModernBert(network) => network.key_and_value(index, pass, states),
         }
     }
 
@@ -247,6 +287,7 @@ impl Network {
     pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         match self {
             Network::Bert(network) => network.linears(),
+            Network::ModernBert(network) => network.linears(),
         }
     }
 }

@@ -111,8 +111,7 @@ impl Experiment {
 fn folder(manifest: &Manifest) -> Result<ModelFolder> {
     let mut folder = ModelFolder::open(&manifest.header.model.path)?;
     if let Some(dropout) = manifest.plan.dropout {
-        folder.config.hidden_dropout_prob = dropout;
-        folder.config.attention_probs_dropout_prob = dropout;
+        folder.config.set_dropout(dropout);
     }
     Ok(folder)
 }

@@ -172,8 +172,7 @@ impl MultiTask {
         let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
         let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
         if let Some(dropout) = manifest.plan.dropout {
-            folder.config.hidden_dropout_prob = dropout;
-            folder.config.attention_probs_dropout_prob = dropout;
+            folder.config.set_dropout(dropout);
         }
         let max_length = errors.keep(folder.max_length(Some(manifest.header.max_length)));
         let of_method = errors.keep(manifest.tuning.check(&folder.config));
