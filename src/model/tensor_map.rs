@@ -63,6 +63,8 @@ pub enum Module {
     EmbeddingProjection,
     /// A linear layer of a transformer layer, which is counted from 0.
     Linear(usize, Role),
+    /// A layer's row for each distance between two tokens, `[2L-1,D]`.
+    Distances(usize),
     /// The layer norm of a layer's attention.
     AttentionNorm(usize),
     /// The layer norm of a layer's feed-forward.
@@ -99,9 +101,10 @@ impl Module {
     /// The number of the transformer layer that it stands in.
     pub fn layer(self) -> Option<usize> {
         match self {
-            Module::Linear(layer, _) | Module::AttentionNorm(layer) | Module::OutputNorm(layer) => {
-                Some(layer)
-            }
+            Module::Linear(layer, _)
+            | Module::Distances(layer)
+            | Module::AttentionNorm(layer)
+            | Module::OutputNorm(layer) => Some(layer),
             _ => None,
         }
     }

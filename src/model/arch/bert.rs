@@ -11,8 +11,8 @@ use tch::{Device, Tensor};
 use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, check_heads, check_sizes};
 use crate::model::batch::Batch;
 use crate::model::layers::{
-    Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Range, attend,
-    drop_out,
+    Activation, Adapter, Additions, Distances, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode,
+    Range, attend, drop_out,
 };
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
@@ -62,12 +62,16 @@ fn tied() -> bool {
 /// Reads and checks the text of a BERT's `config.json`.
 pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if file.position_embedding_type != "absolute" {
-        return Err(format!(
-            "position_embedding_type is {:?}, this version of cloze takes \"absolute\"",
-            file.position_embedding_type
-        ));
-    }
+    let positions = match file.position_embedding_type.as_str() {
+        "absolute" => Positions::Absolute { first: 0 },
+        "relative_key" => Positions::Relative { with_keys: false },
+        "relative_key_query" => Positions::Relative { with_keys: true },
+        other => {
+            return Err(format!(
+                "position_embedding_type is {other:?}, this version of cloze takes \"absolute\", \"relative_key\" and \"relative_key_query\""
+            ));
+        }
+    };
     let (hidden, heads) = (file.hidden_size, file.num_attention_heads);
     check_sizes(&[
         ("vocab_size", file.vocab_size, MOST),
@@ -83,7 +87,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         arch: Arch::Bert,
         tensors: Arc::new(TensorMap::new("", "")),
         python_class: ["BertForMaskedLM", "transformers.models.bert.modeling_bert"],
-        positions: Positions::Absolute { first: 0 },
+        positions,
         vocab_size: file.vocab_size,
         embedding_size: file.hidden_size,
         hidden_size: file.hidden_size,
@@ -115,6 +119,10 @@ pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
     for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
         map.besides(name);
     }
+    if matches!(config.positions, Positions::Relative { .. }) {
+        // Hugging Face's class makes and saves them, and adds them to nothing.
+        map.besides("embeddings.position_embeddings.");
+    }
     map
 }
 
@@ -127,7 +135,8 @@ pub(super) fn encoder_tensors(
     [positions, types]: [i64; 2],
 ) {
     let (narrow, hidden, inner) = (config.embedding_size, config.hidden_size, config.intermediate_size);
-    embedding_tensors(map, base, config.vocab_size, [positions, types], narrow);
+    let places = matches!(config.positions, Positions::Absolute { .. }).then_some(positions);
+    embedding_tensors(map, base, config.vocab_size, (places, types), narrow);
     for layer in 0..usize::try_from(config.num_hidden_layers).unwrap_or(0) {
         let name = |part: &str| format!("{base}encoder.layer.{layer}.{part}");
         for (role, part, size) in [
@@ -140,25 +149,31 @@ pub(super) fn encoder_tensors(
         ] {
             map.linear(Module::Linear(layer, role), &name(part), size, true);
         }
+        if matches!(config.positions, Positions::Relative { .. }) {
+            let size = [2 * positions - 1, hidden / config.num_attention_heads];
+            map.embeddings(Module::Distances(layer), &name("attention.self.distance_embedding"), size);
+        }
         map.norm(Module::AttentionNorm(layer), &name("attention.output.LayerNorm"), hidden, true);
         map.norm(Module::OutputNorm(layer), &name("output.LayerNorm"), hidden, true);
     }
 }
 
-/// Adds embeddings that are named as BERT's are, of words, positions and types.
+/// Adds embeddings that are named as BERT's are, of words, positions, if these have any, and types.
 pub(super) fn embedding_tensors(
     map: &mut TensorMap,
     base: &str,
     words: i64,
-    [positions, types]: [i64; 2],
+    (positions, types): (Option<i64>, i64),
     size: i64,
 ) {
     for (module, part, rows) in [
-        (Module::WordEmbeddings, "word", words),
+        (Module::WordEmbeddings, "word", Some(words)),
         (Module::PositionEmbeddings, "position", positions),
-        (Module::TypeEmbeddings, "token_type", types),
+        (Module::TypeEmbeddings, "token_type", Some(types)),
     ] {
-        map.embeddings(module, &format!("{base}embeddings.{part}_embeddings"), [rows, size]);
+        if let Some(rows) = rows {
+            map.embeddings(module, &format!("{base}embeddings.{part}_embeddings"), [rows, size]);
+        }
     }
     map.norm(Module::EmbeddingNorm, &format!("{base}embeddings.LayerNorm"), size, true);
 }
@@ -169,9 +184,8 @@ pub(super) fn embedding_tensors(
 #[derive(Clone)]
 pub(crate) struct Network {
     words: Shared,
-    positions: Shared,
-    /// The row of the first token's position.
-    first: i64,
+    /// Vectors of places, and the row of the first token's.
+    positions: Option<(Shared, i64)>,
     types: Option<Shared>,
     /// Whether it is told of segments: without, all tokens have the type that stands first.
     tells_segments: bool,
@@ -192,6 +206,7 @@ struct Layer {
     output: Linear,
     output_norm: LayerNorm,
     heads: Heads,
+    distances: Option<Distances>,
     activation: Activation,
     dropout: f64,
     attention_dropout: f64,
@@ -212,13 +227,14 @@ impl Network {
         let has = |module: &Module| map.weight_name(*module).is_some();
         let embedding = |module| parameters.weight(module).shallow_clone().into();
         let (layers, order) = distinct_layers(config, parameters);
-        let Positions::Absolute { first } = config.positions else {
-            unreachable!("a BERT has absolute positions")
+        let positions = match config.positions {
+            Positions::Absolute { first } => Some((embedding(Module::PositionEmbeddings), first)),
+            Positions::Relative { .. } => None,
+            Positions::Rotary(_) => unreachable!("these layers turn nothing"),
         };
         Network {
             words: embedding(Module::WordEmbeddings),
-            positions: embedding(Module::PositionEmbeddings),
-            first,
+            positions,
             types: Some(Module::TypeEmbeddings).filter(has).map(embedding),
             tells_segments: config.type_vocab_size > 0,
             norm: LayerNorm::of(parameters, Module::EmbeddingNorm, config.layer_norm_eps),
@@ -250,7 +266,10 @@ impl Network {
             Some(types) => words + types.narrow(0, 0, 1),
             None => words,
         };
-        let sum = typed + self.positions.narrow(0, self.first + additions.first_position, length);
+        let sum = match &self.positions {
+            Some((positions, first)) => typed + positions.narrow(0, first + additions.first_position, length),
+            None => typed,
+        };
         let embedded = drop_out(self.norm.forward(&sum), self.dropout, mode);
         match &self.projection {
             Some(projection) => projection.forward(&embedded),
@@ -268,8 +287,8 @@ impl Network {
     ) -> Tensor {
         let layer = &self.layers[self.order[index]];
         match positions {
-            Some(positions) => layer.forward(pass, added, &rows_at(states, positions), states),
-            None => layer.forward(pass, added, states, states),
+            Some(some) => layer.forward(pass, added, &rows_at(states, some), states, positions),
+            None => layer.forward(pass, added, states, states, None),
         }
     }
 
@@ -357,6 +376,13 @@ impl Layer {
             output: linear(Role::Output),
             output_norm: norm(Module::OutputNorm(index)),
             heads,
+            distances: match config.positions {
+                Positions::Relative { with_keys } => Some(Distances::new(
+                    parameters.weight(Module::Distances(index)),
+                    with_keys.then(|| heads.scale()),
+                )),
+                _ => None,
+            },
             activation: config.hidden_act,
             dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
@@ -378,16 +404,29 @@ impl Layer {
     }
 
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`
-    fn forward(&self, pass: &Pass, added: &LayerAdditions, rows: &Tensor, states: &Tensor) -> Tensor {
+    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` → `[B,R,H]`
+    fn forward(
+        &self,
+        pass: &Pass,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        states: &Tensor,
+        positions: Option<&Tensor>,
+    ) -> Tensor {
         let mode = pass.mode;
         let linear = |role, linear: &Linear, input: &Tensor| {
             LowRank::add(added.low_rank(role), linear.forward(input), input, mode)
         };
         let adapted = |role, states| Adapter::apply(added.adapter(role), self.activation, states);
         let [query, key, value] = self.project(added, rows, states, mode);
-        let (key, value, mask) =
-            self.heads.with_prefix(added.prefix.as_ref(), key, value, pass.mask.as_ref());
+        let mask = match &self.distances {
+            None => pass.mask.as_ref().map(Tensor::shallow_clone),
+            Some(distances) => {
+                let scores = distances.scores(&query, &key, positions);
+                Some(pass.mask.as_ref().map_or_else(|| scores.shallow_clone(), |mask| &scores + mask))
+            }
+        };
+        let (key, value, mask) = self.heads.with_prefix(added.prefix.as_ref(), key, value, mask.as_ref());
         let context = attend(&query, &key, &value, mask.as_ref(), self.attention_dropout, mode);
         let context = context.transpose(1, 2).reshape(rows.size());
         let attended = linear(Role::AttentionOutput, &self.attention_output, &context);

@@ -81,6 +81,11 @@ pub enum Positions {
         /// Counted from 0.
         first: i64,
     },
+    /// Vectors of distances score with queries, in each layer its own.
+    Relative {
+        /// Whether they score with keys too.
+        with_keys: bool,
+    },
     /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer by
     /// its own.
     Rotary(Vec<Rotary>),
