@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cloze::model::arch::Config;
 use cloze::model::batch::{Batch, sample_inputs};
@@ -416,6 +417,35 @@ fn checkpoints_are_taken_as_wrappers_left_them() {
     }
 }
 
+/// Whether `cloze check` and `cloze score` say a thing of a model.
+fn assert_said(folder: &Path, wanted: &str) {
+    let pattern = folder.join("t.json");
+    let verbalizer = folder.join("v.json");
+    fs::write(&pattern, r#"{ "version": 1, "pattern": "{text} it was {mask}." }"#).unwrap();
+    fs::write(
+        &verbalizer,
+        r#"{ "version": 1, "classes": [ { "label": "a", "words": ["good"] }, { "label": "b", "words": ["bad"] } ] }"#,
+    )
+    .unwrap();
+    let run = |command: &str, rest: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cloze"))
+            .args([command, "-m"])
+            .arg(folder)
+            .arg("-t")
+            .arg(&pattern)
+            .arg("-v")
+            .arg(&verbalizer)
+            .args(rest)
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains(wanted), "{command}: {said}");
+    };
+    run("check", &[]);
+    run("score", &["--text", "a film"]);
+}
+
 #[test]
 fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
     for family in FAMILIES {
@@ -435,6 +465,12 @@ fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
         let own = model.base();
         let [before, after] = [&tied, &own].map(|base| scores(base, &base.zero_shot(None).unwrap()));
         assert_ne!(before, after, "{family}");
+        if family == "distilbert" {
+            assert_said(
+                model.path(),
+                "ties the decoder to the word embeddings, and the weights have another",
+            );
+        }
         // So is what is exported, and its configuration says it.
         let merged = model.path().join("merged");
         let training = Training::new(Tuning::Bias);

@@ -140,8 +140,8 @@ fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
             listed(&found.weights.left_over)
         );
     }
-    if found.weights.own_decoder {
-        summary += "note: config.json ties the decoder to the word embeddings, and the weights have another, which is used\n\n";
+    if let Some(remark) = found.weights.remark() {
+        summary += &format!("note: {remark}\n\n");
     }
     summary += &render::perhaps_labels(found.perhaps_labels.as_deref());
     if let Some(census) = &found.census {

@@ -77,7 +77,7 @@ impl ModelError {
             }
             VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
             Missing { .. } | FileForModel { .. } => {
-                help("name a Hugging Face folder of a BERT masked language model")
+                help("name a Hugging Face folder of a masked language model")
             }
             HubUnreachable { name, .. } => vec![(
                 "help",

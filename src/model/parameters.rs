@@ -104,6 +104,12 @@ impl Parameters {
         self.bias(Module::Decoder).unwrap_or_else(|| panic!("no bias of the decoder"))
     }
 
+    /// What a reader of results should know: that the decoder is another than `config.json` says.
+    pub fn remark(&self) -> Option<String> {
+        let own = self.map.tied_decoder().and_then(|decoder| self.named(decoder));
+        own.map(|_| OWN_DECODER.to_owned())
+    }
+
     /// A tensor by its name.
     pub fn named(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
@@ -131,6 +137,9 @@ impl Parameters {
     }
 }
 
+const OWN_DECODER: &str =
+    "config.json ties the decoder to the word embeddings, and the weights have another, which is used";
+
 /// What weight files have that `config.json` does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -139,6 +148,13 @@ pub struct Found {
     /// Whether they have a decoder other than the word embeddings that it is tied to by `config.json`. It is
     /// what is used.
     pub own_decoder: bool,
+}
+
+impl Found {
+    /// The same remark as [`Parameters::remark`].
+    pub fn remark(&self) -> Option<&'static str> {
+        self.own_decoder.then_some(OWN_DECODER)
+    }
 }
 
 /// Whether there is a decoder other than the word embeddings where `config.json` ties them.

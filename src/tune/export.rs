@@ -18,11 +18,6 @@ use crate::tune::trainable::{Learned, SOFT_TOKENS, is_verbalizer};
 const COPIED: [&str; 5] =
     ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
-/// Whether there is a decoder of its own where the configuration ties it to the word embeddings.
-fn is_untied(base: &Parameters) -> bool {
-    base.map().tied_decoder().is_some_and(|decoder| base.named(decoder).is_some())
-}
-
 /// The configuration of a model with a decoder of its own: transformers would put the word embeddings in its
 /// place.
 fn untied(config: &[u8]) -> Option<Vec<u8>> {
@@ -55,7 +50,7 @@ pub fn merged(
     for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
         if from.exists() {
             let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
-            if from.ends_with("config.json") && is_untied(base) {
+            if from.ends_with("config.json") && base.remark().is_some() {
                 bytes = untied(&bytes).unwrap_or(bytes);
             }
             let mut copy = WholeFile::create(&to)?;

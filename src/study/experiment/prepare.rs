@@ -80,6 +80,7 @@ impl Experiment {
             MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?,
             words,
         );
+        warnings.extend(base.model.parameters.remark());
         let start = match &manifest.init_from {
             None => None,
             Some(from) => {

@@ -198,6 +198,7 @@ impl MultiTask {
         warnings.extend(reading.bad_rows.so_far().remark());
         warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        warnings.extend(model.parameters.remark());
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();
         Ok((MultiTask { manifest, bases, tasks, checkpoint_every }, warnings))

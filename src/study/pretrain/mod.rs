@@ -101,6 +101,7 @@ impl Pretraining {
         };
         warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        warnings.extend(model.parameters.remark());
         let base = VerbalizedLm::new(model, LabelWords::none(device));
         base.check_language_modelling()?;
         Ok((Pretraining { manifest, base, checkpoint_every }, warnings))
