@@ -28,7 +28,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::arch::{Training, base, scores};
 use crate::support::{
-    Parts, TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, values,
+    Parts, TINY, assert_close, features, golden, golden_features, integers, lone_generator, numbers, values,
 };
 
 const FAMILIES: [&str; 7] = [
@@ -293,6 +293,44 @@ fn what_every_family_learned_acts_alike_beside_weights_and_within() {
             assert_ne!(values(&plain), merged, "{family}, {}", tuning.name());
         }
     }
+}
+
+/// From 128 rows on scoring takes libtorch's fused attention, and training does not.
+#[test]
+fn windows_are_the_same_in_both_kinds_of_attention() {
+    let model = Model::new("modernbert");
+    model.change_config("max_position_embeddings", json!(300));
+    let config = Config::load(model.path()).unwrap();
+    let parameters = Parameters::load(model.path(), &config.tensors, Device::Cpu).unwrap();
+    let encoder = Encoder::new(&config, &parameters);
+    let row = |length: i64, mask: usize| {
+        let mut ids: Vec<i64> = (0..length).map(|at| 150 + at * 37 % 170).collect();
+        ids[mask] = 8;
+        features(&ids, ids.len(), mask)
+    };
+    let rows = [row(300, 5), row(200, 199), row(140, 70)];
+    let states = |rows: &[Features], mode| {
+        tch::no_grad(|| values(&encoder.forward(&batch(rows), &Additions::default(), mode)))
+    };
+    let at_masks = tch::no_grad(|| {
+        let batch = batch(&rows);
+        let all = encoder.forward(&batch, &Additions::default(), Mode::Score);
+        let rows = encoder.states_at_masks(&batch, &Additions::default(), Mode::Score);
+        assert_close(&values(&rows), &values(&batch.at_masks(&all)), 5e-5, "at masks");
+        rows
+    });
+    for (index, row) in rows.iter().enumerate() {
+        let alone = std::slice::from_ref(row);
+        let (fused, plain) = (states(alone, Mode::Score), states(alone, Mode::Train));
+        assert_close(&fused, &plain, 5e-5, "fused");
+        let hidden = usize::try_from(config.hidden_size).unwrap();
+        let at_mask = &plain[row.mask * hidden..(row.mask + 1) * hidden];
+        assert_close(&values(&at_masks.get(index as i64)), at_mask, 5e-5, "in a batch");
+    }
+    // A token beyond what all windows reach is seen by the global layers alone, and by these it is.
+    let mut other = rows[0].clone();
+    other.ids[250] = 9;
+    assert_ne!(states(&[other], Mode::Score)[..16], states(&rows[..1], Mode::Score)[..16]);
 }
 
 #[test]
