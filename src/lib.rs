@@ -1,6 +1,6 @@
 //! cloze classifies text by asking a masked language model to fill a blank.
 //!
-//! A [`text::template::Template`] wraps each row of a data file into a cloze text with a mask, a BERT masked
+//! A [`text::template::Template`] wraps each row of a data file into a cloze text with a mask, a masked
 //! language model scores the label words of a [`text::verbalizer::Verbalizer`] at the mask, and out come
 //! labels, probabilities and a report.
 //!

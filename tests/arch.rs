@@ -40,7 +40,7 @@ mod toy {
     use std::path::Path;
     use std::sync::Arc;
 
-    use cloze::model::arch::{Arch, Config};
+    use cloze::model::arch::{Arch, Config, Positions};
     use cloze::model::folder::ModelFolder;
     use cloze::model::layers::Activation;
     use cloze::model::tensor_map::{Module, Role, TensorMap};
@@ -68,11 +68,15 @@ mod toy {
             tensors: Arc::new(tensors(&file)),
             python_class: ["ToyForMaskedLM", "transformers.models.toy.modeling_toy"],
             vocab_size: file.vocabulary,
+            embedding_size: file.width,
             hidden_size: file.width,
+            positions: Positions::Absolute { first: 0 },
             num_hidden_layers: file.depth,
             num_attention_heads: file.heads,
             intermediate_size: file.inner,
             hidden_act: Activation::Gelu,
+            head_act: Activation::Gelu,
+            embedding_dropout_prob: 0.0,
             hidden_dropout_prob: 0.0,
             attention_probs_dropout_prob: 0.0,
             max_position_embeddings: file.places,
@@ -162,7 +166,7 @@ impl Twins {
     }
 }
 
-fn base(folder: ModelFolder, engine: EngineChoice) -> VerbalizedLm {
+pub fn base(folder: ModelFolder, engine: EngineChoice) -> VerbalizedLm {
     tch::set_num_threads(1);
     base_of(folder, engine, &Verbalizer::parse("mood", "mood.json", MOOD).unwrap())
 }
@@ -189,18 +193,18 @@ fn inputs(base: &VerbalizedLm) -> Vec<Features> {
     sample_inputs(base.tokenizer(), 64)
 }
 
-fn scores(base: &VerbalizedLm, classifier: &Classifier) -> Vec<f64> {
+pub fn scores(base: &VerbalizedLm, classifier: &Classifier) -> Vec<f64> {
     let inputs = inputs(base);
     tch::no_grad(|| values(&classifier.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Score)))
 }
 
-struct Training {
+pub struct Training {
     rows: LabelledDataset,
-    tuning: Tuning,
+    pub tuning: Tuning,
 }
 
 impl Training {
-    fn new(tuning: Tuning) -> Training {
+    pub fn new(tuning: Tuning) -> Training {
         let rows = Rows::read(Box::new(std::io::Cursor::new(ROWS)), "rows", Format::Csv, None).unwrap();
         let columns = rows.columns().clone();
         let examples: Vec<Example> = rows.collect::<Result<_, _>>().unwrap();
@@ -209,12 +213,13 @@ impl Training {
     }
 
     /// Three steps, from other beginnings if there are any.
-    fn run(&self, base: &VerbalizedLm, start: Option<&Learned>) -> (Learned, State, Vec<f64>) {
+    pub fn run(&self, base: &VerbalizedLm, start: Option<&Learned>) -> (Learned, State, Vec<f64>) {
         let _alone = lone_generator();
         let templates = vec![Template::from_pattern(PATTERN).unwrap()];
         // `cls` reads the column instead.
         let vectors = SoftVectors::Learned { tuning: &self.tuning, columns: &["text".to_owned()] };
-        let bound = Patterns::bind(templates, &base.words, &base.model.folder, vectors, 64).unwrap();
+        let longest = base.model.config().default_max_length();
+        let bound = Patterns::bind(templates, &base.words, &base.model.folder, vectors, longest).unwrap();
         let patterns = bound.on(&self.rows.columns).unwrap();
         let plan = Plan::usual(3, 1e-3);
         let trainer = Trainer {
@@ -419,7 +424,6 @@ fn what_is_left_over_outside_of_the_layers_is_noted() {
         "pooler.dense.bias",
         "cls.seq_relationship.weight",
         "bert.embeddings.position_ids",
-        "cls.predictions.decoder.weight",
     ];
     assert_eq!(said(&known), "no problems found\n");
     assert_eq!(

@@ -10,7 +10,6 @@ use cloze::learn::dataset::LabelledDataset;
 use cloze::learn::objective::{CombinedLoss, Mixture};
 use cloze::learn::target::Target;
 use cloze::learn::train::{Event, Plan, State, Trainer};
-use cloze::model::arch::Config;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::pvp::{Patterns, SoftVectors};
@@ -109,8 +108,7 @@ fn tiny(engine: EngineChoice, dropout: f64, verbalizer: &Verbalizer) -> Verbaliz
     // minutes.
     tch::set_num_threads(1);
     let mut folder = ModelFolder::open(Path::new(TINY)).unwrap();
-    let Config { hidden_dropout_prob, attention_probs_dropout_prob, .. } = &mut folder.config;
-    (*hidden_dropout_prob, *attention_probs_dropout_prob) = (dropout, dropout);
+    folder.config.set_dropout(dropout);
     base_of(folder, engine, verbalizer)
 }
 

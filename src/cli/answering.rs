@@ -70,6 +70,9 @@ impl Answering {
             compute.tokens = Some(auto::tokens_of(&mut rows, &tasks, self.source.size()));
         }
         let classifier = PromptClassifier::load(blueprint, compute, showing)?;
+        if let Some(remark) = classifier.remark().filter(|_| !self.quiet) {
+            live.beside(|| render::warnings(&[remark.to_owned()]))?;
+        }
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);

@@ -134,11 +134,14 @@ fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
             summary += &format!("note: {left_out}\n\n");
         }
     }
-    if !found.left_over.is_empty() {
+    if !found.weights.left_over.is_empty() {
         summary += &format!(
             "note: the weights have tensors that such a model has no place for, which are left out: {}\n\n",
-            listed(&found.left_over)
+            listed(&found.weights.left_over)
         );
+    }
+    if let Some(remark) = found.weights.remark() {
+        summary += &format!("note: {remark}\n\n");
     }
     summary += &render::perhaps_labels(found.perhaps_labels.as_deref());
     if let Some(census) = &found.census {

@@ -26,6 +26,10 @@ pub enum ModelError {
     WeightsUnsupported { path: PathBuf, what: String, remedy: &'static str },
     #[error("the weights of {} do not fit its config.json", path.display())]
     WeightsMisfit { path: PathBuf, tensors: Vec<TensorProblem> },
+    #[error("the weights of {} are of {found}, its config.json is of {wanted}", path.display())]
+    OtherFamily { path: PathBuf, found: &'static str, wanted: &'static str },
+    #[error("the weights of {} have no head that fills masks{}", path.display(), other_task(*task))]
+    NoHead { path: PathBuf, task: Option<&'static str> },
     #[error("the weights of {} have values that are not finite numbers", path.display())]
     WeightsNotFinite { path: PathBuf, tensors: Vec<String> },
     #[error(
@@ -45,6 +49,10 @@ pub enum ModelError {
     ReferenceCannot { reason: String },
 }
 
+fn other_task(task: Option<&str>) -> String {
+    task.map_or_else(String::new, |task| format!(": they are of {task}"))
+}
+
 impl ModelError {
     /// What was allowed, and a way out.
     pub fn notes(&self) -> Vec<Note> {
@@ -59,13 +67,17 @@ impl ModelError {
             Config { .. } | Tokenizer { .. } => vec![],
             WeightsUnreadable { .. } => help("copy or download the file again"),
             WeightsUnsupported { remedy, .. } => help(remedy),
+            OtherFamily { .. } => help("config.json and the weights must come from one model"),
+            NoHead { .. } => help(
+                "take the checkpoint that was pre-trained as a masked language model, before it was fine-tuned or cut",
+            ),
             WeightsMisfit { tensors, .. } => tensor_lines(tensors.iter().map(tensor_line)),
             WeightsNotFinite { tensors, .. } => {
                 vec![("tensors", listed(tensors)), ("help", "copy or download the weights again".into())]
             }
             VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
             Missing { .. } | FileForModel { .. } => {
-                help("name a Hugging Face folder of a BERT masked language model")
+                help("name a Hugging Face folder of a masked language model")
             }
             HubUnreachable { name, .. } => vec![(
                 "help",

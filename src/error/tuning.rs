@@ -26,6 +26,8 @@ pub enum TuningError {
     ClsForTasks,
     #[error("cls reads no pattern, so it has no soft tokens")]
     ClsWithSoftTokens,
+    #[error("{method} does not go with this model: {reason}")]
+    NotForModel { method: &'static str, reason: &'static str },
     #[error("rust-bert's model cannot do {method}: {reason}")]
     EngineCannotTune { method: &'static str, reason: &'static str },
     #[error("{method} needs a template")]
@@ -51,6 +53,7 @@ impl TuningError {
     pub fn notes(&self) -> Vec<Note> {
         use TuningError::*;
         match self {
+            NotForModel { .. } => help("choose another method"),
             ClsForTasks => help("choose another method for several tasks"),
             LearnedMisfit { tensors, unknown, .. } | AverageMisfit { tensors, unknown, .. } => {
                 let no_place = unknown.iter().map(|name| format!("{name} has no place"));

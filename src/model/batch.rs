@@ -7,6 +7,7 @@ use tch::{Device, Kind as Type, Tensor};
 
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::values::rows_at;
 use crate::seed;
 
 /// Inputs of a small batch: enough to keep a processor busy, few enough for its caches.
@@ -106,6 +107,20 @@ impl Batch {
         }
     }
 
+    /// The tokens' vectors of `words` `[V,E]`, and in soft tokens' places those of `soft` `[S,E]`: `[B,L,E]`.
+    ///
+    /// # Panics
+    /// If the batch has soft tokens, and there are no vectors for them.
+    pub fn embedded(&self, words: &Tensor, soft: Option<&Tensor>) -> Tensor {
+        // Without padding index: its row takes no part in scores, because padding is masked.
+        let words = Tensor::embedding(words, &self.ids, -1, false, false);
+        match (&self.soft, soft) {
+            (Some(places), Some(vectors)) => places.fill(&words, vectors),
+            (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
+            (None, _) => words,
+        }
+    }
+
     /// B and L.
     pub fn size(&self) -> (i64, i64) {
         let size = self.ids.size();
@@ -122,8 +137,7 @@ impl Batch {
 
     /// The rows of `states` `[B,L,H]` at the masks, `[B,M,H]`.
     pub fn at_masks(&self, states: &Tensor) -> Tensor {
-        let index = self.mask_positions.unsqueeze(2).expand([-1, -1, states.size()[2]], false);
-        states.gather(1, &index, false)
+        rows_at(states, &self.mask_positions)
     }
 
     /// The rows of `states` `[B,L,H]` at M places, each an input and a position in it, `[M,H]`.

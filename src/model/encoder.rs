@@ -6,7 +6,7 @@
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{ModelError, Result};
-use crate::model::arch::{Config, Network, Pass};
+use crate::model::arch::{Config, Network};
 use crate::model::batch::{Batch, sample_inputs};
 use crate::model::dtype::Dtype;
 use crate::model::layers::Range;
@@ -91,11 +91,11 @@ impl Encoder {
     /// # Shapes
     /// batch of B inputs, L tokens → `[B,L,H]`, in single precision; rows at padding have no meaning.
     pub fn forward(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
-        let pass = Pass { mask: batch.additive_mask(), mode };
+        let pass = self.network.pass(batch, additions, mode);
         let states = (0..self.network.depth()).fold(self.embed(batch, additions, mode), |states, index| {
-            self.network.layer(index, &pass, additions.of_layer(index), &states, &states)
+            self.network.layer(index, &pass, additions.of_layer(index), &states, None)
         });
-        states.to_kind(Type::Float)
+        self.network.finish(states).to_kind(Type::Float)
     }
 
     /// The last layer's states at the masks. The last layer computes queries, attention and feed-forward for
@@ -104,13 +104,14 @@ impl Encoder {
     /// # Shapes
     /// batch of B inputs, L tokens, M masks → `[B,M,H]`, in single precision
     pub fn states_at_masks(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
-        let pass = Pass { mask: batch.additive_mask(), mode };
+        let pass = self.network.pass(batch, additions, mode);
         let last = self.network.depth() - 1;
         let states = (0..last).fold(self.embed(batch, additions, mode), |states, index| {
-            self.network.layer(index, &pass, additions.of_layer(index), &states, &states)
+            self.network.layer(index, &pass, additions.of_layer(index), &states, None)
         });
-        let rows = batch.at_masks(&states);
-        self.network.layer(last, &pass, additions.of_layer(last), &rows, &states).to_kind(Type::Float)
+        let masks = Some(&batch.mask_positions);
+        let rows = self.network.layer(last, &pass, additions.of_layer(last), &states, masks);
+        self.network.finish(rows).to_kind(Type::Float)
     }
 
     /// Each layer's keys and values of a text without padding or position offset: what a prefix made of that
@@ -128,13 +129,14 @@ impl Encoder {
             soft: None,
             ids,
         };
-        let pass = Pass { mask: None, mode: Mode::Score };
+        let pass = self.network.pass(&batch, &Additions::default(), Mode::Score);
         let mut states = self.embed(&batch, &Additions::default(), Mode::Score);
         let mut prefixes = Vec::with_capacity(self.network.depth());
         for index in 0..self.network.depth() {
-            let [key, value] = self.network.key_and_value(index, &states).map(|part| part.squeeze_dim(0));
+            let parts = self.network.key_and_value(index, &pass, &states);
+            let [key, value] = parts.map(|part| part.squeeze_dim(0));
             prefixes.push(Prefix { key: key.into(), value: value.into() });
-            states = self.network.layer(index, &pass, LayerAdditions::NONE, &states, &states);
+            states = self.network.layer(index, &pass, LayerAdditions::NONE, &states, None);
         }
         prefixes
     }

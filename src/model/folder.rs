@@ -1,13 +1,12 @@
 //! A model's folder: its small files, read and found good.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EncodeError, ModelError, Result, TemplateError};
 use crate::model::arch::Config;
-use crate::model::parameters::{Parameters, weight_files};
+use crate::model::parameters::{Found, Parameters, weight_files};
 use crate::model::tokenizer::Tokenizer;
 use crate::text::template::{Piece, Template};
 
@@ -104,17 +103,17 @@ impl ModelFolder {
         &self.path
     }
 
-    /// Refuses a pattern with a second segment where the model knows only one.
+    /// Refuses a pattern with a second segment where the model tells segments apart and knows only one.
     pub fn check_segments(&self, template: &Template) -> Result<()> {
-        if self.config.type_vocab_size < 2 && template.pieces().contains(&Piece::Separator) {
+        if self.config.type_vocab_size == 1 && template.pieces().contains(&Piece::Separator) {
             return Err(template.error(TemplateError::WithoutSecondSegment));
         }
         Ok(())
     }
 
-    /// Refuses weight files that are missing, damaged or of other shapes, as far as their headers tell: no
-    /// weight is read. Gives the names of tensors that the model has no place for: see [`Parameters::check`].
-    pub fn check_weights(&self) -> Result<BTreeSet<String>> {
+    /// Refuses weight files that are missing, damaged or of other shapes, as far as their headers tell: see
+    /// [`Parameters::check`].
+    pub fn check_weights(&self) -> Result<Found> {
         Parameters::check(&self.path, &self.config.tensors)
     }
 

@@ -34,7 +34,7 @@ impl MlmHead {
     pub fn new(config: &Config, parameters: &Parameters) -> MlmHead {
         MlmHead {
             dense: Linear::of(parameters, Module::Transform),
-            activation: config.hidden_act,
+            activation: config.head_act,
             norm: LayerNorm::of(parameters, Module::TransformNorm, config.layer_norm_eps),
             decoder: parameters.decoder().shallow_clone().into(),
             bias: parameters.decoder_bias().shallow_clone().into(),

@@ -42,7 +42,7 @@ pub struct MaskedLm {
 }
 
 impl MaskedLm {
-    /// Loads a folder of a BERT masked language model, or one from the hub by `hub:NAME`.
+    /// Loads a folder of a masked language model, or one from the hub by `hub:NAME`.
     pub fn load(path: impl AsRef<Path>, options: Options) -> Result<MaskedLm> {
         let path = hub::folder(&path.as_ref().to_string_lossy())?;
         MaskedLm::of(ModelFolder::open(&path)?, options)

@@ -11,6 +11,7 @@ pub mod threads;
 pub mod values;
 
 // tokens, tensors in files, what tensors are for
+pub mod names;
 pub mod pickle;
 pub mod tensor_file;
 pub mod tensor_map;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, ModelError, Result, TensorProblem};
+use crate::model::names;
 use crate::model::pickle::{self, Checkpoint, PickleError};
 use crate::model::tensor_file::{MappedFile, not_floating, unreadable};
 use crate::model::tensor_map::{Module, TensorMap};
@@ -17,7 +18,7 @@ use crate::text::json;
 
 /// Tensors by the names that their family's checkpoints give them, fp32.
 ///
-/// The decoder's weight is in it only where the checkpoint does not tie it to the word embeddings.
+/// The decoder's weight is in it only where it is another than the word embeddings.
 pub struct Parameters {
     map: Arc<TensorMap>,
     tensors: BTreeMap<String, Tensor>,
@@ -31,7 +32,12 @@ impl Parameters {
         let paths = weight_files(folder)?;
         let mut tensors = BTreeMap::new();
         for file in open_files(folder, map, &paths)? {
-            file.read(map, &mut tensors)?;
+            file.read(|name| map.module_of(name).is_some(), map, &mut tensors)?;
+        }
+        if let Some(decoder) = map.tied_decoder()
+            && !is_own_decoder(map, &tensors)
+        {
+            tensors.remove(decoder);
         }
         let not_finite: Vec<String> =
             tensors.iter().filter(|(_, tensor)| !is_finite(tensor)).map(|(name, _)| name.clone()).collect();
@@ -44,13 +50,25 @@ impl Parameters {
         })
     }
 
-    /// Looks at the weight files without reading the weights: names, shapes and types. Gives the names of
-    /// what is left out, but for what checkpoints of the family usually have besides.
-    pub fn check(folder: &Path, map: &TensorMap) -> Result<BTreeSet<String>> {
+    /// Looks at the weight files without reading more of the weights than a decoder that may be another than
+    /// `config.json` says: names, shapes and types.
+    pub fn check(folder: &Path, map: &TensorMap) -> Result<Found> {
         let paths = weight_files(folder)?;
         let files = open_files(folder, map, &paths)?;
-        let names = files.iter().flat_map(WeightFile::shapes).map(|(name, _)| map.uniform(name));
-        Ok(names.filter(|name| map.module_of(name).is_none() && !map.is_besides(name)).collect())
+        let names: BTreeSet<String> =
+            files.iter().flat_map(WeightFile::shapes).map(|(name, _)| map.uniform(name)).collect();
+        let mut ends = BTreeMap::new();
+        if let Some(decoder) = map.tied_decoder().filter(|decoder| names.contains(*decoder)) {
+            let is_end = |name: &str| {
+                name == decoder || map.weight_name(Module::WordEmbeddings).is_some_and(|words| name == words)
+            };
+            files.into_iter().try_for_each(|file| file.read(is_end, map, &mut ends))?;
+        }
+        let is_left_over = |name: &String| map.module_of(name).is_none() && !map.is_besides(name);
+        Ok(Found {
+            own_decoder: is_own_decoder(map, &ends),
+            left_over: names.into_iter().filter(is_left_over).collect(),
+        })
     }
 
     /// What each tensor is for.
@@ -86,6 +104,12 @@ impl Parameters {
         self.bias(Module::Decoder).unwrap_or_else(|| panic!("no bias of the decoder"))
     }
 
+    /// What a reader of results should know: that the decoder is another than `config.json` says.
+    pub fn remark(&self) -> Option<String> {
+        let own = self.map.tied_decoder().and_then(|decoder| self.named(decoder));
+        own.map(|_| OWN_DECODER.to_owned())
+    }
+
     /// A tensor by its name.
     pub fn named(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
@@ -111,6 +135,33 @@ impl Parameters {
             *tensor = tensor.set_requires_grad(requires_grad);
         }
     }
+}
+
+const OWN_DECODER: &str =
+    "config.json ties the decoder to the word embeddings, and the weights have another, which is used";
+
+/// What weight files have that `config.json` does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The names of what is left out, but for what checkpoints of the family usually have besides.
+    pub left_over: Vec<String>,
+    /// Whether they have a decoder other than the word embeddings that it is tied to by `config.json`. It is
+    /// what is used.
+    pub own_decoder: bool,
+}
+
+impl Found {
+    /// The same remark as [`Parameters::remark`].
+    pub fn remark(&self) -> Option<&'static str> {
+        self.own_decoder.then_some(OWN_DECODER)
+    }
+}
+
+/// Whether there is a decoder other than the word embeddings where `config.json` ties them.
+fn is_own_decoder(map: &TensorMap, tensors: &BTreeMap<String, Tensor>) -> bool {
+    let words = map.weight_name(Module::WordEmbeddings).and_then(|name| tensors.get(name));
+    let decoder = map.tied_decoder().and_then(|name| tensors.get(name));
+    words.zip(decoder).is_some_and(|(words, decoder)| words != decoder)
 }
 
 /// The weight files of a folder, the safer format first.
@@ -190,28 +241,34 @@ impl WeightFile<'_> {
         match self {
             WeightFile::Pickle(path, checkpoint) => checkpoint
                 .tensors()
-                .filter(|(name, _)| wanted(map, name).is_some())
+                .filter(|(name, _)| is_listed(map, name))
                 .try_for_each(|(name, info)| pickled_kind(path, name, info).map(drop)),
             WeightFile::Safetensors(file, header) => header
                 .iter()
-                .filter(|(name, _)| wanted(map, name).is_some())
+                .filter(|(name, _)| is_listed(map, name))
                 .try_for_each(|(name, info)| file.kind(name, info).map(drop)),
         }
     }
 
-    /// Adds the tensors that the map lists, fp32, by the names that they have there.
-    fn read(self, map: &TensorMap, tensors: &mut BTreeMap<String, Tensor>) -> Result<()> {
+    /// Adds the tensors whose names in the map are wanted, fp32, by these names.
+    fn read(
+        self,
+        is_wanted: impl Fn(&str) -> bool,
+        map: &TensorMap,
+        tensors: &mut BTreeMap<String, Tensor>,
+    ) -> Result<()> {
+        let wanted = |name: &str| Some(map.uniform(name)).filter(|name| is_wanted(name));
         match self {
             WeightFile::Pickle(path, checkpoint) => {
                 for (name, info) in checkpoint.tensors() {
-                    if let Some(uniform) = wanted(map, name) {
+                    if let Some(uniform) = wanted(name) {
                         tensors.insert(uniform, read_pickled(path, &checkpoint, name, info)?);
                     }
                 }
             }
             WeightFile::Safetensors(file, header) => {
                 for (name, info) in header {
-                    if let Some(uniform) = wanted(map, &name) {
+                    if let Some(uniform) = wanted(&name) {
                         tensors.insert(uniform, file.read(&name, &info)?);
                     }
                 }
@@ -221,9 +278,9 @@ impl WeightFile<'_> {
     }
 }
 
-/// The name that a file's tensor has in the map, if it is listed there.
-fn wanted(map: &TensorMap, name: &str) -> Option<String> {
-    Some(map.uniform(name)).filter(|name| map.module_of(name).is_some())
+/// Whether the map lists a file's tensor.
+fn is_listed(map: &TensorMap, name: &str) -> bool {
+    map.module_of(&map.uniform(name)).is_some()
 }
 
 /// A tensor of a file in PyTorch's own format, fp32.
@@ -268,10 +325,19 @@ fn pickle_error(path: &Path, error: PickleError) -> Error {
 /// as a pooler, may be there.
 fn check_fit(folder: &Path, map: &TensorMap, found: &BTreeMap<String, Vec<i64>>) -> Result<()> {
     let wrong = |path: PathBuf, message: String| Err(ModelError::Config { path, message }.into());
-    let layers =
-        found.keys().filter_map(|name| map.layer_of(name)).max().map_or(0, |last| last.saturating_add(1));
-    if layers > map.layers() {
-        let message = format!("num_hidden_layers is {}, the weights have {layers} layers", map.layers());
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let listed: Vec<&str> = map.shapes().into_keys().collect();
+    let [wanted_family, family] = [names::family(&listed), names::family(&names)];
+    if let (Some(wanted), Some(found)) = (wanted_family, family)
+        && wanted != found
+    {
+        return Err(ModelError::OtherFamily { path: folder.to_owned(), found, wanted }.into());
+    }
+    let blocks =
+        names.iter().filter_map(|name| map.layer_of(name)).max().map_or(0, |last| last.saturating_add(1));
+    let (said, key) = map.blocks();
+    if blocks > said {
+        let message = format!("{key} is {said}, the weights have {blocks} layers");
         return wrong(folder.join("config.json"), message);
     }
     let problem = |(name, shape): (&str, &[i64])| TensorProblem {
@@ -284,7 +350,16 @@ fn check_fit(folder: &Path, map: &TensorMap, found: &BTreeMap<String, Vec<i64>>)
         .into_iter()
         .map(problem)
         .filter(|problem| problem.found.as_ref() != Some(&problem.wanted))
+        .filter(|problem| problem.found.is_some() || map.tied_decoder() != Some(&problem.name))
         .collect();
+    let is_of_head = |name: &str| map.module_of(name).is_some_and(Module::is_head);
+    if !problems.is_empty()
+        && problems.iter().all(|problem| problem.found.is_none() && is_of_head(&problem.name))
+        && !names.iter().any(|name| is_of_head(name))
+    {
+        let task = names::other_task(&names);
+        return Err(ModelError::NoHead { path: folder.to_owned(), task }.into());
+    }
     if !problems.is_empty() {
         return Err(ModelError::WeightsMisfit { path: folder.to_owned(), tensors: problems }.into());
     }

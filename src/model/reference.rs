@@ -4,7 +4,7 @@ use rust_bert::bert::{BertConfig, BertForMaskedLM};
 use tch::{Device, Tensor, nn};
 
 use crate::error::{ModelError, Result};
-use crate::model::arch::{Arch, Config, bert};
+use crate::model::arch::{Arch, Config, Positions, bert};
 use crate::model::batch::Batch;
 use crate::model::layers::{Activation, Mode};
 use crate::model::parameters::Parameters;
@@ -28,6 +28,15 @@ impl Reference {
         if config.layer_norm_eps != 1e-12 {
             return Err(cannot("its layer_norm_eps is not 1e-12").into());
         }
+        if config.positions != (Positions::Absolute { first: 0 }) {
+            return Err(cannot("its positions are not those of BERT").into());
+        }
+        if config.type_vocab_size == 0
+            || config.tensors.weight_name(Module::EmbeddingProjection).is_some()
+            || config.head_act != config.hidden_act
+        {
+            return Err(cannot("it has another shape than BERT").into());
+        }
         let hidden_act = match config.hidden_act {
             Activation::Gelu => rust_bert::Activation::gelu,
             Activation::GeluNew => rust_bert::Activation::gelu_new,
@@ -36,6 +45,7 @@ impl Reference {
         };
         let map = match config.arch {
             Arch::Bert => bert::tensors(config, false),
+            Arch::ModernBert => return Err(cannot("it knows BERT alone").into()),
         };
         let config = BertConfig {
             hidden_act,

@@ -14,9 +14,11 @@ pub enum Role {
     Key,
     /// The attention's values, `[H,H]`.
     Value,
+    /// Queries, keys and values in one layer, under each other, `[3H,H]`.
+    QueryKeyValue,
     /// What the attention's heads are put together with, `[H,H]`.
     AttentionOutput,
-    /// The feed-forward's first projection, `[F,H]`.
+    /// The feed-forward's first projection, `[F,H]`; `[2F,H]` where one half is a gate for the other.
     Intermediate,
     /// The feed-forward's second projection, `[H,F]`.
     Output,
@@ -24,16 +26,24 @@ pub enum Role {
 
 impl Role {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Role; 6] =
-        [Role::Query, Role::Key, Role::Value, Role::AttentionOutput, Role::Intermediate, Role::Output];
+    pub const ALL: [Role; 7] = [
+        Role::Query,
+        Role::Key,
+        Role::Value,
+        Role::QueryKeyValue,
+        Role::AttentionOutput,
+        Role::Intermediate,
+        Role::Output,
+    ];
 
-    /// The word that stands for the role as a target of LoRA in every family.
-    fn word(self) -> Option<&'static str> {
+    /// The words that stand for the role as a target of LoRA in every family.
+    fn words(self) -> &'static [&'static str] {
         match self {
-            Role::Query => Some("query"),
-            Role::Key => Some("key"),
-            Role::Value => Some("value"),
-            Role::AttentionOutput | Role::Intermediate | Role::Output => None,
+            Role::Query => &["query"],
+            Role::Key => &["key"],
+            Role::Value => &["value"],
+            Role::QueryKeyValue => &["query", "key", "value"],
+            Role::AttentionOutput | Role::Intermediate | Role::Output => &[],
         }
     }
 }
@@ -41,25 +51,31 @@ impl Role {
 /// A part of a model that has a weight, and often a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Module {
-    /// `[V,H]`
+    /// `[V,E]`; E is H in most families.
     WordEmbeddings,
-    /// A row for each position, `[L,H]`.
+    /// A row for each position, `[L,E]`.
     PositionEmbeddings,
-    /// A row for each segment, `[2,H]` in most families that have them.
+    /// A row for each segment, `[2,E]` in most families that have them.
     TypeEmbeddings,
     /// The layer norm of the embeddings' sum.
     EmbeddingNorm,
+    /// What widens embeddings, `[H,E]`.
+    EmbeddingProjection,
     /// A linear layer of a transformer layer, which is counted from 0.
     Linear(usize, Role),
+    /// A layer's row for each distance between two tokens, `[2L-1,D]`.
+    Distances(usize),
     /// The layer norm of a layer's attention.
     AttentionNorm(usize),
     /// The layer norm of a layer's feed-forward.
     OutputNorm(usize),
-    /// The dense layer of the MLM head.
+    /// The layer norm behind the last layer.
+    FinalNorm,
+    /// The dense layer of the MLM head, `[E,H]`.
     Transform,
     /// The layer norm of the MLM head.
     TransformNorm,
-    /// The MLM head's decoder, `[V,H]`, and its bias `[V]`. Its weight is absent where it is tied to the word
+    /// The MLM head's decoder, `[V,E]`, and its bias `[V]`. Its weight is absent where it is tied to the word
     /// embeddings.
     Decoder,
 }
@@ -74,16 +90,21 @@ impl Module {
     pub fn is_norm(self) -> bool {
         matches!(
             self,
-            Module::EmbeddingNorm | Module::AttentionNorm(_) | Module::OutputNorm(_) | Module::TransformNorm
+            Module::EmbeddingNorm
+                | Module::AttentionNorm(_)
+                | Module::OutputNorm(_)
+                | Module::FinalNorm
+                | Module::TransformNorm
         )
     }
 
     /// The number of the transformer layer that it stands in.
     pub fn layer(self) -> Option<usize> {
         match self {
-            Module::Linear(layer, _) | Module::AttentionNorm(layer) | Module::OutputNorm(layer) => {
-                Some(layer)
-            }
+            Module::Linear(layer, _)
+            | Module::Distances(layer)
+            | Module::AttentionNorm(layer)
+            | Module::OutputNorm(layer) => Some(layer),
             _ => None,
         }
     }
@@ -138,6 +159,10 @@ pub struct TensorMap {
     bare: BTreeSet<String>,
     /// What the names of tensors begin with that are known, and not listed.
     besides: Vec<String>,
+    /// What `config.json` calls the number of blocks that names count.
+    count_key: &'static str,
+    /// Whether the decoder's weight is the word embeddings where a checkpoint has no other.
+    is_tied: bool,
 }
 
 impl TensorMap {
@@ -152,7 +177,16 @@ impl TensorMap {
             by_name: BTreeMap::new(),
             bare: BTreeSet::new(),
             besides: Vec::new(),
+            count_key: "num_hidden_layers",
+            is_tied: false,
         }
+    }
+
+    /// The same where `config.json` has another name than `num_hidden_layers` for the number of blocks that
+    /// tensors' names count.
+    #[must_use]
+    pub fn counted_by(self, count_key: &'static str) -> TensorMap {
+        TensorMap { count_key, ..self }
     }
 
     /// Adds a table of `[N,H]`.
@@ -170,16 +204,18 @@ impl TensorMap {
         self.add(module, name, &[size], has_bias.then_some(size));
     }
 
-    /// Adds the decoder of `[V,H]`. Its bias often has a name apart. The weight is not looked for where it is
-    /// tied to the word embeddings.
+    /// Adds the decoder of `[V,E]`. Its bias often has a name apart. Where it is tied to the word embeddings a
+    /// checkpoint need not have its weight, and one that has another says so better than `config.json`.
     pub fn decoder(&mut self, name: &str, bias: &str, size: [i64; 2], is_tied: bool) {
-        let weight = Named { name: format!("{name}.weight"), shape: size.to_vec() };
+        let weight = Some(Named { name: format!("{name}.weight"), shape: size.to_vec() });
         let bias = Named { name: bias.to_owned(), shape: vec![size[0]] };
-        if is_tied {
-            self.besides.push(weight.name.clone());
-        }
-        let weight = (!is_tied).then_some(weight);
+        self.is_tied = is_tied;
         self.insert(Module::Decoder, Entry { name: name.to_owned(), weight, bias: Some(bias) });
+    }
+
+    /// The name of the decoder's weight, if it may be missing: then the word embeddings stand in for it.
+    pub fn tied_decoder(&self) -> Option<&str> {
+        self.weight_name(Module::Decoder).filter(|_| self.is_tied)
     }
 
     /// Says that checkpoints may have tensors besides whose names begin so, with the base or without it: it
@@ -189,7 +225,7 @@ impl TensorMap {
     }
 
     fn add(&mut self, module: Module, name: &str, shape: &[i64], bias: Option<i64>) {
-        if let Some((first, _)) = name.strip_prefix(&self.base).and_then(|rest| rest.split_once('.')) {
+        if let Some(first) = name.strip_prefix(&self.base).and_then(|rest| rest.split('.').next()) {
             self.bare.insert(format!("{first}."));
         }
         let entry = Entry {
@@ -239,6 +275,13 @@ impl TensorMap {
         self.modules.keys().filter_map(|module| module.layer()).max().map_or(0, |last| last + 1)
     }
 
+    /// How many blocks the names of tensors count, and what `config.json` calls that number: layers, or what
+    /// several layers share.
+    pub fn blocks(&self) -> (usize, &'static str) {
+        let last = self.by_name.keys().filter_map(|name| self.layer_of(name)).max();
+        (last.map_or(0, |last| last + 1), self.count_key)
+    }
+
     /// The number of the layer that a tensor of this name stands in, whether the model has it or not.
     pub fn layer_of(&self, name: &str) -> Option<usize> {
         name.strip_prefix(&self.layers)?.split('.').next()?.parse().ok()
@@ -266,7 +309,7 @@ impl TensorMap {
             return named;
         }
         let has_role = |layer: &LinearLayer<'_>| match layer.module {
-            Module::Linear(_, role) => role.word() == Some(target),
+            Module::Linear(_, role) => role.words().contains(&target),
             _ => false,
         };
         self.linear_layers().filter(has_role).collect()
@@ -327,11 +370,14 @@ impl TensorMap {
         })
     }
 
-    /// The name that a tensor of a checkpoint has here: without `module.`, which a parallel training leaves;
-    /// with the base before a bare encoder's; `weight` and `bias` for the `gamma` and `beta` of the first
+    /// The name that a tensor of a checkpoint has here: without `module.` and `_orig_mod.`, which a parallel
+    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the `gamma` and `beta` of the first
     /// checkpoints; one name for the decoder's bias.
     pub fn uniform(&self, name: &str) -> String {
-        let name = name.strip_prefix("module.").unwrap_or(name);
+        let mut name = name;
+        while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+            name = inner;
+        }
         let is_bare = self.bare.iter().any(|first| name.starts_with(first));
         let name = if is_bare { format!("{}{name}", self.base) } else { name.to_owned() };
         let name = match (name.strip_suffix(".gamma"), name.strip_suffix(".beta")) {
@@ -347,6 +393,9 @@ impl TensorMap {
         }
     }
 }
+
+/// What PyTorch's wrappers put before the names of what they hold.
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 impl Entry {
     fn tensors(&self) -> impl Iterator<Item = &Named> {

@@ -1,4 +1,4 @@
-//! Tensors' numbers as vectors.
+//! Tensors' numbers as vectors, and rows of tensors.
 //!
 //! The conversion fails only on a mistake of ours, or where a device fails. Then it panics: an empty vector
 //! in its place would go on as an answer.
@@ -35,4 +35,13 @@ pub(crate) fn is_finite(tensor: &Tensor) -> bool {
 
 fn cannot_copy(tensor: &Tensor, error: &TchError) -> ! {
     panic!("the numbers of a tensor {:?} of {:?} cannot be copied: {error}", tensor.size(), tensor.kind())
+}
+
+/// The rows of states at positions.
+///
+/// # Shapes
+/// states `[B,L,H]`, positions `[B,R]` → `[B,R,H]`
+pub(crate) fn rows_at(states: &Tensor, positions: &Tensor) -> Tensor {
+    let index = positions.unsqueeze(2).expand([-1, -1, states.size()[2]], false);
+    states.gather(1, &index, false)
 }

@@ -8,6 +8,7 @@ use tch::Device;
 use crate::error::{DataError, Error, Errors, Result, TemplateError};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
+use crate::model::parameters::Found;
 use crate::predict::blueprint::members;
 use crate::predict::census::Census;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
@@ -66,8 +67,8 @@ pub struct Checkup {
     pub verbalizer: Option<Verbalizer>,
     /// The model, of which only the small files are read.
     pub folder: Option<ModelFolder>,
-    /// The weights' tensors that the model has no place for; they are left out.
-    pub left_over: Vec<String>,
+    /// What the weights have that the configuration does not tell.
+    pub weights: Found,
     /// The longest input, in tokens.
     pub max_length: Option<usize>,
     /// The label words as tokens of the model.
@@ -106,8 +107,7 @@ impl Checkup {
     /// Looks at how parts fit together; `problems` are those of reading them.
     pub fn of_parts(parts: CheckupParts<'_>, mut problems: Errors) -> Checkup {
         let CheckupParts { templates, verbalizer, folder, max_length, training, learned, data } = parts;
-        let left_over = folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
-        let left_over = left_over.into_iter().flatten().collect();
+        let weights = folder.as_ref().and_then(|folder| problems.keep(folder.check_weights()));
         let words = verbalizer
             .as_ref()
             .zip(folder.as_ref())
@@ -147,7 +147,7 @@ impl Checkup {
         let mut checkup = Checkup {
             verbalizer,
             folder,
-            left_over,
+            weights: weights.unwrap_or_default(),
             max_length,
             words,
             patterns,

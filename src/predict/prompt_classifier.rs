@@ -93,6 +93,7 @@ pub struct PromptClassifier {
     long: (Long, Pooling),
     showing: Option<Showing>,
     calibration: Option<Fitted>,
+    remark: Option<String>,
 }
 
 /// What a [`PromptClassifier`] is made of.
@@ -179,6 +180,11 @@ impl Builder {
 }
 
 impl PromptClassifier {
+    /// What a reader of results should know of the model: see [`Parameters::remark`].
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
     /// A classifier of a model that is loaded already: one model serves many.
     pub fn builder(model: MaskedLm) -> Builder {
         Builder {
@@ -219,6 +225,7 @@ impl PromptClassifier {
         let Loaded { verbalizer, base, patterns, learned, members } = loaded;
         let (folder, engine, device) = (base.model.folder.clone(), base.model.engine, base.model.device);
         let forwards = base.words.forwards();
+        let remark = base.model.parameters.remark();
         // Of what was learned, and of weights that were widened, nothing stays but what the classifiers hold.
         drop((base, learned));
         let threads = compute.threads.unwrap_or_else(Threads::usual);
@@ -244,6 +251,7 @@ impl PromptClassifier {
             long: compute.long,
             showing,
             calibration,
+            remark,
         })
     }
 

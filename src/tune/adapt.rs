@@ -1,5 +1,7 @@
 //! From what was learned to what a forward pass takes.
 
+use std::collections::BTreeMap;
+
 use tch::Tensor;
 
 use crate::model::arch::Config;
@@ -37,7 +39,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
     let learned: &Learned =
         &learned.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(device))).collect();
     // Weights that were learned whole have the base model's names.
-    let mut weights: Vec<(String, Tensor)> = learned
+    let mut weights: BTreeMap<String, Tensor> = learned
         .iter()
         .filter(|(name, _)| base.named(name).is_some())
         .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
@@ -65,8 +67,10 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
                 _ => unreachable!("low-rank updates of another method"),
             };
             if form == Form::Merged {
-                let merged = merge::low_rank(base.weight(linear.module), down, up, scale);
-                weights.push((format!("{}.weight", linear.name), merged));
+                // Once for layers that share it.
+                weights
+                    .entry(format!("{}.weight", linear.name))
+                    .or_insert_with(|| merge::low_rank(base.weight(linear.module), down, up, scale));
                 continue;
             }
             let (down, up) = (down.shallow_clone().into(), up.shallow_clone().into());
@@ -80,7 +84,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         } else if let Some(rescaling) = of_peft(IA3) {
             let (weight, bias) = (base.weight(linear.module), base.bias(linear.module));
             let (weight, bias) = merge::rescaled(weight, bias, rescaling);
-            weights.push((format!("{}.weight", linear.name), weight));
+            weights.insert(format!("{}.weight", linear.name), weight);
             weights.extend(bias.map(|bias| (format!("{}.bias", linear.name), bias)));
         }
     }

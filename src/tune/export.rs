@@ -28,7 +28,15 @@ pub struct Writing {
     pub average: Option<Average>,
 }
 
-/// Writes a model folder that transformers' `BertForMaskedLM` loads, with what was learned within its
+/// The configuration of a model with a decoder of its own: transformers would put the word embeddings in its
+/// place.
+fn untied(config: &[u8]) -> Option<Vec<u8>> {
+    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(config).ok()?;
+    config.insert("tie_word_embeddings".to_owned(), false.into());
+    serde_json::to_vec_pretty(&config).ok()
+}
+
+/// Writes a model folder that transformers' class for the family loads, with what was learned within its
 /// weights. The folder is new or empty.
 pub fn merged(
     folder: &Path,
@@ -54,7 +62,10 @@ pub fn merged(
     let mut copies = Vec::new();
     for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
         if from.exists() {
-            let bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+            let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+            if from.ends_with("config.json") && base.remark().is_some() {
+                bytes = untied(&bytes).unwrap_or(bytes);
+            }
             let mut copy = WholeFile::create(&to)?;
             copy.write_all(&bytes).map_err(|error| Error::writing(&to, &error))?;
             copies.push(copy);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::source::Source;
 use crate::error::{Difference, Error, Kind, Place, Result, TemplateError, TuningError};
-use crate::model::arch::Config;
+use crate::model::arch::{Config, Positions};
 use crate::model::tensor_map::LinearLayer;
 use crate::model::tokenizer::Tokenizer;
 use crate::text::json::{self, Node};
@@ -401,6 +401,10 @@ impl Tuning {
             Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => length_in_range(soft.length)?,
             Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
                 length_in_range(prefix.length)?;
+                if matches!(config.positions, Positions::Relative { .. }) {
+                    let reason = "its positions are distances, and there is none to keys that stand nowhere";
+                    return Err(TuningError::NotForModel { method: self.name(), reason }.into());
+                }
                 let last = usize::try_from(config.num_hidden_layers).unwrap_or(1) - 1;
                 if let Some([first, end]) = prefix.layers
                     && (first > end || end > last)

@@ -26,11 +26,11 @@ pub const IA3: &str = ".ia3_l";
 /// updates of them PEFT's.
 pub type Learned = BTreeMap<String, Tensor>;
 
-/// The name of the soft tokens, `[S,H]`.
+/// The name of the soft tokens, `[S,E]`.
 pub const SOFT_TOKENS: &str = "soft_tokens";
-/// The names of a soft verbalizer's vectors `[C,H]` and biases `[C]`.
+/// The names of a soft verbalizer's vectors `[C,E]` and biases `[C]`.
 pub const CLASS_VECTORS: [&str; 2] = ["verbalizer.weight", "verbalizer.bias"];
-/// The names of a prototype verbalizer's projection `[P,H]` and prototypes `[C,P]`.
+/// The names of a prototype verbalizer's projection `[P,E]` and prototypes `[C,P]`.
 pub const PROTOTYPES: [&str; 2] = ["verbalizer.projection", "verbalizer.prototypes"];
 
 /// P, of a prototype verbalizer (Cui et al. 2022).
@@ -38,7 +38,7 @@ const PROTOTYPE_SIZE: i64 = 128;
 
 /// What a verbalizer's own vectors start from.
 pub struct ClassStart {
-    /// `[C,H]`
+    /// `[C,E]`
     pub weight: Tensor,
     /// `[C]`
     pub bias: Tensor,
@@ -201,7 +201,7 @@ impl Trainable {
             Tuning::Ia3 => {
                 for LinearLayer { module, name, size: [output, input] } in map.linear_layers() {
                     let shape = match module {
-                        Module::Linear(_, Role::Key | Role::Value) => [output, 1],
+                        Module::Linear(_, Role::Key | Role::Value | Role::QueryKeyValue) => [output, 1],
                         Module::Linear(_, Role::Output) => [1, input],
                         _ => continue,
                     };
@@ -266,7 +266,7 @@ impl Trainable {
             match prompt_encoder {
                 PromptEncoder::None => leaves.insert(SOFT_TOKENS.to_owned(), start),
                 PromptEncoder::Mlp | PromptEncoder::Lstm => {
-                    let hidden = config.hidden_size;
+                    let hidden = config.embedding_size;
                     if prompt_encoder == PromptEncoder::Lstm {
                         draw.lstm(&mut leaves, hidden);
                     }
@@ -286,8 +286,8 @@ impl Trainable {
         for (task, start) in [(None, &beginning.class_start)].into_iter().chain(of_tasks) {
             let Some(start) = start.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) else { continue };
             let (names, tensors) = if start.prototypes {
-                let bound = 1.0 / (config.hidden_size as f64).sqrt();
-                let projection = draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.hidden_size], bound);
+                let bound = 1.0 / (config.embedding_size as f64).sqrt();
+                let projection = draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.embedding_size], bound);
                 let prototypes = start.weight.linear(&projection, None::<Tensor>);
                 (PROTOTYPES, [projection, prototypes])
             } else {
@@ -412,7 +412,7 @@ impl Trainable {
     }
 
     /// # Shapes
-    /// `[S,H] → [S,H]`
+    /// `[S,E] → [S,E]`
     fn lstm(&self, embedding: &Tensor) -> Tensor {
         let weights: Vec<&Tensor> =
             lstm_parts().map(|part| &self.leaves[&format!("{ENCODER}.lstm.{part}")]).collect();

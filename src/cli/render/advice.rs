@@ -114,7 +114,7 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Template(error) => of_template(error),
         Kind::Data(error) => of_data(error),
         Kind::Model(ModelError::Missing { path }) if shipped::is_looked_for(path) => Some(looked_in(
-            "give --model a Hugging Face folder of a BERT masked language model, or hub:NAME; or say with $CLOZE_HOME where cloze's folders are",
+            "give --model a Hugging Face folder of a masked language model, or hub:NAME; or say with $CLOZE_HOME where cloze's folders are",
         )),
         Kind::Model(error) => of_model(error),
         Kind::Encode(error) => of_encode(error),
@@ -252,7 +252,7 @@ pub fn label_map(label: &str, classes: &[String]) -> Option<String> {
 fn of_model(error: &ModelError) -> Option<Vec<Note>> {
     Some(match error {
         ModelError::Missing { .. } | ModelError::FileForModel { .. } => {
-            help("give --model a Hugging Face folder of a BERT masked language model, or hub:NAME")
+            help("give --model a Hugging Face folder of a masked language model, or hub:NAME")
         }
         ModelError::FileMissing { path, .. } if path.join(MANIFEST).exists() => {
             help(&match kind_of(&path.join(MANIFEST)) {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Pass, check_sizes};
+use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, check_heads, check_sizes};
 use crate::model::batch::Batch;
 use crate::model::layers::{
-    Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Range, attend,
-    drop_out,
+    Activation, Adapter, Additions, Distances, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode,
+    Range, attend, drop_out,
 };
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
 use crate::model::tensor_map::{Module, Role, TensorMap};
+use crate::model::values::rows_at;
 
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "bert";
@@ -59,14 +60,18 @@ fn tied() -> bool {
 }
 
 /// Reads and checks the text of a BERT's `config.json`.
-pub(super) fn config(text: &str) -> Result<Config, String> {
+pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if file.position_embedding_type != "absolute" {
-        return Err(format!(
-            "position_embedding_type is {:?}, this version of cloze takes \"absolute\"",
-            file.position_embedding_type
-        ));
-    }
+    let positions = match file.position_embedding_type.as_str() {
+        "absolute" => Positions::Absolute { first: 0 },
+        "relative_key" => Positions::Relative { with_keys: false },
+        "relative_key_query" => Positions::Relative { with_keys: true },
+        other => {
+            return Err(format!(
+                "position_embedding_type is {other:?}, this version of cloze takes \"absolute\", \"relative_key\" and \"relative_key_query\""
+            ));
+        }
+    };
     let (hidden, heads) = (file.hidden_size, file.num_attention_heads);
     check_sizes(&[
         ("vocab_size", file.vocab_size, MOST),
@@ -77,19 +82,21 @@ pub(super) fn config(text: &str) -> Result<Config, String> {
         ("max_position_embeddings", file.max_position_embeddings, MOST),
         ("type_vocab_size", file.type_vocab_size, MOST),
     ])?;
-    if hidden % heads != 0 {
-        return Err(format!("hidden_size {hidden} is not a multiple of num_attention_heads {heads}"));
-    }
+    check_heads(["hidden_size", "num_attention_heads"], hidden, heads)?;
     let mut config = Config {
         arch: Arch::Bert,
         tensors: Arc::new(TensorMap::new("", "")),
         python_class: ["BertForMaskedLM", "transformers.models.bert.modeling_bert"],
+        positions,
         vocab_size: file.vocab_size,
+        embedding_size: file.hidden_size,
         hidden_size: file.hidden_size,
         num_hidden_layers: file.num_hidden_layers,
         num_attention_heads: file.num_attention_heads,
         intermediate_size: file.intermediate_size,
         hidden_act: file.hidden_act,
+        head_act: file.hidden_act,
+        embedding_dropout_prob: file.hidden_dropout_prob,
         hidden_dropout_prob: file.hidden_dropout_prob,
         attention_probs_dropout_prob: file.attention_probs_dropout_prob,
         max_position_embeddings: file.max_position_embeddings,
@@ -102,18 +109,36 @@ pub(super) fn config(text: &str) -> Result<Config, String> {
 
 /// The tensors of a BERT of these sizes.
 pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
-    let (vocabulary, hidden, inner) = (config.vocab_size, config.hidden_size, config.intermediate_size);
+    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
     let mut map = TensorMap::new("bert.", "bert.encoder.layer.");
-    for (module, part, rows) in [
-        (Module::WordEmbeddings, "word", vocabulary),
-        (Module::PositionEmbeddings, "position", config.max_position_embeddings),
-        (Module::TypeEmbeddings, "token_type", config.type_vocab_size),
-    ] {
-        map.embeddings(module, &format!("bert.embeddings.{part}_embeddings"), [rows, hidden]);
+    encoder_tensors(&mut map, "bert.", config, [config.max_position_embeddings, config.type_vocab_size]);
+    map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
+    map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
+    map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
+    // Of its second task, whether one sentence follows another; and a buffer that old versions wrote.
+    for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
+        map.besides(name);
     }
-    map.norm(Module::EmbeddingNorm, "bert.embeddings.LayerNorm", hidden, true);
+    if matches!(config.positions, Positions::Relative { .. }) {
+        // Hugging Face's class makes and saves them, and adds them to nothing.
+        map.besides("embeddings.position_embeddings.");
+    }
+    map
+}
+
+/// Adds what BERT and others name alike below a name of their own: embeddings, of which so many are of
+/// positions and of types, and layers.
+pub(super) fn encoder_tensors(
+    map: &mut TensorMap,
+    base: &str,
+    config: &Config,
+    [positions, types]: [i64; 2],
+) {
+    let (narrow, hidden, inner) = (config.embedding_size, config.hidden_size, config.intermediate_size);
+    let places = matches!(config.positions, Positions::Absolute { .. }).then_some(positions);
+    embedding_tensors(map, base, config.vocab_size, (places, types), narrow);
     for layer in 0..usize::try_from(config.num_hidden_layers).unwrap_or(0) {
-        let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
+        let name = |part: &str| format!("{base}encoder.layer.{layer}.{part}");
         for (role, part, size) in [
             (Role::Query, "attention.self.query", [hidden, hidden]),
             (Role::Key, "attention.self.key", [hidden, hidden]),
@@ -124,29 +149,52 @@ pub fn tensors(config: &Config, is_tied: bool) -> TensorMap {
         ] {
             map.linear(Module::Linear(layer, role), &name(part), size, true);
         }
+        if matches!(config.positions, Positions::Relative { .. }) {
+            let size = [2 * positions - 1, hidden / config.num_attention_heads];
+            map.embeddings(Module::Distances(layer), &name("attention.self.distance_embedding"), size);
+        }
         map.norm(Module::AttentionNorm(layer), &name("attention.output.LayerNorm"), hidden, true);
         map.norm(Module::OutputNorm(layer), &name("output.LayerNorm"), hidden, true);
     }
-    map.linear(Module::Transform, "cls.predictions.transform.dense", [hidden, hidden], true);
-    map.norm(Module::TransformNorm, "cls.predictions.transform.LayerNorm", hidden, true);
-    map.decoder("cls.predictions.decoder", "cls.predictions.bias", [vocabulary, hidden], is_tied);
-    // Of its second task, whether one sentence follows another; and a buffer that old versions wrote.
-    for name in ["pooler.", "cls.seq_relationship.", "embeddings.position_ids"] {
-        map.besides(name);
-    }
-    map
 }
 
-/// Embeddings and layers. It is a view of [`Parameters`], made anew when they move: query, key and value are
+/// Adds embeddings that are named as BERT's are, of words, positions, if these have any, and types.
+pub(super) fn embedding_tensors(
+    map: &mut TensorMap,
+    base: &str,
+    words: i64,
+    (positions, types): (Option<i64>, i64),
+    size: i64,
+) {
+    for (module, part, rows) in [
+        (Module::WordEmbeddings, "word", Some(words)),
+        (Module::PositionEmbeddings, "position", positions),
+        (Module::TypeEmbeddings, "token_type", Some(types)),
+    ] {
+        if let Some(rows) = rows {
+            map.embeddings(module, &format!("{base}embeddings.{part}_embeddings"), [rows, size]);
+        }
+    }
+    map.norm(Module::EmbeddingNorm, &format!("{base}embeddings.LayerNorm"), size, true);
+}
+
+/// Embeddings and layers: BERT's own, and those of families that differ from it in what they leave out, in
+/// the size of their embeddings or in layers that share their tensors. It is a view of [`Parameters`], made anew when they move: query, key and value are
 /// one matrix in it, and where parameters take gradients the making of that matrix is part of the graph.
 #[derive(Clone)]
 pub(crate) struct Network {
     words: Shared,
-    positions: Shared,
-    types: Shared,
+    /// Vectors of places, and the row of the first token's.
+    positions: Option<(Shared, i64)>,
+    types: Option<Shared>,
+    /// Whether it is told of segments: without, all tokens have the type that stands first.
+    tells_segments: bool,
     norm: LayerNorm,
     dropout: f64,
+    projection: Option<Linear>,
     layers: Vec<Layer>,
+    /// Which of these computes as which layer: some families' layers share their tensors.
+    order: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -158,6 +206,7 @@ struct Layer {
     output: Linear,
     output_norm: LayerNorm,
     heads: Heads,
+    distances: Option<Distances>,
     activation: Activation,
     dropout: f64,
     attention_dropout: f64,
@@ -174,17 +223,27 @@ enum Projection {
 
 impl Network {
     pub(super) fn new(config: &Config, parameters: &Parameters) -> Network {
+        let map = parameters.map();
+        let has = |module: &Module| map.weight_name(*module).is_some();
         let embedding = |module| parameters.weight(module).shallow_clone().into();
-        let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+        let (layers, order) = distinct_layers(config, parameters);
+        let positions = match config.positions {
+            Positions::Absolute { first } => Some((embedding(Module::PositionEmbeddings), first)),
+            Positions::Relative { .. } => None,
+            Positions::Rotary(_) => unreachable!("these layers turn nothing"),
+        };
         Network {
             words: embedding(Module::WordEmbeddings),
-            positions: embedding(Module::PositionEmbeddings),
-            types: embedding(Module::TypeEmbeddings),
+            positions,
+            types: Some(Module::TypeEmbeddings).filter(has).map(embedding),
+            tells_segments: config.type_vocab_size > 0,
             norm: LayerNorm::of(parameters, Module::EmbeddingNorm, config.layer_norm_eps),
-            dropout: config.hidden_dropout_prob,
-            layers: (0..depth)
-                .map(|index| Layer::new(config, parameters, index, index + 1 == depth))
-                .collect(),
+            dropout: config.embedding_dropout_prob,
+            projection: Some(Module::EmbeddingProjection)
+                .filter(has)
+                .map(|module| Linear::of(parameters, module)),
+            layers,
+            order,
         }
     }
 
@@ -193,22 +252,29 @@ impl Network {
     }
 
     pub(super) fn depth(&self) -> usize {
-        self.layers.len()
+        self.order.len()
     }
 
-    /// Word, position and type embeddings, summed and normalised: `[B,L,H]`.
+    /// Word, position and type embeddings, summed, normalised and widened: `[B,L,H]`.
     pub(super) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         let (_, length) = batch.size();
-        // Without padding index: its row takes no part in scores, because padding is masked.
-        let words = Tensor::embedding(&self.words, &batch.ids, -1, false, false);
-        let words = match (&batch.soft, &additions.soft) {
-            (Some(places), Some(vectors)) => places.fill(&words, vectors),
-            (Some(_), None) => unreachable!("a batch with soft tokens and no vectors for them"),
-            (None, _) => words,
+        let words = batch.embedded(&self.words, additions.soft.as_deref());
+        let typed = match &self.types {
+            Some(types) if self.tells_segments => {
+                words + Tensor::embedding(types, &batch.types, -1, false, false)
+            }
+            Some(types) => words + types.narrow(0, 0, 1),
+            None => words,
         };
-        let types = Tensor::embedding(&self.types, &batch.types, -1, false, false);
-        let sum = words + types + self.positions.narrow(0, additions.first_position, length);
-        drop_out(self.norm.forward(&sum), self.dropout, mode)
+        let sum = match &self.positions {
+            Some((positions, first)) => typed + positions.narrow(0, first + additions.first_position, length),
+            None => typed,
+        };
+        let embedded = drop_out(self.norm.forward(&sum), self.dropout, mode);
+        match &self.projection {
+            Some(projection) => projection.forward(&embedded),
+            None => embedded,
+        }
     }
 
     pub(super) fn layer(
@@ -216,14 +282,18 @@ impl Network {
         index: usize,
         pass: &Pass,
         added: &LayerAdditions,
-        rows: &Tensor,
         states: &Tensor,
+        positions: Option<&Tensor>,
     ) -> Tensor {
-        self.layers[index].forward(pass, added, rows, states)
+        let layer = &self.layers[self.order[index]];
+        match positions {
+            Some(some) => layer.forward(pass, added, &rows_at(states, some), states, positions),
+            None => layer.forward(pass, added, states, states, None),
+        }
     }
 
     pub(super) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
-        let [_, key_value] = self.layers[index].projection.apart(states, states);
+        let [_, key_value] = self.layers[self.order[index]].projection.apart(states, states);
         let hidden = states.size()[2];
         [key_value.narrow(-1, 0, hidden), key_value.narrow(-1, hidden, hidden)]
     }
@@ -231,6 +301,25 @@ impl Network {
     pub(super) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         self.layers.iter_mut().flat_map(Layer::linears).collect()
     }
+}
+
+/// The layers that differ, and which of them computes as which. The last one stands by itself: it is asked for
+/// some rows alone.
+fn distinct_layers(config: &Config, parameters: &Parameters) -> (Vec<Layer>, Vec<usize>) {
+    let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
+    let (mut layers, mut order) = (Vec::new(), Vec::new());
+    let mut known: Vec<&str> = Vec::new();
+    for index in 0..depth {
+        let is_last = index + 1 == depth;
+        let name = parameters.map().weight_name(Module::Linear(index, Role::Query)).unwrap_or_default();
+        let place = known.iter().position(|known| *known == name).filter(|_| !is_last);
+        order.push(place.unwrap_or(layers.len()));
+        if place.is_none() {
+            layers.push(Layer::new(config, parameters, index, is_last));
+            known.push(name);
+        }
+    }
+    (layers, order)
 }
 
 impl Projection {
@@ -287,6 +376,13 @@ impl Layer {
             output: linear(Role::Output),
             output_norm: norm(Module::OutputNorm(index)),
             heads,
+            distances: match config.positions {
+                Positions::Relative { with_keys } => Some(Distances::new(
+                    parameters.weight(Module::Distances(index)),
+                    with_keys.then(|| heads.scale()),
+                )),
+                _ => None,
+            },
             activation: config.hidden_act,
             dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
@@ -308,16 +404,29 @@ impl Layer {
     }
 
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]`, mask `[B,1,1,L]` → `[B,R,H]`
-    fn forward(&self, pass: &Pass, added: &LayerAdditions, rows: &Tensor, states: &Tensor) -> Tensor {
+    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` → `[B,R,H]`
+    fn forward(
+        &self,
+        pass: &Pass,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        states: &Tensor,
+        positions: Option<&Tensor>,
+    ) -> Tensor {
         let mode = pass.mode;
         let linear = |role, linear: &Linear, input: &Tensor| {
             LowRank::add(added.low_rank(role), linear.forward(input), input, mode)
         };
         let adapted = |role, states| Adapter::apply(added.adapter(role), self.activation, states);
         let [query, key, value] = self.project(added, rows, states, mode);
-        let (key, value, mask) =
-            self.heads.with_prefix(added.prefix.as_ref(), key, value, pass.mask.as_ref());
+        let mask = match &self.distances {
+            None => pass.mask.as_ref().map(Tensor::shallow_clone),
+            Some(distances) => {
+                let scores = distances.scores(&query, &key, positions);
+                Some(pass.mask.as_ref().map_or_else(|| scores.shallow_clone(), |mask| &scores + mask))
+            }
+        };
+        let (key, value, mask) = self.heads.with_prefix(added.prefix.as_ref(), key, value, mask.as_ref());
         let context = attend(&query, &key, &value, mask.as_ref(), self.attention_dropout, mode);
         let context = context.transpose(1, 2).reshape(rows.size());
         let attended = linear(Role::AttentionOutput, &self.attention_output, &context);

@@ -1,25 +1,31 @@
 //! Families of encoders: how their `config.json` is read, what their tensors are called, and their forward
 //! pass.
 //!
-//! A family is one file, named here four times: as a module, as a `model_type` that [`Config::load`] knows,
-//! as a variant of [`Arch`], and as its `Network`. Everything else asks a [`Config`] for sizes and its
-//! [`TensorMap`] for tensors, by what they are for.
+//! A family is one file, named here as a module and, by what `config.json` calls it, among [`FAMILIES`]; one
+//! with layers of its own also as a variant of [`Arch`] and as its `Network`. Everything else asks a [`Config`]
+//! for sizes and its [`TensorMap`] for tensors, by what they are for.
 //!
 //! [`Arch`] is closed, and says only whose layers compute. The map is a value that a [`Config`] holds, so a
 //! family that differs from another in its names and sizes alone needs no layers of its own: it makes a map
 //! and a configuration that name the other's [`Arch`]. `tests/arch.rs` has such a family, made from outside.
 
+mod keys;
+
+pub mod albert;
 pub mod bert;
+pub mod distilbert;
+pub mod electra;
+pub mod modernbert;
+pub mod roberta;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use tch::{Device, Tensor};
 
 use crate::error::{ModelError, Result};
 use crate::model::batch::Batch;
-use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range};
+use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range, Sight};
 use crate::model::parameters::Parameters;
 use crate::model::tensor_map::TensorMap;
 use crate::text::json;
@@ -29,6 +35,8 @@ use crate::text::json;
 pub enum Arch {
     /// BERT's: see [`bert`].
     Bert,
+    /// ModernBERT's: see [`modernbert`].
+    ModernBert,
 }
 
 /// What a model's `config.json` says, whatever its family calls it: the sizes and constants, named as Hugging
@@ -42,54 +50,109 @@ pub struct Config {
     pub tensors: Arc<TensorMap>,
     /// Its class in transformers that fills masks, and the Python module that has it.
     pub python_class: [&'static str; 2],
+    /// How places of tokens take part.
+    pub positions: Positions,
     pub vocab_size: i64,
+    /// Of a word's vector; a projection widens it to the hidden size where that is another.
+    pub embedding_size: i64,
     pub hidden_size: i64,
     pub num_hidden_layers: i64,
     pub num_attention_heads: i64,
     pub intermediate_size: i64,
     pub hidden_act: Activation,
+    /// The activation of the head that fills masks.
+    pub head_act: Activation,
+    /// Of embeddings, before the first layer.
+    pub embedding_dropout_prob: f64,
     pub hidden_dropout_prob: f64,
     pub attention_probs_dropout_prob: f64,
     /// The longest input, in tokens.
     pub max_position_embeddings: i64,
+    /// How many kinds of segments it tells apart; 0 where it is told nothing of segments.
     pub type_vocab_size: i64,
     pub layer_norm_eps: f64,
 }
 
+/// How the places of tokens take part in what is computed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Positions {
+    /// A vector for each place is added to the word's. The first token's is in this row.
+    Absolute {
+        /// Counted from 0.
+        first: i64,
+    },
+    /// Vectors of distances score with queries, in each layer its own.
+    Relative {
+        /// Whether they score with keys too.
+        with_keys: bool,
+    },
+    /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer by
+    /// its own.
+    Rotary(Vec<Rotary>),
+}
+
+/// How places take part in a layer with rotary positions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rotary {
+    /// The base of the angles.
+    pub theta: f64,
+    /// How far a token sees, to either side; everything where it is none.
+    pub window: Option<i64>,
+}
+
+/// What reads a family's `config.json`: its `model_type` and the whole text.
+type ReadConfig = fn(&str, &str) -> Result<Config, String>;
+
+/// What `config.json` may call the family, and what reads the rest.
+const FAMILIES: [(&str, ReadConfig); 8] = [
+    (albert::MODEL_TYPE, albert::config),
+    (bert::MODEL_TYPE, bert::config),
+    (distilbert::MODEL_TYPE, distilbert::config),
+    (electra::MODEL_TYPE, electra::config),
+    (modernbert::MODEL_TYPE, modernbert::config),
+    (roberta::MODEL_TYPES[0], roberta::config),
+    (roberta::MODEL_TYPES[1], roberta::config),
+    (roberta::MODEL_TYPES[2], roberta::config),
+];
+
 impl Config {
     /// Reads and checks `config.json` of a model folder.
     pub fn load(folder: &Path) -> Result<Config> {
-        #[derive(Deserialize)]
-        struct Family {
-            // Hugging Face's BertConfig, where a file says nothing.
-            #[serde(default = "bert_type")]
-            model_type: String,
-        }
         let path = folder.join("config.json");
         if !path.exists() {
             return Err(ModelError::FileMissing { path: folder.to_owned(), wanted: "config.json" }.into());
         }
         let text = json::read_text(&path)?;
-        let config = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(
-            |Family { model_type }| match model_type.as_str() {
-                bert::MODEL_TYPE => bert::config(&text),
-                other => Err(format!(
-                    "model_type is {other:?}, this version of cloze takes {:?}",
-                    bert::MODEL_TYPE
-                )),
-            },
-        );
-        config.map_err(|message| ModelError::Config { path, message }.into())
+        Config::parse(&text).map_err(|message| ModelError::Config { path, message }.into())
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let keys: keys::Keys = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        // Hugging Face's BertConfig, where a file says nothing.
+        let model_type = keys.model_type()?.unwrap_or(bert::MODEL_TYPE);
+        let Some((_, read)) = FAMILIES.iter().find(|(known, _)| *known == model_type) else {
+            let known: Vec<String> = FAMILIES.iter().map(|(known, _)| format!("{known:?}")).collect();
+            let reason = keys.why_not().map_or_else(String::new, |reason| format!(", {reason}"));
+            return Err(format!(
+                "model_type is {model_type:?}{reason}; this version of cloze takes {}",
+                known.join(", ")
+            ));
+        };
+        keys.check()?;
+        read(model_type, text)
+    }
+
+    /// Sets the probability of every dropout in the layers and before them.
+    pub fn set_dropout(&mut self, probability: f64) {
+        self.embedding_dropout_prob = probability;
+        self.hidden_dropout_prob = probability;
+        self.attention_probs_dropout_prob = probability;
     }
 
     /// The longest input that scoring uses unless told otherwise: the model's own limit, at most 512 tokens.
     pub fn default_max_length(&self) -> usize {
         usize::try_from(self.max_position_embeddings).unwrap_or(512).min(512)
     }
-}
-
-fn bert_type() -> String {
-    bert::MODEL_TYPE.to_owned()
 }
 
 /// More layers than any encoder has. Larger numbers are mistakes, and the names of so many layers' tensors
@@ -111,24 +174,36 @@ fn check_sizes(sizes: &[(&str, i64, i64)]) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses a hidden size that the heads cannot share out.
+fn check_heads([hidden_name, heads_name]: [&str; 2], hidden: i64, heads: i64) -> Result<(), String> {
+    match hidden % heads {
+        0 => Ok(()),
+        _ => Err(format!("{hidden_name} {hidden} is not a multiple of {heads_name} {heads}")),
+    }
+}
+
 /// What all layers of one forward pass share.
 pub(crate) struct Pass {
     /// What is added to attention scores, `[B,1,1,L]`: none where nothing is padded.
     pub mask: Option<Tensor>,
     /// Whether dropout acts.
     pub mode: Mode,
+    /// What the layers of each kind see, in families with kinds of layers.
+    pub sights: Vec<Sight>,
 }
 
 /// A family's embeddings and layers over parameters.
 #[derive(Clone)]
 pub(crate) enum Network {
     Bert(bert::Network),
+    ModernBert(modernbert::Network),
 }
 
 impl Network {
     pub(crate) fn new(config: &Config, parameters: &Parameters) -> Network {
         match config.arch {
             Arch::Bert => Network::Bert(bert::Network::new(config, parameters)),
+            Arch::ModernBert => Network::ModernBert(modernbert::Network::new(config, parameters)),
         }
     }
 
@@ -136,6 +211,7 @@ impl Network {
     pub(crate) fn device(&self) -> Device {
         match self {
             Network::Bert(network) => network.device(),
+            Network::ModernBert(network) => network.device(),
         }
     }
 
@@ -143,7 +219,20 @@ impl Network {
     pub(crate) fn depth(&self) -> usize {
         match self {
             Network::Bert(network) => network.depth(),
+            Network::ModernBert(network) => network.depth(),
         }
+    }
+
+    /// What the layers share over this batch.
+    pub(crate) fn pass(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Pass {
+        let mask = batch.additive_mask();
+        let sights = match self {
+            Network::Bert(_) => Vec::new(),
+            Network::ModernBert(network) => {
+                network.sights(batch.size().1, additions.first_position, mask.as_ref())
+            }
+        };
+        Pass { mask, mode, sights }
     }
 
     /// What the first layer takes.
@@ -153,41 +242,57 @@ impl Network {
     pub(crate) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         match self {
             Network::Bert(network) => network.embed(batch, additions, mode),
+            Network::ModernBert(network) => network.embed(batch, additions, mode),
         }
     }
 
-    /// One layer for the rows that are asked for, which look at all states.
+    /// One layer for the rows at positions, which look at all states; for all of them without positions. Only
+    /// the last layer may be asked for some.
     ///
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`; only the last layer's rows may be fewer than the states.
+    /// states `[B,L,H]`, positions `[B,R]` → `[B,R,H]`
     pub(crate) fn layer(
         &self,
         index: usize,
         pass: &Pass,
         added: &LayerAdditions,
-        rows: &Tensor,
         states: &Tensor,
+        positions: Option<&Tensor>,
     ) -> Tensor {
         match self {
-            Network::Bert(network) => network.layer(index, pass, added, rows, states),
+            Network::Bert(network) => network.layer(index, pass, added, states, positions),
+            Network::ModernBert(network) => network.layer(index, pass, added, states, positions),
         }
     }
 
-    /// A layer's keys and values.
+    /// The states that the head takes from those behind the last layer.
+    ///
+    /// # Shapes
+    /// `[B,R,H]` → `[B,R,H]`
+    pub(crate) fn finish(&self, states: Tensor) -> Tensor {
+        match self {
+            Network::Bert(_) => states,
+            Network::ModernBert(network) => network.finish(&states),
+        }
+    }
+
+    /// A layer's keys and values, turned where positions turn them.
     ///
     /// # Shapes
     /// states `[B,L,H]` → twice `[B,L,H]`
-    pub(crate) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
+    pub(crate) fn key_and_value(&self, index: usize, pass: &Pass, states: &Tensor) -> [Tensor; 2] {
         match self {
             Network::Bert(network) => network.key_and_value(index, states),
+            Network::ModernBert(network) => network.key_and_value(index, pass, states),
         }
     }
 
-    /// All layers' linear layers, and the range of their inputs in int8. What the last layer does for the
+    /// The linear layers of all layers, each once however many share it, and the range of their inputs in int8. What the last layer does for the
     /// masks alone stays wide, with no range: it is little work, and nothing evens its errors out.
     pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         match self {
             Network::Bert(network) => network.linears(),
+            Network::ModernBert(network) => network.linears(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What tuning puts beside a model's own weights in the forward pass.
 //!
-//! Letters: R rank, P prefix length, S soft tokens, D bottleneck.
+//! Letters: R rank, P prefix length, S soft tokens, D bottleneck, E embedding size.
 
 use tch::{Kind as Type, Tensor};
 
@@ -11,7 +11,7 @@ use crate::model::tensor_map::Role;
 /// Everything that is added to a forward pass; nothing by default.
 #[derive(Default, Clone)]
 pub struct Additions {
-    /// The soft tokens' vectors `[S,H]`, for the places that [`crate::model::batch::SoftPlaces`] names.
+    /// The soft tokens' vectors `[S,E]`, for the places that [`crate::model::batch::SoftPlaces`] names.
     pub soft: Option<Shared>,
     /// Layer by layer; empty if no layer has any.
     pub layers: Vec<LayerAdditions>,
@@ -87,7 +87,7 @@ pub struct LowRank {
 pub enum ClassVectors {
     /// A vector and a bias for each class (WARP: Hambardzumyan et al. 2021).
     Soft {
-        /// `[C,H]`
+        /// `[C,E]`
         weight: Shared,
         /// `[C]`
         bias: Shared,
@@ -95,7 +95,7 @@ pub enum ClassVectors {
     /// A prototype for each class, and the projection of states that it is compared with (ProtoVerb: Cui et
     /// al. 2022).
     Prototypes {
-        /// `[P,H]`
+        /// `[P,E]`
         projection: Shared,
         /// `[C,P]`
         prototypes: Shared,

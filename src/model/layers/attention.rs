@@ -23,6 +23,11 @@ impl Heads {
         Heads { count, size: hidden / count }
     }
 
+    /// D
+    pub(crate) fn size(self) -> i64 {
+        self.size
+    }
+
     /// 1/√D
     #[allow(clippy::cast_precision_loss)] // Head sizes are small.
     pub(crate) fn scale(self) -> f64 {
@@ -39,7 +44,8 @@ impl Heads {
     /// Keys and values with the prefix before them, which no padding hides.
     ///
     /// # Shapes
-    /// key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,P+L,D]`, `[B,1,1,P+L]`
+    /// key and value `[B,A,L,D]`, mask `[B,1,R,L]` → `[B,A,P+L,D]`, `[B,1,R,P+L]`; R is 1 where all rows see
+    /// the same
     pub(crate) fn with_prefix(
         self,
         prefix: Option<&Prefix>,
@@ -67,7 +73,7 @@ const FUSED_FROM: i64 = 128;
 /// Scaled dot-product attention; the scale is in the query already.
 ///
 /// # Shapes
-/// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` → `[B,A,R,D]`
+/// query `[B,A,R,D]`, key and value `[B,A,L,D]`, mask `[B,1,1,L]` or `[B,1,R,L]` → `[B,A,R,D]`
 pub(crate) fn attend(
     query: &Tensor,
     key: &Tensor,

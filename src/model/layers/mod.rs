@@ -6,6 +6,8 @@ mod attention;
 mod int8;
 mod kernels;
 mod linear;
+mod relative;
+mod rotary;
 
 pub use additions::{Adapter, Additions, ClassVectors, LayerAdditions, LowRank, Prefix};
 pub(crate) use attention::{Heads, attend};
@@ -14,3 +16,5 @@ pub(crate) use kernels::Moved;
 pub use kernels::load_kernels;
 pub use linear::{Activation, Linear, Mode};
 pub(crate) use linear::{LayerNorm, drop_out};
+pub(crate) use relative::Distances;
+pub(crate) use rotary::Sight;

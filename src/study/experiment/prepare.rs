@@ -80,6 +80,7 @@ impl Experiment {
             MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?,
             words,
         );
+        warnings.extend(base.model.parameters.remark());
         let start = match &manifest.init_from {
             None => None,
             Some(from) => {
@@ -117,8 +118,7 @@ impl Experiment {
 fn folder(manifest: &Manifest) -> Result<ModelFolder> {
     let mut folder = ModelFolder::open(&manifest.header.model.path)?;
     if let Some(dropout) = manifest.plan.dropout {
-        folder.config.hidden_dropout_prob = dropout;
-        folder.config.attention_probs_dropout_prob = dropout;
+        folder.config.set_dropout(dropout);
     }
     Ok(folder)
 }

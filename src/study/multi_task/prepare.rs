@@ -189,8 +189,7 @@ impl MultiTask {
         let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
         let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
         if let Some(dropout) = manifest.plan.dropout {
-            folder.config.hidden_dropout_prob = dropout;
-            folder.config.attention_probs_dropout_prob = dropout;
+            folder.config.set_dropout(dropout);
         }
         let max_length = errors.keep(folder.max_length(Some(manifest.header.max_length)));
         let of_method = errors.keep(manifest.tuning.check(&folder.config));
@@ -224,6 +223,7 @@ impl MultiTask {
         warnings.extend(reading.bad_rows.so_far().remark());
         warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        warnings.extend(model.parameters.remark());
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();
         let mut training = MultiTask { manifest, bases, tasks, start: None, checkpoint_every };

@@ -93,8 +93,7 @@ impl Pretraining {
         let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
         let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
         if let Some(dropout) = manifest.plan.dropout {
-            folder.config.hidden_dropout_prob = dropout;
-            folder.config.attention_probs_dropout_prob = dropout;
+            folder.config.set_dropout(dropout);
         }
         let of_method = errors.keep(manifest.tuning.check(&folder.config));
         errors.keep(manifest.texts.check(&folder.config));
@@ -103,6 +102,7 @@ impl Pretraining {
         };
         warnings.extend(manifest.plan.remark(device));
         let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        warnings.extend(model.parameters.remark());
         let base = VerbalizedLm::new(model, LabelWords::none(device));
         base.check_language_modelling()?;
         Ok((Pretraining { manifest, base, checkpoint_every }, warnings))

@@ -1,6 +1,6 @@
 //! Reading an adapter, with everything that does not fit refused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -224,8 +224,9 @@ impl<'a> Fields<'a> {
     }
 
     fn prompt(&self, kind: PeftType, found: Found<'_>, config: &Config) -> Result<PeftAdapter> {
+        let width = if kind == PeftType::PrefixTuning { config.hidden_size } else { config.embedding_size };
         let sizes = [
-            ("token_dim", config.hidden_size),
+            ("token_dim", width),
             ("num_layers", config.num_hidden_layers),
             ("num_attention_heads", config.num_attention_heads),
             ("num_transformer_submodules", 1),
@@ -253,9 +254,9 @@ impl<'a> Fields<'a> {
             PeftType::PTuning => {
                 let network: String = self.read("encoder_reparameterization_type", String::new())?;
                 soft.encoder = Some(if network == "LSTM" { PromptEncoder::Lstm } else { PromptEncoder::Mlp });
-                (Tuning::PTuning(soft), SOFT_TOKENS, config.hidden_size)
+                (Tuning::PTuning(soft), SOFT_TOKENS, width)
             }
-            _ => (Tuning::PromptTuning(soft), SOFT_TOKENS, config.hidden_size),
+            _ => (Tuning::PromptTuning(soft), SOFT_TOKENS, width),
         };
         let shape = vec![i64::try_from(length).unwrap_or(i64::MAX), width];
         let learned = found.take(vec![Wanted { key: PROMPT.to_owned(), name: name.to_owned(), shape }])?;
@@ -329,7 +330,12 @@ impl Found<'_> {
     fn take(mut self, wanted: Vec<Wanted>) -> Result<Learned> {
         let mut learned = Learned::new();
         let mut tensors = Vec::new();
+        let mut asked = BTreeSet::new();
         for Wanted { key, name, shape } in wanted {
+            // Layers that share a tensor share what is learned of it.
+            if !asked.insert(name.clone()) {
+                continue;
+            }
             match self.named.remove(&key) {
                 Some(tensor) if tensor.size() == shape => {
                     learned.insert(name, tensor);

@@ -47,12 +47,14 @@ pub fn write(
             ("fan_in_fan_out", json!(false)),
         ]);
     } else {
+        let is_prefix = matches!(tuning, Tuning::Prefix(_) | Tuning::PTuningV2(_));
+        let width = if is_prefix { config.hidden_size } else { config.embedding_size };
         fields.extend([
             ("task_type", json!("FEATURE_EXTRACTION")),
             ("num_attention_heads", json!(config.num_attention_heads)),
             ("num_layers", json!(config.num_hidden_layers)),
             ("num_transformer_submodules", json!(1)),
-            ("token_dim", json!(config.hidden_size)),
+            ("token_dim", json!(width)),
         ]);
     }
     whole_file::new_folder(folder)?;
@@ -175,8 +177,8 @@ fn ia3_fields(config: &Config, learned: &Learned) -> Written {
 fn p_tuning_fields(soft: &SoftPrompt, config: &Config, vectors: usize) -> Written {
     // The network is not in the file; these matter to nobody but who trains on with a new one.
     let (network, hidden) = match soft.encoder {
-        Some(PromptEncoder::Mlp) => ("MLP", config.hidden_size),
-        _ => ("LSTM", config.hidden_size / 2),
+        Some(PromptEncoder::Mlp) => ("MLP", config.embedding_size),
+        _ => ("LSTM", config.embedding_size / 2),
     };
     Written::from([
         ("peft_type", json!("P_TUNING")),

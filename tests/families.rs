@@ -1,0 +1,601 @@
+//! Families other than BERT, on tiny random models: numbers that `transformers` computed
+//! (tests/fixtures/families/make.py), and everything else that a family must do.
+//!
+//! Their ids are those of the tiny BERT's vocabulary, whose tokenizer stands beside each here, whatever the
+//! family's own is.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cloze::model::arch::Config;
+use cloze::model::batch::{Batch, sample_inputs};
+use cloze::model::dtype::Dtype;
+use cloze::model::encoder::{Additions, Encoder, Mode};
+use cloze::model::features::Features;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::head::MlmHead;
+use cloze::model::parameters::Parameters;
+use cloze::model::tensor_file;
+use cloze::model::tensor_map::Module;
+use cloze::model::tokenizer::Tokenizer;
+use cloze::predict::classifier::VerbalizedLm;
+use cloze::predict::prompt_model::PromptModel;
+use cloze::tune::export::{self, Writing};
+use cloze::tune::{Form, Learned, Tuning, adapt, peft};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+use crate::arch::{Training, base, scores};
+use crate::support::{
+    Parts, TINY, assert_close, features, golden, golden_features, integers, lone_generator, numbers, values,
+};
+
+const FAMILIES: [&str; 7] = [
+    "albert",
+    "bert-relative-key",
+    "bert-relative-key-query",
+    "distilbert",
+    "electra",
+    "modernbert",
+    "roberta",
+];
+
+/// Whether a method is refused for a family.
+fn is_refused(family: &str, tuning: &Tuning) -> bool {
+    family.starts_with("bert-relative") && matches!(tuning, Tuning::Prefix(_) | Tuning::PTuningV2(_))
+}
+
+fn fixture(family: &str) -> String {
+    format!("tests/fixtures/families/{family}")
+}
+
+/// A family's folder with a tokenizer in it.
+struct Model {
+    folder: tempfile::TempDir,
+}
+
+impl Model {
+    fn new(family: &str) -> Model {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(Path::new(&fixture(family)).join(name), folder.path().join(name)).unwrap();
+        }
+        for name in ["vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
+            fs::copy(Path::new(TINY).join(name), folder.path().join(name)).unwrap();
+        }
+        Model { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn open(&self) -> ModelFolder {
+        open(self.path())
+    }
+
+    fn base(&self) -> VerbalizedLm {
+        base(self.open(), EngineChoice::Cloze)
+    }
+
+    fn tensors(&self) -> Learned {
+        tensor_file::read(&self.path().join("model.safetensors")).unwrap().0
+    }
+
+    fn write(&self, tensors: &Learned) {
+        tensor_file::write(&self.path().join("model.safetensors"), tensors, HashMap::new()).unwrap();
+    }
+
+    fn change_config(&self, key: &str, value: Value) {
+        let path = self.path().join("config.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        config[key] = value;
+        fs::write(&path, config.to_string()).unwrap();
+    }
+}
+
+fn open(folder: &Path) -> ModelFolder {
+    ModelFolder::new(folder, Config::load(folder).unwrap(), Tokenizer::load(folder).unwrap()).unwrap()
+}
+
+fn prompt_model(folder: ModelFolder) -> PromptModel {
+    tch::set_num_threads(1);
+    PromptModel::load(folder, EngineChoice::Cloze, Device::Cpu).unwrap()
+}
+
+/// The golden inputs, each with its first mask alone.
+fn inputs(golden: &Value) -> Vec<Features> {
+    golden["inputs"].as_array().unwrap().iter().map(|input| golden_features(input)[0].clone()).collect()
+}
+
+fn batch(inputs: &[Features]) -> Batch {
+    Batch::collate(&inputs.iter().collect::<Vec<_>>(), 0, Device::Cpu)
+}
+
+/// transformers' own eager and fused attention differ by as much.
+fn near(wanted: f64) -> f64 {
+    1e-5 * wanted.abs().max(1.0)
+}
+
+#[test]
+fn logits_of_every_family_equal_transformers() {
+    for family in FAMILIES {
+        let golden = golden(&fixture(family));
+        let model = prompt_model(Model::new(family).open());
+        let probes = Tensor::from_slice(&integers(&golden["probe_ids"]));
+        for (index, input) in golden["inputs"].as_array().unwrap().iter().enumerate() {
+            for (features, wanted) in golden_features(input).iter().zip(input["logits"].as_array().unwrap()) {
+                let found = tch::no_grad(|| model.vocabulary_logits(&[features]).index_select(1, &probes));
+                for (found, wanted) in values(&found).iter().zip(numbers(wanted)) {
+                    let what = format!("{family}, input {index}");
+                    assert_close(&[*found], &[wanted], near(wanted), &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn loss_and_gradients_of_every_family_equal_transformers() {
+    for family in FAMILIES {
+        let golden = golden(&fixture(family));
+        let mut parts = Parts::load(&fixture(family));
+        parts.parameters.set_requires_grad(true);
+        let labels = Tensor::from_slice(&integers(&golden["labels"]));
+        let states = Encoder::new(&parts.config, &parts.parameters).states_at_masks(
+            &batch(&inputs(&golden)),
+            &Additions::default(),
+            Mode::Score,
+        );
+        let head = MlmHead::new(&parts.config, &parts.parameters);
+        let logits = head.logits(&states.squeeze_dim(1), None, Mode::Score);
+        let loss = logits.cross_entropy_for_logits(&labels);
+        let wanted = golden["loss"].as_f64().unwrap();
+        assert_close(&values(&loss), &[wanted], near(wanted), family);
+        loss.backward();
+        let norms = golden["norms"].as_object().unwrap();
+        assert_eq!(norms.len(), parts.parameters.iter().count(), "{family}: parameters");
+        for (name, wanted) in norms {
+            let wanted = wanted.as_f64().unwrap();
+            let found = parts.parameters.named(name).unwrap().grad().norm().double_value(&[]);
+            assert_close(&[found], &[wanted], near(wanted), &format!("{family}, {name}"));
+        }
+    }
+}
+
+#[test]
+fn mask_rows_and_label_columns_of_every_family_equal_the_whole() {
+    for family in FAMILIES {
+        let parts = Parts::load(&fixture(family));
+        let inputs = inputs(&golden(&fixture(family)));
+        let encoder = Encoder::new(&parts.config, &parts.parameters);
+        let head = MlmHead::new(&parts.config, &parts.parameters);
+        let columns = Tensor::from_slice(&[77_i64, 9, 322]);
+        tch::no_grad(|| {
+            let batch = batch(&inputs);
+            let rows = encoder.states_at_masks(&batch, &Additions::default(), Mode::Score);
+            let all = encoder.forward(&batch, &Additions::default(), Mode::Score);
+            assert_close(&values(&rows), &values(&batch.at_masks(&all)), 1e-5, family);
+            let rows = rows.squeeze_dim(1);
+            let some = head.logits_of(&rows, &columns, None, Mode::Score);
+            let whole = head.logits(&rows, None, Mode::Score).index_select(1, &columns);
+            assert_close(&values(&some), &values(&whole), 1e-5, family);
+            for (index, input) in inputs.iter().enumerate() {
+                let alone = encoder.states_at_masks(
+                    &self::batch(std::slice::from_ref(input)),
+                    &Additions::default(),
+                    Mode::Score,
+                );
+                let found = values(&rows.get(index as i64));
+                assert_close(&found, &values(&alone), 1e-5, &format!("{family}, row {index} in a batch"));
+            }
+        });
+    }
+}
+
+#[test]
+fn every_family_goes_to_narrow_types() {
+    for family in FAMILIES {
+        let inputs = inputs(&golden(&fixture(family)));
+        let model = Model::new(family);
+        let logits = |dtype| {
+            let mut model = prompt_model(model.open());
+            model.prepare(dtype).unwrap();
+            tch::no_grad(|| model.vocabulary_logits(&inputs.iter().collect::<Vec<_>>()))
+        };
+        let wide = prompt_model(model.open());
+        let wanted = tch::no_grad(|| wide.vocabulary_logits(&inputs.iter().collect::<Vec<_>>()));
+        let spread = wanted.std(false).double_value(&[]);
+        for (dtype, share) in [(Dtype::F32, 1e-5), (Dtype::Bf16, 0.05), (Dtype::Int8, 0.1)] {
+            let far = (logits(dtype) - &wanted).square().mean(Kind::Float).sqrt().double_value(&[]) / spread;
+            assert!(far <= share, "{family} in {}: {far} of the spread", dtype.name());
+        }
+    }
+}
+
+#[test]
+fn every_family_trains_in_every_way() {
+    for family in FAMILIES {
+        let model = Model::new(family).base();
+        for (name, tuning) in Tuning::all() {
+            let checked = tuning.check(model.model.config());
+            assert_eq!(checked.is_err(), is_refused(family, &tuning), "{family}, {name}");
+            if checked.is_err() {
+                continue;
+            }
+            let training = Training::new(tuning);
+            let (_, state, losses) = training.run(&model, None);
+            assert!(losses.iter().all(|loss| loss.is_finite()), "{family}, {name}: {losses:?}");
+            let learned = state.trainable.finished();
+            let map = model.model.parameters.map();
+            assert!(
+                learned.iter().all(|(name, tensor)| map
+                    .shapes()
+                    .get(name.as_str())
+                    .is_none_or(|shape| tensor.size() == *shape)),
+                "{family}, {name}"
+            );
+            let before = scores(&model, &model.zero_shot(None).unwrap());
+            if !matches!(training.tuning, Tuning::Cls(_)) && !learned.contains_key("soft_tokens") {
+                let after = model.learned(&training.tuning, &learned).unwrap();
+                let inputs = sample_inputs(model.tokenizer(), 20);
+                let after = tch::no_grad(|| {
+                    values(&after.class_scores(&inputs.iter().collect::<Vec<_>>(), Mode::Score))
+                });
+                assert_ne!(after, before, "{family}, {name} moves nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_every_family_learned_acts_alike_beside_weights_and_within() {
+    for family in FAMILIES {
+        let model = Model::new(family).base();
+        let (config, base) = (model.model.config(), &model.model.parameters);
+        let kinds = config.tensors.kinds_of(config.tensors.linear_layers());
+        let all = json!({ "lora": { "rank": 3, "alpha": 9, "targets": kinds } }).to_string();
+        let adapter = r#"{ "adapter": { "placement": "houlsby" } }"#;
+        for text in [all.as_str(), adapter, r#"{ "p-tuning-v2": { "length": 5 } }"#, "\"ia3\""] {
+            let tuning = Tuning::parse("t.json", text).unwrap();
+            if is_refused(family, &tuning) {
+                continue;
+            }
+            let learned = Training::new(tuning.clone()).run(&model, None).1.trainable.finished();
+            // Far enough from where they began.
+            let learned: Learned = learned
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor + tensor.sin() * 0.3 + 0.05))
+                .collect();
+            let short: Vec<Features> = inputs(&golden(&fixture(family))).into_iter().take(4).collect();
+            let states = |form| {
+                let adapted = adapt(&tuning, config, base, &learned, form);
+                let parameters = adapted.parameters.as_ref().unwrap_or(base);
+                let encoder = Encoder::new(config, parameters);
+                tch::no_grad(|| {
+                    let batch = batch(&short);
+                    let rows = encoder.states_at_masks(&batch, &adapted.additions, Mode::Score);
+                    let all = encoder.forward(&batch, &adapted.additions, Mode::Score);
+                    let alone =
+                        encoder.states_at_masks(&self::batch(&short[..1]), &adapted.additions, Mode::Score);
+                    let what = format!("{family}, {}", tuning.name());
+                    assert_close(&values(&rows), &values(&batch.at_masks(&all)), 1e-5, &what);
+                    assert_close(&values(&rows.get(0)), &values(&alone), 1e-5, &what);
+                    values(&rows)
+                })
+            };
+            let [beside, merged] = [Form::Beside, Form::Merged].map(states);
+            assert_close(&beside, &merged, 2e-5, &format!("{family}, {}", tuning.name()));
+            let plain = tch::no_grad(|| {
+                Encoder::new(config, base).states_at_masks(&batch(&short), &Additions::default(), Mode::Score)
+            });
+            assert_ne!(values(&plain), merged, "{family}, {}", tuning.name());
+        }
+    }
+}
+
+/// From 128 rows on scoring takes libtorch's fused attention, and training does not.
+#[test]
+fn windows_are_the_same_in_both_kinds_of_attention() {
+    let model = Model::new("modernbert");
+    model.change_config("max_position_embeddings", json!(300));
+    let config = Config::load(model.path()).unwrap();
+    let parameters = Parameters::load(model.path(), &config.tensors, Device::Cpu).unwrap();
+    let encoder = Encoder::new(&config, &parameters);
+    let row = |length: i64, mask: usize| {
+        let mut ids: Vec<i64> = (0..length).map(|at| 150 + at * 37 % 170).collect();
+        ids[mask] = 8;
+        features(&ids, ids.len(), mask)
+    };
+    let rows = [row(300, 5), row(200, 199), row(140, 70)];
+    let states = |rows: &[Features], mode| {
+        tch::no_grad(|| values(&encoder.forward(&batch(rows), &Additions::default(), mode)))
+    };
+    let at_masks = tch::no_grad(|| {
+        let batch = batch(&rows);
+        let all = encoder.forward(&batch, &Additions::default(), Mode::Score);
+        let rows = encoder.states_at_masks(&batch, &Additions::default(), Mode::Score);
+        assert_close(&values(&rows), &values(&batch.at_masks(&all)), 5e-5, "at masks");
+        rows
+    });
+    for (index, row) in rows.iter().enumerate() {
+        let alone = std::slice::from_ref(row);
+        let (fused, plain) = (states(alone, Mode::Score), states(alone, Mode::Train));
+        assert_close(&fused, &plain, 5e-5, "fused");
+        let hidden = usize::try_from(config.hidden_size).unwrap();
+        let at_mask = &plain[row.mask * hidden..(row.mask + 1) * hidden];
+        assert_close(&values(&at_masks.get(index as i64)), at_mask, 5e-5, "in a batch");
+    }
+    // A token beyond what all windows reach is seen by the global layers alone, and by these it is.
+    let mut other = rows[0].clone();
+    other.ids[250] = 9;
+    assert_ne!(states(&[other], Mode::Score)[..16], states(&rows[..1], Mode::Score)[..16]);
+}
+
+#[test]
+fn modernberts_configuration_has_old_and_new_keys() {
+    let new = Model::new("modernbert");
+    let wanted = scores(&new.base(), &new.base().zero_shot(None).unwrap());
+    let old = Model::new("modernbert");
+    old.change_config("layer_types", Value::Null);
+    old.change_config("rope_parameters", Value::Null);
+    old.change_config("global_attn_every_n_layers", json!(2));
+    old.change_config("local_rope_theta", json!(100.0));
+    old.change_config("global_rope_theta", json!(160_000.0));
+    assert_eq!(scores(&old.base(), &old.base().zero_shot(None).unwrap()), wanted);
+    // A null is the global layers' base, and what is not there is 10,000.
+    let positions = |theta: Option<f64>| {
+        old.change_config("local_rope_theta", json!(theta));
+        Config::load(old.path()).unwrap().positions
+    };
+    assert_eq!(positions(None), positions(Some(160_000.0)));
+    for (key, value, said) in [
+        ("local_attention", json!(0), "local_attention is 0, it must be at least 1"),
+        ("layer_types", json!(["full_attention"]), "layer_types has 1 layers, num_hidden_layers is 4"),
+        ("layer_types", json!(["linear_attention"]), "unknown variant `linear_attention`"),
+        ("rope_scaling", json!({ "factor": 2.0 }), "rope_scaling is {\"factor\":2.0}"),
+        (
+            "rope_parameters",
+            json!({ "full_attention": { "rope_type": "yarn" } }),
+            "rope_type is \"yarn\", this version of cloze takes \"default\"",
+        ),
+        ("decoder_bias", json!(false), "decoder_bias is false"),
+        ("num_attention_heads", json!(16), "rotary positions turn pairs"),
+    ] {
+        let wrong = Model::new("modernbert");
+        wrong.change_config(key, value);
+        let found = Config::load(wrong.path()).unwrap_err().to_string();
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+/// Golden inputs and a model's logits, as check_export.py takes them.
+fn rows_for_python(model: &PromptModel, inputs: &[Features]) -> Value {
+    let row = |input: &Features| {
+        let logits = tch::no_grad(|| values(&model.vocabulary_logits(&[input])));
+        let types: Vec<i64> = (0..input.ids.len()).map(|at| i64::from(at >= input.second_segment)).collect();
+        let some: serde_json::Map<String, Value> =
+            [9, 77, 150, 322].iter().map(|id: &usize| (id.to_string(), json!(logits[*id]))).collect();
+        json!({ "ids": input.ids, "token_types": types, "mask": input.mask, "logits": some })
+    };
+    json!({ "rows": inputs.iter().map(row).collect::<Vec<_>>() })
+}
+
+/// `EXPORTS=FOLDER` keeps the folders, for tests/fixtures/families/check_export.py.
+#[test]
+fn every_family_is_exported_under_its_own_names() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = std::env::var_os("EXPORTS").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let base = model.base();
+        for tuning in [
+            Tuning::parse("t.json", r#"{ "lora": { "rank": 4 } }"#).unwrap(),
+            Tuning::Ia3,
+            Tuning::Full,
+            Tuning::Bias,
+        ] {
+            let training = Training::new(tuning);
+            let learned = training.run(&base, None).1.trainable.finished();
+            let adapted = scores(&base, &base.learned(&training.tuning, &learned).unwrap());
+            let name = format!("{family}-{}", training.tuning.name());
+            let merged = root.join(&name);
+            let parameters = &base.model.parameters;
+            let folder = &base.model.folder;
+            export::merged(&merged, folder, parameters, &training.tuning, &learned, &Writing::default())
+                .unwrap();
+            let opened = crate::arch::base(open(&merged), EngineChoice::Cloze);
+            let names = |parameters: &Parameters| -> Vec<String> {
+                parameters.iter().map(|(name, _)| name.to_owned()).collect()
+            };
+            assert_eq!(names(&opened.model.parameters), names(parameters));
+            assert_close(&scores(&opened, &opened.zero_shot(None).unwrap()), &adapted, 1e-5, &name);
+            let rows = rows_for_python(&prompt_model(open(&merged)), &inputs(&golden(&fixture(family))));
+            fs::write(root.join(format!("{name}.json")), rows.to_string()).unwrap();
+
+            if !matches!(training.tuning, Tuning::Lora(_) | Tuning::Ia3) {
+                continue;
+            }
+            let adapter = root.join(format!("{name}-peft"));
+            peft::write(&adapter, &training.tuning, base.model.config(), &learned, 0, family).unwrap();
+            let read = peft::read(&adapter, base.model.config()).unwrap();
+            let found = scores(&base, &base.learned(&read.tuning, &read.learned).unwrap());
+            assert_close(&found, &adapted, 0.0, &format!("{name} from PEFT's files"));
+        }
+    }
+}
+
+#[test]
+fn checkpoints_are_taken_as_wrappers_left_them() {
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let map = model.open().config.tensors;
+        let tensors = model.tensors();
+        let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
+        let bare = |name: &str| map.bare(name).unwrap_or(name).to_owned();
+        let decoder = map.weight_name(Module::Decoder).unwrap().strip_suffix(".weight").unwrap();
+        let renamings: [&dyn Fn(&str) -> String; 5] = [
+            // The bias where the decoder's own stands.
+            &|name| match map.bias_name(Module::Decoder) == Some(name) {
+                true => format!("{decoder}.bias"),
+                false => name.to_owned(),
+            },
+            &|name| format!("module.{name}"),
+            &|name| format!("_orig_mod.module.{name}"),
+            &bare,
+            &|name| format!("module._orig_mod.{}", bare(name)),
+        ];
+        for renamed in renamings {
+            model.write(
+                &tensors.iter().map(|(name, tensor)| (renamed(name), tensor.shallow_clone())).collect(),
+            );
+            let base = model.base();
+            assert_eq!(scores(&base, &base.zero_shot(None).unwrap()), wanted, "{family}");
+        }
+    }
+}
+
+/// Whether `cloze check` and `cloze score` say a thing of a model.
+fn assert_said(folder: &Path, wanted: &str) {
+    let pattern = folder.join("t.json");
+    let verbalizer = folder.join("v.json");
+    fs::write(&pattern, r#"{ "version": 1, "pattern": "{text} it was {mask}." }"#).unwrap();
+    fs::write(
+        &verbalizer,
+        r#"{ "version": 1, "classes": [ { "label": "a", "words": ["good"] }, { "label": "b", "words": ["bad"] } ] }"#,
+    )
+    .unwrap();
+    let run = |command: &str, rest: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cloze"))
+            .args([command, "-m"])
+            .arg(folder)
+            .arg("-t")
+            .arg(&pattern)
+            .arg("-v")
+            .arg(&verbalizer)
+            .args(rest)
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains(wanted), "{command}: {said}");
+    };
+    run("check", &[]);
+    run("score", &["--text", "a film"]);
+}
+
+#[test]
+fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
+    for family in FAMILIES {
+        let model = Model::new(family);
+        let map = model.open().config.tensors;
+        let (mut tensors, tied) = (model.tensors(), model.base());
+        let decoder = map.tied_decoder().unwrap().to_owned();
+        let words = map.weight_name(Module::WordEmbeddings).unwrap();
+        // The same numbers once more change nothing.
+        tensors.insert(decoder.clone(), tensors[words].shallow_clone());
+        model.write(&tensors);
+        assert!(!model.open().check_weights().unwrap().own_decoder);
+        assert!(model.base().model.parameters.named(&decoder).is_none());
+        tensors.insert(decoder.clone(), tensors[words].flip([1]));
+        model.write(&tensors);
+        assert!(model.open().check_weights().unwrap().own_decoder);
+        let own = model.base();
+        let [before, after] = [&tied, &own].map(|base| scores(base, &base.zero_shot(None).unwrap()));
+        assert_ne!(before, after, "{family}");
+        if family == "distilbert" {
+            assert_said(
+                model.path(),
+                "ties the decoder to the word embeddings, and the weights have another",
+            );
+        }
+        // So is what is exported, and its configuration says it.
+        let merged = model.path().join("merged");
+        let training = Training::new(Tuning::Bias);
+        let learned = training.run(&own, None).1.trainable.finished();
+        export::merged(
+            &merged,
+            &own.model.folder,
+            &own.model.parameters,
+            &training.tuning,
+            &learned,
+            &Writing::default(),
+        )
+        .unwrap();
+        let again = open(&merged);
+        assert!(again.config.tensors.tied_decoder().is_none());
+        assert!(!again.check_weights().unwrap().own_decoder);
+        // A configuration that unties them needs one.
+        model.change_config("tie_word_embeddings", json!(false));
+        tensors.remove(&decoder);
+        model.write(&tensors);
+        let said = model.open().check_weights().unwrap_err();
+        assert!(format!("{said:?}").contains(&decoder), "{said:?}");
+    }
+}
+
+#[test]
+fn electras_discriminator_is_refused_as_what_it_is() {
+    let model = Model::new("electra");
+    let of_discriminator = |name: &String| {
+        let name =
+            name.replace("generator_predictions.LayerNorm", "discriminator_predictions.dense_prediction");
+        name.replace("generator_predictions", "discriminator_predictions")
+    };
+    let tensors = model.tensors();
+    let left = tensors.iter().filter(|(name, _)| !name.starts_with("generator_lm_head"));
+    model.write(&left.map(|(name, tensor)| (of_discriminator(name), tensor.shallow_clone())).collect());
+    let said = model.open().check_weights().unwrap_err().to_string();
+    assert!(
+        said.ends_with(
+            "have no head that fills masks: they are of ELECTRA's discriminator, which tells replaced words from others"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
+    let kinds = |family: &str| {
+        let config = Config::load(Path::new(&fixture(family))).unwrap();
+        config.tensors.kinds_of(config.tensors.linear_layers()).join(" ")
+    };
+    let bert = "query key value attention.output.dense intermediate.dense output.dense cls.predictions.transform.dense";
+    let wanted = [
+        ("bert-relative-key", 2, bert),
+        ("albert", 6, "query key value attention.dense ffn ffn_output predictions.dense"),
+        ("distilbert", 2, "q_lin k_lin v_lin out_lin lin1 lin2 vocab_transform"),
+        (
+            "electra",
+            2,
+            "query key value attention.output.dense intermediate.dense output.dense generator_predictions.dense",
+        ),
+        ("modernbert", 4, "Wqkv attn.Wo Wi mlp.Wo head.dense"),
+        (
+            "roberta",
+            2,
+            "query key value attention.output.dense intermediate.dense output.dense lm_head.dense",
+        ),
+    ];
+    for (family, layers, wanted) in wanted {
+        assert_eq!(kinds(family), wanted);
+        let config = Config::load(Path::new(&fixture(family))).unwrap();
+        for word in ["query", "key", "value"] {
+            assert_eq!(config.tensors.targeted(word).len(), layers, "{family}, {word}");
+        }
+    }
+}
+
+#[test]
+fn rust_bert_refuses_other_families() {
+    let _alone = lone_generator();
+    for family in FAMILIES {
+        let said = PromptModel::load(Model::new(family).open(), EngineChoice::RustBert, Device::Cpu);
+        assert!(
+            said.is_err_and(|error| error.to_string().starts_with("rust-bert's model cannot run")),
+            "{family}"
+        );
+    }
+}
