@@ -154,10 +154,11 @@ fn narrow_types_stay_near_and_know_no_neighbours() {
     };
     let wide = probabilities(&model, &batch);
     // How far a type's probabilities may be from single precision's, and from those of the same row among
-    // others: 24, 8 and 7 bits of a number are kept, and six layers add up. One int8 scale for a batch strays
-    // by .075 and is caught.
+    // others: 24, 8 and 7 bits of a number are kept, and six layers add up. A row alone is summed in another
+    // order, which now and then rounds a number to the next of int8's 255: up to .016. One int8 scale for a
+    // batch strayed by .075 on an earlier default model, whose probabilities were less sharp.
     for (dtype, bound, neighbours) in
-        [(Dtype::F32, 1e-5, 1e-5), (Dtype::Bf16, 0.03, 0.03), (Dtype::Int8, 0.06, 0.01)]
+        [(Dtype::F32, 1e-5, 1e-5), (Dtype::Bf16, 0.03, 0.03), (Dtype::Int8, 0.06, 0.025)]
     {
         model.prepare(dtype).unwrap();
         let narrow = probabilities(&model, &batch);
