@@ -155,6 +155,32 @@ impl Config {
     }
 }
 
+/// What Hugging Face's configurations of most families take where a file says nothing.
+mod usual {
+    pub(super) fn dropout() -> f64 {
+        0.1
+    }
+    pub(super) fn epsilon() -> f64 {
+        1e-12
+    }
+    pub(super) fn absolute() -> String {
+        "absolute".into()
+    }
+    pub(super) fn tied() -> bool {
+        true
+    }
+}
+
+/// Refuses other positions than a vector for each place, in families that have no others here.
+fn check_absolute(kind: &str) -> Result<(), String> {
+    match kind {
+        "absolute" => Ok(()),
+        _ => Err(format!(
+            "position_embedding_type is {kind:?}, in this family this version of cloze takes \"absolute\""
+        )),
+    }
+}
+
 /// More layers than any encoder has. Larger numbers are mistakes, and the names of so many layers' tensors
 /// would fill the memory.
 const MOST_LAYERS: i64 = 1000;
