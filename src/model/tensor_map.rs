@@ -371,8 +371,8 @@ impl TensorMap {
     }
 
     /// The name that a tensor of a checkpoint has here: without `module.` and `_orig_mod.`, which a parallel
-    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the `gamma` and `beta` of the first
-    /// checkpoints; one name for the decoder's bias.
+    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the
+    /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias.
     pub fn uniform(&self, name: &str) -> String {
         let mut name = name;
         while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {

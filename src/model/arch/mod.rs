@@ -1,7 +1,7 @@
 //! Families of encoders: how their `config.json` is read, what their tensors are called, and their forward
 //! pass.
 //!
-//! A family is one file, named here as a module and, by what `config.json` calls it, among [`FAMILIES`]; one
+//! A family is one file, named here as a module and, by what `config.json` calls it, among `FAMILIES`; one
 //! with layers of its own also as a variant of [`Arch`] and as its `Network`. Everything else asks a [`Config`]
 //! for sizes and its [`TensorMap`] for tensors, by what they are for.
 //!
@@ -313,8 +313,9 @@ impl Network {
         }
     }
 
-    /// The linear layers of all layers, each once however many share it, and the range of their inputs in int8. What the last layer does for the
-    /// masks alone stays wide, with no range: it is little work, and nothing evens its errors out.
+    /// The linear layers of all layers, each once however many share it, and the range of their inputs in
+    /// int8. What the last layer does for the masks alone stays wide, with no range: it is little work, and
+    /// nothing evens its errors out.
     pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         match self {
             Network::Bert(network) => network.linears(),
