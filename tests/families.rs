@@ -569,6 +569,34 @@ fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
 }
 
 #[test]
+fn configurations_that_fit_no_model_or_not_the_weights_are_refused() {
+    for (family, key, value, said) in [
+        ("distilbert", "n_heads", json!(3), "dim 16 is not a multiple of n_heads 3"),
+        ("distilbert", "n_layers", json!(1), "n_layers is 1, the weights have 2 layers"),
+        ("distilbert", "n_layers", json!(3), "distilbert.transformer.layer.2."),
+        ("distilbert", "activation", json!("mish"), "unknown variant `mish`"),
+        ("albert", "num_hidden_groups", json!(4), "num_hidden_groups is 4, it must be at most 3"),
+        ("albert", "num_hidden_groups", json!(1), "num_hidden_groups is 1, the weights have 2 groups"),
+        ("albert", "inner_group_num", json!(1), "such a model has no place for: albert.encoder"),
+        ("albert", "inner_group_num", json!(400), "inner_group_num is 400, it must be at most 333"),
+        ("electra", "embedding_size", json!(16), "electra.embeddings.word_embeddings.weight"),
+        ("electra", "position_embedding_type", json!("relative_key"), "in this family this version"),
+        ("roberta", "pad_token_id", json!(41), "pad_token_id is 41, it must be from 0 to below"),
+        ("roberta", "pad_token_id", json!(-1), "pad_token_id is -1, it must be from 0 to below"),
+        ("roberta", "is_decoder", json!(true), "is_decoder is true: this is a causal model"),
+        ("modernbert", "num_hidden_layers", json!(3), "layer_types has 4 layers, num_hidden_layers is 3"),
+    ] {
+        let model = Model::new(family);
+        model.change_config(key, value);
+        let error = Config::load(model.path())
+            .and_then(|config| Parameters::check(model.path(), &config.tensors).map(drop))
+            .unwrap_err();
+        let found = format!("{error} {error:?}");
+        assert!(found.contains(said), "{family}, {key}: {found}");
+    }
+}
+
+#[test]
 fn electras_discriminator_is_refused_as_what_it_is() {
     let model = Model::new("electra");
     let of_discriminator = |name: &String| {

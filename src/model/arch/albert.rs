@@ -109,7 +109,7 @@ fn tensors(file: &File) -> TensorMap {
     const GROUPS: &str = "albert.encoder.albert_layer_groups.";
     let (vocabulary, narrow, hidden) = (file.vocab_size, file.embedding_size, file.hidden_size);
     let inner = file.intermediate_size;
-    let mut map = TensorMap::new("albert.", GROUPS).counted_by("num_hidden_groups");
+    let mut map = TensorMap::new("albert.", GROUPS).counted_by("num_hidden_groups", "groups");
     let rows = (Some(file.max_position_embeddings), file.type_vocab_size);
     bert::embedding_tensors(&mut map, "albert.", vocabulary, rows, narrow);
     map.linear(

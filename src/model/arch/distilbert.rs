@@ -67,7 +67,8 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
 
 fn tensors(file: &File) -> TensorMap {
     let (vocabulary, hidden, inner) = (file.vocab_size, file.dim, file.hidden_dim);
-    let mut map = TensorMap::new("distilbert.", "distilbert.transformer.layer.").counted_by("n_layers");
+    let mut map =
+        TensorMap::new("distilbert.", "distilbert.transformer.layer.").counted_by("n_layers", "layers");
     map.embeddings(Module::WordEmbeddings, "distilbert.embeddings.word_embeddings", [vocabulary, hidden]);
     map.embeddings(
         Module::PositionEmbeddings,
