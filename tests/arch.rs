@@ -21,14 +21,15 @@ use cloze::model::encoder::Mode;
 use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::parameters::Parameters;
-use cloze::model::tensor_file::{self, Precision};
+use cloze::model::tensor_file;
 use cloze::model::tensor_map::{Module, Role, TensorMap};
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::pvp::{Patterns, SoftVectors};
 use cloze::text::data::{Example, Format, Rows};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
-use cloze::tune::{Learned, Tuning, export, peft};
+use cloze::tune::export::{self, Writing};
+use cloze::tune::{Learned, Tuning, peft};
 use tch::{Device, Tensor};
 
 use crate::support::{TINY, assert_close, base_of, lone_generator, values};
@@ -227,6 +228,7 @@ impl Training {
             plan: &plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
+            together: &[],
             max_length: patterns.max_length,
             classes: 2,
             seed: 1,
@@ -337,7 +339,7 @@ fn a_new_family_is_exported_under_its_own_names() {
             &toy.model.parameters,
             &training.tuning,
             &learned,
-            Precision::F32,
+            &Writing::default(),
         )
         .unwrap();
         let opened = base(toy::open(&merged), EngineChoice::Cloze);

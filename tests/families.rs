@@ -17,12 +17,13 @@ use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::head::MlmHead;
 use cloze::model::parameters::Parameters;
-use cloze::model::tensor_file::{self, Precision};
+use cloze::model::tensor_file;
 use cloze::model::tensor_map::Module;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::classifier::VerbalizedLm;
 use cloze::predict::prompt_model::PromptModel;
-use cloze::tune::{Form, Learned, Tuning, adapt, export, peft};
+use cloze::tune::export::{self, Writing};
+use cloze::tune::{Form, Learned, Tuning, adapt, peft};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -437,7 +438,8 @@ fn every_family_is_exported_under_its_own_names() {
             let merged = root.join(&name);
             let parameters = &base.model.parameters;
             let folder = &base.model.folder;
-            export::merged(&merged, folder, parameters, &training.tuning, &learned, Precision::F32).unwrap();
+            export::merged(&merged, folder, parameters, &training.tuning, &learned, &Writing::default())
+                .unwrap();
             let opened = crate::arch::base(open(&merged), EngineChoice::Cloze);
             let names = |parameters: &Parameters| -> Vec<String> {
                 parameters.iter().map(|(name, _)| name.to_owned()).collect()
@@ -553,7 +555,7 @@ fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
             &own.model.parameters,
             &training.tuning,
             &learned,
-            Precision::F32,
+            &Writing::default(),
         )
         .unwrap();
         let again = open(&merged);

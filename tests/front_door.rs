@@ -205,6 +205,8 @@ fn trainings_without_a_seed_are_refused() {
     let request = TasksRequest {
         files: TasksFile::read(&tasks).unwrap(),
         tuning: Tuning::Full,
+        init_from: None,
+        drawing: None,
         plan: PlanOptions::default(),
         evaluate_every: None,
         engine: EngineChoice::default(),

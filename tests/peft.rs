@@ -8,10 +8,11 @@ use cloze::model::encoder::Additions;
 use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::parameters::Parameters;
-use cloze::model::tensor_file::{self, Precision};
+use cloze::model::tensor_file;
 use cloze::model::tensor_map::LinearLayer;
 use cloze::predict::prompt_model::PromptModel;
-use cloze::tune::export;
+use cloze::tune::average::Average;
+use cloze::tune::export::{self, Writing};
 use cloze::tune::peft::{self, PeftAdapter};
 use cloze::tune::{
     Adapted, Form, Learned, Lora, PREFIX, Prefix, PromptEncoder, SOFT_TOKENS, SoftPrompt, Tuning, adapt,
@@ -192,7 +193,7 @@ fn write_merged(folder: &Path, adapter: &PeftAdapter) -> Result<(), Error> {
         &parts.parameters,
         &adapter.tuning,
         &adapter.learned,
-        Precision::F32,
+        &Writing::default(),
     )
 }
 
@@ -665,6 +666,31 @@ fn unmerging_restores_the_base_bit_for_bit() {
 }
 
 #[test]
+fn an_average_lies_between_two_models() {
+    let (parts, adapter) = (Parts::load(TINY), made(Tuning::Full));
+    let model = ModelFolder::open(Path::new(TINY)).unwrap();
+    let moved = adapt(&adapter.tuning, &parts.config, &parts.parameters, &adapter.learned, Form::Merged);
+    let moved = moved.parameters.unwrap();
+    for share in [0.0, 0.25, 1.0] {
+        let folder = tempfile::tempdir().unwrap();
+        let average = Average::new(ModelFolder::open(Path::new(TINY)).unwrap(), share).unwrap();
+        let writing = Writing { average: Some(average), ..Writing::default() };
+        let Parts { parameters, .. } = &parts;
+        export::merged(folder.path(), &model, parameters, &adapter.tuning, &adapter.learned, &writing)
+            .unwrap();
+        let average = Parameters::load(folder.path(), &parts.config.tensors, Device::Cpu).unwrap();
+        let mut between = 0;
+        for (name, tensor) in average.iter() {
+            let (own, other) = (moved.named(name).unwrap(), parameters.named(name).unwrap());
+            let wanted = own * (1.0 - share) + other * share;
+            assert!(tensor.allclose(&wanted, 1e-6, 1e-7, false), "{name} at {share}");
+            between += usize::from(!tensor.equal(own) && !tensor.equal(other));
+        }
+        assert_eq!(between > 10, share == 0.25, "{between} lie between at {share}");
+    }
+}
+
+#[test]
 fn a_merged_folder_is_the_adapted_model() {
     let parts = Parts::load(TINY);
     for tuning in [lora(&ALL_LAYERS), Tuning::Ia3, Tuning::Full, Tuning::Head, Tuning::Bias] {
@@ -726,9 +752,20 @@ fn a_decoder_of_its_own_is_exported_where_the_model_has_one() {
     let parameters = Parameters::load(base.path(), &model.config.tensors, Device::Cpu).unwrap();
     let adapter = made(lora(&["query"]));
     let folder = base.path().join("merged");
-    export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned, Precision::F32).unwrap();
+    export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned, &Writing::default())
+        .unwrap();
     let merged = Parameters::load(&folder, &model.config.tensors, Device::Cpu).unwrap();
     assert!(merged.named(decoder).unwrap().equal(parameters.named(decoder).unwrap()));
+
+    // A model that ties it is another kind.
+    let average = Average::new(ModelFolder::open(Path::new(TINY)).unwrap(), 0.5).unwrap();
+    let (folder, writing) =
+        (base.path().join("average"), Writing { average: Some(average), ..Writing::default() });
+    let refused = export::merged(&folder, &model, &parameters, &adapter.tuning, &adapter.learned, &writing);
+    let refused = refused.unwrap_err();
+    let Kind::Tuning(TuningError::AverageMisfit { tensors, .. }) = refused.kind() else { panic!() };
+    assert_eq!(tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(), [decoder]);
+    assert!(!folder.exists());
 }
 
 #[test]

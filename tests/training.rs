@@ -31,6 +31,7 @@ mod resume;
 mod soft_verbalizer;
 mod start;
 mod steps;
+mod together;
 
 const MOOD: &str = r#"{ "version": 1, "classes": [ { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] },
     { "label": "between", "words": ["maybe"] } ] }"#;
@@ -177,6 +178,7 @@ impl Setting {
             plan: &self.plan,
             tasks: &self.patterns.tasks,
             soft: &self.patterns.soft,
+            together: &[],
             max_length: self.max_length,
             classes: 3,
             seed: self.seed,

@@ -275,11 +275,11 @@ class Recipe(Case):
             self.assertEqual({task["name"] for task in written["tasks"] if "dev" in task}, set(recipe.LOOKS))
 
     def test_stages_follow_each_other_and_are_not_repeated(self):
-        args = mock.Mock(cloze=Path("cloze"), data=self.folder, threads="2", dtype="bf16")
+        args = mock.Mock(cloze=Path("cloze"), data=self.folder, threads="2", dtype="bf16", base=Path("base"), original=None)
         (self.folder / "models").mkdir()
         calls = []
 
-        def call(command, check):
+        def call(command, check, env=None):
             calls.append(command)
             if command[1] == "export":
                 Path(command[command.index("--merged") + 1]).mkdir()
@@ -288,6 +288,7 @@ class Recipe(Case):
         model = train.learn(stage, Path("base"), args, call)
         self.assertEqual([command[1] for command in calls], ["train", "export"])
         self.assertEqual(calls[0][calls[0].index("--model") + 1], "base")
+        self.assertEqual(calls[1][-4:], ["--average-with", "base", "--average-share", "0"])
         self.assertEqual(train.learn(stage, Path("base"), args, call), model)
         self.assertEqual(len(calls), 2)
         # A run that was begun goes on; one that is done is exported alone.
@@ -295,7 +296,9 @@ class Recipe(Case):
         run = self.folder / "runs/other"
         run.mkdir(parents=True)
         (run / "manifest.json").touch()
+        args.original = Path("version-1")
         train.learn(other, model, args, call)
+        self.assertIn("version-1", calls[3])
         self.assertIn("--resume", calls[2])
         (run / "metrics.json").touch()
         shutil.rmtree(self.folder / "models/other")

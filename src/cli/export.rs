@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgGroup;
+use cloze::model::folder::ModelFolder;
 use cloze::model::tensor_file::Precision;
 use cloze::study::export::ExportForm;
 use cloze::study::run::{Run, Wanted};
+use cloze::tune::average::Average;
+use cloze::tune::export::Writing;
 
 use super::args::Limits;
 use super::render;
@@ -30,6 +33,9 @@ pub struct Export {
     /// Which of the run's seeds [default: the only one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Of a run of several tasks some of which have vectors of their own: which
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
     /// Of a run of cloze ensemble: one of its members, as TEMPLATE+VERBALIZER [default: its student]
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
@@ -44,6 +50,14 @@ pub struct Export {
     /// With --merged: how the weights are written
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
+    /// With --merged: another model of the same kind and size, often the one that the training began with;
+    /// each weight becomes an average of the two. What a training forgets comes back, and what it learned
+    /// mostly stays (WiSE-FT)
+    #[arg(long, value_name = "MODEL", requires = "merged", value_hint = clap::ValueHint::DirPath)]
+    average_with: Option<String>,
+    /// That model's share of the average, from 0 to 1
+    #[arg(long, value_name = "X", default_value_t = 0.5, requires = "average_with")]
+    average_share: f64,
     /// The base model's folder [default: the run's]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     model: Option<String>,
@@ -52,11 +66,17 @@ pub struct Export {
     allow_other_base: bool,
 }
 
+/// Another model that is averaged with, and its share.
+fn average(model: &String, share: f64) -> cloze::error::Result<Average> {
+    Average::new(ModelFolder::open(&setup::model_named(Some(model))?)?, share)
+}
+
 /// Runs the command.
 pub fn run(args: &Export) -> Result<()> {
     let run = Run::open(&args.run)?;
     let limits = Limits { model: args.model.clone(), max_length: None };
     let wanted = Wanted {
+        task: args.task.clone(),
         member: args.member.clone(),
         seed: args.seed,
         model: setup::other_model(&limits)?,
@@ -65,11 +85,15 @@ pub fn run(args: &Export) -> Result<()> {
     };
     let (form, out) = match (&args.peft, &args.merged) {
         (Some(out), _) => (ExportForm::Peft, out),
-        (None, Some(out)) => (ExportForm::Merged(args.precision), out),
+        (None, Some(out)) => {
+            let average = args.average_with.as_ref().map(|model| average(model, args.average_share));
+            let writing = Writing { precision: args.precision, average: average.transpose()? };
+            (ExportForm::Merged(Box::new(writing)), out)
+        }
         (None, None) => unreachable!("clap asks for one of them"),
     };
     signals::kept(format!("{} is not whole: delete it", out.display()));
-    let exported = run.export(&wanted, form, out)?;
+    let exported = run.export(&wanted, &form, out)?;
     render::print(&format!(
         "{}: {}, seed {} of {}\n",
         out.display(),

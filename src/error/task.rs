@@ -15,12 +15,16 @@ pub enum TaskError {
     WithoutRows { name: String },
     #[error("no task has rows to learn from")]
     WithoutTraining,
-    #[error("a pattern's own soft tokens would be another task's too")]
-    Soft,
-    #[error("a training of several tasks takes no patterns with demonstrations")]
-    Demonstrations,
-    #[error("the vectors of {verbalizer} would be one task's alone")]
-    ClassVectors { verbalizer: String },
+    #[error("{name:?} has no train rows to show")]
+    NothingToShow { name: String },
+    #[error(
+        "some patterns of {name:?} show demonstrations and some do not, so \"templates_each_step\" cannot be \"one\""
+    )]
+    SomeShow { name: String },
+    #[error("no task learns the {what} of {name:?}, which has no train rows")]
+    NobodyLearns { name: String, what: &'static str },
+    #[error("the classes of {name:?} are vectors, so {what} has no place")]
+    ClassesAreVectors { name: String, what: &'static str },
     #[error("the label words of {name:?} have several tokens, so {what} has no place")]
     WordsOfSeveralTokens { name: String, what: &'static str },
     #[error("the run {} has several tasks", path.display())]
@@ -37,13 +41,14 @@ impl TaskError {
             Name { .. } => help("give each task a name of its own"),
             WithoutRows { .. } => help("give it \"train\", \"test\" or both"),
             WithoutTraining => help("give one of them \"train\" at least"),
-            Demonstrations => help("leave the {demos} out"),
+            NothingToShow { .. } => help("give it \"train\", or leave the {demos} out"),
+            SomeShow { .. } => help("leave it out, or write {demos} into all of them or none"),
             WordsOfSeveralTokens { .. } => help("leave it out, or use words that the vocabulary has whole"),
-            ClassVectors { .. } => help("leave \"kind\" out"),
-            Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
-            Soft => {
-                help("leave the {soft} out; prompt-tuning puts soft tokens before the patterns of all tasks")
+            NobodyLearns { .. } => {
+                help("give it \"train\", or a pattern and label words without vectors of their own")
             }
+            ClassesAreVectors { .. } => help("leave it out, or leave \"kind\" out of the verbalizer"),
+            Unknown { name, tasks, .. } => allowed_and_nearest("tasks", name, tasks),
             Needed { tasks, .. } => vec![("tasks", listed(tasks))],
         }
     }

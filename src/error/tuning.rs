@@ -1,5 +1,7 @@
 //! Ways of tuning and their options, and what becomes of what was learned.
 
+use std::path::PathBuf;
+
 use super::notes::{Note, allowed_and_nearest, help, listed};
 use super::tensor::{TensorProblem, tensor_line, tensor_lines};
 
@@ -36,6 +38,10 @@ pub enum TuningError {
     LearnedMisfit { method: &'static str, tensors: Vec<TensorProblem>, unknown: Vec<String> },
     #[error("what {method} learns cannot become part of a model's own weights")]
     NotMergeable { method: &'static str },
+    #[error("{} is not a model of the same kind and size", path.display())]
+    AverageMisfit { path: PathBuf, tensors: Vec<TensorProblem>, unknown: Vec<String> },
+    #[error("{} has another vocabulary than {}", path.display(), model.display())]
+    AverageOfOtherVocabulary { path: PathBuf, model: PathBuf },
     #[error("a plain model folder has no place for soft tokens")]
     MergedWithSoft,
     #[error("the vectors of a soft or a prototype verbalizer have no place in such a folder")]
@@ -49,10 +55,11 @@ impl TuningError {
         match self {
             NotForModel { .. } => help("choose another method"),
             ClsForTasks => help("choose another method for several tasks"),
-            LearnedMisfit { tensors, unknown, .. } => {
+            LearnedMisfit { tensors, unknown, .. } | AverageMisfit { tensors, unknown, .. } => {
                 let no_place = unknown.iter().map(|name| format!("{name} has no place"));
                 tensor_lines(tensors.iter().map(tensor_line).chain(no_place))
             }
+            AverageOfOtherVocabulary { .. } => help("only weights of the same words can be averaged"),
             NotOne { methods } => vec![
                 ("methods", listed(methods)),
                 ("help", "write it as { \"lora\": { \"rank\": 8 } }".into()),

@@ -26,9 +26,8 @@ impl AdamW {
         AdamW { step: 0, moments: leaves.iter().map(|(name, leaf)| (name.clone(), zeros(leaf))).collect() }
     }
 
-    /// Moves the leaves by their gradients, with bias correction, and clears the gradients. `rate_and_decay`
-    /// gives each leaf's learning rate and weight decay; the decay is decoupled: `θ ← θ - η·λ·θ` before the
-    /// update.
+    /// Moves the leaves by their gradients, with bias correction. `rate_and_decay` gives each leaf's learning
+    /// rate and weight decay; the decay is decoupled: `θ ← θ - η·λ·θ` before the update.
     pub fn step(&mut self, leaves: &BTreeMap<String, Tensor>, rate_and_decay: impl Fn(&str) -> (f64, f64)) {
         self.step += 1;
         no_grad(|| {
@@ -52,9 +51,6 @@ impl AdamW {
                 let [rate, decay] = key.map(f64::from_bits);
                 if !group.step(self.step, rate, decay) {
                     step_by_step(&mut group, self.step, rate, decay);
-                }
-                for gradient in &mut group.gradients {
-                    let _ = gradient.zero_();
                 }
             }
         });

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::learn::sample::{self, Candidate};
 use crate::learn::target::Target;
+use crate::predict::classifier::VerbalizedLm;
+use crate::predict::similarity::with_similarity;
+use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
+use crate::text::demonstrations::{Drawing, Strategy};
 
 /// Rows with targets, as the trainer takes them.
 #[derive(Clone)]
@@ -75,6 +79,27 @@ impl Dataset {
 }
 
 impl LabelledDataset {
+    /// Patterns with these rows shown, where they show any; `words` has what stands in the blank for each class.
+    /// Where rows are chosen by what they are like, the base model tells that.
+    pub fn shown_in(
+        &self,
+        patterns: &TaskSet,
+        words: &[String],
+        drawing: Drawing,
+        base: &VerbalizedLm,
+    ) -> Result<TaskSet> {
+        let shown: Vec<(Example, usize)> = self.examples.iter().cloned().zip(self.classes()).collect();
+        let with_support = |task: &Task| task.clone().with_support(&shown, words, drawing);
+        let tasks = patterns.tasks.iter().map(with_support).collect();
+        let tasks = match drawing.strategy {
+            Strategy::Similar => {
+                with_similarity(tasks, &base.zero_shot(None)?, &self.columns, patterns.max_length)?
+            }
+            Strategy::Random | Strategy::ClassBalanced => tasks,
+        };
+        Ok(TaskSet { tasks, soft: patterns.soft.clone(), max_length: patterns.max_length })
+    }
+
     /// Some of the rows.
     #[must_use]
     pub fn pick(&self, rows: &[usize]) -> LabelledDataset {

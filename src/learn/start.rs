@@ -1,35 +1,48 @@
 //! What a training starts from where it does not start anew: what an earlier run learned on another task, or on
 //! several (SPoT: Vu et al. 2022; PPT: Gu et al. 2022).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
-use tch::Tensor;
 
 use crate::error::source::Source;
 use crate::error::{Difference, Result, RunError};
 use crate::learn::run::{
-    self, Form, InitFrom, LearnedFile, MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, kind_of,
+    self, Form, InitFrom, LearnedFile, MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, StoredFile,
+    kind_of,
 };
 use crate::model::hash::hash_of;
 use crate::predict::classifier::VerbalizedLm;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
-use crate::tune::soft::{SoftTokens, Start as SoftStart};
-use crate::tune::{CLASSIFIER, Learned, SOFT_TOKENS, Tuning, is_verbalizer};
+use crate::text::verbalizer::Verbalizer;
+use crate::tune::soft::SoftTokens;
+use crate::tune::{CLASSIFIER, Learned, SOFT_TOKENS, Tuning, is_verbalizer, owner};
 
 /// A training that is to start from an earlier run.
-#[derive(Clone, Copy)]
 pub struct Beginner<'a> {
     /// The base model.
     pub base: &'a VerbalizedLm,
     /// What moves.
     pub tuning: &'a Tuning,
-    /// The soft tokens of its patterns.
-    pub soft: &'a SoftTokens,
+    /// How many soft tokens stand before the input.
+    pub front: usize,
+    /// Its one task, or several.
+    pub tasks: Vec<Own>,
+    /// What it learns: names and shapes.
+    pub learns: BTreeMap<String, Vec<i64>>,
+}
+
+/// What a task has of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// Its name, where there are several.
+    pub task: Option<String>,
+    /// How many vectors each of its patterns' soft tokens has.
+    pub soft: Vec<usize>,
     /// The labels, in class order.
-    pub classes: &'a [String],
+    pub classes: Vec<String>,
 }
 
 /// An earlier run, and what of it is taken.
@@ -37,11 +50,14 @@ pub struct Start {
     folder: RunFolder,
     from: InitFrom,
     /// What the training learns: names and shapes.
-    wanted: BTreeMap<String, Vec<i64>>,
-    /// So many of the earlier soft tokens are taken: all, those before the input, or none.
+    learns: BTreeMap<String, Vec<i64>>,
+    /// So many of the earlier soft tokens that stand first are taken: those of a run of one task, or those
+    /// before the input.
     soft: usize,
-    /// Whether the classes are the same, so that what belongs to one is taken.
-    same_classes: bool,
+    /// The tasks whose patterns have as many soft tokens there, in the same order.
+    same_soft: Vec<Option<String>>,
+    /// The tasks whose classes are the same there, so that what belongs to one is taken.
+    same_classes: Vec<Option<String>>,
 }
 
 /// What the manifest of an earlier run says of what it learned.
@@ -50,7 +66,12 @@ struct Earlier {
     model: ModelFiles,
     seeds: Vec<u64>,
     tuning: Tuning,
-    /// Of several tasks none has soft tokens or vectors of its own.
+    tasks: Vec<EarlierTask>,
+}
+
+/// One of its tasks; a run of one task names none.
+struct EarlierTask {
+    name: Option<String>,
     templates: Vec<Template>,
     classes: Vec<String>,
 }
@@ -84,26 +105,37 @@ impl Start {
     /// Opens a run and refuses it where it learned by another method, with other sizes, or what has no place
     /// here; tells what of it is not taken, and seeds that start from another one.
     pub fn open(from: &InitFrom, seeds: &[u64], beginner: Beginner<'_>) -> Result<(Start, Vec<String>)> {
-        let Beginner { base, tuning, soft, classes } = beginner;
+        let Beginner { base, tuning, front, tasks, learns } = beginner;
         let earlier = Earlier::open(&from.path)?;
         let misfit = |differences| RunError::StartMisfit { path: from.path.clone(), differences };
         let differences = tuning.differences(&earlier.tuning);
         if !differences.is_empty() {
             return Err(misfit(differences).into());
         }
-        let there = earlier.soft(base)?;
-        let start = Start {
-            soft: soft_taken(tuning, &there, soft).map_err(|difference| misfit(vec![difference]))?,
-            wanted: base.shapes_of_learned(tuning, soft.len(), classes.len()),
-            same_classes: earlier.classes == classes,
-            folder: earlier.folder,
-            from: from.clone(),
+        if earlier.front() != front {
+            let what = "the number of soft tokens before the input";
+            return Err(misfit(vec![Difference::of(what, earlier.front(), front)]).into());
+        }
+        let there = earlier.own(base)?;
+        let same = |same: fn(&Own, &Own) -> bool| -> Vec<Option<String>> {
+            let known = |own: &&Own| there.iter().any(|other| other.task == own.task && same(other, own));
+            tasks.iter().filter(known).map(|own| own.task.clone()).collect()
         };
+        let (same_soft, same_classes) =
+            (same(|there, here| there.soft == here.soft), same(|there, here| there.classes == here.classes));
+        let of_patterns = tasks.iter().filter(|own| own.task.is_none() && same_soft.contains(&own.task));
+        let soft = front + of_patterns.flat_map(|own| &own.soft).sum::<usize>();
+        let start =
+            Start { folder: earlier.folder, from: from.clone(), learns, soft, same_soft, same_classes };
         let mut told: Vec<String> = from.told(seeds).into_iter().collect();
         // All of them, before anything is trained.
         for (number, file) in from.learned.iter().enumerate() {
             let learned = start.folder.load_learned(file.seed)?.0;
             let taken = start.taken(&learned)?;
+            if matches!(tuning, Tuning::PTuning(_)) && !taken.keys().any(|name| is_soft(name)) {
+                let what = "the number of soft tokens in the patterns";
+                return Err(misfit(vec![Difference::of(what, listed(&there), listed(&tasks))]).into());
+            }
             if number == 0 {
                 told.extend(start.told(&learned, &taken));
             }
@@ -121,16 +153,25 @@ impl Start {
     fn taken(&self, learned: &Learned) -> Result<Learned> {
         let (mut taken, mut differences) = (Learned::new(), Vec::new());
         for (name, tensor) in learned {
-            let (found, wanted) = (tensor.size(), self.wanted.get(name));
-            let most = found.first().copied().unwrap_or_default();
-            let soft_fit = most >= self.soft as i64 && wanted.map(|wanted| &wanted[1..]) == found.get(1..);
-            if name == SOFT_TOKENS && self.soft == 0 {
+            let found = tensor.size();
+            let all = found.first().copied().unwrap_or_default();
+            let task = owner(name).1.map(str::to_owned);
+            let rows = match task {
+                None if is_soft(name) => self.soft as i64,
+                Some(_) if is_soft(name) && !self.same_soft.contains(&task) => 0,
+                _ if is_of_classes(name) && !self.same_classes.contains(&task) => 0,
+                _ => all,
+            };
+            if rows == 0 {
                 continue;
             }
-            if name == SOFT_TOKENS && soft_fit {
-                taken.insert(name.clone(), tensor.narrow(0, 0, self.soft as i64));
-            } else if wanted == Some(&found) && (self.same_classes || !is_of_classes(name)) {
-                taken.insert(name.clone(), tensor.shallow_clone());
+            let wanted = self.learns.get(name);
+            let fits = |wanted: &Vec<i64>| {
+                let of_rows = if is_soft(name) { rows <= wanted[0] } else { rows == wanted[0] };
+                of_rows && rows <= all && wanted[1..] == found[1..]
+            };
+            if wanted.is_some_and(fits) {
+                taken.insert(name.clone(), tensor.narrow(0, 0, rows));
             } else if !is_of_classes(name) {
                 let here = wanted.map_or_else(|| "not learned".to_owned(), |wanted| format!("{wanted:?}"));
                 differences.push(Difference::of(name, format!("{found:?}"), here));
@@ -144,26 +185,21 @@ impl Start {
 
     /// What starts as usual, and what is not taken because it has no place.
     fn told(&self, learned: &Learned, taken: &Learned) -> Vec<String> {
-        let rows = |tensor: Option<&Tensor>| tensor.map_or(0, |tensor| tensor.size()[0]);
-        let soft_here = self.wanted.get(SOFT_TOKENS).map_or(0, |shape| shape[0]);
-        let (mut usual, mut left) = (Vec::new(), Vec::new());
-        if soft_here > rows(taken.get(SOFT_TOKENS)) {
-            usual.push("the soft tokens of the patterns".to_owned());
-        } else if rows(learned.get(SOFT_TOKENS)) > rows(taken.get(SOFT_TOKENS)) {
-            left.push("the soft tokens of its patterns".to_owned());
-        }
-        if !any_of_classes(taken.keys()) {
-            if any_of_classes(self.wanted.keys()) {
-                usual.push("the vectors of the classes".to_owned());
-            } else if any_of_classes(learned.keys()) {
-                left.push("the vectors of its classes".to_owned());
-            }
-        }
-        let others = self
-            .wanted
-            .keys()
-            .filter(|name| *name != SOFT_TOKENS && !is_of_classes(name) && !taken.contains_key(*name));
-        match others.count() {
+        let is_short = |name: &str, rows: i64| taken.get(name).is_none_or(|taken| taken.size()[0] < rows);
+        let lacking: Vec<&String> = self
+            .learns
+            .iter()
+            .filter(|(name, shape)| is_short(name, shape[0]))
+            .map(|(name, _)| name)
+            .collect();
+        let unused: Vec<&String> = learned
+            .iter()
+            .filter(|(name, tensor)| is_short(name, tensor.size()[0]) && !lacking.contains(name))
+            .map(|(name, _)| name)
+            .collect();
+        let mut usual = parts(&lacking, "the soft tokens of the patterns", "the vectors of the classes");
+        let left = parts(&unused, "the soft tokens of its patterns", "the vectors of its classes");
+        match lacking.iter().filter(|name| !is_soft(name) && !is_of_classes(name)).count() {
             0 => {}
             count => usual.push(format!("{count} more tensors")),
         }
@@ -175,6 +211,18 @@ impl Start {
         let left = told(&left, &format!("are not taken from {path}: they have no place here"));
         usual.into_iter().chain(left).collect()
     }
+}
+
+/// What some tensors are, but weights: soft tokens, vectors of classes, and whose.
+fn parts(names: &[&String], soft: &str, classes: &str) -> Vec<String> {
+    let part = |what: &str, is: fn(&str) -> bool| {
+        let mut names = names.iter().filter(|name| is(name)).peekable();
+        names.peek()?;
+        let tasks: BTreeSet<&str> = names.filter_map(|name| owner(name).1).collect();
+        let tasks: Vec<&str> = tasks.into_iter().collect();
+        Some(if tasks.is_empty() { what.to_owned() } else { format!("{what} of {}", tasks.join(", ")) })
+    };
+    part(soft, is_soft).into_iter().chain(part(classes, is_of_classes)).collect()
 }
 
 impl InitFrom {
@@ -189,37 +237,24 @@ impl InitFrom {
     }
 }
 
+/// Whether a tensor has soft tokens, of whatever task.
+fn is_soft(name: &str) -> bool {
+    owner(name).0 == SOFT_TOKENS
+}
+
 /// Whether a tensor has a part for each class, and means nothing without them.
 fn is_of_classes(name: &str) -> bool {
     is_verbalizer(name) || name.strip_prefix(CLASSIFIER).is_some_and(|rest| rest.starts_with('.'))
 }
 
-fn any_of_classes<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
-    names.any(|name| is_of_classes(name))
-}
-
-/// How many of the earlier soft tokens are taken: all where as many stand in the same places, else those
-/// before the input. A method that learns nothing else needs some.
-fn soft_taken(tuning: &Tuning, there: &SoftTokens, here: &SoftTokens) -> Result<usize, Difference> {
-    let listed = |own: &[usize]| match own.is_empty() {
-        true => "none".to_owned(),
-        false => own.iter().map(usize::to_string).collect::<Vec<_>>().join(" + "),
+/// How many vectors each soft token of tasks' patterns has.
+fn listed(tasks: &[Own]) -> String {
+    let of_task = |own: &Own| {
+        let counts = own.soft.iter().map(usize::to_string).collect::<Vec<_>>().join(" + ");
+        own.task.as_ref().map_or_else(|| counts.clone(), |task| format!("{counts} of {task}"))
     };
-    if there.front() != here.front() {
-        return Err(Difference::of(
-            "the number of soft tokens before the input",
-            there.front(),
-            here.front(),
-        ));
-    }
-    if there.own() == here.own() {
-        return Ok(here.len());
-    }
-    if matches!(tuning, Tuning::PTuning(_)) && here.front() == 0 {
-        let what = "the number of soft tokens in the patterns";
-        return Err(Difference::of(what, listed(there.own()), listed(here.own())));
-    }
-    Ok(here.front())
+    let listed: Vec<String> = tasks.iter().filter(|own| !own.soft.is_empty()).map(of_task).collect();
+    if listed.is_empty() { "none".to_owned() } else { listed.join(", ") }
 }
 
 impl Earlier {
@@ -232,13 +267,14 @@ impl Earlier {
             Some(RunKind::Tasks) => Earlier::of_tasks(folder, &file),
             Some(RunKind::Train) | None => {
                 let manifest = Manifest::read(&file)?;
+                let templates = manifest.templates()?;
+                let task = EarlierTask { name: None, templates, classes: manifest.classes };
                 Ok(Earlier {
                     folder,
-                    templates: manifest.templates()?,
                     model: manifest.header.model,
                     seeds: manifest.header.seeds,
                     tuning: manifest.tuning,
-                    classes: manifest.classes,
+                    tasks: vec![task],
                 })
             }
         }
@@ -248,36 +284,59 @@ impl Earlier {
     fn of_tasks(folder: RunFolder, file: &Path) -> Result<Earlier> {
         #[derive(Deserialize)]
         struct Body {
+            tasks: Vec<Stored>,
             tuning: Tuning,
         }
         #[derive(Deserialize)]
         struct First {
             model: ModelFiles,
             seeds: Vec<u64>,
+            tasks: Vec<Stored>,
             tuning: Tuning,
+        }
+        #[derive(Deserialize)]
+        struct Stored {
+            name: String,
+            templates: Vec<StoredFile>,
+            verbalizer: StoredFile,
         }
         let source = Source::new(file.display().to_string(), json::read_text(file)?);
         let root = Node::root(&source);
-        let First { model, seeds, tuning } = match run::form(file, &root, RunKind::Tasks)? {
+        let First { model, seeds, tasks, tuning } = match run::form(file, &root, RunKind::Tasks)? {
             Form::First => root.read_object()?,
             Form::Now => {
                 let parts = run::read(&root, RunKind::Tasks)?;
-                let Body { tuning } = parts.body.read_object()?;
-                First { model: parts.header.model, seeds: parts.header.seeds, tuning }
+                let Body { tasks, tuning } = parts.body.read_object()?;
+                First { model: parts.header.model, seeds: parts.header.seeds, tasks, tuning }
             }
         };
-        let (templates, classes) = (Vec::new(), Vec::new());
-        Ok(Earlier { folder, model, seeds, tuning, templates, classes })
+        let read = |Stored { name, templates, verbalizer: own }: Stored| -> Result<EarlierTask> {
+            let parse = |stored: &StoredFile| Template::parse(&stored.name(), &stored.file, &stored.text);
+            let templates = templates.iter().map(parse).collect::<Result<_>>()?;
+            let verbalizer = Verbalizer::parse(&own.name(), &own.file, &own.text)?;
+            let classes = verbalizer.labels().map(str::to_owned).collect();
+            Ok(EarlierTask { name: Some(name), templates, classes })
+        };
+        let tasks = tasks.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Earlier { folder, model, seeds, tuning, tasks })
     }
 
-    /// Its soft tokens, as its patterns place them.
-    fn soft(&self, base: &VerbalizedLm) -> Result<SoftTokens> {
-        let front = vec![SoftStart::Sampled; self.tuning.front_length(&self.templates)];
-        let templates = match self.tuning {
-            Tuning::Cls(_) => &[],
-            _ => &self.templates[..],
+    /// How many soft tokens stand before the input.
+    fn front(&self) -> usize {
+        self.tasks.iter().map(|task| self.tuning.front_length(&task.templates)).max().unwrap_or_default()
+    }
+
+    /// What each of its tasks has of its own, as its patterns place it.
+    fn own(&self, base: &VerbalizedLm) -> Result<Vec<Own>> {
+        let own = |task: &EarlierTask| {
+            let templates = match self.tuning {
+                Tuning::Cls(_) => &[],
+                _ => &task.templates[..],
+            };
+            let (_, soft) = SoftTokens::place(templates, Vec::new(), base.tokenizer())?;
+            let (task, classes) = (task.name.clone(), task.classes.clone());
+            Ok(Own { task, soft: soft.own().to_vec(), classes })
         };
-        let (_, soft) = SoftTokens::place(templates, front, base.tokenizer())?;
-        Ok(soft)
+        self.tasks.iter().map(own).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! The masked-language-model head: from a state at the mask to logits of vocabulary entries.
 
-use tch::Tensor;
+use tch::{Kind as Type, Tensor};
 
 use crate::model::arch::Config;
+use crate::model::dtype::Dtype;
 use crate::model::layers::{Activation, ClassVectors, LayerNorm, Linear, LowRank, Mode};
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
@@ -13,7 +14,7 @@ use crate::model::tensor_map::Module;
 pub const TEMPERATURE: f64 = 0.1;
 
 fn of_length_1(rows: &Tensor) -> Tensor {
-    rows / rows.square().sum_dim_intlist([-1].as_slice(), true, tch::Kind::Float).sqrt().clamp_min(1e-12)
+    rows / rows.square().sum_dim_intlist([-1].as_slice(), true, Type::Float).sqrt().clamp_min(1e-12)
 }
 
 /// Dense, activation, layer norm, then the decoder: one row of the word embeddings for each entry.
@@ -24,6 +25,8 @@ pub struct MlmHead {
     norm: LayerNorm,
     decoder: Shared,
     bias: Shared,
+    /// The type that the whole vocabulary's logits are computed in.
+    kind: Type,
 }
 
 impl MlmHead {
@@ -35,7 +38,14 @@ impl MlmHead {
             norm: LayerNorm::of(parameters, Module::TransformNorm, config.layer_norm_eps),
             decoder: parameters.decoder().shallow_clone().into(),
             bias: parameters.decoder_bias().shallow_clone().into(),
+            kind: Type::Float,
         }
+    }
+
+    /// Computes the product with the whole vocabulary in bfloat16 from now on, if that is what is computed in
+    /// here ([`Dtype::on`]), and lets gradients through. All else stays in single precision: it costs little.
+    pub fn narrow(&mut self) {
+        self.kind = Dtype::Bf16.on(self.decoder.device()).kind();
     }
 
     /// The logits of K vocabulary entries. `added` stands beside the dense layer.
@@ -72,9 +82,11 @@ impl MlmHead {
     /// The logits of the whole vocabulary.
     ///
     /// # Shapes
-    /// states `[…,H]` → `[…,V]`
+    /// states `[…,H]` → `[…,V]`, in single precision
     pub fn logits(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {
-        self.transform(states, added, mode).linear(&self.decoder, Some(&*self.bias))
+        let states = self.transform(states, added, mode).to_kind(self.kind);
+        let bias = self.bias.to_kind(self.kind);
+        states.linear(&self.decoder.to_kind(self.kind), Some(&bias)).to_kind(Type::Float)
     }
 
     fn transform(&self, states: &Tensor, added: Option<&LowRank>, mode: Mode) -> Tensor {

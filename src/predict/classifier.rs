@@ -129,6 +129,7 @@ impl VerbalizedLm {
             prefix,
             classes,
             class_start,
+            own: &[],
             seed: 0,
         };
         let learned = Trainable::new(tuning, &beginning).finished();

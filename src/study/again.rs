@@ -42,6 +42,9 @@ impl Again {
 
     /// Lets a training of several tasks go on.
     pub fn tasks_go_on(&self, manifest: &mut multi_task::Manifest) -> Result<()> {
+        if let Some(from) = &manifest.init_from {
+            from.check()?;
+        }
         manifest.check_files()?;
         self.goes_on(&mut manifest.header)
     }

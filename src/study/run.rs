@@ -22,7 +22,7 @@ use crate::text::demonstrations::Drawing;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
-use crate::tune::{Learned, Tuning};
+use crate::tune::{Learned, Tuning, of_task};
 
 /// A run's folder with its manifest.
 ///
@@ -344,8 +344,11 @@ impl Run {
     /// as it is, or could not be trained.
     pub(crate) fn learned(&self, wanted: &Wanted, seed: u64) -> Result<Option<Learned>> {
         let (run, manifest) = match &self.contents {
-            Contents::Train(run, _) | Contents::Tasks(run, _) => {
-                return Ok(Some(run.load_learned(seed)?.0));
+            Contents::Train(run, _) => return Ok(Some(run.load_learned(seed)?.0)),
+            Contents::Tasks(run, manifest) => {
+                let learned = run.load_learned(seed)?.0;
+                let of = |task: &String| of_task(&manifest.tuning, &learned, task);
+                return Ok(wanted.task.as_ref().map(of));
             }
             Contents::Ensemble(run, manifest) => (run, manifest),
         };

@@ -11,12 +11,22 @@ use crate::model::tensor_file::{self, Precision};
 use crate::text::whole_file;
 use crate::text::whole_file::WholeFile;
 use crate::tune::adapt::{Form, adapt};
+use crate::tune::average::Average;
 use crate::tune::options::Tuning;
 use crate::tune::trainable::{Learned, SOFT_TOKENS, is_verbalizer};
 
 /// The files beside the weights, which stay as they are.
 const COPIED: [&str; 5] =
     ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+/// How the weights of a merged model are written.
+#[derive(Default)]
+pub struct Writing {
+    /// In what numbers.
+    pub precision: Precision,
+    /// Averaged with those of another model.
+    pub average: Option<Average>,
+}
 
 /// The configuration of a model with a decoder of its own: transformers would put the word embeddings in its
 /// place.
@@ -34,7 +44,7 @@ pub fn merged(
     base: &Parameters,
     tuning: &Tuning,
     learned: &Learned,
-    precision: Precision,
+    writing: &Writing,
 ) -> Result<()> {
     if !tuning.merges() {
         return Err(TuningError::NotMergeable { method: tuning.name() }.into());
@@ -45,6 +55,9 @@ pub fn merged(
     if learned.contains_key(SOFT_TOKENS) {
         return Err(TuningError::MergedWithSoft.into());
     }
+    let adapted = tch::no_grad(|| adapt(tuning, &model.config, base, learned, Form::Merged));
+    let own = adapted.parameters.as_ref().unwrap_or(base);
+    let averaged = writing.average.as_ref().map(|average| average.of(own, model)).transpose()?;
     whole_file::new_folder(folder)?;
     let mut copies = Vec::new();
     for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
@@ -58,14 +71,13 @@ pub fn merged(
             copies.push(copy);
         }
     }
-    let adapted = tch::no_grad(|| adapt(tuning, &model.config, base, learned, Form::Merged));
-    // A decoder that is tied is not among the parameters, nor in the file of a model that ties it.
-    let weights = adapted.parameters.as_ref().unwrap_or(base).iter();
+    // A tied decoder is not among the parameters, nor in the file of a model that ties it.
+    let weights = averaged.as_ref().unwrap_or(own).iter();
     let weights: BTreeMap<_, _> =
         weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     // Without this text transformers takes the file for another program's.
     let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    tensor_file::write_in(&folder.join("model.safetensors"), &weights, texts, precision)?;
+    tensor_file::write_in(&folder.join("model.safetensors"), &weights, texts, writing.precision)?;
     // Last: without its config.json a folder is no model.
     copies.into_iter().rev().try_for_each(WholeFile::commit)
 }

@@ -38,6 +38,9 @@ pub mod trainable;
 // what was learned, within weights
 mod merge;
 
+// the same, between two models
+pub mod average;
+
 // what was learned, in a model
 pub mod adapt;
 
@@ -51,6 +54,6 @@ pub use options::{
     Adapter, Cls, Defaults, Init, Lora, Placement, Prefix, PromptEncoder, SOFT_RATE, SoftPrompt, Tuning,
 };
 pub use trainable::{
-    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, PREFIX, PROTOTYPES, SOFT_TOKENS, Trainable,
-    decays, is_verbalizer, pooler_name,
+    Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, OwnBeginning, PREFIX, PROTOTYPES, SOFT_TOKENS,
+    Trainable, decays, is_verbalizer, of_task, owner, pooler_name,
 };

@@ -46,6 +46,45 @@ pub struct ClassStart {
     pub prototypes: bool,
 }
 
+/// What stands between a tensor's usual name and the task whose alone it is, where several tasks are learned
+/// together: `soft_tokens@mood`. No tensor of a model has it in its name.
+const OF_TASK: char = '@';
+
+/// A tensor's usual name, and the task whose alone it is.
+pub fn owner(name: &str) -> (&str, Option<&str>) {
+    name.split_once(OF_TASK).map_or((name, None), |(usual, task)| (usual, Some(task)))
+}
+
+/// What of several tasks' learning is for one of them, under the usual names: what all share, and behind it
+/// what is the task's own. Where `p-tuning` has soft tokens in a task's patterns, that task has none in front.
+///
+/// ```
+/// use cloze::tune::{Learned, Tuning, of_task};
+/// use tch::Tensor;
+/// let rows = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, 1]);
+/// let names = ["soft_tokens", "soft_tokens@mood", "verbalizer.bias@topic"].map(str::to_owned);
+/// let learned: Learned = names.into_iter().zip([rows(&[1.0, 2.0]), rows(&[3.0]), rows(&[4.0])]).collect();
+/// let tuning = Tuning::parse("t.json", r#"{ "prompt-tuning": { "length": 2 } }"#)?;
+/// let mood = of_task(&tuning, &learned, "mood");
+/// assert_eq!(mood.keys().collect::<Vec<_>>(), ["soft_tokens"]);
+/// assert_eq!(mood["soft_tokens"], rows(&[1.0, 2.0, 3.0]));
+/// # Ok::<(), cloze::Error>(())
+/// ```
+pub fn of_task(tuning: &Tuning, learned: &Learned, task: &str) -> Learned {
+    let shared = learned.iter().filter(|(name, _)| owner(name).1.is_none());
+    let mut found: Learned = shared.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    for (name, tensor) in learned {
+        let (usual, Some(of)) = owner(name) else { continue };
+        if of != task {
+            continue;
+        }
+        let before = found.remove(usual).filter(|_| !matches!(tuning, Tuning::PTuning(_)));
+        let parts: Vec<&Tensor> = before.iter().chain([tensor]).collect();
+        found.insert(usual.to_owned(), Tensor::cat(&parts, 0));
+    }
+    found
+}
+
 /// Whether a tensor is a verbalizer's own.
 pub fn is_verbalizer(name: &str) -> bool {
     name.starts_with("verbalizer.")
@@ -91,14 +130,28 @@ pub struct Beginning<'a> {
     pub classes: usize,
     /// What a soft or a prototype verbalizer starts from.
     pub class_start: Option<ClassStart>,
+    /// What is one task's alone, where several are learned together.
+    pub own: &'a [OwnBeginning],
     /// The seed of what is started at random.
     pub seed: u64,
+}
+
+/// What one of several tasks has alone, as it starts.
+pub struct OwnBeginning {
+    /// The task.
+    pub task: String,
+    /// The token each soft vector of its patterns starts from.
+    pub soft: Vec<i64>,
+    /// What its verbalizer starts from, a soft or a prototype one.
+    pub class_start: Option<ClassStart>,
 }
 
 /// The tensors that an optimiser moves, and the networks that make what is learned from them.
 pub struct Trainable {
     prompt_encoder: PromptEncoder,
     prefix_start: Option<Tensor>,
+    /// The names under which soft tokens are kept, and how many there are of each: one tensor moves.
+    soft: Vec<(String, i64)>,
     leaves: Learned,
 }
 
@@ -198,10 +251,18 @@ impl Trainable {
                 }
             }
         }
-        if !beginning.soft.is_empty() {
+        let name_of = |usual: &str, task: Option<&str>| {
+            task.map_or_else(|| usual.to_owned(), |task| format!("{usual}{OF_TASK}{task}"))
+        };
+        let of_tasks = || beginning.own.iter().map(|own| (Some(&*own.task), &own.soft));
+        let parts =
+            || [(None, &beginning.soft)].into_iter().chain(of_tasks()).filter(|(_, ids)| !ids.is_empty());
+        let ids: Vec<i64> = parts().flat_map(|(_, ids)| ids).copied().collect();
+        let soft = parts().map(|(task, ids)| (name_of(SOFT_TOKENS, task), ids.len() as i64)).collect();
+        if !ids.is_empty() {
             let start = base
                 .weight(Module::WordEmbeddings)
-                .index_select(0, &Tensor::from_slice(&beginning.soft).to_device(draw.device));
+                .index_select(0, &Tensor::from_slice(&ids).to_device(draw.device));
             match prompt_encoder {
                 PromptEncoder::None => leaves.insert(SOFT_TOKENS.to_owned(), start),
                 PromptEncoder::Mlp | PromptEncoder::Lstm => {
@@ -221,7 +282,9 @@ impl Trainable {
                 }
             };
         }
-        if let Some(start) = beginning.class_start.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) {
+        let of_tasks = beginning.own.iter().map(|own| (Some(&*own.task), &own.class_start));
+        for (task, start) in [(None, &beginning.class_start)].into_iter().chain(of_tasks) {
+            let Some(start) = start.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) else { continue };
             let (names, tensors) = if start.prototypes {
                 let bound = 1.0 / (config.embedding_size as f64).sqrt();
                 let projection = draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.embedding_size], bound);
@@ -230,18 +293,26 @@ impl Trainable {
             } else {
                 (CLASS_VECTORS, [start.weight.copy(), start.bias.copy()])
             };
-            leaves.extend(names.into_iter().map(str::to_owned).zip(tensors));
+            leaves.extend(names.into_iter().map(|name| name_of(name, task)).zip(tensors));
         }
         let leaves = leaves
             .into_iter()
             .map(|(name, tensor)| (name, tensor.detach().contiguous().set_requires_grad(true)))
             .collect();
-        Trainable { prompt_encoder, prefix_start, leaves }
+        Trainable { prompt_encoder, prefix_start, soft, leaves }
     }
 
     /// The tensors that the optimiser moves.
     pub fn leaves(&self) -> &Learned {
         &self.leaves
+    }
+
+    /// Leaves of the same numbers without gradients: those of the next step then are what its backward pass makes,
+    /// where zeros would be written, read and added to first.
+    pub fn forget_gradients(&mut self) {
+        for leaf in self.leaves.values_mut() {
+            *leaf = leaf.detach().set_requires_grad(true);
+        }
     }
 
     /// Takes the values of other tensors of these names and shapes, those of a checkpoint.
@@ -271,12 +342,23 @@ impl Trainable {
                     *start = tensor.to_device(start.device());
                     continue;
                 }
-                let made = name == SOFT_TOKENS && self.prompt_encoder != PromptEncoder::None;
-                let place = if made { format!("{ENCODER}.embedding") } else { name.clone() };
+                let (place, start) = match (owner(name).0, self.prompt_encoder) {
+                    (SOFT_TOKENS, PromptEncoder::None) => (SOFT_TOKENS.to_owned(), self.start_of(name)),
+                    (SOFT_TOKENS, _) => (format!("{ENCODER}.embedding"), self.start_of(name)),
+                    _ => (name.clone(), 0),
+                };
                 let Some(leaf) = self.leaves.get_mut(&place) else { panic!("no place for {name}") };
-                leaf.narrow(0, 0, tensor.size()[0]).copy_(tensor);
+                leaf.narrow(0, start, tensor.size()[0]).copy_(tensor);
             }
         });
+    }
+
+    /// Where soft tokens of a name begin among all of them.
+    fn start_of(&self, name: &str) -> i64 {
+        let Some(place) = self.soft.iter().position(|(known, _)| known == name) else {
+            panic!("no place for {name}")
+        };
+        self.soft[..place].iter().map(|(_, count)| count).sum()
     }
 
     /// How many numbers move.
@@ -292,22 +374,27 @@ impl Trainable {
             .filter(|(name, _)| !name.starts_with(ENCODER))
             .map(|(name, leaf)| (name.clone(), leaf.shallow_clone()))
             .collect();
-        let Some(embedding) = self.leaves.get(&format!("{ENCODER}.embedding")) else { return learned };
-        if let Some(start) = &self.prefix_start {
-            learned.insert(
-                PREFIX.to_owned(),
-                start + self.linear("second", &self.linear("first", embedding).tanh()),
-            );
-        } else {
-            let inner = if self.prompt_encoder == PromptEncoder::Lstm {
-                self.lstm(embedding)
-            } else {
-                embedding.shallow_clone()
-            };
-            learned.insert(
-                SOFT_TOKENS.to_owned(),
-                embedding + self.linear("second", &self.linear("first", &inner).relu()),
-            );
+        match (self.leaves.get(&format!("{ENCODER}.embedding")), &self.prefix_start) {
+            (None, _) => {}
+            (Some(embedding), Some(start)) => {
+                let made = start + self.linear("second", &self.linear("first", embedding).tanh());
+                learned.insert(PREFIX.to_owned(), made);
+            }
+            (Some(embedding), None) => {
+                let inner = match self.prompt_encoder {
+                    PromptEncoder::Lstm => self.lstm(embedding),
+                    PromptEncoder::None | PromptEncoder::Mlp => embedding.shallow_clone(),
+                };
+                let made = embedding + self.linear("second", &self.linear("first", &inner).relu());
+                learned.insert(SOFT_TOKENS.to_owned(), made);
+            }
+        }
+        if let Some(all) = learned.remove(SOFT_TOKENS) {
+            let mut start = 0;
+            for (name, count) in &self.soft {
+                learned.insert(name.clone(), all.narrow(0, start, *count));
+                start += count;
+            }
         }
         learned
     }

@@ -46,6 +46,7 @@ impl Packed {
                 prefix: Vec::new(),
                 classes: 0,
                 class_start: None,
+                own: &[],
                 seed: 0,
             },
         );
@@ -67,6 +68,7 @@ impl Packed {
             number: 6,
             turn: 0,
             seed: 0,
+            task: None,
             base: &self.base,
             tuning: &self.tuning,
             plan: &self.plan,

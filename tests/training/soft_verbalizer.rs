@@ -40,6 +40,7 @@ fn a_soft_verbalizer_starts_as_its_words_and_has_pytorchs_gradients() {
         prefix: Vec::new(),
         classes: 2,
         class_start: base.class_start(),
+        own: &[],
         seed: 0,
     };
     let trainable = Trainable::new(&tuning, &beginning);

@@ -69,7 +69,6 @@ pub fn message(kind: &Kind) -> String {
         Kind::Training(TrainingError::DevNotUsed) => {
             "--dev gives rows to choose by, and nothing is chosen".to_owned()
         }
-        Kind::Task(TaskError::Demonstrations) => "--tasks takes no patterns with demonstrations".to_owned(),
         Kind::Ensemble(error) => {
             needed(error).map_or_else(|| kind.to_string(), |flag| format!("an ensemble needs {flag}"))
         }
@@ -134,9 +133,6 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::File(FileError::SameColumn { .. }) => {
             Some(help("rename it in the input, or leave out --keep-columns"))
         }
-        Kind::Task(TaskError::Soft) => Some(help(
-            "leave the {soft} out; --method prompt-tuning puts soft tokens before the patterns of all tasks",
-        )),
         Kind::Task(TaskError::Needed { tasks, .. }) => {
             Some(vec![("tasks", listed(tasks)), ("help", "name one with --task".into())])
         }

@@ -121,8 +121,8 @@ pub struct Train {
     quiet: bool,
     #[command(flatten)]
     tuning: TuningArgs,
-    /// A run of cloze train, or of several tasks, to start from: what it learned by the same method, with the
-    /// same sizes, on the same model
+    /// A run of cloze train, of one task or of several, to start from, with --tasks too: what it learned by the
+    /// same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
     /// Another baseline besides majority, TF-IDF and zero-shot
@@ -138,7 +138,7 @@ pub struct Train {
     /// How the step that is kept is chosen
     #[arg(long, value_enum, default_value_t = Select::None)]
     select: Select,
-    /// How {demos:K} of patterns is filled: each seed shows its own train rows
+    /// How {demos:K} of patterns is filled: each seed shows its own train rows, of several tasks each its own
     #[command(flatten)]
     drawing: DrawingArgs,
     #[command(flatten)]
@@ -149,7 +149,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 15] = [
+const NOT_WITH_TASKS: [&str; 11] = [
     "template",
     "verbalizer",
     "train",
@@ -161,10 +161,6 @@ const NOT_WITH_TASKS: [&str; 15] = [
     "baseline",
     "from",
     "resume",
-    "demo_strategy",
-    "demo_draws",
-    "demo_seed",
-    "init_from",
 ];
 
 #[derive(Debug, clap::Args)]

@@ -21,7 +21,9 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
     let request = TasksRequest {
         files: TasksFile::read(tasks)?,
         tuning: setup::tuning(&args.tuning)?,
+        init_from: args.init_from.clone(),
         plan: setup::plan_options(&args.plan),
+        drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         evaluate_every: args.held_out.evaluate_every,
         folder: setup::open_model(&args.model.limits)?,
         max_length: args.model.limits.max_length,

@@ -4,7 +4,7 @@ use tch::{Kind as Type, Tensor};
 
 use crate::learn::plan::Plan;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
-use crate::tune::{Form, Trainable, Tuning};
+use crate::tune::{Form, Trainable, Tuning, of_task};
 
 /// One optimiser step, as objectives see it.
 pub struct Step<'a> {
@@ -14,6 +14,8 @@ pub struct Step<'a> {
     pub turn: usize,
     /// The seed of every random choice.
     pub seed: u64,
+    /// Whose vectors the model has, where several tasks are learned together.
+    pub task: Option<&'a str>,
     /// The base model.
     pub base: &'a VerbalizedLm,
     /// What moves.
@@ -59,7 +61,11 @@ impl Step<'_> {
         let mut total = 0.0;
         for part in parts(inputs, self.plan.batch_tokens) {
             // Anew for each part: a part's backward pass uses its graph up.
-            self.classifier.adapt(self.base, self.tuning, &self.trainable.learned(), Form::Beside);
+            let mut learned = self.trainable.learned();
+            if let Some(task) = self.task {
+                learned = of_task(self.tuning, &learned, task);
+            }
+            self.classifier.adapt(self.base, self.tuning, &learned, Form::Beside);
             if self.plan.bf16 {
                 self.classifier.narrow();
             }

@@ -53,6 +53,18 @@ pub struct Manifest {
     pub cls_baseline: bool,
 }
 
+/// Refuses demonstrations of which nothing says how they are drawn, or that are drawn too often.
+pub(crate) fn check_drawing(drawing: Option<Drawing>, shows: bool) -> Result<()> {
+    match drawing {
+        None if shows => Err(JsonError::MissingKey { key: "demonstrations".to_owned() }.into()),
+        Some(Drawing { draws, .. }) if !(1..=MOST_DRAWS).contains(&draws) => {
+            let (name, allowed) = ("demonstrations.draws".to_owned(), format!("1 to {MOST_DRAWS}"));
+            Err(TuningError::OptionOutOfRange { name, found: draws as f64, allowed }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where descriptions of the classes stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -202,14 +214,7 @@ impl Manifest {
     /// Patterns that show rows need to know how these are drawn.
     fn check_demonstrations(&self) -> Result<()> {
         let shows = self.templates()?.iter().any(|template| template.demonstrations().is_some());
-        match self.demonstrations {
-            None if shows => Err(JsonError::MissingKey { key: "demonstrations".to_owned() }.into()),
-            Some(Drawing { draws, .. }) if !(1..=MOST_DRAWS).contains(&draws) => {
-                let (name, allowed) = ("demonstrations.draws".to_owned(), format!("1 to {MOST_DRAWS}"));
-                Err(TuningError::OptionOutOfRange { name, found: draws as f64, allowed }.into())
-            }
-            _ => Ok(()),
-        }
+        check_drawing(self.demonstrations, shows)
     }
 
     /// The place of an error about a value in a manifest's text, where it is about one.

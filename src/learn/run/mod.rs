@@ -45,6 +45,7 @@ pub use header::{
     Device, FIRST_VERSION, Form, Header, Parts, RunKind, VERSION, Written, check_seeds, form, kind_of, read,
 };
 pub(crate) use header::{Planned, parse, place, written};
+pub(crate) use manifest::check_drawing;
 pub use manifest::{DescribedBy, Manifest, Select};
 use sealed::Owner;
 

@@ -25,7 +25,7 @@ use crate::predict::task::Task;
 use crate::seed;
 use crate::text::data::{Columns, Example};
 use crate::tune::soft::SoftTokens;
-use crate::tune::{Beginning, Learned, SOFT_TOKENS, Trainable, Tuning, decays, is_verbalizer};
+use crate::tune::{Beginning, Learned, OwnBeginning, SOFT_TOKENS, Trainable, Tuning, decays, is_verbalizer};
 
 pub use crate::learn::plan::Plan;
 pub use event::{Event, Look};
@@ -43,12 +43,26 @@ pub struct Trainer<'a> {
     pub tasks: &'a [Task],
     /// Their soft tokens.
     pub soft: &'a SoftTokens,
+    /// All tasks, where several are learned together: then they share the soft tokens in front, and nothing
+    /// else of the patterns and the label words.
+    pub together: &'a [Together<'a>],
     /// The longest input, in tokens.
     pub max_length: usize,
     /// The number of classes.
     pub classes: usize,
     /// The seed of every random choice.
     pub seed: u64,
+}
+
+/// One of several tasks that are learned together.
+#[derive(Clone, Copy)]
+pub struct Together<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The base model with its label words.
+    pub base: &'a VerbalizedLm,
+    /// The soft tokens of its patterns.
+    pub soft: &'a SoftTokens,
 }
 
 /// What is held out, and looked at on the way.
@@ -79,15 +93,26 @@ impl Trainer<'_> {
             }
             _ => Vec::new(),
         };
+        let mut soft = self.soft.ids(&common, self.seed);
+        let own_of = |task: &Together<'_>| OwnBeginning {
+            task: task.name.to_owned(),
+            soft: task.soft.ids(&common, self.seed).split_off(task.soft.front()),
+            class_start: task.base.class_start(),
+        };
+        let own: Vec<OwnBeginning> = self.together.iter().map(own_of).collect();
+        if !own.is_empty() {
+            soft.truncate(self.soft.front());
+        }
         Ok(State::new(Trainable::new(
             self.tuning,
             &Beginning {
                 config: &self.base.model.folder.config,
                 base: &self.base.model.parameters,
-                soft: self.soft.ids(&common, self.seed),
+                soft,
                 prefix,
                 classes: self.classes,
-                class_start: self.base.class_start(),
+                class_start: if own.is_empty() { self.base.class_start() } else { None },
+                own: &own,
                 seed: self.seed,
             },
         )))
@@ -147,8 +172,18 @@ impl Trainer<'_> {
             let (number, trainable) = (state.step, &state.trainable);
             let (loss, turn) = mixture.drawn(number);
             tch::manual_seed(seed::generator(seed, &format!("dropout of step {number}")).r#gen());
-            let step =
-                &mut Step { number, turn, seed, base, tuning, plan, trainable, classifier: &mut classifier };
+            let (task, classifier) = (loss.task.clone(), &mut classifier);
+            let step = &mut Step {
+                number,
+                turn,
+                seed,
+                task: task.as_deref(),
+                base,
+                tuning,
+                plan,
+                trainable,
+                classifier,
+            };
             let found = loss.add_gradients(step)?;
             let gradient_norm = clip_gradients(trainable.leaves(), plan.clip_norm);
             if !gradient_norm.is_finite() {
@@ -161,10 +196,11 @@ impl Trainer<'_> {
                     if decays(base.model.parameters.map(), name) { plan.weight_decay } else { 0.0 },
                 )
             });
+            state.trainable.forget_gradients();
             state.step += 1;
             let event = Event::Step {
                 step: state.step,
-                task: loss.task.clone(),
+                task,
                 losses: found.losses,
                 learning_rate: plan.learning_rate * share,
                 gradient_norm,

@@ -94,7 +94,10 @@ impl PromptModel {
     /// Computes in bfloat16, with gradients, until other weights come.
     pub fn narrow(&mut self) {
         match &mut self.engine {
-            Engine::Cloze(encoder, _) => encoder.narrow(),
+            Engine::Cloze(encoder, head) => {
+                encoder.narrow();
+                head.narrow();
+            }
             Engine::RustBert(_) => unreachable!("bfloat16 is refused where rust-bert's model is asked for"),
         }
     }

@@ -340,6 +340,7 @@ impl Ensemble {
             plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
+            together: &[],
             max_length: patterns.max_length,
             classes: self.run.classes.len(),
             seed,

@@ -23,13 +23,11 @@ use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scorer, batch_tokens};
-use crate::predict::similarity::with_similarity;
 use crate::predict::task::TaskSet;
 use crate::study::baseline;
 use crate::study::warning::Warning;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
-use crate::text::demonstrations::Strategy;
 use crate::text::table::Destination;
 use crate::text::whole_file::write_table;
 use crate::tune::{Cls, Learned, Tuning};
@@ -284,16 +282,7 @@ impl Experiment {
     fn showing(&self, patterns: &TaskSet, rows: &LabelledDataset) -> Result<TaskSet> {
         let Some(drawing) = self.manifest.demonstrations else { return Ok(patterns.clone()) };
         let words = self.manifest.verbalizer()?.first_words();
-        let shown: Vec<(Example, usize)> = rows.examples.iter().cloned().zip(rows.classes()).collect();
-        let tasks =
-            patterns.tasks.iter().map(|task| task.clone().with_support(&shown, &words, drawing)).collect();
-        let length =
-            self.manifest.tuning.length_left(self.manifest.header.max_length, &self.base.model.folder.config);
-        let tasks = match drawing.strategy {
-            Strategy::Similar => with_similarity(tasks, &self.base.zero_shot(None)?, &rows.columns, length)?,
-            _ => tasks,
-        };
-        Ok(TaskSet { tasks, soft: patterns.soft.clone(), max_length: patterns.max_length })
+        rows.shown_in(patterns, &words, drawing, &self.base)
     }
 
     fn trainer<'b>(
@@ -309,6 +298,7 @@ impl Experiment {
             plan,
             tasks: &patterns.tasks,
             soft: &patterns.soft,
+            together: &[],
             max_length: patterns.max_length,
             classes: self.manifest.classes.len(),
             seed,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Experiment;
 use crate::error::{Errors, Result};
 use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
-use crate::learn::start::{Beginner, Start};
+use crate::learn::start::{Beginner, Own, Start};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
@@ -84,8 +84,14 @@ impl Experiment {
         let start = match &manifest.init_from {
             None => None,
             Some(from) => {
-                let (tuning, soft, classes) = (&manifest.tuning, &patterns.soft, &manifest.classes[..]);
-                let beginner = Beginner { base: &base, tuning, soft, classes };
+                let (tuning, soft, classes) = (&manifest.tuning, &patterns.soft, manifest.classes.clone());
+                let beginner = Beginner {
+                    base: &base,
+                    tuning,
+                    front: soft.front(),
+                    learns: base.shapes_of_learned(tuning, soft.len(), classes.len()),
+                    tasks: vec![Own { task: None, soft: soft.own().to_vec(), classes }],
+                };
                 let (start, told) = Start::open(from, &manifest.header.seeds, beginner)?;
                 warnings.extend(told);
                 Some(start)

@@ -8,11 +8,12 @@ use crate::error::source::Source;
 use crate::error::{Error, Errors, Kind, Result, TaskError, TuningError};
 use crate::learn::objective::Lesson;
 use crate::learn::run::{
-    self, DataFile, DataFiles, Device, Header, ModelFiles, Planned, RunKind, StoredFile, Written,
+    self, DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, Planned, RunKind, StoredFile, Written,
 };
 use crate::learn::texts::Texts;
 use crate::learn::train::Plan;
 use crate::model::folder::EngineChoice;
+use crate::text::demonstrations::Drawing;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
@@ -33,8 +34,14 @@ pub struct Manifest {
     pub language_modelling: Option<StoredTexts>,
     /// What moves.
     pub tuning: Tuning,
+    /// The run that it starts from, where it does not start anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
     /// How long and how fast.
     pub plan: Plan,
+    /// How the patterns' demonstrations are drawn from a task's train rows, where any have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demonstrations: Option<Drawing>,
 }
 
 /// A task with the texts of its files.
@@ -132,7 +139,9 @@ impl From<First> for Manifest {
             tasks: first.tasks,
             language_modelling: None,
             tuning: first.tuning,
+            init_from: None,
             plan: first.plan,
+            demonstrations: None,
         }
     }
 }
@@ -167,6 +176,7 @@ impl Manifest {
         if matches!(self.tuning, Tuning::Cls(_)) {
             errors.push(TuningError::ClsForTasks);
         }
+        errors.keep(run::check_drawing(self.demonstrations, self.shows()));
         for (index, StoredTask { name, templates, .. }) in self.tasks.iter().enumerate() {
             if name.is_empty() || self.tasks[..index].iter().any(|other| other.name == *name) {
                 errors.push(TaskError::Name { name: name.clone() });
@@ -176,6 +186,12 @@ impl Manifest {
             }
         }
         errors.none()
+    }
+
+    /// Whether a pattern shows rows; one that cannot be read shows none.
+    pub(super) fn shows(&self) -> bool {
+        let templates = self.tasks.iter().filter_map(|task| task.read_templates().ok()).flatten();
+        templates.into_iter().any(|template| template.demonstrations().is_some())
     }
 
     /// The place of an error about a value of it.

@@ -61,15 +61,24 @@ impl Answers {
     /// Of the model before training.
     pub(super) fn before(training: &MultiTask, index: usize) -> Result<Answers> {
         let task = &training.tasks[index];
-        let classifier = training.bases[index].zero_shot(None)?;
-        let before = training.answers(index, &task.written, task.test.as_ref(), classifier)?;
+        let seed = training.manifest.header.seeds.first().copied().unwrap_or_default();
+        let classifier = training.bases[index].untrained(&task.written.soft, seed)?;
+        let written = training.showing(index, &task.written, seed)?;
+        let before = training.answers(index, &written, task.test.as_ref(), classifier)?;
         Ok(Answers { before: before.map(|found| Answered::of(task, &found)), after: Vec::new() })
     }
 
     /// Adds those of a seed's model.
-    pub(super) fn add(&mut self, training: &MultiTask, index: usize, classifier: Classifier) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        training: &MultiTask,
+        index: usize,
+        seed: u64,
+        classifier: Classifier,
+    ) -> Result<()> {
         let task = &training.tasks[index];
-        let after = training.answers(index, &task.patterns, task.test.as_ref(), classifier)?;
+        let patterns = training.showing(index, &task.patterns, seed)?;
+        let after = training.answers(index, &patterns, task.test.as_ref(), classifier)?;
         self.after.extend(after.map(|found| Answered::of(task, &found)));
         Ok(())
     }

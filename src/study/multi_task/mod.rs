@@ -1,5 +1,6 @@
 //! One model for several tasks (instruction tuning: Wei et al. 2022, here on a masked language model): each
-//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too.
+//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too. They share
+//! all that moves but the soft tokens of a task's patterns and the vectors of its verbalizer.
 
 mod files;
 mod manifest;
@@ -15,8 +16,9 @@ use crate::learn::job::{Job, JobEvent};
 use crate::learn::objective::{CombinedLoss, Mixture, Objective, PackedLanguageModelling, Term};
 use crate::learn::run::{History, RunFolder};
 use crate::learn::sample;
+use crate::learn::start::Start;
 use crate::learn::texts::{HeldOutText, Texts};
-use crate::learn::train::{Event, HeldOut, Look, Trainer};
+use crate::learn::train::{Event, HeldOut, Look, Together, Trainer};
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::numbers::softmax::log;
@@ -24,7 +26,7 @@ use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
 use crate::predict::task::TaskSet;
 use crate::text::dataset::Dataset;
-use crate::tune::Learned;
+use crate::tune::{Learned, of_task};
 
 use metrics::Answers;
 
@@ -66,6 +68,8 @@ pub struct MultiTask {
     pub bases: Vec<VerbalizedLm>,
     /// The tasks.
     pub tasks: Vec<TaskData>,
+    /// The earlier run that it starts from, if from one.
+    pub start: Option<Start>,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: usize,
 }
@@ -131,7 +135,7 @@ impl MultiTask {
             };
             for (index, (task, answers)) in self.tasks.iter().zip(&mut answers).enumerate() {
                 let _ = watch(TasksEvent::Scoring(&task.name));
-                answers.add(self, index, self.bases[index].learned(&self.manifest.tuning, &learned)?)?;
+                answers.add(self, index, seed, self.classifier(index, &learned)?)?;
             }
         }
         let metrics: Vec<TaskMetrics> =
@@ -147,7 +151,9 @@ impl MultiTask {
         for (index, task) in self.tasks.iter().enumerate() {
             let stored = &self.manifest.tasks[index];
             let Some(rows) = task.rows(stored.shots, seed)? else { continue };
-            let objective = self.trainer(index, seed).lessons(&rows, stored.lesson)?;
+            let patterns = self.showing(index, &task.patterns, seed)?;
+            let trainer = Trainer { tasks: &patterns.tasks, ..self.trainer(index, seed) };
+            let objective = trainer.lessons(&rows, stored.lesson)?;
             losses.push(CombinedLoss {
                 task: Some(task.name.clone()),
                 share: stored.share,
@@ -186,7 +192,8 @@ impl MultiTask {
         watch: &mut dyn FnMut(TasksEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Learned>> {
         // The tasks share all that moves; it starts as the first that is learned has it.
-        let trainer = self.trainer(self.first(), seed);
+        let together = self.together();
+        let trainer = Trainer { together: &together, ..self.trainer(self.first(), seed) };
         let mut held_out = Vec::new();
         if let Some(stored) = &self.manifest.language_modelling {
             let (loss, texts, remarks) = self.texts(folder, stored, seed)?;
@@ -197,15 +204,18 @@ impl MultiTask {
             held_out = texts;
         }
         let mut mixture = Mixture::new(losses, seed).ok_or(TaskError::WithoutTraining)?;
+        let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
         let job = Job {
             folder,
             seed,
             part: "run",
             checkpoint_every: self.checkpoint_every,
             keep_end: false,
-            start: None,
+            start: start.as_ref(),
         };
-        let look = |learned: &Learned| self.look(learned, &held_out);
+        let showing = |index: usize| self.showing(index, &self.tasks[index].patterns, seed);
+        let patterns = (0..self.tasks.len()).map(showing).collect::<Result<Vec<TaskSet>>>()?;
+        let look = |learned: &Learned| self.look(&patterns, learned, &held_out);
         let looks = !held_out.is_empty() || self.tasks.iter().any(|task| task.dev.is_some());
         let held_out = looks.then_some(HeldOut::Looks(&look));
         let steps = self.manifest.plan.steps;
@@ -227,12 +237,12 @@ impl MultiTask {
     }
 
     /// What is seen on development rows and on texts that are held out.
-    fn look(&self, learned: &Learned, texts: &[HeldOutText]) -> Result<Vec<Look>> {
+    fn look(&self, patterns: &[TaskSet], learned: &Learned, texts: &[HeldOutText]) -> Result<Vec<Look>> {
         let mut looks = Vec::new();
         for (index, task) in self.tasks.iter().enumerate().filter(|(_, task)| task.dev.is_some()) {
-            let classifier = self.bases[index].learned(&self.manifest.tuning, learned)?;
+            let classifier = self.classifier(index, learned)?;
             let Some((evaluation, found)) =
-                self.answers(index, &task.patterns, task.dev.as_ref(), classifier)?
+                self.answers(index, &patterns[index], task.dev.as_ref(), classifier)?
             else {
                 continue;
             };
@@ -257,9 +267,35 @@ impl MultiTask {
         Ok(looks)
     }
 
-    /// The first task that is learned.
+    /// The first task that is learned; where some have soft tokens in front, the first of these.
     fn first(&self) -> usize {
-        self.tasks.iter().position(|task| task.train.is_some()).unwrap_or(0)
+        let first = |wanted: &dyn Fn(&TaskData) -> bool| {
+            self.tasks.iter().position(|task| task.train.is_some() && wanted(task))
+        };
+        first(&|task| task.patterns.soft.front() > 0).or_else(|| first(&|_| true)).unwrap_or(0)
+    }
+
+    /// The tasks that are learned.
+    fn together(&self) -> Vec<Together<'_>> {
+        let learned = self.tasks.iter().zip(&self.bases).filter(|(task, _)| task.train.is_some());
+        learned.map(|(task, base)| Together { name: &task.name, base, soft: &task.patterns.soft }).collect()
+    }
+
+    /// A task's patterns with a seed's train rows shown, where they show any.
+    fn showing(&self, index: usize, patterns: &TaskSet, seed: u64) -> Result<TaskSet> {
+        let (task, stored) = (&self.tasks[index], &self.manifest.tasks[index]);
+        let shows = patterns.tasks.iter().any(|task| task.template().demonstrations().is_some());
+        let Some(drawing) = self.manifest.demonstrations.filter(|_| shows) else {
+            return Ok(patterns.clone());
+        };
+        let Some(rows) = task.rows(stored.shots, seed)? else { return Ok(patterns.clone()) };
+        rows.shown_in(patterns, &stored.read_verbalizer()?.first_words(), drawing, &self.bases[index])
+    }
+
+    /// What was learned, for one of the tasks.
+    fn classifier(&self, index: usize, learned: &Learned) -> Result<Classifier> {
+        let tuning = &self.manifest.tuning;
+        self.bases[index].learned(tuning, &of_task(tuning, learned, &self.tasks[index].name))
     }
 
     fn trainer(&self, index: usize, seed: u64) -> Trainer<'_> {
@@ -270,6 +306,7 @@ impl MultiTask {
             plan: &self.manifest.plan,
             tasks: &task.patterns.tasks,
             soft: &task.patterns.soft,
+            together: &[],
             max_length: task.patterns.max_length,
             classes: task.words.of_classes().len(),
             seed,

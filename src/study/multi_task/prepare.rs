@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use super::manifest::{Manifest, StoredTask, StoredTexts};
 use super::{LanguageModellingFiles, MultiTask, TaskData, TaskFiles, TasksFile};
-use crate::error::{Errors, Result, TaskError, TuningError};
+use crate::error::{Errors, Result, TaskError, TemplateError, TuningError};
 use crate::learn::objective::{Each, Lesson};
 use crate::learn::plan::PlanOptions;
-use crate::learn::run::{DataFile, DataFiles, Device, Header, ModelFiles, StoredFile, check_seeds};
+use crate::learn::run::{DataFile, DataFiles, Device, Header, InitFrom, ModelFiles, StoredFile, check_seeds};
+use crate::learn::start::{Beginner, Own, Start};
 use crate::learn::texts::{TextFile, Texts};
+use crate::learn::train::Trainer;
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::{MaskedLm, Options};
 use crate::predict::blueprint::device;
@@ -18,6 +20,7 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::text::data::{BadRows, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns, remarks};
+use crate::text::demonstrations::Drawing;
 use crate::text::json_files;
 use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
@@ -32,8 +35,12 @@ pub struct TasksRequest {
     pub files: TasksFile,
     /// The method.
     pub tuning: Tuning,
+    /// A run to start from, in place of the usual beginning.
+    pub init_from: Option<PathBuf>,
     /// How long and how fast; by default as for the most classes of a task.
     pub plan: PlanOptions,
+    /// How demonstrations are drawn, if not as usual; then a pattern must show some.
+    pub drawing: Option<Drawing>,
     /// Steps between looks at what is held out, if not a tenth of them.
     pub evaluate_every: Option<usize>,
     /// The base model's small files.
@@ -91,11 +98,13 @@ impl TasksRequest {
         let language_modelling =
             files.language_modelling.map(|files| stored(files, plan.batch_size, most, &mut errors));
         let (Some(max_length), true) = (max_length, errors.is_empty()) else { return Err(errors.distinct()) };
-        Ok(Manifest {
+        let model = ModelFiles::of(&folder)?;
+        let init_from = self.init_from.map(|path| InitFrom::of(&path, &self.seeds, &model)).transpose()?;
+        let mut manifest = Manifest {
             header: Header {
                 cloze: env!("CARGO_PKG_VERSION").to_owned(),
                 command: self.command,
-                model: ModelFiles::of(&folder)?,
+                model,
                 data: DataFiles {
                     format: reading.format,
                     label_column: reading.label_column,
@@ -111,8 +120,16 @@ impl TasksRequest {
             tasks,
             language_modelling,
             tuning,
+            init_from,
             plan,
-        })
+            demonstrations: None,
+        };
+        manifest.demonstrations = match (manifest.shows(), self.drawing) {
+            (true, drawing) => Some(drawing.unwrap_or_default()),
+            (false, None) => None,
+            (false, Some(_)) => return Err(TemplateError::NothingToShow.into()),
+        };
+        Ok(manifest)
     }
 }
 
@@ -190,6 +207,14 @@ impl MultiTask {
         };
         let tasks: Vec<TaskData> =
             manifest.tasks.iter().filter_map(|task| reader.read(task, &mut errors)).collect();
+        let in_front = |task: &&TaskData| task.patterns.soft.front() > 0;
+        if !tasks.iter().filter(in_front).any(|task| task.train.is_some()) {
+            let nobody = |task: &TaskData| TaskError::NobodyLearns {
+                name: task.name.clone(),
+                what: "soft tokens before the input",
+            };
+            errors.extend(tasks.iter().filter(in_front).map(|task| nobody(task).into()));
+        }
         let (Some(mut warnings), true) = (of_method, errors.is_empty()) else {
             return Err(errors.distinct());
         };
@@ -201,7 +226,34 @@ impl MultiTask {
         warnings.extend(model.parameters.remark());
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();
-        Ok((MultiTask { manifest, bases, tasks, checkpoint_every }, warnings))
+        let mut training = MultiTask { manifest, bases, tasks, start: None, checkpoint_every };
+        if let Some(from) = &training.manifest.init_from {
+            let (start, told) = training.open_start(from)?;
+            warnings.extend(told);
+            training.start = Some(start);
+        }
+        Ok((training, warnings))
+    }
+}
+
+impl MultiTask {
+    /// The earlier run, and what should be known of it.
+    fn open_start(&self, from: &InitFrom) -> Result<(Start, Vec<String>)> {
+        let (first, together) = (self.first(), self.together());
+        let usual = Trainer { together: &together, ..self.trainer(first, 0) }.begin()?.trainable.finished();
+        let own = |task: &TaskData| Own {
+            task: Some(task.name.clone()),
+            soft: task.patterns.soft.own().to_vec(),
+            classes: task.labels.clone(),
+        };
+        let beginner = Beginner {
+            base: &self.bases[first],
+            tuning: &self.manifest.tuning,
+            front: self.tasks[first].patterns.soft.front(),
+            tasks: self.tasks.iter().filter(|task| task.train.is_some()).map(own).collect(),
+            learns: usual.iter().map(|(name, tensor)| (name.clone(), tensor.size())).collect(),
+        };
+        Start::open(from, &self.manifest.header.seeds, beginner)
     }
 }
 
@@ -221,12 +273,15 @@ impl Reader<'_> {
     /// Reads and checks what a task names.
     fn read(&self, task: &StoredTask, errors: &mut Errors) -> Option<TaskData> {
         let templates = templates(task, errors);
-        let verbalizer = errors.keep(verbalizer(task));
+        let verbalizer = errors.keep(task.read_verbalizer());
         let words = verbalizer.as_ref().and_then(|verbalizer| {
             errors.keep(LabelWords::check(verbalizer, &self.folder.tokenizer, self.device))
         });
         if let Some(words) = &words {
             errors.keep(check_lesson(task, words));
+        }
+        if let Some(verbalizer) = &verbalizer {
+            errors.keep(check_own(task, &templates, verbalizer));
         }
         let files =
             [&task.train, &task.dev, &task.test].map(|file| file.as_ref().map(|file| file.path.as_path()));
@@ -268,38 +323,54 @@ impl Reader<'_> {
     }
 }
 
-/// Refuses what words of several tokens cannot be asked.
+/// Refuses what words of several tokens cannot be asked, nor classes that are vectors.
 fn check_lesson(task: &StoredTask, words: &LabelWords) -> Result<()> {
     let Lesson { words: each, vocabulary_weight, .. } = task.lesson;
     let what = match () {
-        () if words.several().is_none() => return Ok(()),
         () if each == Each::One => "\"words_each_step\"",
         () if vocabulary_weight > 0.0 => "\"vocabulary_weight\"",
         () => return Ok(()),
     };
-    Err(TaskError::WordsOfSeveralTokens { name: task.name.clone(), what }.into())
+    let name = task.name.clone();
+    match (words.several(), words.kind()) {
+        (Some(_), _) => Err(TaskError::WordsOfSeveralTokens { name, what }.into()),
+        (None, VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
+            Err(TaskError::ClassesAreVectors { name, what }.into())
+        }
+        (None, _) => Ok(()),
+    }
 }
 
-/// A task's templates, without demonstrations and without soft tokens of their own.
+/// Refuses a task without train rows that has vectors of its own: nothing would move them.
+fn check_own(task: &StoredTask, templates: &[Template], verbalizer: &Verbalizer) -> Result<(), Errors> {
+    if task.train.is_some() {
+        return Ok(());
+    }
+    let mut errors = Errors::new();
+    let nobody = |what| TaskError::NobodyLearns { name: task.name.clone(), what };
+    for template in templates {
+        errors.extend(template.soft().next().map(|soft| template.soft_error(soft, nobody("soft tokens"))));
+    }
+    if matches!(verbalizer.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) {
+        errors.push(nobody("class vectors"));
+    }
+    errors.none()
+}
+
+/// A task's templates. Demonstrations are train rows, and as many in each pattern that a step may draw.
 fn templates(task: &StoredTask, errors: &mut Errors) -> Vec<Template> {
     let parse = |stored: &StoredFile| Template::parse(&stored.name(), &stored.file, &stored.text);
-    let mut templates: Vec<Template> =
+    let templates: Vec<Template> =
         task.templates.iter().filter_map(|stored| errors.keep(parse(stored))).collect();
-    templates.retain(|template| {
-        let shows = template.demonstrations().map(|_| template.error(TaskError::Demonstrations));
-        let soft = template.soft().next().map(|soft| template.soft_error(soft, TaskError::Soft));
-        errors.keep(shows.or(soft).map_or(Ok(()), Err)).is_some()
-    });
-    templates
-}
-
-/// A task's verbalizer, one whose classes are words.
-fn verbalizer(task: &StoredTask) -> Result<Verbalizer, Errors> {
-    let verbalizer = task.read_verbalizer()?;
-    match verbalizer.kind() {
-        VerbalizerKind::Soft | VerbalizerKind::Prototype => {
-            Err(TaskError::ClassVectors { verbalizer: verbalizer.file().to_owned() }.into())
-        }
-        VerbalizerKind::Words | VerbalizerKind::OneToOne | VerbalizerKind::Knowledge => Ok(verbalizer),
+    let name = || task.name.clone();
+    let shows = |template: &&Template| template.demonstrations().is_some();
+    let nothing = |template: &Template| template.error(TaskError::NothingToShow { name: name() });
+    if task.train.is_none() {
+        errors.extend(templates.iter().filter(shows).map(nothing));
     }
+    let showing = templates.iter().filter(shows).count();
+    if task.lesson.templates == Each::One && showing > 0 && showing < templates.len() {
+        errors.push(TaskError::SomeShow { name: name() });
+    }
+    templates
 }

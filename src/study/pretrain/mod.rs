@@ -30,8 +30,9 @@ use crate::model::values::is_finite;
 use crate::predict::blueprint::device;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::label_words::LabelWords;
+use crate::tune::Learned;
+use crate::tune::export::{self, Writing};
 use crate::tune::soft::SoftTokens;
-use crate::tune::{Learned, export};
 
 pub use manifest::Manifest;
 pub use request::{HowLong, PretrainRequest};
@@ -195,6 +196,7 @@ impl Pretraining {
             plan,
             tasks: &[],
             soft: &NO_SOFT_TOKENS,
+            together: &[],
             max_length: self.manifest.texts.sequence_length,
             classes: 0,
             seed,
@@ -208,7 +210,8 @@ impl Pretraining {
             fs::remove_dir_all(&model).map_err(|error| Error::writing(&model, &error))?;
         }
         let MaskedLm { folder, parameters, .. } = &self.base.model;
-        export::merged(&model, folder, parameters, &self.manifest.tuning, learned, self.manifest.precision)
+        let writing = Writing { precision: self.manifest.precision, average: None };
+        export::merged(&model, folder, parameters, &self.manifest.tuning, learned, &writing)
     }
 
     /// What is lost on the held-out texts with what was learned.
