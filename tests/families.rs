@@ -22,15 +22,17 @@ use cloze::model::tensor_map::Module;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::classifier::VerbalizedLm;
 use cloze::predict::prompt_model::PromptModel;
+use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::export::{self, Writing};
-use cloze::tune::{Form, Learned, Tuning, adapt, peft};
+use cloze::tune::{CLASS_VECTORS, Form, Learned, Lora, PROTOTYPES, Tuning, adapt, peft};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use crate::arch::{Training, base, scores};
 use crate::peft::with_front;
 use crate::support::{
-    Parts, TINY, assert_close, features, golden, golden_features, integers, lone_generator, numbers, values,
+    Parts, TINY, assert_close, base_of, features, golden, golden_features, integers, lone_generator, numbers,
+    values,
 };
 
 const FAMILIES: [&str; 7] = [
@@ -248,6 +250,24 @@ fn every_family_trains_in_every_way() {
                 });
                 assert_ne!(after, before, "{family}, {name} moves nothing");
             }
+        }
+    }
+}
+
+/// What stands for classes is as large as what the head makes of a state: as the embeddings.
+#[test]
+fn verbalizers_with_vectors_train_on_every_family() {
+    for family in FAMILIES {
+        for (kind, names) in [("soft", CLASS_VECTORS), ("prototype", PROTOTYPES)] {
+            let text = json!({ "version": 1, "kind": kind, "classes": [
+                { "label": "down", "words": ["bad", "terrible"] }, { "label": "up", "words": ["great"] } ] });
+            let verbalizer = Verbalizer::parse("mood", "mood.json", &text.to_string()).unwrap();
+            let base = base_of(Model::new(family).open(), EngineChoice::Cloze, &verbalizer);
+            let tuning = Tuning::Lora(Lora::default());
+            let learned = Training::new(tuning.clone()).run(&base, None).1.trainable.finished();
+            assert_eq!(learned[names[0]].size()[1], base.model.config().embedding_size, "{family}, {kind}");
+            let found = scores(&base, &base.learned(&tuning, &learned).unwrap());
+            assert!(found.iter().all(|score| score.is_finite()), "{family}, {kind}");
         }
     }
 }
