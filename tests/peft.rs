@@ -40,7 +40,7 @@ fn read(folder: &Path) -> Result<PeftAdapter, Error> {
 }
 
 /// An input with soft tokens before it.
-fn with_front(features: &Features, front: usize) -> Features {
+pub fn with_front(features: &Features, front: usize) -> Features {
     let placeholder = 8; // tiny's [MASK]
     Features {
         ids: std::iter::repeat_n(placeholder, front).chain(features.ids.iter().copied()).collect(),

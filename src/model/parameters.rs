@@ -335,9 +335,9 @@ fn check_fit(folder: &Path, map: &TensorMap, found: &BTreeMap<String, Vec<i64>>)
     }
     let blocks =
         names.iter().filter_map(|name| map.layer_of(name)).max().map_or(0, |last| last.saturating_add(1));
-    let (said, key) = map.blocks();
+    let (said, [key, what]) = map.blocks();
     if blocks > said {
-        let message = format!("{key} is {said}, the weights have {blocks} layers");
+        let message = format!("{key} is {said}, the weights have {blocks} {what}");
         return wrong(folder.join("config.json"), message);
     }
     let problem = |(name, shape): (&str, &[i64])| TensorProblem {

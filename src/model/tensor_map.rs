@@ -159,8 +159,8 @@ pub struct TensorMap {
     bare: BTreeSet<String>,
     /// What the names of tensors begin with that are known, and not listed.
     besides: Vec<String>,
-    /// What `config.json` calls the number of blocks that names count.
-    count_key: &'static str,
+    /// What `config.json` calls the number of blocks that names count, and what these are.
+    counted: [&'static str; 2],
     /// Whether the decoder's weight is the word embeddings where a checkpoint has no other.
     is_tied: bool,
 }
@@ -177,16 +177,16 @@ impl TensorMap {
             by_name: BTreeMap::new(),
             bare: BTreeSet::new(),
             besides: Vec::new(),
-            count_key: "num_hidden_layers",
+            counted: ["num_hidden_layers", "layers"],
             is_tied: false,
         }
     }
 
-    /// The same where `config.json` has another name than `num_hidden_layers` for the number of blocks that
-    /// tensors' names count.
+    /// The same where `config.json` has another name than `num_hidden_layers` for the number of what tensors'
+    /// names count, or that is other than layers.
     #[must_use]
-    pub fn counted_by(self, count_key: &'static str) -> TensorMap {
-        TensorMap { count_key, ..self }
+    pub fn counted_by(self, key: &'static str, blocks: &'static str) -> TensorMap {
+        TensorMap { counted: [key, blocks], ..self }
     }
 
     /// Adds a table of `[N,H]`.
@@ -275,11 +275,11 @@ impl TensorMap {
         self.modules.keys().filter_map(|module| module.layer()).max().map_or(0, |last| last + 1)
     }
 
-    /// How many blocks the names of tensors count, and what `config.json` calls that number: layers, or what
-    /// several layers share.
-    pub fn blocks(&self) -> (usize, &'static str) {
+    /// How many blocks the names of tensors count, what `config.json` calls that number, and what they are:
+    /// layers, or what several layers share.
+    pub fn blocks(&self) -> (usize, [&'static str; 2]) {
         let last = self.by_name.keys().filter_map(|name| self.layer_of(name)).max();
-        (last.map_or(0, |last| last + 1), self.count_key)
+        (last.map_or(0, |last| last + 1), self.counted)
     }
 
     /// The number of the layer that a tensor of this name stands in, whether the model has it or not.
@@ -371,8 +371,8 @@ impl TensorMap {
     }
 
     /// The name that a tensor of a checkpoint has here: without `module.` and `_orig_mod.`, which a parallel
-    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the `gamma` and `beta` of the first
-    /// checkpoints; one name for the decoder's bias.
+    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the
+    /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias.
     pub fn uniform(&self, name: &str) -> String {
         let mut name = name;
         while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {

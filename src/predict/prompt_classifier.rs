@@ -180,7 +180,7 @@ impl Builder {
 }
 
 impl PromptClassifier {
-    /// What a reader of results should know of the model: see [`Parameters::remark`].
+    /// What a reader of results should know of the model: see [`crate::model::parameters::Parameters::remark`].
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }

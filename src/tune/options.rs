@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::error::source::Source;
 use crate::error::{Difference, Error, Kind, Place, Result, TemplateError, TuningError};
 use crate::model::arch::{Config, Positions};
-use crate::model::tensor_map::LinearLayer;
+use crate::model::tensor_map::{LinearLayer, Module};
 use crate::model::tokenizer::Tokenizer;
 use crate::text::json::{self, Node};
 use crate::text::template::Template;
@@ -426,7 +426,17 @@ impl Tuning {
                     ));
                 }
             }
-            Tuning::Full | Tuning::Head | Tuning::Bias | Tuning::Ia3 | Tuning::Cls(_) => {}
+            Tuning::Bias => {
+                let map = &config.tensors;
+                let of_head = |name: &&str| map.module_of(name).is_some_and(Module::is_head);
+                let shapes = map.shapes();
+                if shapes.keys().filter(|name| name.ends_with(".bias")).all(of_head) {
+                    warnings.push(
+                        "this model has no biases but the decoder's: bias moves these alone".to_owned(),
+                    );
+                }
+            }
+            Tuning::Full | Tuning::Head | Tuning::Ia3 | Tuning::Cls(_) => {}
         }
         Ok(warnings)
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_heads, check_sizes};
+use super::{
+    Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_absolute, check_heads, check_sizes, usual,
+};
 use crate::model::layers::Activation;
 use crate::model::tensor_map::{Module, Role, TensorMap};
 
@@ -37,11 +39,11 @@ struct File {
     attention_probs_dropout_prob: f64,
     max_position_embeddings: i64,
     type_vocab_size: i64,
-    #[serde(default = "epsilon")]
+    #[serde(default = "usual::epsilon")]
     layer_norm_eps: f64,
-    #[serde(default = "absolute")]
+    #[serde(default = "usual::absolute")]
     position_embedding_type: String,
-    #[serde(default = "tied")]
+    #[serde(default = "usual::tied")]
     tie_word_embeddings: bool,
 }
 
@@ -54,25 +56,11 @@ fn one() -> i64 {
 fn activation() -> Activation {
     Activation::GeluNew
 }
-fn epsilon() -> f64 {
-    1e-12
-}
-fn absolute() -> String {
-    "absolute".into()
-}
-fn tied() -> bool {
-    true
-}
 
 /// Reads and checks the text of an ALBERT's `config.json`.
 pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if file.position_embedding_type != "absolute" {
-        return Err(format!(
-            "position_embedding_type is {:?}, of an ALBERT this version of cloze takes \"absolute\"",
-            file.position_embedding_type
-        ));
-    }
+    check_absolute(&file.position_embedding_type)?;
     check_sizes(&[
         ("vocab_size", file.vocab_size, MOST),
         ("embedding_size", file.embedding_size, MOST),
@@ -121,7 +109,7 @@ fn tensors(file: &File) -> TensorMap {
     const GROUPS: &str = "albert.encoder.albert_layer_groups.";
     let (vocabulary, narrow, hidden) = (file.vocab_size, file.embedding_size, file.hidden_size);
     let inner = file.intermediate_size;
-    let mut map = TensorMap::new("albert.", GROUPS).counted_by("num_hidden_groups");
+    let mut map = TensorMap::new("albert.", GROUPS).counted_by("num_hidden_groups", "groups");
     let rows = (Some(file.max_position_embeddings), file.type_vocab_size);
     bert::embedding_tensors(&mut map, "albert.", vocabulary, rows, narrow);
     map.linear(

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, check_heads, check_sizes};
+use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, check_heads, check_sizes, usual};
 use crate::model::batch::Batch;
 use crate::model::layers::{
     Activation, Adapter, Additions, Distances, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode,
-    Range, attend, drop_out,
+    Projection, Range, attend, drop_out,
 };
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
@@ -32,31 +32,18 @@ struct File {
     intermediate_size: i64,
     #[serde(default)]
     hidden_act: Activation,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     hidden_dropout_prob: f64,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     attention_probs_dropout_prob: f64,
     max_position_embeddings: i64,
     type_vocab_size: i64,
-    #[serde(default = "epsilon")]
+    #[serde(default = "usual::epsilon")]
     layer_norm_eps: f64,
-    #[serde(default = "absolute")]
+    #[serde(default = "usual::absolute")]
     position_embedding_type: String,
-    #[serde(default = "tied")]
+    #[serde(default = "usual::tied")]
     tie_word_embeddings: bool,
-}
-
-fn dropout() -> f64 {
-    0.1
-}
-fn epsilon() -> f64 {
-    1e-12
-}
-fn absolute() -> String {
-    "absolute".into()
-}
-fn tied() -> bool {
-    true
 }
 
 /// Reads and checks the text of a BERT's `config.json`.
@@ -179,8 +166,10 @@ pub(super) fn embedding_tensors(
 }
 
 /// Embeddings and layers: BERT's own, and those of families that differ from it in what they leave out, in
-/// the size of their embeddings or in layers that share their tensors. It is a view of [`Parameters`], made anew when they move: query, key and value are
-/// one matrix in it, and where parameters take gradients the making of that matrix is part of the graph.
+/// the size of their embeddings or in layers that share their tensors.
+///
+/// It is a view of [`Parameters`], made anew when they move: query, key and value are one matrix in it, and
+/// where parameters take gradients the making of that matrix is part of the graph.
 #[derive(Clone)]
 pub(crate) struct Network {
     words: Shared,
@@ -210,15 +199,6 @@ struct Layer {
     activation: Activation,
     dropout: f64,
     attention_dropout: f64,
-}
-
-/// How states become queries, keys and values; the query's rows are scaled by 1/√D.
-#[derive(Clone)]
-enum Projection {
-    /// In one product, `[3H,H]`.
-    Joined(Linear),
-    /// In two, `[H,H]` and `[2H,H]`: of the last layer, whose queries are wanted at the masks alone.
-    Apart(Linear, Linear),
 }
 
 impl Network {
@@ -322,24 +302,6 @@ fn distinct_layers(config: &Config, parameters: &Parameters) -> (Vec<Layer>, Vec
     (layers, order)
 }
 
-impl Projection {
-    /// Queries of the rows, which are all of the states where the projection is joined; keys and values of
-    /// the states.
-    ///
-    /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`, `[B,L,2H]`
-    fn apart(&self, rows: &Tensor, states: &Tensor) -> [Tensor; 2] {
-        match self {
-            Projection::Joined(joined) => {
-                let all = joined.forward(states);
-                let hidden = states.size()[2];
-                [all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden)]
-            }
-            Projection::Apart(query, key_value) => [query.forward(rows), key_value.forward(states)],
-        }
-    }
-}
-
 /// The weights of linear layers under each other; a bias that is missing among others is 0.
 fn joined(parts: &[&(Tensor, Option<Tensor>)]) -> Linear {
     let weights: Vec<&Tensor> = parts.iter().map(|(weight, _)| weight).collect();
@@ -390,12 +352,7 @@ impl Layer {
     }
 
     fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
-        let (mut linears, all_rows) = match &mut self.projection {
-            Projection::Joined(joined) => (vec![(joined, Some(Range::Even))], true),
-            Projection::Apart(query, key_value) => {
-                (vec![(query, None), (key_value, Some(Range::Even))], false)
-            }
-        };
+        let (mut linears, all_rows) = self.projection.linears();
         let range = |range| all_rows.then_some(range);
         linears.push((&mut self.attention_output, range(Range::Even)));
         linears.push((&mut self.intermediate, range(Range::Even)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Positions, check_heads, check_sizes};
+use super::{Arch, Config, MOST, MOST_LAYERS, Positions, check_heads, check_sizes, usual};
 use crate::model::layers::Activation;
 use crate::model::tensor_map::{Module, Role, TensorMap};
 
@@ -22,19 +22,12 @@ struct File {
     max_position_embeddings: i64,
     #[serde(default)]
     activation: Activation,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     dropout: f64,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     attention_dropout: f64,
-    #[serde(default = "tied")]
+    #[serde(default = "usual::tied")]
     tie_word_embeddings: bool,
-}
-
-fn dropout() -> f64 {
-    0.1
-}
-fn tied() -> bool {
-    true
 }
 
 /// Reads and checks the text of a DistilBERT's `config.json`.
@@ -74,7 +67,8 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
 
 fn tensors(file: &File) -> TensorMap {
     let (vocabulary, hidden, inner) = (file.vocab_size, file.dim, file.hidden_dim);
-    let mut map = TensorMap::new("distilbert.", "distilbert.transformer.layer.").counted_by("n_layers");
+    let mut map =
+        TensorMap::new("distilbert.", "distilbert.transformer.layer.").counted_by("n_layers", "layers");
     map.embeddings(Module::WordEmbeddings, "distilbert.embeddings.word_embeddings", [vocabulary, hidden]);
     map.embeddings(
         Module::PositionEmbeddings,

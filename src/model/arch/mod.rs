@@ -1,7 +1,7 @@
 //! Families of encoders: how their `config.json` is read, what their tensors are called, and their forward
 //! pass.
 //!
-//! A family is one file, named here as a module and, by what `config.json` calls it, among [`FAMILIES`]; one
+//! A family is one file, named here as a module and, by what `config.json` calls it, among `FAMILIES`; one
 //! with layers of its own also as a variant of [`Arch`] and as its `Network`. Everything else asks a [`Config`]
 //! for sizes and its [`TensorMap`] for tensors, by what they are for.
 //!
@@ -155,6 +155,32 @@ impl Config {
     }
 }
 
+/// What Hugging Face's configurations of most families take where a file says nothing.
+mod usual {
+    pub(super) fn dropout() -> f64 {
+        0.1
+    }
+    pub(super) fn epsilon() -> f64 {
+        1e-12
+    }
+    pub(super) fn absolute() -> String {
+        "absolute".into()
+    }
+    pub(super) fn tied() -> bool {
+        true
+    }
+}
+
+/// Refuses other positions than a vector for each place, in families that have no others here.
+fn check_absolute(kind: &str) -> Result<(), String> {
+    match kind {
+        "absolute" => Ok(()),
+        _ => Err(format!(
+            "position_embedding_type is {kind:?}, in this family this version of cloze takes \"absolute\""
+        )),
+    }
+}
+
 /// More layers than any encoder has. Larger numbers are mistakes, and the names of so many layers' tensors
 /// would fill the memory.
 const MOST_LAYERS: i64 = 1000;
@@ -287,8 +313,9 @@ impl Network {
         }
     }
 
-    /// The linear layers of all layers, each once however many share it, and the range of their inputs in int8. What the last layer does for the
-    /// masks alone stays wide, with no range: it is little work, and nothing evens its errors out.
+    /// The linear layers of all layers, each once however many share it, and the range of their inputs in
+    /// int8. What the last layer does for the masks alone stays wide, with no range: it is little work, and
+    /// nothing evens its errors out.
     pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         match self {
             Network::Bert(network) => network.linears(),

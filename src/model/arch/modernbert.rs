@@ -13,8 +13,8 @@ use tch::{Device, Tensor};
 use super::{Arch, Config, MOST, MOST_LAYERS, Pass, Positions, Rotary, check_heads, check_sizes};
 use crate::model::batch::Batch;
 use crate::model::layers::{
-    Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Range, Sight,
-    attend, drop_out,
+    Activation, Adapter, Additions, Heads, LayerAdditions, LayerNorm, Linear, LowRank, Mode, Projection,
+    Range, Sight, attend, drop_out,
 };
 use crate::model::parameters::Parameters;
 use crate::model::shared::Shared;
@@ -251,15 +251,6 @@ struct Layer {
     dropout: f64,
 }
 
-/// How states become queries, keys and values; the query's rows are scaled by 1/√D.
-#[derive(Clone)]
-enum Projection {
-    /// In one product, `[3H,H]`.
-    Joined(Linear),
-    /// In two, `[H,H]` and `[2H,H]`: of the last layer, whose queries are wanted at the masks alone.
-    Apart(Linear, Linear),
-}
-
 impl Network {
     pub(super) fn new(config: &Config, parameters: &Parameters) -> Network {
         let Positions::Rotary(rotary) = &config.positions else {
@@ -340,39 +331,18 @@ impl Network {
     }
 }
 
-impl Projection {
-    /// Of a weight `[3H,H]` with a bias `[3H]` or without.
-    fn new(weight: &Tensor, bias: Option<&Tensor>, scale: f64, is_last: bool) -> Projection {
-        let hidden = weight.size()[1];
-        let scaled = |all: &Tensor| {
-            Tensor::cat(&[all.narrow(0, 0, hidden) * scale, all.narrow(0, hidden, 2 * hidden)], 0)
-        };
-        let (weight, bias) = (scaled(weight), bias.map(scaled));
-        if !is_last {
-            return Projection::Joined(Linear::new(weight, bias));
-        }
-        let part = |start, length| {
-            // Their own memory: what is prepared for a kernel is a whole tensor.
-            let narrow = |all: &Tensor| all.narrow(0, start, length).contiguous();
-            Linear::new(narrow(&weight), bias.as_ref().map(narrow))
-        };
-        Projection::Apart(part(0, hidden), part(hidden, 2 * hidden))
-    }
-
-    /// Queries of the rows, which are all of the states where the projection is joined; keys and values of
-    /// the states.
-    ///
-    /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]` → `[B,R,H]`, `[B,L,2H]`
-    fn apart(&self, rows: &Tensor, states: &Tensor) -> [Tensor; 2] {
-        match self {
-            Projection::Joined(joined) => {
-                let all = joined.forward(states);
-                let hidden = states.size()[2];
-                [all.narrow(-1, 0, hidden), all.narrow(-1, hidden, 2 * hidden)]
-            }
-            Projection::Apart(query, key_value) => [query.forward(rows), key_value.forward(states)],
-        }
+/// Of a weight `[3H,H]` with a bias `[3H]` or without.
+fn projection(weight: &Tensor, bias: Option<&Tensor>, scale: f64, is_last: bool) -> Projection {
+    let hidden = weight.size()[1];
+    let query = |all: &Tensor| all.narrow(0, 0, hidden) * scale;
+    let key_value = |all: &Tensor| all.narrow(0, hidden, 2 * hidden);
+    let joined = |all: &Tensor| Tensor::cat(&[query(all), key_value(all)], 0);
+    match is_last {
+        true => Projection::Apart(
+            Linear::new(query(weight), bias.map(query)),
+            Linear::new(key_value(weight), bias.map(key_value)),
+        ),
+        false => Projection::Joined(Linear::new(joined(weight), bias.map(joined))),
     }
 }
 
@@ -386,7 +356,7 @@ impl Layer {
         Layer {
             kind,
             attention_norm: has_norm.then(|| norm(Module::AttentionNorm(index))),
-            projection: Projection::new(
+            projection: projection(
                 parameters.weight(joined),
                 parameters.bias(joined),
                 heads.scale(),
@@ -404,12 +374,7 @@ impl Layer {
     }
 
     fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
-        let (mut linears, all_rows) = match &mut self.projection {
-            Projection::Joined(joined) => (vec![(joined, Some(Range::Even))], true),
-            Projection::Apart(query, key_value) => {
-                (vec![(query, None), (key_value, Some(Range::Even))], false)
-            }
-        };
+        let (mut linears, all_rows) = self.projection.linears();
         // Behind the gate too: its other half has both signs.
         let range = all_rows.then_some(Range::Even);
         linears.push((&mut self.attention_output, range));

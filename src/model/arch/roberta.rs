@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_heads, check_sizes};
+use super::{
+    Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_absolute, check_heads, check_sizes, usual,
+};
 use crate::model::layers::Activation;
 use crate::model::tensor_map::{Module, TensorMap};
 
@@ -30,47 +32,30 @@ struct File {
     intermediate_size: i64,
     #[serde(default)]
     hidden_act: Activation,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     hidden_dropout_prob: f64,
-    #[serde(default = "dropout")]
+    #[serde(default = "usual::dropout")]
     attention_probs_dropout_prob: f64,
     max_position_embeddings: i64,
     type_vocab_size: i64,
-    #[serde(default = "epsilon")]
+    #[serde(default = "usual::epsilon")]
     layer_norm_eps: f64,
     #[serde(default = "pad")]
     pad_token_id: i64,
-    #[serde(default = "absolute")]
+    #[serde(default = "usual::absolute")]
     position_embedding_type: String,
-    #[serde(default = "tied")]
+    #[serde(default = "usual::tied")]
     tie_word_embeddings: bool,
 }
 
-fn dropout() -> f64 {
-    0.1
-}
-fn epsilon() -> f64 {
-    1e-12
-}
 fn pad() -> i64 {
     1
-}
-fn absolute() -> String {
-    "absolute".into()
-}
-fn tied() -> bool {
-    true
 }
 
 /// Reads and checks the text of a RoBERTa's `config.json`.
 pub(super) fn config(model_type: &str, text: &str) -> Result<Config, String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if file.position_embedding_type != "absolute" {
-        return Err(format!(
-            "position_embedding_type is {:?}, of a RoBERTa this version of cloze takes \"absolute\"",
-            file.position_embedding_type
-        ));
-    }
+    check_absolute(&file.position_embedding_type)?;
     check_sizes(&[
         ("vocab_size", file.vocab_size, MOST),
         ("hidden_size", file.hidden_size, MOST),

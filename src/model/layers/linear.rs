@@ -25,6 +25,7 @@ pub enum Mode {
 pub enum Activation {
     /// `x·Φ(x)`, by the error function.
     #[default]
+    #[serde(alias = "gelu_python")]
     Gelu,
     /// The same by its approximation with tanh.
     #[serde(alias = "gelu_pytorch_tanh", alias = "gelu_fast")]

@@ -6,6 +6,7 @@ mod attention;
 mod int8;
 mod kernels;
 mod linear;
+mod projection;
 mod relative;
 mod rotary;
 
@@ -16,5 +17,6 @@ pub(crate) use kernels::Moved;
 pub use kernels::load_kernels;
 pub use linear::{Activation, Linear, Mode};
 pub(crate) use linear::{LayerNorm, drop_out};
+pub(crate) use projection::Projection;
 pub(crate) use relative::Distances;
 pub(crate) use rotary::Sight;
