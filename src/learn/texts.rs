@@ -1,11 +1,11 @@
 //! Texts that a language model learns from, as a run's manifest tells of them; and what it loses on those
 //! that are held out.
 
-use std::path::Path;
+use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CorpusError, Errors, Result, TuningError};
+use crate::error::{CorpusError, Error, Errors, Result, TuningError};
 use crate::learn::corpus::{Corpus, Source};
 use crate::learn::objective::{MaskedSequence, Masking, loss_of};
 use crate::learn::run::{DataFile, RunFolder};
@@ -108,8 +108,8 @@ impl Texts {
         tokenizer: &Tokenizer,
         seed: u64,
     ) -> Result<(Corpus, Vec<HeldOutText>, Vec<String>)> {
-        folder.make_folder(Path::new(TOKENS))?;
         let tokens = folder.path().join(TOKENS);
+        fs::create_dir_all(&tokens).map_err(|error| Error::writing(&tokens, &error))?;
         let open = |(index, text): (usize, &TextFile)| {
             Source::open(&text.file.path, reading, text.column.as_deref(), tokenizer, (&tokens, index))
         };
@@ -157,7 +157,7 @@ impl Texts {
     /// Takes the ids of a run's texts away: it is done.
     pub fn clear(folder: &RunFolder) {
         // What stays does no harm.
-        let _ = std::fs::remove_dir_all(folder.path().join(TOKENS));
+        let _ = fs::remove_dir_all(folder.path().join(TOKENS));
     }
 }
 
