@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The peer of `cloze pretrain` in speed: masked language modelling on packed sequences with PyTorch and transformers, written with care.
 
-    HF_HUB_OFFLINE=1 python benches/peer_pretrain.py --model DIR --tokens FILE.npy --batch-size 32 --sequence-length 128 --steps N [--bf16] [--head all]
+    HF_HUB_OFFLINE=1 python benches/peer_pretrain.py --model DIR --tokens FILE.npy --batch-size 32 --sequence-length 128 --steps N \\
+        [--bf16] [--head all] [--compile]
 
 FILE.npy holds token ids (uint16), as many as one batch has: every step has all of them, cut at another place and masked anew. A sequence is
 [CLS], L - 2 ids and [SEP]; 15 % of the ids are to be predicted, of which 80 % become the mask, 10 % any entry of the vocabulary.
@@ -100,7 +101,8 @@ def main():
         losses.append(loss.item())
         seconds.append(time.perf_counter() - start)
         processor.append(time.process_time() - started)
-    print(json.dumps({"seconds": seconds, "processor": processor, "losses": losses, "torch": torch.__version__, "transformers": transformers.__version__}))
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    print(json.dumps({"seconds": seconds, "processor": processor, "losses": losses, **versions}))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def arguments():
     p.add_argument("--steps", type=int, default=5, help="N (default %(default)s)")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--reps", type=int, default=5)
-    p.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help="some of: " + ", ".join(CONTESTANTS))
+    p.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help="; ".join(CONTESTANTS))
     args = p.parse_args()
     args.only = [BASE, *(name for name in args.only if name != BASE)]
     return args
@@ -76,7 +76,8 @@ numpy.save(out, numpy.array(ids[:int(wanted)], numpy.uint16))
 
 def run(command, threads):
     """-> (what it printed, seconds of the processor, peak memory in MB)"""
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as found:
         process = subprocess.Popen([str(part) for part in command], env=env, stdout=found, stderr=subprocess.PIPE)
         messages = process.stderr.read().decode(errors="replace")
@@ -93,7 +94,8 @@ def contest(args, python, name, tokens, folder):
     program, *options = CONTESTANTS[name]
     same = ["--model", args.model, "--batch-size", args.batch_size, "--sequence-length", args.sequence_length, "--threads", args.threads, *options]
     if program == "peer":
-        printed, _, memory = run([python, HERE / "peer_pretrain.py", "--tokens", tokens, "--steps", 2 * args.steps, *same], args.threads)
+        command = [python, HERE / "peer_pretrain.py", "--tokens", tokens, "--steps", 2 * args.steps, *same]
+        printed, _, memory = run(command, args.threads)
         found = json.loads(printed.strip().splitlines()[-1])
         by_clock, by_processor = (found[key][args.steps:] for key in ("seconds", "processor"))
         versions = f"PyTorch {found['torch']}, transformers {found['transformers']}"
@@ -101,9 +103,10 @@ def contest(args, python, name, tokens, folder):
     cost = []
     for steps in (args.steps, 2 * args.steps):
         out = folder / str(steps)
-        _, processor, memory = run([args.cloze, "pretrain", "--text", tokens, "--held-out", 0, "--steps", steps, "--quiet", "--out", out, *same], args.threads)
+        command = [args.cloze, "pretrain", "--text", tokens, "--held-out", 0, "--steps", steps, "--quiet", "--out", out, *same]
+        _, processor, memory = run(command, args.threads)
         cost.append(processor)
-    events = [event for event in map(json.loads, (out / "events.jsonl").read_text().splitlines()) if event["event"] == "step"]
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     by_clock = statistics.median(event["seconds"] for event in events[args.steps:])
     return by_clock, (cost[1] - cost[0]) / args.steps, statistics.mean(event["mlm_loss"] for event in events), memory, None
 
@@ -131,18 +134,20 @@ def main():
     found = {name: [] for name in args.only}
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work / "compiled")
         write_tokens(args, python, work / "text.npy")
         for number in range(args.reps):
             turn = number % len(args.only)
             for name in args.only[turn:] + args.only[:turn]:  # each goes first in turn
                 found[name].append(contest(args, python, name, work / "text.npy", work / f"{name}-{number}".replace(" ", "-")))
-                compare.say(f"{number + 1} of {args.reps}, {name}: {found[name][-1][0]:.2f} s a step, {found[name][-1][1]:.2f} s of the processor")
+                by_clock, by_processor = found[name][-1][:2]
+                compare.say(f"{number + 1} of {args.reps}, {name}: {by_clock:.2f} s a step, {by_processor:.2f} s of the processor")
     tokens = args.batch_size * args.sequence_length
     versions = {version for runs in found.values() for *_, version in runs if version}
     print(f"{args.batch_size} sequences of {args.sequence_length} tokens, {args.threads} threads, {args.steps} and {2 * args.steps} steps, "
           f"{args.reps} repetitions; {processor()}; {'; '.join(sorted(versions))}\n")
-    print("| | s a step (least–most) | tokens a second | speed (least–most) | processor, s a step | speed (least–most) | peak memory, MB | mean loss |")
-    print("|---|---|---|---|---|---|---|---|")
+    head = ["", "s a step (least–most)", "tokens a second", "speed", "processor, s a step", "speed", "peak memory, MB", "mean loss"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for name, runs in found.items():
         by_clock, by_processor, losses, memory, _ = zip(*runs)
         print(f"| {name} | {span(by_clock)} | {tokens / statistics.median(by_clock):,.0f} | {speed(found, name, 0)} | {span(by_processor)} "
