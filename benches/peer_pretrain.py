@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The peer of `cloze pretrain` in speed: masked language modelling on packed sequences with PyTorch and transformers, written with care.
 
-    HF_HUB_OFFLINE=1 python benches/peer_pretrain.py --model DIR --tokens FILE.npy --batch-size 32 --sequence-length 128 --steps N [--bf16] [--head all]
+    HF_HUB_OFFLINE=1 python benches/peer_pretrain.py --model DIR --tokens FILE.npy --batch-size 32 --sequence-length 128 --steps N \\
+        [--bf16] [--head all] [--compile]
 
 FILE.npy holds token ids (uint16), as many as one batch has: every step has all of them, cut at another place and masked anew. A sequence is
 [CLS], L - 2 ids and [SEP]; 15 % of the ids are to be predicted, of which 80 % become the mask, 10 % any entry of the vocabulary.
@@ -9,10 +10,9 @@ FILE.npy holds token ids (uint16), as many as one batch has: every step has all 
 A step: BertForMaskedLM, cross entropy, clipping at norm 1, AdamW (fused; weight decay on all but biases and LayerNorm weights), linear warm-up
 and decay. Dropout as in the model's config. Weights are in single precision; --bf16 runs the forward pass under autocast. --head masked computes
 the head for the tokens that are to be predicted alone; --head all is `model(input_ids, labels=labels).loss`, as most scripts have it.
---compile has torch.compile make kernels of the model first, before the clock starts.
+--compile has torch.compile make kernels of the model, in the first step.
 
-The first --untimed steps are steps like all others; only the clock starts after them. Prints one line of JSON: seconds of each timed step,
-losses of all, versions. Needs PyTorch 2.4 or newer and transformers.
+Prints one line of JSON: each step's seconds by the clock, those of the processor, and loss; versions. Needs PyTorch 2.4 or newer and transformers.
 """
 import argparse
 import json
@@ -34,17 +34,13 @@ def arguments():
     p.add_argument("--batch-size", type=int, required=True)
     p.add_argument("--sequence-length", type=int, required=True)
     p.add_argument("--steps", type=int, required=True)
-    p.add_argument("--untimed", type=int, default=3)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--bf16", action="store_true")
     p.add_argument("--head", choices=["masked", "all"], default="masked")
     p.add_argument("--compile", action="store_true")
     p.add_argument("--learning-rate", type=float, default=1e-4)
     p.add_argument("--seed", type=int, default=0)
-    args = p.parse_args()
-    if not 0 <= args.untimed < args.steps:
-        p.error("--untimed must be less than --steps")
-    return args
+    return p.parse_args()
 
 
 def optimiser(model, rate):
@@ -91,9 +87,9 @@ def main():
     opt = optimiser(model, args.learning_rate)
     schedule = get_linear_schedule_with_warmup(opt, round(0.1 * args.steps), args.steps)
     forward = torch.compile(loss_of) if args.compile else loss_of
-    losses, seconds = [], []
+    losses, seconds, processor = [], [], []
     for _ in range(args.steps):
-        start = time.perf_counter()
+        start, started = time.perf_counter(), time.process_time()
         ids, labels = batch(tokens, args, special, len(words), random)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             loss = forward(model, ids, labels, args.head)
@@ -104,7 +100,9 @@ def main():
         schedule.step()
         losses.append(loss.item())
         seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": seconds[args.untimed:], "losses": losses, "torch": torch.__version__, "transformers": transformers.__version__}))
+        processor.append(time.process_time() - started)
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    print(json.dumps({"seconds": seconds, "processor": processor, "losses": losses, **versions}))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 
 The text is cut to what one batch takes, so that every step of either program has the same tokens, at other cuts and with other masks.
 peer_pretrain.py is the peer. It runs in the Python of this script where that has PyTorch and transformers, else in the environment that
-compare.py makes once. Steps are timed one by one, after a few that are not. Prints a Markdown table: seconds of a step and tokens a second,
-medians over the repetitions, and the ratio to cloze in f32 within each.
+compare.py makes once. Of 2N steps the second N are timed, in two ways: by the clock (the median step), and by the processor's time of all
+threads, which a busy machine disturbs less (of cloze it is the difference to a run of N steps). Prints a Markdown table: medians over the
+repetitions, and the ratio to cloze in f32 within each.
 """
 import argparse
 import importlib.util
@@ -23,7 +24,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import compare  # noqa: E402  # the environment with transformers is its
 
-UNTIMED = 3
 BASE = "cloze f32"
 CONTESTANTS = {
     BASE: ("cloze", "--dtype", "f32"),
@@ -40,14 +40,14 @@ CONTESTANTS = {
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--cloze", required=True, type=Path)
-    p.add_argument("--text", type=Path, default=HERE.parent / "docs/files-and-formats.md", help="plain text (default: a page of the guide)")
+    p.add_argument("--text", type=Path, default=HERE.parent / "data/sentences/train.csv", help="read as plain text (default: shipped sentences)")
     p.add_argument("--model", type=Path, default=HERE.parent / "models/cloze-minilm-l6")
     p.add_argument("--batch-size", type=int, default=32)
     p.add_argument("--sequence-length", type=int, default=128)
-    p.add_argument("--steps", type=int, default=9, help=f"{UNTIMED} of them untimed (default %(default)s)")
+    p.add_argument("--steps", type=int, default=5, help="N (default %(default)s)")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--reps", type=int, default=5)
-    p.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help="some of: " + ", ".join(CONTESTANTS))
+    p.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help="; ".join(CONTESTANTS))
     args = p.parse_args()
     args.only = [BASE, *(name for name in args.only if name != BASE)]
     return args
@@ -70,36 +70,45 @@ numpy.save(out, numpy.array(ids[:int(wanted)], numpy.uint16))
 """
     wanted = args.batch_size * (args.sequence_length - 2)
     parts = [python, "-c", script, args.model, args.text, wanted, path]
-    subprocess.run([str(part) for part in parts], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    if subprocess.run([str(part) for part in parts], env={**os.environ, "HF_HUB_OFFLINE": "1"}).returncode:
+        sys.exit(1)
 
 
 def run(command, threads):
-    """-> (what it printed, peak memory in MB)"""
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    """-> (what it printed, seconds of the processor, peak memory in MB)"""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as found:
-        process = subprocess.Popen([str(part) for part in command], env=env, stdout=found)
+        process = subprocess.Popen([str(part) for part in command], env=env, stdout=found, stderr=subprocess.PIPE)
+        messages = process.stderr.read().decode(errors="replace")
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            sys.exit(f"{command[0]} failed (exit code {process.returncode})")
+            sys.exit(f"{command[0]} failed (exit code {process.returncode}): {messages}")
         found.seek(0)
-        return found.read(), usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+        return found.read(), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def contest(args, python, name, tokens, folder):
-    """-> (median of the timed steps' seconds, mean of all losses, peak memory in MB, versions)"""
+    """-> (seconds of a step by the clock and by the processor, mean of all losses, peak memory in MB, versions)"""
     program, *options = CONTESTANTS[name]
-    same = ["--model", args.model, "--batch-size", args.batch_size, "--sequence-length", args.sequence_length, "--steps", args.steps,
-            "--threads", args.threads, *options]
+    same = ["--model", args.model, "--batch-size", args.batch_size, "--sequence-length", args.sequence_length, "--threads", args.threads, *options]
     if program == "peer":
-        printed, memory = run([python, HERE / "peer_pretrain.py", "--tokens", tokens, "--untimed", UNTIMED, *same], args.threads)
+        command = [python, HERE / "peer_pretrain.py", "--tokens", tokens, "--steps", 2 * args.steps, *same]
+        printed, _, memory = run(command, args.threads)
         found = json.loads(printed.strip().splitlines()[-1])
+        by_clock, by_processor = (found[key][args.steps:] for key in ("seconds", "processor"))
         versions = f"PyTorch {found['torch']}, transformers {found['transformers']}"
-        return statistics.median(found["seconds"]), statistics.mean(found["losses"]), memory, versions
-    _, memory = run([args.cloze, "pretrain", "--text", tokens, "--held-out", 0, "--quiet", "--out", folder, *same], args.threads)
-    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    steps = [event for event in events if event["event"] == "step"]
-    return statistics.median(e["seconds"] for e in steps[UNTIMED:]), statistics.mean(e["mlm_loss"] for e in steps), memory, None
+        return statistics.median(by_clock), statistics.mean(by_processor), statistics.mean(found["losses"]), memory, versions
+    cost = []
+    for steps in (args.steps, 2 * args.steps):
+        out = folder / str(steps)
+        command = [args.cloze, "pretrain", "--text", tokens, "--held-out", 0, "--steps", steps, "--quiet", "--out", out, *same]
+        _, processor, memory = run(command, args.threads)
+        cost.append(processor)
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    by_clock = statistics.median(event["seconds"] for event in events[args.steps:])
+    return by_clock, (cost[1] - cost[0]) / args.steps, statistics.mean(event["mlm_loss"] for event in events), memory, None
 
 
 def processor():
@@ -110,8 +119,12 @@ def processor():
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def span(values, form):
-    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+def span(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+def speed(found, name, which):
+    return "1" if name == BASE else span([base[which] / own[which] for base, own in zip(found[BASE], found[name])])
 
 
 def main():
@@ -121,22 +134,24 @@ def main():
     found = {name: [] for name in args.only}
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work / "compiled")
         write_tokens(args, python, work / "text.npy")
         for number in range(args.reps):
             turn = number % len(args.only)
             for name in args.only[turn:] + args.only[:turn]:  # each goes first in turn
                 found[name].append(contest(args, python, name, work / "text.npy", work / f"{name}-{number}".replace(" ", "-")))
-                compare.say(f"{number + 1} of {args.reps}, {name}: {found[name][-1][0]:.3f} s a step")
+                by_clock, by_processor = found[name][-1][:2]
+                compare.say(f"{number + 1} of {args.reps}, {name}: {by_clock:.2f} s a step, {by_processor:.2f} s of the processor")
     tokens = args.batch_size * args.sequence_length
     versions = {version for runs in found.values() for *_, version in runs if version}
-    print(f"{args.batch_size} sequences of {args.sequence_length} tokens, {args.threads} threads, {args.steps - UNTIMED} timed steps after {UNTIMED}, "
+    print(f"{args.batch_size} sequences of {args.sequence_length} tokens, {args.threads} threads, {args.steps} and {2 * args.steps} steps, "
           f"{args.reps} repetitions; {processor()}; {'; '.join(sorted(versions))}\n")
-    print("| | s a step (least–most) | tokens a second | speed (least–most) | peak memory, MB | mean loss |\n|---|---|---|---|---|---|")
+    head = ["", "s a step (least–most)", "tokens a second", "speed", "processor, s a step", "speed", "peak memory, MB", "mean loss"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for name, runs in found.items():
-        seconds = [run[0] for run in runs]
-        speed = "1" if name == BASE else span([base[0] / own for base, own in zip(found[BASE], seconds)], ".2f")
-        print(f"| {name} | {span(seconds, '.2f')} | {tokens / statistics.median(seconds):,.0f} | {speed} "
-              f"| {max(run[2] for run in runs):.0f} | {statistics.mean(run[1] for run in runs):.3f} |")
+        by_clock, by_processor, losses, memory, _ = zip(*runs)
+        print(f"| {name} | {span(by_clock)} | {tokens / statistics.median(by_clock):,.0f} | {speed(found, name, 0)} | {span(by_processor)} "
+              f"| {speed(found, name, 1)} | {max(memory):.0f} | {statistics.mean(losses):.3f} |")
 
 
 if __name__ == "__main__":

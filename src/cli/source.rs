@@ -11,7 +11,7 @@ use super::args::{Data, Given, Reading, RowReading};
 use super::render;
 
 /// What messages call the row on the command line.
-const NAME: &str = "the command line";
+pub const NAME: &str = "the command line";
 
 /// The rows to answer.
 pub struct Source {

@@ -1,12 +1,13 @@
 //! Texts that a language model learns from, as a run's manifest tells of them; and what it loses on those
 //! that are held out.
 
-use std::path::Path;
+use std::fs;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CorpusError, Errors, Result, TuningError};
-use crate::learn::corpus::{Corpus, Source};
+use crate::error::{CorpusError, Error, Errors, Result, TuningError};
+use crate::learn::corpus::{Corpus, Source, Watch};
 use crate::learn::objective::{MaskedSequence, Masking, loss_of};
 use crate::learn::run::{DataFile, RunFolder};
 use crate::learn::train::Look;
@@ -99,8 +100,35 @@ impl Texts {
         self.text.iter().chain(&self.held_out).try_for_each(|text| text.file.check())
     }
 
-    /// Reads the texts as ids, which stay in the run's folder until it is done; gives the held-out ones, and
-    /// what a reader of the results should know.
+    /// Writes the texts as ids, which stay in the run's folder until it is done, unless they are there. Unfinished if
+    /// `watch`, which is told how many tokens there are, says stop.
+    pub fn encode(
+        &self,
+        folder: &RunFolder,
+        reading: &Reading,
+        tokenizer: &Tokenizer,
+        watch: &mut Watch<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let tokens = folder.path().join(TOKENS);
+        fs::create_dir_all(&tokens).map_err(|error| Error::writing(&tokens, &error))?;
+        let mut before = 0;
+        for (index, TextFile { file, column, .. }) in self.text.iter().chain(&self.held_out).enumerate() {
+            let mut read = 0;
+            let watch = &mut |tokens| {
+                read = tokens;
+                watch(before + tokens)
+            };
+            let place = (&*tokens, index);
+            if Source::encode(&file.path, reading, column.as_deref(), tokenizer, place, watch)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            before += read;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The texts, whose ids are written if they are not yet ([`Texts::encode`]); gives the held-out ones, and what a
+    /// reader of the results should know.
     pub fn open(
         &self,
         folder: &RunFolder,
@@ -108,8 +136,8 @@ impl Texts {
         tokenizer: &Tokenizer,
         seed: u64,
     ) -> Result<(Corpus, Vec<HeldOutText>, Vec<String>)> {
-        folder.make_folder(Path::new(TOKENS))?;
         let tokens = folder.path().join(TOKENS);
+        fs::create_dir_all(&tokens).map_err(|error| Error::writing(&tokens, &error))?;
         let open = |(index, text): (usize, &TextFile)| {
             Source::open(&text.file.path, reading, text.column.as_deref(), tokenizer, (&tokens, index))
         };
@@ -157,7 +185,7 @@ impl Texts {
     /// Takes the ids of a run's texts away: it is done.
     pub fn clear(folder: &RunFolder) {
         // What stays does no harm.
-        let _ = std::fs::remove_dir_all(folder.path().join(TOKENS));
+        let _ = fs::remove_dir_all(folder.path().join(TOKENS));
     }
 }
 

@@ -173,6 +173,12 @@ impl Write for WholeFile {
     }
 }
 
+/// Makes the folder that a file is to be in, if it is not there.
+pub fn make_folder_of(file: &Path) -> Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    std::fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))
+}
+
 /// Makes a folder for several files, with those above it. One that holds anything is refused.
 pub fn new_folder(path: &Path) -> Result<()> {
     free_folder(path)?;

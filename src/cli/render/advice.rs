@@ -17,7 +17,7 @@ use cloze::text::data::ID;
 use cloze::text::dataset::called_as_labels;
 use cloze::text::text_column::named_like_text;
 
-use super::super::{shell, shipped};
+use super::super::{shell, shipped, source};
 
 /// The way out where PEFT has more than cloze.
 const MERGE_IN_PYTHON: &str =
@@ -160,6 +160,10 @@ fn looked_in(way_out: &str) -> Vec<Note> {
 
 fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
     Some(match error {
+        TemplateError::UnknownColumn { column, columns, data } if data == source::NAME => vec![
+            ("columns", listed(columns)),
+            ("help", format!("give each column its own text: --field {}=TEXT", shell::quoted(column))),
+        ],
         TemplateError::UnknownColumn { column, columns, .. } => {
             let near = nearest(column, columns);
             let meant = near.map(|near| format!("did you mean {near}? or ")).unwrap_or_default();

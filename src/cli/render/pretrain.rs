@@ -35,7 +35,7 @@ impl PretrainProgress {
     /// Shows what happened.
     pub fn show(&mut self, event: PretrainEvent<'_>) {
         match event {
-            PretrainEvent::Reading => self.live.turn_to("reading texts"),
+            PretrainEvent::Reading(tokens) => self.live.at(None, || reading(tokens)),
             PretrainEvent::Remark(remark) => self.live.line(&format!("warning: {remark}")),
             PretrainEvent::Before(looks) => {
                 self.live.line(&format!("before: {}", looked(looks)));
@@ -63,6 +63,11 @@ impl PretrainProgress {
             format!("step {step}/{steps}  loss {mean:.3}  lr {learning_rate:.1e}  {rate:.0} tokens/s")
         });
     }
+}
+
+/// How far texts are read.
+pub fn reading(tokens: usize) -> String {
+    format!("reading texts: {} tokens", count(tokens as u64))
 }
 
 /// Held-out texts in a line.

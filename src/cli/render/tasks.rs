@@ -8,6 +8,7 @@ use cloze::numbers::{interval, p_value, percent};
 use cloze::study::multi_task::{Manifest, TaskMetrics, TasksEvent};
 
 use super::live::Live;
+use super::pretrain::reading;
 use super::table::{Align, table};
 use super::training::{between, signed};
 
@@ -41,6 +42,7 @@ impl TasksProgress {
                     self.live.line(&format!("seed {seed}: going on after step {after}"));
                 }
             }
+            TasksEvent::Reading(tokens) => self.live.at(None, || reading(tokens)),
             TasksEvent::Remark(remark) => self.live.line(&format!("warning: {remark}")),
             TasksEvent::Training(seed, Event::Looked { step, looks }) => {
                 self.live.line(&format!("seed {seed}, step {step}: {}", looked(looks)));

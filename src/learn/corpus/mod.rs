@@ -13,8 +13,8 @@ mod token_file;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write as _;
-use std::ops::Range;
-use std::path::Path;
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
 
@@ -25,6 +25,7 @@ use crate::seed;
 use crate::text::data::Reading;
 
 pub use shuffled::Shuffled;
+pub use text::Watch;
 pub use token_file::TokenFile;
 
 /// The ending of files that hold ids and nothing else.
@@ -59,8 +60,25 @@ pub struct Corpus {
 }
 
 impl Source {
-    /// A text by its file: ids where it ends in `.npy`, else text, whose ids are written into `folder` under a
-    /// name with `index` in it, unless they are there already. Ids that the vocabulary has not are refused.
+    /// Writes the ids of a text into `folder` under a name with `index` in it, unless they are there already, or
+    /// are what its file holds. Unfinished, and nothing there, if `watch` says stop.
+    pub fn encode(
+        path: &Path,
+        reading: &Reading,
+        column: Option<&str>,
+        tokenizer: &Tokenizer,
+        (folder, index): (&Path, usize),
+        watch: &mut Watch<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let encoded = encoded(path, folder, index);
+        if is_npy(path) || encoded.exists() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        text::encode(path, reading, column, tokenizer, &encoded, watch)
+    }
+
+    /// A text by its file: ids where it ends in `.npy`, else text, whose ids are written first ([`Source::encode`]).
+    /// Ids that the vocabulary has not are refused.
     pub fn open(
         path: &Path,
         reading: &Reading,
@@ -68,16 +86,13 @@ impl Source {
         tokenizer: &Tokenizer,
         (folder, index): (&Path, usize),
     ) -> Result<Source> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let file = if is_npy {
+        let name = name_of(path);
+        let whole = &mut |_| ControlFlow::Continue(());
+        let _ = Source::encode(path, reading, column, tokenizer, (folder, index), whole)?;
+        let file = if is_npy(path) {
             TokenFile::npy(path)?
         } else {
-            let encoded = folder.join(format!("{index}-{name}.{PLAIN}"));
-            if !encoded.exists() {
-                text::encode(path, reading, column, tokenizer, &encoded)?;
-            }
-            TokenFile::plain(&encoded)?
+            TokenFile::plain(&encoded(path, folder, index))?
         };
         file.check(tokenizer.vocabulary_size())?;
         let count = file.count();
@@ -219,6 +234,21 @@ impl Corpus {
         self.epochs[which] = Some(current);
         source.sequence(&source.train, start, inner, self.special)
     }
+}
+
+/// A text's name in results.
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether a file holds ids.
+fn is_npy(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+}
+
+/// Where the ids of a text are written.
+fn encoded(path: &Path, folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("{index}-{}.{PLAIN}", name_of(path)))
 }
 
 /// The error of a temporary file.

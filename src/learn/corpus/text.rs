@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::error::{CorpusError, DataError, Error, FileError, Result};
@@ -17,7 +18,13 @@ const PIECE: u64 = 1 << 16;
 /// So many rows tell which column has the texts.
 const SAMPLE: usize = 100;
 
-/// Writes the ids of a text file into another, four bytes each; how many there are.
+/// From one question whether to go on to the next, in tokens: a few tenths of a second.
+const UNASKED: usize = 1 << 17;
+
+/// Asked whether to go on, after so many tokens of a text.
+pub type Watch<'a> = dyn FnMut(usize) -> ControlFlow<()> + 'a;
+
+/// Writes the ids of a text file into another, four bytes each, unless `watch` says stop.
 ///
 /// A file with columns, as its name or `reading` tells, has a document in each row, in `column` or in the one
 /// that looks like texts. In any other file a document ends at a blank line.
@@ -27,16 +34,21 @@ pub(super) fn encode(
     column: Option<&str>,
     tokenizer: &Tokenizer,
     into: &Path,
-) -> Result<usize> {
+    watch: &mut Watch<'_>,
+) -> Result<ControlFlow<()>> {
     let mut file = WholeFile::create(into)?;
-    let mut writer = Writer { out: BufWriter::new(&mut file), tokenizer, into, open: false, written: 0 };
-    if is_table(path, reading) {
-        of_rows(reading.open(path)?, column, &mut writer)?;
+    let out = BufWriter::new(&mut file);
+    let mut writer = Writer { out, tokenizer, into, open: false, written: 0, watch, asked: 0 };
+    let read = if is_table(path, reading) {
+        of_rows(reading.open(path)?, column, &mut writer)?
     } else if let Some(column) = column {
         let (name, column) = (path.display().to_string(), column.to_owned());
         return Err(CorpusError::ColumnOfPlainText { name, column }.into());
     } else {
-        of_plain(path, &mut writer)?;
+        of_plain(path, &mut writer)?
+    };
+    if read.is_break() {
+        return Ok(read);
     }
     writer.end_document()?;
     let written = writer.finish()?;
@@ -44,7 +56,7 @@ pub(super) fn encode(
         return Err(CorpusError::WithoutText { name: path.display().to_string() }.into());
     }
     file.commit()?;
-    Ok(written)
+    Ok(read)
 }
 
 /// Whether a file has columns.
@@ -59,15 +71,22 @@ struct Writer<'a> {
     /// Whether the document at hand has tokens.
     open: bool,
     written: usize,
+    watch: &'a mut Watch<'a>,
+    /// How much was written when `watch` was asked last.
+    asked: usize,
 }
 
 impl Writer<'_> {
-    fn add(&mut self, text: &str) -> Result<()> {
+    fn add(&mut self, text: &str) -> Result<ControlFlow<()>> {
         for token in self.tokenizer.tokenize(text) {
             self.write(token.id)?;
             self.open = true;
         }
-        Ok(())
+        if self.written - self.asked < UNASKED {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.asked = self.written;
+        Ok((self.watch)(self.written))
     }
 
     fn end_document(&mut self) -> Result<()> {
@@ -89,7 +108,7 @@ impl Writer<'_> {
     }
 }
 
-fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Result<()> {
+fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Result<ControlFlow<()>> {
     let columns = rows.columns().clone();
     let column = match column {
         Some(column) => column.to_owned(),
@@ -100,13 +119,15 @@ fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Res
         return Err(DataError::NoTextColumn { column, data, columns }.into());
     };
     for row in rows {
-        writer.add(&row?.fields[place])?;
+        if writer.add(&row?.fields[place])?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         writer.end_document()?;
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
-fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<()> {
+fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<ControlFlow<()>> {
     let reading = |error: std::io::Error| Error::reading(path, &error);
     let file = File::open(path).map_err(reading)?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -117,7 +138,7 @@ fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<()> {
     loop {
         (&mut input).take(PIECE - piece.len() as u64).read_until(b'\n', &mut piece).map_err(reading)?;
         if piece.is_empty() {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let ends_line = piece.ends_with(b"\n");
         let at_end = input.fill_buf().map_err(reading)?.is_empty();
@@ -128,7 +149,9 @@ fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<()> {
         })?;
         let text = text.strip_prefix('\u{feff}').filter(|_| (line, column) == (1, 1)).unwrap_or(text);
         let starts_line = column == 1;
-        writer.add(text)?;
+        if writer.add(text)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         if ends_line && starts_line && text.trim().is_empty() {
             writer.end_document()?;
         }

@@ -37,7 +37,7 @@ use crate::error::{Error, Kind, Result, RunError};
 use crate::learn::train::{Event, HeldOutEvaluation, State};
 use crate::model::tensor_file;
 use crate::text::json::{self, Node};
-use crate::text::whole_file::WholeFile;
+use crate::text::whole_file::{WholeFile, make_folder_of};
 use crate::tune::Learned;
 
 pub use files::{DataFile, DataFiles, InitFrom, LearnedFile, ModelFiles, StoredFile};
@@ -103,8 +103,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Takes the folder for writing, with what it needs; refused while another process has it. What a kill
-    /// left half written goes.
+    /// Takes the folder for writing; refused while another process has it. What a kill left half written goes.
     pub fn hold(&mut self) -> Result<()> {
         let manifest = self.path.join(MANIFEST);
         let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
@@ -114,10 +113,6 @@ impl RunFolder {
         }
         self.held = Some(Arc::new(file));
         remove_partial(&self.path);
-        for folder in ["sampled", "predictions"] {
-            let folder = self.path.join(folder);
-            fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))?;
-        }
         Ok(())
     }
 
@@ -158,12 +153,6 @@ impl RunFolder {
     /// Whether the table of results is there.
     pub fn has_metrics(&self) -> bool {
         self.path.join(METRICS).exists()
-    }
-
-    /// Makes a folder in it, if it is not there.
-    pub fn make_folder(&self, name: &Path) -> Result<()> {
-        let folder = self.path.join(name);
-        fs::create_dir_all(&folder).map_err(|error| Error::writing(&folder, &error))
     }
 
     /// What came of a run, which takes its folder away if it is new and failed before its first step.
@@ -237,8 +226,7 @@ impl RunFolder {
         text: String,
         member: Option<&str>,
     ) -> Result<()> {
-        let folder = path.parent().unwrap_or(&self.path);
-        fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))?;
+        make_folder_of(path)?;
         sealed::write(path, tensors, text, self.owner(path, member))
     }
 

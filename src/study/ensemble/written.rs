@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::{Ensemble, EnsembleFolder, STUDENT};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::Prediction;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
-use crate::text::whole_file::write_table;
+use crate::text::whole_file::{make_folder_of, write_table};
 
 impl Ensemble {
     /// The labelled rows of a seed.
@@ -17,7 +17,9 @@ impl Ensemble {
         let Some(rows) = self.drawn.get(&seed) else { return Ok(()) };
         let header = [vec!["record".to_owned()], rows.columns.names().to_vec()].concat();
         let record = |example: &Example| [vec![example.record.to_string()], example.fields.clone()].concat();
-        write_table(&folder.run.sampled(seed), &header, &rows.examples.iter().map(record).collect::<Vec<_>>())
+        let path = folder.run.sampled(seed);
+        make_folder_of(&path)?;
+        write_table(&path, &header, &rows.examples.iter().map(record).collect::<Vec<_>>())
     }
 
     /// What the last student learns.
@@ -29,8 +31,6 @@ impl Ensemble {
         soft: &[Prediction],
     ) -> Result<()> {
         let path = folder.path().join(format!("soft-labels/seed-{seed}.csv"));
-        std::fs::create_dir_all(path.parent().unwrap_or(&path))
-            .map_err(|error| Error::writing(&path, &error))?;
         self.write(&path, unlabeled, soft)
     }
 
@@ -52,6 +52,7 @@ impl Ensemble {
     }
 
     fn write(&self, path: &Path, rows: &Dataset, predictions: &[Prediction]) -> Result<()> {
+        make_folder_of(path)?;
         let (to, labels) = (Destination::create(path)?, self.run.classes.clone());
         let mut output = PredictionWriter::create(to, labels, false, &rows.columns, false)?;
         for (example, prediction) in rows.examples.iter().zip(predictions) {

@@ -29,7 +29,7 @@ use crate::study::warning::Warning;
 use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
-use crate::text::whole_file::write_table;
+use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
 
@@ -367,7 +367,9 @@ impl Experiment {
         records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, "description")));
         // Development rows of another file have the same columns: that was checked.
         records.extend(split.held_out.iter().flat_map(|rows| used(&rows.examples, "dev")));
-        write_table(&folder.sampled(seed), &header, &records)
+        let path = folder.sampled(seed);
+        make_folder_of(&path)?;
+        write_table(&path, &header, &records)
     }
 
     fn write_predictions(
@@ -377,7 +379,9 @@ impl Experiment {
         test: &Dataset,
         predictions: &[Prediction],
     ) -> Result<()> {
-        let to = Destination::create(&folder.predictions(seed))?;
+        let path = folder.predictions(seed);
+        make_folder_of(&path)?;
+        let to = Destination::create(&path)?;
         let labels = self.manifest.classes.clone();
         let mut output = PredictionWriter::create(to, labels, false, &test.columns, false)?;
         for (example, prediction) in test.examples.iter().zip(predictions) {

@@ -86,6 +86,8 @@ pub enum TasksEvent<'a> {
         /// Steps taken before.
         after: usize,
     },
+    /// Texts are read as tokens, of which there are so many by now.
+    Reading(usize),
     /// What a reader of the results should know of the texts.
     Remark(&'a str),
     /// A step of a seed, or a look at what is held out.
@@ -196,6 +198,12 @@ impl MultiTask {
         let trainer = Trainer { together: &together, ..self.trainer(self.first(), seed) };
         let mut held_out = Vec::new();
         if let Some(stored) = &self.manifest.language_modelling {
+            let (reading, tokenizer) =
+                (self.manifest.header.data.reading(), self.bases[self.first()].tokenizer());
+            let go_on = &mut |tokens| watch(TasksEvent::Reading(tokens));
+            if stored.texts.encode(folder, &reading, tokenizer, go_on)?.is_break() {
+                return Ok(None);
+            }
             let (loss, texts, remarks) = self.texts(folder, stored, seed)?;
             for remark in &remarks {
                 let _ = watch(TasksEvent::Remark(remark));

@@ -68,8 +68,8 @@ pub struct PretrainMetrics {
 /// What happens in a pre-training, for whoever watches.
 #[derive(Debug, Clone, Copy)]
 pub enum PretrainEvent<'a> {
-    /// Texts are read as tokens.
-    Reading,
+    /// Texts are read as tokens, of which there are so many by now.
+    Reading(usize),
     /// What a reader of the results should know.
     Remark(&'a str),
     /// The held-out texts without training.
@@ -117,9 +117,12 @@ impl Pretraining {
         let Manifest { header, texts, tuning, plan, .. } = &self.manifest;
         let _threads = Threads::on(header.threads);
         let seed = header.seeds.first().copied().unwrap_or_default();
-        let _ = watch(PretrainEvent::Reading);
-        let reading = header.data.reading();
-        let (corpus, held_out, remarks) = texts.open(folder, &reading, self.base.tokenizer(), seed)?;
+        let (reading, tokenizer) = (header.data.reading(), self.base.tokenizer());
+        let go_on = &mut |tokens| watch(PretrainEvent::Reading(tokens));
+        if texts.encode(folder, &reading, tokenizer, go_on)?.is_break() {
+            return Ok(None);
+        }
+        let (corpus, held_out, remarks) = texts.open(folder, &reading, tokenizer, seed)?;
         for remark in &remarks {
             let _ = watch(PretrainEvent::Remark(remark));
         }
