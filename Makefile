@@ -23,7 +23,7 @@ install: build ## put cloze, its model, templates, manual pages and completions 
 uninstall: ## remove what make install put there: make uninstall [PREFIX=folder]
 	@$(PYTHON) tools/install.py --prefix '$(PREFIX)' --remove
 
-demo: build ## classify shipped sentences and tickets with the default model
+demo: build ## classify shipped sentences and tickets with the default model, then train on a few tickets (under two minutes)
 	@mkdir -p target/demo
 	@echo; echo "== Sentences of reviews, and two labels: nothing else is needed."
 	@$(CLOZE) classify data/sentences/test.csv --labels "negative, positive" \
@@ -32,7 +32,13 @@ demo: build ## classify shipped sentences and tickets with the default model
 	@head -n 4 target/demo/sentences.csv
 	@echo; echo "== Tickets, in patterns and with label words of one's own: which team has to act?"
 	@$(CLOZE) score --template templates/tickets/*.json --verbalizer verbalizers/tickets.json \
-	    --data data/tickets/test.csv --keep-columns --out target/demo/tickets.csv
+	    --data data/tickets/test.csv --calibrate batch --keep-columns --out target/demo/tickets.csv
+	@echo; echo "== The same tickets in one pattern, after training on eight rows of each class."
+	@rm -rf target/demo/run
+	@$(CLOZE) train --template templates/tickets/category.json --verbalizer verbalizers/tickets.json \
+	    --train data/tickets/train.csv --test data/tickets/test.csv --shots 8 --seeds 13 --steps 80 --method lora \
+	    --out target/demo/run
+	@$(CLOZE) report target/demo/run --quiet
 
 test: setup ## run every test
 	@cargo test --release --locked

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// What messages call the row on the command line.
+pub const COMMAND_LINE: &str = "the command line";
+
 /// A text as one word.
 pub fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./,:=@%+".contains(letter);

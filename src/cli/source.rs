@@ -8,10 +8,7 @@ use cloze::error::Result;
 use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows, TEXT};
 
 use super::args::{Data, Given, Reading, RowReading};
-use super::render;
-
-/// What messages call the row on the command line.
-pub const NAME: &str = "the command line";
+use super::{render, shell};
 
 /// The rows to answer.
 pub struct Source {
@@ -51,8 +48,8 @@ impl Source {
     pub fn open(&self) -> Result<Rows> {
         let rows = match &self.from {
             From::File(path) => self.reading.open(path)?,
-            From::Text(text) => Rows::of_text(NAME, text.clone(), &self.reading)?,
-            From::Given(fields) => Rows::given(NAME, fields.clone(), &self.reading)?,
+            From::Text(text) => Rows::of_text(shell::COMMAND_LINE, text.clone(), &self.reading)?,
+            From::Given(fields) => Rows::given(shell::COMMAND_LINE, fields.clone(), &self.reading)?,
         };
         rows.columns().check_mapped()?;
         Ok(rows)

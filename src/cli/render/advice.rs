@@ -17,7 +17,7 @@ use cloze::text::data::ID;
 use cloze::text::dataset::called_as_labels;
 use cloze::text::text_column::named_like_text;
 
-use super::super::{shell, shipped, source};
+use super::super::{shell, shipped};
 
 /// The way out where PEFT has more than cloze.
 const MERGE_IN_PYTHON: &str =
@@ -160,7 +160,7 @@ fn looked_in(way_out: &str) -> Vec<Note> {
 
 fn of_template(error: &TemplateError) -> Option<Vec<Note>> {
     Some(match error {
-        TemplateError::UnknownColumn { column, columns, data } if data == source::NAME => vec![
+        TemplateError::UnknownColumn { column, columns, data } if data == shell::COMMAND_LINE => vec![
             ("columns", listed(columns)),
             ("help", format!("give each column its own text: --field {}=TEXT", shell::quoted(column))),
         ],
