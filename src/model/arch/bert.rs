@@ -22,9 +22,10 @@ use crate::model::values::rows_at;
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "bert";
 
-/// `config.json`, with what Hugging Face's BertConfig takes where it says nothing.
+/// `config.json`, with what Hugging Face's BertConfig takes where it says nothing. Families that have the same
+/// keys read it too, and their own beside it.
 #[derive(Deserialize)]
-struct File {
+pub(super) struct File {
     vocab_size: i64,
     hidden_size: i64,
     num_hidden_layers: i64,
@@ -41,55 +42,70 @@ struct File {
     #[serde(default = "usual::epsilon")]
     layer_norm_eps: f64,
     #[serde(default = "usual::absolute")]
-    position_embedding_type: String,
+    pub(super) position_embedding_type: String,
     #[serde(default = "usual::tied")]
-    tie_word_embeddings: bool,
+    pub(super) tie_word_embeddings: bool,
+}
+
+impl File {
+    /// Reads the text of a `config.json` and checks its sizes.
+    pub(super) fn read(text: &str) -> Result<File, String> {
+        let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let (hidden, heads) = (file.hidden_size, file.num_attention_heads);
+        check_sizes(&[
+            ("vocab_size", file.vocab_size, MOST),
+            ("hidden_size", hidden, MOST),
+            ("num_hidden_layers", file.num_hidden_layers, MOST_LAYERS),
+            ("num_attention_heads", heads, MOST),
+            ("intermediate_size", file.intermediate_size, MOST),
+            ("max_position_embeddings", file.max_position_embeddings, MOST),
+            ("type_vocab_size", file.type_vocab_size, MOST),
+        ])?;
+        check_heads(["hidden_size", "num_attention_heads"], hidden, heads)?;
+        Ok(file)
+    }
+
+    /// A BERT of these sizes with a vector for each place, and without its tensors' names.
+    pub(super) fn config(&self, python_class: [&'static str; 2]) -> Config {
+        Config {
+            arch: Arch::Bert,
+            tensors: Arc::new(TensorMap::new("", "")),
+            python_class,
+            positions: Positions::Absolute { first: 0 },
+            vocab_size: self.vocab_size,
+            embedding_size: self.hidden_size,
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            intermediate_size: self.intermediate_size,
+            hidden_act: self.hidden_act,
+            head_act: self.hidden_act,
+            embedding_dropout_prob: self.hidden_dropout_prob,
+            hidden_dropout_prob: self.hidden_dropout_prob,
+            attention_probs_dropout_prob: self.attention_probs_dropout_prob,
+            max_position_embeddings: self.max_position_embeddings,
+            type_vocab_size: self.type_vocab_size,
+            layer_norm_eps: self.layer_norm_eps,
+        }
+    }
 }
 
 /// Reads and checks the text of a BERT's `config.json`.
 pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
-    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let file = File::read(text)?;
     let positions = match file.position_embedding_type.as_str() {
         "absolute" => Positions::Absolute { first: 0 },
         "relative_key" => Positions::Relative { with_keys: false },
         "relative_key_query" => Positions::Relative { with_keys: true },
         other => {
             return Err(format!(
-                "position_embedding_type is {other:?}, this version of cloze takes \"absolute\", \"relative_key\" and \"relative_key_query\""
+                "position_embedding_type is {other:?}, this version of cloze takes \"absolute\", \
+                 \"relative_key\" and \"relative_key_query\""
             ));
         }
     };
-    let (hidden, heads) = (file.hidden_size, file.num_attention_heads);
-    check_sizes(&[
-        ("vocab_size", file.vocab_size, MOST),
-        ("hidden_size", hidden, MOST),
-        ("num_hidden_layers", file.num_hidden_layers, MOST_LAYERS),
-        ("num_attention_heads", heads, MOST),
-        ("intermediate_size", file.intermediate_size, MOST),
-        ("max_position_embeddings", file.max_position_embeddings, MOST),
-        ("type_vocab_size", file.type_vocab_size, MOST),
-    ])?;
-    check_heads(["hidden_size", "num_attention_heads"], hidden, heads)?;
-    let mut config = Config {
-        arch: Arch::Bert,
-        tensors: Arc::new(TensorMap::new("", "")),
-        python_class: ["BertForMaskedLM", "transformers.models.bert.modeling_bert"],
-        positions,
-        vocab_size: file.vocab_size,
-        embedding_size: file.hidden_size,
-        hidden_size: file.hidden_size,
-        num_hidden_layers: file.num_hidden_layers,
-        num_attention_heads: file.num_attention_heads,
-        intermediate_size: file.intermediate_size,
-        hidden_act: file.hidden_act,
-        head_act: file.hidden_act,
-        embedding_dropout_prob: file.hidden_dropout_prob,
-        hidden_dropout_prob: file.hidden_dropout_prob,
-        attention_probs_dropout_prob: file.attention_probs_dropout_prob,
-        max_position_embeddings: file.max_position_embeddings,
-        type_vocab_size: file.type_vocab_size,
-        layer_norm_eps: file.layer_norm_eps,
-    };
+    let python_class = ["BertForMaskedLM", "transformers.models.bert.modeling_bert"];
+    let mut config = Config { positions, ..file.config(python_class) };
     config.tensors = Arc::new(tensors(&config, file.tie_word_embeddings));
     Ok(config)
 }

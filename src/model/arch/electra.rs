@@ -6,39 +6,18 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{
-    Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_absolute, check_heads, check_sizes, usual,
-};
+use super::{Config, MOST, bert, check_absolute, check_sizes};
 use crate::model::layers::Activation;
 use crate::model::tensor_map::{Module, TensorMap};
 
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "electra";
 
-/// `config.json`, with what Hugging Face's ElectraConfig takes where it says nothing.
+/// What `config.json` has beside BERT's keys, with what Hugging Face's ElectraConfig takes where it says nothing.
 #[derive(Deserialize)]
 struct File {
-    vocab_size: i64,
     #[serde(default = "embedding_size")]
     embedding_size: i64,
-    hidden_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
-    intermediate_size: i64,
-    #[serde(default)]
-    hidden_act: Activation,
-    #[serde(default = "usual::dropout")]
-    hidden_dropout_prob: f64,
-    #[serde(default = "usual::dropout")]
-    attention_probs_dropout_prob: f64,
-    max_position_embeddings: i64,
-    type_vocab_size: i64,
-    #[serde(default = "usual::epsilon")]
-    layer_norm_eps: f64,
-    #[serde(default = "usual::absolute")]
-    position_embedding_type: String,
-    #[serde(default = "usual::tied")]
-    tie_word_embeddings: bool,
 }
 
 fn embedding_size() -> i64 {
@@ -47,39 +26,15 @@ fn embedding_size() -> i64 {
 
 /// Reads and checks the text of an ELECTRA's `config.json`.
 pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
-    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let file = bert::File::read(text)?;
+    let File { embedding_size } = serde_json::from_str(text).map_err(|error| error.to_string())?;
     check_absolute(&file.position_embedding_type)?;
-    check_sizes(&[
-        ("vocab_size", file.vocab_size, MOST),
-        ("embedding_size", file.embedding_size, MOST),
-        ("hidden_size", file.hidden_size, MOST),
-        ("num_hidden_layers", file.num_hidden_layers, MOST_LAYERS),
-        ("num_attention_heads", file.num_attention_heads, MOST),
-        ("intermediate_size", file.intermediate_size, MOST),
-        ("max_position_embeddings", file.max_position_embeddings, MOST),
-        ("type_vocab_size", file.type_vocab_size, MOST),
-    ])?;
-    check_heads(["hidden_size", "num_attention_heads"], file.hidden_size, file.num_attention_heads)?;
+    check_sizes(&[("embedding_size", embedding_size, MOST)])?;
     let mut config = Config {
-        arch: Arch::Bert,
-        tensors: Arc::new(TensorMap::new("", "")),
-        python_class: ["ElectraForMaskedLM", "transformers.models.electra.modeling_electra"],
-        positions: Positions::Absolute { first: 0 },
-        vocab_size: file.vocab_size,
-        embedding_size: file.embedding_size,
-        hidden_size: file.hidden_size,
-        num_hidden_layers: file.num_hidden_layers,
-        num_attention_heads: file.num_attention_heads,
-        intermediate_size: file.intermediate_size,
-        hidden_act: file.hidden_act,
+        embedding_size,
         // In its code, whatever config.json says.
         head_act: Activation::Gelu,
-        embedding_dropout_prob: file.hidden_dropout_prob,
-        hidden_dropout_prob: file.hidden_dropout_prob,
-        attention_probs_dropout_prob: file.attention_probs_dropout_prob,
-        max_position_embeddings: file.max_position_embeddings,
-        type_vocab_size: file.type_vocab_size,
-        layer_norm_eps: file.layer_norm_eps,
+        ..file.config(["ElectraForMaskedLM", "transformers.models.electra.modeling_electra"])
     };
     config.tensors = Arc::new(tensors(&config, file.tie_word_embeddings));
     Ok(config)

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{
-    Arch, Config, MOST, MOST_LAYERS, Positions, bert, check_absolute, check_heads, check_sizes, usual,
-};
+use super::{Config, Positions, bert, check_absolute};
 use crate::model::layers::Activation;
 use crate::model::tensor_map::{Module, TensorMap};
 
@@ -22,30 +20,11 @@ const KINDS: [(&str, [&str; 2]); 3] = [
 /// What `config.json` calls the family.
 pub const MODEL_TYPES: [&str; 3] = ["roberta", "xlm-roberta", "camembert"];
 
-/// `config.json`, with what Hugging Face's RobertaConfig takes where it says nothing.
+/// What `config.json` has beside BERT's keys, with what Hugging Face's RobertaConfig takes where it says nothing.
 #[derive(Deserialize)]
 struct File {
-    vocab_size: i64,
-    hidden_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
-    intermediate_size: i64,
-    #[serde(default)]
-    hidden_act: Activation,
-    #[serde(default = "usual::dropout")]
-    hidden_dropout_prob: f64,
-    #[serde(default = "usual::dropout")]
-    attention_probs_dropout_prob: f64,
-    max_position_embeddings: i64,
-    type_vocab_size: i64,
-    #[serde(default = "usual::epsilon")]
-    layer_norm_eps: f64,
     #[serde(default = "pad")]
     pad_token_id: i64,
-    #[serde(default = "usual::absolute")]
-    position_embedding_type: String,
-    #[serde(default = "usual::tied")]
-    tie_word_embeddings: bool,
 }
 
 fn pad() -> i64 {
@@ -54,61 +33,40 @@ fn pad() -> i64 {
 
 /// Reads and checks the text of a RoBERTa's `config.json`.
 pub(super) fn config(model_type: &str, text: &str) -> Result<Config, String> {
-    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let file = bert::File::read(text)?;
+    let File { pad_token_id } = serde_json::from_str(text).map_err(|error| error.to_string())?;
     check_absolute(&file.position_embedding_type)?;
-    check_sizes(&[
-        ("vocab_size", file.vocab_size, MOST),
-        ("hidden_size", file.hidden_size, MOST),
-        ("num_hidden_layers", file.num_hidden_layers, MOST_LAYERS),
-        ("num_attention_heads", file.num_attention_heads, MOST),
-        ("intermediate_size", file.intermediate_size, MOST),
-        ("max_position_embeddings", file.max_position_embeddings, MOST),
-        ("type_vocab_size", file.type_vocab_size, MOST),
-    ])?;
-    check_heads(["hidden_size", "num_attention_heads"], file.hidden_size, file.num_attention_heads)?;
+    let python_class = KINDS.iter().find(|(name, _)| *name == model_type).unwrap_or(&KINDS[0]).1;
+    let whole = file.config(python_class);
+    let (rows, types) = (whole.max_position_embeddings, whole.type_vocab_size);
     // The rows up to the padding's are of no token.
-    let first = file.pad_token_id + 1;
-    if !(1..file.max_position_embeddings).contains(&first) {
+    let first = pad_token_id + 1;
+    if !(1..rows).contains(&first) {
         return Err(format!(
-            "pad_token_id is {}, it must be from 0 to below max_position_embeddings - 1, {}",
-            file.pad_token_id,
-            file.max_position_embeddings - 1
+            "pad_token_id is {pad_token_id}, it must be from 0 to below max_position_embeddings - 1, {}",
+            rows - 1
         ));
     }
-    let python_class = KINDS.iter().find(|(name, _)| *name == model_type).unwrap_or(&KINDS[0]).1;
     let mut config = Config {
-        arch: Arch::Bert,
-        tensors: Arc::new(TensorMap::new("", "")),
-        python_class,
         positions: Positions::Absolute { first },
-        vocab_size: file.vocab_size,
-        embedding_size: file.hidden_size,
-        hidden_size: file.hidden_size,
-        num_hidden_layers: file.num_hidden_layers,
-        num_attention_heads: file.num_attention_heads,
-        intermediate_size: file.intermediate_size,
-        hidden_act: file.hidden_act,
         // In its code, whatever config.json says.
         head_act: Activation::Gelu,
-        embedding_dropout_prob: file.hidden_dropout_prob,
-        hidden_dropout_prob: file.hidden_dropout_prob,
-        attention_probs_dropout_prob: file.attention_probs_dropout_prob,
-        max_position_embeddings: file.max_position_embeddings - first,
+        max_position_embeddings: rows - first,
         type_vocab_size: 0,
-        layer_norm_eps: file.layer_norm_eps,
+        ..whole
     };
-    config.tensors = Arc::new(tensors(&config, &file));
+    config.tensors = Arc::new(tensors(&config, [rows, types], file.tie_word_embeddings));
     Ok(config)
 }
 
-fn tensors(config: &Config, file: &File) -> TensorMap {
-    let (vocabulary, hidden) = (file.vocab_size, file.hidden_size);
+/// The tensors of a RoBERTa with so many rows of positions and of types.
+fn tensors(config: &Config, rows: [i64; 2], is_tied: bool) -> TensorMap {
+    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
     let mut map = TensorMap::new("roberta.", "roberta.encoder.layer.");
-    let rows = [file.max_position_embeddings, file.type_vocab_size];
     bert::encoder_tensors(&mut map, "roberta.", config, rows);
     map.linear(Module::Transform, "lm_head.dense", [hidden, hidden], true);
     map.norm(Module::TransformNorm, "lm_head.layer_norm", hidden, true);
-    map.decoder("lm_head.decoder", "lm_head.bias", [vocabulary, hidden], file.tie_word_embeddings);
+    map.decoder("lm_head.decoder", "lm_head.bias", [vocabulary, hidden], is_tied);
     // What other tasks leave, and a buffer that old versions wrote.
     for name in ["pooler.", "embeddings.position_ids"] {
         map.besides(name);
