@@ -39,6 +39,7 @@ demo: build ## classify shipped sentences and tickets with the default model, th
 	    --train data/tickets/train.csv --test data/tickets/test.csv --shots 8 --seeds 13 --steps 80 --method lora \
 	    --out target/demo/run
 	@$(CLOZE) report target/demo/run --quiet
+	@echo; echo "The page of this training, for a browser: target/demo/run/report.html"
 
 test: setup ## run every test
 	@cargo test --release --locked
