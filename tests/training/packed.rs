@@ -254,7 +254,8 @@ fn a_step_in_bfloat16_is_close() {
         assert!(loss != wide_loss && (loss / wide_loss - 1.0).abs() < 2e-3, "{loss} {wide_loss}");
         for (name, wide) in wide.iter().filter(|(name, wide)| !is_noise(name) && largest(wide) > 0.0) {
             let away = (&narrow[name] - wide).norm().double_value(&[]) / wide.norm().double_value(&[]);
-            assert!(away < 0.05, "{options}, {name}: {away} away");
+            // Processors round differently on the way: .05 with AVX-512 alone.
+            assert!(away < 0.08, "{options}, {name}: {away} away");
         }
     }
 }
