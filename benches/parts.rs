@@ -84,6 +84,7 @@ fn features(length: usize) -> Features {
         second_segment: length,
         mask: length - 2,
         masks: 1,
+        is_bare: false,
         removed: 0,
         left_out: 0,
         windows: 1,

@@ -437,6 +437,34 @@ fn soft_tokens_of_every_family_are_exported() {
     }
 }
 
+/// tests/fixtures/families/peft.py
+#[test]
+fn adapters_of_peft_give_the_logits_that_peft_found_in_every_family() {
+    for family in ["albert", "distilbert", "electra", "modernbert", "roberta"] {
+        let model = Model::new(family);
+        let (base, golden_inputs) = (model.base(), golden(&fixture(family)));
+        let (config, parameters) = (base.model.config(), &base.model.parameters);
+        let probes = Tensor::from_slice(&integers(&golden_inputs["probe_ids"]));
+        let inputs = inputs(&golden_inputs);
+        let folder = format!("{}/peft", fixture(family));
+        for record in golden(&folder)["adapters"].as_array().unwrap() {
+            let name = record["name"].as_str().unwrap();
+            let adapter = peft::read(&Path::new(&folder).join(name), config).unwrap();
+            for form in [Form::Beside, Form::Merged] {
+                let mut model = prompt_model(model.open());
+                model.adapt(parameters, adapt(&adapter.tuning, config, parameters, &adapter.learned, form));
+                for (row, (input, wanted)) in
+                    inputs.iter().zip(record["logits"].as_array().unwrap()).enumerate()
+                {
+                    let found = tch::no_grad(|| model.vocabulary_logits(&[input]).index_select(1, &probes));
+                    let what = format!("{family} {name} {form:?}, row {row}");
+                    assert_close(&values(&found), &numbers(wanted), 3e-5, &what);
+                }
+            }
+        }
+    }
+}
+
 /// `EXPORTS=FOLDER` keeps the folders, for tests/fixtures/families/check_export.py.
 #[test]
 fn every_family_is_exported_under_its_own_names() {

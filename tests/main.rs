@@ -25,4 +25,5 @@ mod sample;
 mod search;
 mod shipped;
 mod support;
+mod tokenizers;
 mod training;

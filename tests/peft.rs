@@ -47,6 +47,7 @@ pub fn with_front(features: &Features, front: usize) -> Features {
         second_segment: features.second_segment + front,
         mask: features.mask + front,
         masks: 1,
+        is_bare: false,
         removed: 0,
         left_out: 0,
         windows: 1,

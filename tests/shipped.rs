@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cloze::model::folder::ModelFolder;
+use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::label_words::LabelWords;
 use cloze::text::data::{Example, Reading};
 use cloze::text::template::Template;
@@ -57,14 +58,34 @@ fn every_template_parses_and_says_what_it_is() {
 #[test]
 fn every_verbalizer_fits_the_default_model() {
     let tokenizer = ModelFolder::open(Path::new(DEFAULT)).unwrap().tokenizer;
-    let files = json_files("verbalizers");
+    let (chinese, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        json_files("verbalizers").into_iter().partition(|path| is_chinese(path));
     assert!(files.len() >= 10, "{files:?}");
-    for path in files {
-        let verbalizer = Verbalizer::read(&path).unwrap();
-        if let Err(problems) = LabelWords::check(&verbalizer, &tokenizer, Device::Cpu) {
+    let of_characters = of_characters(&chinese);
+    for (path, tokenizer) in
+        files.iter().map(|path| (path, &tokenizer)).chain(chinese.iter().map(|path| (path, &of_characters)))
+    {
+        let verbalizer = Verbalizer::read(path).unwrap();
+        if let Err(problems) = LabelWords::check(&verbalizer, tokenizer, Device::Cpu) {
             panic!("{}: {problems:?}", path.display());
         }
     }
+}
+
+fn is_chinese(path: &Path) -> bool {
+    path.file_stem().is_some_and(|name| name.to_string_lossy().contains("-zh"))
+}
+
+/// A vocabulary like those of Chinese BERTs: each character is a token.
+fn of_characters(files: &[PathBuf]) -> Tokenizer {
+    assert!(files.len() >= 4, "{files:?}");
+    let texts: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let characters: BTreeSet<char> = texts.chars().filter(|letter| !letter.is_ascii()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+    let lines: Vec<String> = special.into_iter().chain(characters.iter().map(char::to_string)).collect();
+    fs::write(folder.path().join("vocab.txt"), lines.join("\n")).unwrap();
+    Tokenizer::load(folder.path()).unwrap()
 }
 
 fn rows(path: &str) -> (Vec<String>, Vec<Example>) {

@@ -112,6 +112,7 @@ pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
         second_segment,
         mask,
         masks: 1,
+        is_bare: false,
         removed: 0,
         left_out: 0,
         windows: 1,

@@ -166,13 +166,15 @@ fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
 /// The label words as the model's vocabulary has them: a model without capitals reads "World" as "world".
 fn words(verbalizer: &Verbalizer, label_words: &LabelWords, tokenizer: &Tokenizer) -> String {
     let as_seen = |word: &LabelWord| {
-        let seen = tokenizer
-            .tokenize(word.word())
-            .iter()
-            .map(|token| tokenizer.token(token.id))
-            .collect::<Vec<_>>()
-            .join(" ");
-        if seen == word.word() { seen } else { format!("{} (as {seen})", word.word()) }
+        let pieces =
+            |ids: Vec<i64>| ids.into_iter().map(|id| tokenizer.token(id)).collect::<Vec<_>>().join(" ");
+        let seen = pieces(tokenizer.word_ids(word.word()));
+        let bare = tokenizer.bare_word_ids(word.word()).filter(|_| label_words.has_bare()).map(pieces);
+        match bare {
+            Some(bare) => format!("{} (as {seen}; as {bare} where no space is before it)", word.word()),
+            None if seen == word.word() => seen,
+            None => format!("{} (as {seen})", word.word()),
+        }
     };
     let mut rows = vec![vec!["class".to_owned(), "label words".to_owned()]];
     rows.extend(verbalizer.classes().iter().map(|class| {

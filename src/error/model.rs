@@ -20,6 +20,12 @@ pub enum ModelError {
     Config { path: PathBuf, message: String },
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
+    #[error("{} does not describe a tokenizer: {message}", path.display())]
+    TokenizerUnreadable { path: PathBuf, message: String },
+    #[error("the tokenizer of {} is {class}, which splits texts in a way that {files} does not tell", path.display())]
+    TokenizerClass { path: PathBuf, class: String, files: &'static str },
+    #[error("{} is a SentencePiece model, which this version of cloze does not read", path.display())]
+    TokenizerToConvert { path: PathBuf },
     #[error("{} is damaged or not of its kind: {reason}", path.display())]
     WeightsUnreadable { path: PathBuf, reason: String },
     #[error("{} cannot be used: it has {what}", path.display())]
@@ -61,10 +67,26 @@ impl ModelError {
             FileMissing { wanted, .. } => vec![(
                 "help",
                 format!(
-                    "a model folder has config.json, vocab.txt or tokenizer.json, and weights; without {wanted} it cannot be used"
+                    "a model folder has config.json, its tokenizer's files, and weights; without {wanted} it cannot be used"
                 ),
             )],
             Config { .. } | Tokenizer { .. } => vec![],
+            TokenizerUnreadable { .. } => help(
+                "copy or download the file again; a file of a newer kind can be saved anew by an older version of transformers",
+            ),
+            TokenizerClass { .. } => {
+                help("take a model that has a tokenizer.json, or whose vocab.txt is BERT's")
+            }
+            TokenizerToConvert { path } => {
+                let folder = path.parent().unwrap_or(path).display();
+                vec![(
+                    "help",
+                    format!(
+                        "convert it with transformers, in Python: AutoTokenizer.from_pretrained({folder:?}).save_pretrained({folder:?}) writes a tokenizer.json beside it",
+                        folder = folder.to_string()
+                    ),
+                )]
+            }
             WeightsUnreadable { .. } => help("copy or download the file again"),
             WeightsUnsupported { remedy, .. } => help(remedy),
             OtherFamily { .. } => help("config.json and the weights must come from one model"),

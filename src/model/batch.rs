@@ -179,6 +179,7 @@ pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
             second_segment: words + 3,
             mask: words + 1,
             masks: 1,
+            is_bare: false,
             removed: 0,
             left_out: 0,
             windows: 1,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{EncodeError, ModelError, Result, TemplateError};
 use crate::model::arch::Config;
 use crate::model::parameters::{Found, Parameters, weight_files};
-use crate::model::tokenizer::Tokenizer;
+use crate::model::tokenizer::{self, Tokenizer};
 use crate::text::template::{Piece, Template};
 
 /// What runs the forward pass.
@@ -34,13 +34,9 @@ impl EngineChoice {
     }
 }
 
-/// The files by which a model is known, those beside the weights first. Other weights have an index.
-const FILES: [&str; 9] = [
+/// The files by which a model is known, beside its tokenizer's. Other weights have an index.
+const FILES: [&str; 5] = [
     "config.json",
-    "vocab.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -94,7 +90,7 @@ impl ModelFolder {
     /// The files that a model in a folder is read from, or would be if they were there: one more changes
     /// what the model is.
     pub fn files(folder: &Path) -> Vec<PathBuf> {
-        let named = FILES.iter().map(|name| folder.join(name));
+        let named = FILES.iter().chain(&tokenizer::FILES).map(|name| folder.join(name));
         named.chain(weight_files(folder).unwrap_or_default()).collect()
     }
 

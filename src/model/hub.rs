@@ -10,11 +10,18 @@ use hf_hub::{Cache, CacheRepo, Repo};
 use crate::error::{Error, ModelError, Result};
 
 /// What a folder needs; of each line the first file that the hub has is enough.
-const NEEDED: [&[&str]; 3] =
-    [&["config.json"], &["vocab.txt", "tokenizer.json"], &["model.safetensors", "pytorch_model.bin"]];
+const NEEDED: [&[&str]; 3] = [
+    &["config.json"],
+    &[WHOLE_TOKENIZER, "vocab.txt", "vocab.json"],
+    &["model.safetensors", "pytorch_model.bin"],
+];
+/// The file that says all of a tokenizer.
+const WHOLE_TOKENIZER: &str = "tokenizer.json";
 /// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the hub
 /// has not: whether capitals count stands in the first.
 const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+/// What belongs to a vocabulary that is not [`WHOLE_TOKENIZER`].
+const WITH_VOCABULARY: [&str; 2] = ["merges.txt", "added_tokens.json"];
 
 /// The folder of a model: a path as it is, or `hub:NAME` fetched (once) into the user's cache.
 pub fn folder(model: &str) -> Result<PathBuf> {
@@ -50,7 +57,8 @@ fn cached(cache: &CacheRepo) -> Option<PathBuf> {
     let folder = weights.parent()?;
     let known =
         |file: &&str| folder.join(file).exists() || absence(folder, file).is_some_and(|note| note.exists());
-    OPTIONAL.iter().all(known).then(|| folder.to_owned())
+    let with_vocabulary = if folder.join(WHOLE_TOKENIZER).exists() { &[][..] } else { &WITH_VOCABULARY };
+    OPTIONAL.iter().chain(with_vocabulary).all(known).then(|| folder.to_owned())
 }
 
 /// The empty file that notes in the cache that the hub has no such file in this version of a model. Python's
@@ -62,8 +70,11 @@ fn absence(folder: &Path, file: &str) -> Option<PathBuf> {
 
 /// Notes which of the files that a folder may have the hub has not.
 fn note_absence(folder: &Path, listed: &BTreeSet<String>) {
-    for note in
-        OPTIONAL.iter().filter(|file| !listed.contains(**file)).filter_map(|file| absence(folder, file))
+    for note in OPTIONAL
+        .iter()
+        .chain(&WITH_VOCABULARY)
+        .filter(|file| !listed.contains(**file))
+        .filter_map(|file| absence(folder, file))
     {
         // Without the note the hub is asked again.
         let _ = note.parent().map(std::fs::create_dir_all);
@@ -76,7 +87,9 @@ fn note_absence(folder: &Path, listed: &BTreeSet<String>) {
 fn download(hub: &ApiRepo) -> Result<PathBuf, String> {
     let listed = hub.info().map_err(|error| reason(&error))?.siblings;
     let listed: BTreeSet<String> = listed.into_iter().map(|file| file.rfilename).collect();
-    let mut files: Vec<&str> = OPTIONAL.into_iter().filter(|file| listed.contains(*file)).collect();
+    let beside = if listed.contains(WHOLE_TOKENIZER) { &[][..] } else { &WITH_VOCABULARY };
+    let mut files: Vec<&str> =
+        OPTIONAL.iter().chain(beside).copied().filter(|file| listed.contains(*file)).collect();
     for choices in NEEDED {
         let found = choices.iter().find(|file| listed.contains(**file));
         files.push(found.ok_or_else(|| format!("it has no {}", choices.join(" or ")))?);

@@ -159,6 +159,8 @@ struct Slots {
     mask: usize,
     /// So many masks are read: none where the text is compared.
     masks: usize,
+    /// Whether the mask's word stands behind what is no space.
+    is_bare: bool,
     segment_ends: Vec<usize>,
 }
 
@@ -177,14 +179,19 @@ impl Slots {
         let mut mask_slot = slots.len();
         slots.push(Slot::fixed(special.cls));
         let mut segment_ends = Vec::with_capacity(2);
+        let mut is_bare = false;
         for segment in &prompt.segments {
-            for run in
-                segment.split_inclusive(|part| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. }))
-            {
-                append_run(run, shown, tokenizer, &mut slots);
-                match run.last() {
+            if !segment_ends.is_empty() {
+                slots.extend((1..tokenizer.separators()).map(|_| Slot::fixed(special.sep)));
+            }
+            let runs = Run::all_of(segment, shown);
+            let texts: Vec<&str> = runs.iter().map(|run| run.text.as_str()).collect();
+            for (index, (run, tokens)) in runs.iter().zip(tokenizer.tokenize_around(&texts)).enumerate() {
+                slots.extend(tokens.into_iter().map(|token| run.slot(&token)));
+                match run.end {
                     Some(Part::Mask) => {
                         mask_slot = slots.len();
+                        is_bare = tokenizer.is_bare_behind(&run.text, index == 0);
                         slots.push(Slot::fixed(special.mask));
                     }
                     Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
@@ -197,7 +204,7 @@ impl Slots {
             slots.push(Slot::fixed(special.sep));
             segment_ends.push(slots.len());
         }
-        Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), segment_ends }
+        Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), is_bare, segment_ends }
     }
 
     /// The tokens that stay, and what was cut from the row; `keeps` says it of a field and a place in it.
@@ -213,6 +220,7 @@ impl Slots {
             second_segment: 0,
             mask: 0,
             masks: self.masks,
+            is_bare: self.is_bare,
             removed: 0,
             left_out,
             windows: 1,
@@ -304,50 +312,71 @@ fn cut_longest(lengths: &mut [usize], mut excess: usize, least: usize) -> usize 
     excess
 }
 
-/// Tokenises the text of a run as one and gives each token its owner.
-fn append_run(run: &[Part<'_>], shown: usize, tokenizer: &Tokenizer, slots: &mut Vec<Slot>) {
-    let mut text = String::new();
-    let mut fields = Vec::new();
-    let mut add = |text: &mut String, words: &str, owner| {
-        fields.push((text.len()..text.len() + words.len(), owner));
-        text.push_str(words);
-    };
-    let mut shown_fields = 0;
-    for part in run {
-        match part {
-            Part::Text(words) => text.push_str(words),
-            Part::Field { index, text: words, shorten: true } => add(&mut text, words, Owner::Field(*index)),
-            Part::Field { text: words, shorten: false, .. } => text.push_str(words),
-            Part::Demonstrations(all) => {
-                for demonstration in all.iter().take(shown) {
-                    for part in *demonstration {
-                        match part {
-                            Shown::Text(words) => text.push_str(words),
-                            Shown::Field(words) => {
-                                add(&mut text, words, Owner::Shown(shown_fields));
-                                shown_fields += 1;
+/// The text between two blanks of a segment, which is tokenised as one.
+struct Run<'a> {
+    text: String,
+    /// Where the fields stand that may lose tokens.
+    fields: Vec<(Range<usize>, Owner)>,
+    /// The blank or soft token behind it; none at the segment's end.
+    end: Option<&'a Part<'a>>,
+}
+
+impl<'a> Run<'a> {
+    /// The runs of a segment, one more than it has blanks and soft tokens; of its demonstrations so many.
+    fn all_of(segment: &'a [Part<'a>], shown: usize) -> Vec<Run<'a>> {
+        let ends = |part: &&Part<'_>| matches!(part, Part::Mask | Part::Masked | Part::Soft { .. });
+        let mut runs: Vec<Run<'a>> = segment
+            .split_inclusive(|part| ends(&part))
+            .map(|parts| Run::new(parts, parts.last().filter(ends), shown))
+            .collect();
+        if runs.last().is_none_or(|run| run.end.is_some()) {
+            runs.push(Run::new(&[], None, shown));
+        }
+        runs
+    }
+
+    fn new(parts: &'a [Part<'a>], end: Option<&'a Part<'a>>, shown: usize) -> Run<'a> {
+        let mut run = Run { text: String::new(), fields: Vec::new(), end };
+        let mut shown_fields = 0;
+        for part in parts {
+            match part {
+                Part::Text(words) => run.text.push_str(words),
+                Part::Field { index, text: words, shorten: true } => run.add(words, Owner::Field(*index)),
+                Part::Field { text: words, shorten: false, .. } => run.text.push_str(words),
+                Part::Demonstrations(all) => {
+                    for demonstration in all.iter().take(shown) {
+                        for part in *demonstration {
+                            match part {
+                                Shown::Text(words) => run.text.push_str(words),
+                                Shown::Field(words) => {
+                                    run.add(words, Owner::Shown(shown_fields));
+                                    shown_fields += 1;
+                                }
                             }
                         }
+                        run.text.push(' ');
                     }
-                    text.push(' ');
                 }
+                Part::Mask | Part::Masked | Part::Soft { .. } => {}
             }
-            Part::Mask | Part::Masked | Part::Soft { .. } => {}
         }
+        run
     }
-    // A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field
-    // that keeps its end.
-    let owner = |token: &Token| {
+
+    fn add(&mut self, words: &str, owner: Owner) {
+        self.fields.push((self.text.len()..self.text.len() + words.len(), owner));
+        self.text.push_str(words);
+    }
+
+    /// A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field
+    /// that keeps its end.
+    fn slot(&self, token: &Token) -> Slot {
         let shared = |range: &Range<usize>| {
             range.end.min(token.word.end).saturating_sub(range.start.max(token.word.start))
         };
-        let covered: usize = fields.iter().map(|(range, _)| shared(range)).sum();
-        let last = fields.iter().rev().find(|(range, _)| shared(range) > 0)?;
-        (covered == token.word.len()).then_some(last.1)
-    };
-    slots.extend(tokenizer.tokenize(&text).into_iter().map(|token| Slot {
-        id: token.id,
-        owner: owner(&token),
-        soft: None,
-    }));
+        let covered: usize = self.fields.iter().map(|(range, _)| shared(range)).sum();
+        let last = self.fields.iter().rev().find(|(range, _)| shared(range) > 0);
+        let owner = last.filter(|_| covered == token.word.len()).map(|(_, owner)| *owner);
+        Slot { id: token.id, owner, soft: None }
+    }
 }

@@ -27,6 +27,18 @@ pub struct LabelWords {
     left_out: Vec<String>,
     /// Each class's texts, as tokens.
     texts: Vec<Vec<Vec<i64>>>,
+    /// The same words as they are behind what is no space, where the model has other pieces for them there and
+    /// has each.
+    bare: Option<Box<LabelWords>>,
+}
+
+/// Where a word stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Behind a space.
+    Space,
+    /// Behind a bracket, say, or at the beginning of a text.
+    NoSpace,
 }
 
 /// Label words of several tokens.
@@ -73,11 +85,28 @@ impl LabelWords {
         tokenizer: &Tokenizer,
         device: Device,
     ) -> Result<LabelWords, Errors> {
+        let words = LabelWords::check_behind(Behind::Space, verbalizer, tokenizer, device)?;
+        if !tokenizer.has_bare_words() {
+            return Ok(words);
+        }
+        let bare = LabelWords::check_behind(Behind::NoSpace, verbalizer, tokenizer, device).ok();
+        let is_another = |bare: &LabelWords| {
+            bare.left_out == words.left_out && bare.tokens_of_classes() != words.tokens_of_classes()
+        };
+        Ok(LabelWords { bare: bare.filter(is_another).map(Box::new), ..words })
+    }
+
+    fn check_behind(
+        behind: Behind,
+        verbalizer: &Verbalizer,
+        tokenizer: &Tokenizer,
+        device: Device,
+    ) -> Result<LabelWords, Errors> {
         let mut problems = Errors::new();
         let mut known: Vec<(Vec<i64>, &str, &str)> = Vec::new();
         let mut left_out = Vec::new();
         let is_list = verbalizer.kind() == VerbalizerKind::Knowledge;
-        let shared = if is_list { shared_tokens(verbalizer, tokenizer) } else { BTreeSet::new() };
+        let shared = if is_list { shared_tokens(behind, verbalizer, tokenizer) } else { BTreeSet::new() };
         let mut log_priors: Vec<f64> = Vec::new();
         let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
         let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
@@ -87,7 +116,7 @@ impl LabelWords {
             let mut class_ids = Vec::with_capacity(widest);
             let left_before = left_out.len();
             for word in &class.words {
-                let tokens = match tokens_of(word, verbalizer.multi_token(), tokenizer) {
+                let tokens = match tokens_of(behind, word, verbalizer.multi_token(), tokenizer) {
                     Ok(tokens)
                         if shared.contains(&tokens)
                             || (is_list && known.iter().any(|(known, ..)| *known == tokens)) =>
@@ -161,6 +190,7 @@ impl LabelWords {
             kind: verbalizer.kind(),
             left_out,
             texts: verbalizer.classes().iter().map(texts).collect(),
+            bare: None,
         })
     }
 
@@ -200,6 +230,7 @@ impl LabelWords {
             kind: VerbalizerKind::Words,
             left_out: Vec::new(),
             texts: Vec::new(),
+            bare: None,
         }
     }
 
@@ -210,8 +241,15 @@ impl LabelWords {
     #[must_use]
     pub fn one_of_each(&self, dice: &mut impl Rng) -> LabelWords {
         assert!(self.several.is_none(), "words of several tokens");
-        let ids: Vec<i64> =
-            self.of_classes().iter().map(|words| words[dice.gen_range(0..words.len())]).collect();
+        let drawn: Vec<usize> =
+            self.of_classes().iter().map(|words| dice.gen_range(0..words.len())).collect();
+        self.only(&drawn)
+    }
+
+    /// The same with one word of each class, by its number in the class.
+    fn only(&self, numbers: &[usize]) -> LabelWords {
+        let classes = self.of_classes();
+        let ids: Vec<i64> = classes.iter().zip(numbers).map(|(words, &number)| words[number]).collect();
         let (count, device) = (i64::try_from(ids.len()).unwrap_or(i64::MAX), self.ids.device());
         LabelWords {
             scores: ClassScores {
@@ -224,7 +262,18 @@ impl LabelWords {
             kind: self.kind,
             left_out: Vec::new(),
             texts: Vec::new(),
+            bare: self.bare.as_ref().map(|bare| Box::new(bare.only(numbers))),
         }
+    }
+
+    /// Whether they are other pieces behind what is no space.
+    pub fn has_bare(&self) -> bool {
+        self.bare.is_some()
+    }
+
+    /// The words as they are there, or behind a space.
+    pub fn behind(&self, is_bare: bool) -> &LabelWords {
+        self.bare.as_deref().filter(|_| is_bare).unwrap_or(self)
     }
 
     /// What they are.
@@ -291,12 +340,14 @@ impl LabelWords {
 const MOST_NAMED: usize = 8;
 
 /// The tokens of words that stand for several classes.
-fn shared_tokens(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> BTreeSet<Vec<i64>> {
+fn shared_tokens(behind: Behind, verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> BTreeSet<Vec<i64>> {
     let mut class_of: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
     let mut shared = BTreeSet::new();
     for (class, words) in verbalizer.classes().iter().enumerate() {
-        for tokens in
-            words.words.iter().filter_map(|word| tokens_of(word, verbalizer.multi_token(), tokenizer).ok())
+        for tokens in words
+            .words
+            .iter()
+            .filter_map(|word| tokens_of(behind, word, verbalizer.multi_token(), tokenizer).ok())
         {
             if *class_of.entry(tokens.clone()).or_insert(class) != class {
                 shared.insert(tokens);
@@ -308,11 +359,15 @@ fn shared_tokens(verbalizer: &Verbalizer, tokenizer: &Tokenizer) -> BTreeSet<Vec
 
 /// The tokens of a word that count: one, or as many as the verbalizer lets it have.
 fn tokens_of(
+    behind: Behind,
     word: &LabelWord,
     multi_token: Option<MultiToken>,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<i64>, Error> {
-    let mut tokens = tokenizer.word_ids(word.word());
+    let mut tokens = match behind {
+        Behind::Space => tokenizer.word_ids(word.word()),
+        Behind::NoSpace => tokenizer.bare_word_ids(word.word()).unwrap_or_default(),
+    };
     if tokens.is_empty()
         || (tokens.contains(&tokenizer.special().unk) && (tokens.len() == 1 || multi_token.is_some()))
     {

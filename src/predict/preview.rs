@@ -217,7 +217,7 @@ impl Previewer {
         let vocabulary = mean(said.into_iter());
         let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
         let word = |rank: i64| {
-            let word = self.base.tokenizer().token(ids.int64_value(&[0, rank]));
+            let word = self.base.tokenizer().written(ids.int64_value(&[0, rank]));
             (word.to_owned(), top.double_value(&[0, rank]))
         };
         (0..top.size()[1]).map(word).collect()

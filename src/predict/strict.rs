@@ -261,14 +261,12 @@ impl Asked<'_> {
     }
 
     fn word(&self, id: i64) -> String {
-        self.tokenizer.token(id).to_owned()
+        self.tokenizer.written(id).to_owned()
     }
 
     /// The label of a word's class; empty for what is no label word.
     fn class_of(&self, id: i64) -> &str {
-        let is_word = |word: &LabelWord| {
-            self.tokenizer.tokenize(word.word()).first().is_some_and(|token| token.id == id)
-        };
+        let is_word = |word: &LabelWord| self.tokenizer.word_ids(word.word()).first() == Some(&id);
         let class = self.verbalizer.classes().iter().find(|class| class.words.iter().any(is_word));
         class.map_or("", |class| class.label.as_str())
     }

@@ -8,16 +8,13 @@ use crate::error::{Error, Result, TuningError};
 use crate::model::folder::ModelFolder;
 use crate::model::parameters::Parameters;
 use crate::model::tensor_file::{self, Precision};
+use crate::model::tokenizer;
 use crate::text::whole_file;
 use crate::text::whole_file::WholeFile;
 use crate::tune::adapt::{Form, adapt};
 use crate::tune::average::Average;
 use crate::tune::options::Tuning;
 use crate::tune::trainable::{Learned, SOFT_TOKENS, is_verbalizer};
-
-/// The files beside the weights, which stay as they are.
-const COPIED: [&str; 5] =
-    ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// How the weights of a merged model are written.
 #[derive(Default)]
@@ -60,7 +57,9 @@ pub fn merged(
     let averaged = writing.average.as_ref().map(|average| average.of(own, model)).transpose()?;
     whole_file::new_folder(folder)?;
     let mut copies = Vec::new();
-    for (from, to) in COPIED.map(|name| (model.path().join(name), folder.join(name))) {
+    // The files beside the weights stay as they are.
+    let beside = ["config.json"].into_iter().chain(tokenizer::FILES);
+    for (from, to) in beside.map(|name| (model.path().join(name), folder.join(name))) {
         if from.exists() {
             let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
             if from.ends_with("config.json") && base.remark().is_some() {

@@ -179,13 +179,22 @@ impl Classification {
         targets: &[&Target],
     ) -> Tensor {
         let logits = model.logits_at_masks(inputs, Mode::Train).squeeze_dim(1);
-        let of_classes = losses(&words.scores().of(&logits.index_select(1, words.ids())), targets);
-        let all = self.words.of_classes();
+        let own = |row: usize| {
+            let words = words.behind(inputs[row].is_bare);
+            logits.get(row as i64).index_select(0, words.ids())
+        };
+        let own = match words.has_bare() {
+            true => Tensor::stack(&(0..inputs.len()).map(own).collect::<Vec<_>>(), 0),
+            false => logits.index_select(1, words.ids()),
+        };
+        let of_classes = losses(&words.scores().of(&own), targets);
+        let all = [false, true].map(|is_bare| self.words.behind(is_bare).of_classes());
         let of_vocabulary: Vec<Tensor> = targets
             .iter()
             .enumerate()
             .map(|(row, target)| {
-                let own = Tensor::from_slice(&all[target.class()]).to_device(logits.device());
+                let words = &all[usize::from(inputs[row].is_bare)][target.class()];
+                let own = Tensor::from_slice(words).to_device(logits.device());
                 logits.get(row as i64).index_select(0, &own).logsumexp([0], false)
             })
             .collect();

@@ -3,13 +3,33 @@
 //! What only one kind knows, as the mark on a piece that goes on with a word, is asked for here and answered
 //! in its own file.
 
+mod files;
+mod general;
 mod wordpiece;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::error::Result;
-use wordpiece::WordPiece;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, ModelError, Result};
+use crate::text::json;
+use files::{AddedToken, Files, Settings};
+use general::General;
+use wordpiece::{Folding, WordPiece};
+
+/// The files of a model folder that a tokenizer is read from, as far as they are there.
+pub const FILES: [&str; 7] = [
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+];
 
 /// The tokenizer of a model folder.
 pub struct Tokenizer {
@@ -19,11 +39,12 @@ pub struct Tokenizer {
 
 /// The kinds of tokenizers.
 enum Pieces {
-    WordPiece(WordPiece),
+    WordPiece(Box<WordPiece>),
+    General(Box<General>),
 }
 
 /// The ids of the special tokens. They never come out of a text: a text's `[MASK]` is three tokens like any
-/// other.
+/// other. A vocabulary that has pieces for all bytes may have no `unk`: then that is -1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct SpecialIds {
@@ -48,10 +69,29 @@ pub struct Token {
 const COMMON_WORDS: usize = 5000;
 
 impl Tokenizer {
-    /// The tokenizer of a model folder, from its `vocab.txt` or `tokenizer.json` and the files beside it.
+    /// The tokenizer of a model folder, from its `tokenizer.json`, `vocab.txt`, or `vocab.json` and `merges.txt`,
+    /// and the small files beside them.
     pub fn load(folder: &Path) -> Result<Tokenizer> {
-        let (wordpiece, special) = WordPiece::load(folder)?;
-        Ok(Tokenizer { pieces: Pieces::WordPiece(wordpiece), special })
+        let settings = Settings::read(folder)?;
+        let (whole, lines) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
+        let (pieces, special) = if whole.exists() {
+            whole_file(&whole, &lines, &settings)?
+        } else if lines.exists() {
+            settings.check_class(Files::WordPiece)?;
+            let vocabulary = wordpiece::vocabulary_lines(&lines)?;
+            let is_plain = settings.splits_chinese() != Some(false)
+                && settings.added_tokens()?.values().all(|token| settings.is_special(&token.content));
+            if is_plain {
+                plain(vocabulary, &Folding { lower_case: None, strip_accents: None }, &settings)?
+            } else {
+                general(General::wordpiece(&lines, vocabulary.into_iter().collect(), &settings)?)
+            }
+        } else if folder.join("vocab.json").exists() {
+            general(General::byte_pairs(folder, &settings)?)
+        } else {
+            return Err(no_vocabulary(folder));
+        };
+        Ok(Tokenizer { pieces, special })
     }
 
     /// The special tokens' ids.
@@ -63,6 +103,7 @@ impl Tokenizer {
     pub fn vocabulary_size(&self) -> usize {
         match &self.pieces {
             Pieces::WordPiece(pieces) => pieces.vocabulary_size(),
+            Pieces::General(pieces) => pieces.vocabulary_size(),
         }
     }
 
@@ -75,21 +116,58 @@ impl Tokenizer {
     pub fn token(&self, id: i64) -> &str {
         match &self.pieces {
             Pieces::WordPiece(pieces) => pieces.token(id),
+            Pieces::General(pieces) => pieces.token(id),
         }
     }
 
     /// The tokens of a text, special tokens not among them, whatever the text says.
     pub fn tokenize(&self, text: &str) -> Vec<Token> {
+        self.tokenize_around(&[text]).pop().unwrap_or_default()
+    }
+
+    /// The tokens of the texts of a segment that has a blank, or another token that is no text, between each and
+    /// the next. Some models take the space before a blank for a part of it, so what is around it matters.
+    pub fn tokenize_around(&self, texts: &[&str]) -> Vec<Vec<Token>> {
         match &self.pieces {
-            Pieces::WordPiece(pieces) => pieces.tokenize(text),
+            Pieces::WordPiece(pieces) => texts.iter().map(|text| pieces.tokenize(text)).collect(),
+            Pieces::General(pieces) => pieces.tokenize(texts),
         }
     }
 
-    /// The ids of a word as it stands in a sentence, behind another: what a label word is.
+    /// The ids of a word as it stands in a sentence, behind a space: what a label word is.
     pub fn word_ids(&self, word: &str) -> Vec<i64> {
         match &self.pieces {
             // Here a word is the same pieces wherever it stands.
             Pieces::WordPiece(pieces) => pieces.tokenize(word).iter().map(|token| token.id).collect(),
+            Pieces::General(pieces) => pieces.word_ids(word),
+        }
+    }
+
+    /// The ids of a word behind what is no space, as a bracket; none where it has no pieces of its own there.
+    pub fn bare_word_ids(&self, word: &str) -> Option<Vec<i64>> {
+        match &self.pieces {
+            Pieces::WordPiece(_) => Some(self.word_ids(word)),
+            Pieces::General(pieces) => pieces.bare_word_ids(word),
+        }
+    }
+
+    /// Whether the blank's word is [bare](Tokenizer::bare_word_ids) behind such a text; the text is that from the
+    /// segment's beginning, or from what is no text, to the blank.
+    pub fn is_bare_behind(&self, text: &str, begins_segment: bool) -> bool {
+        match &self.pieces {
+            Pieces::WordPiece(_) => false,
+            Pieces::General(pieces) => match text.chars().next_back() {
+                Some(letter) => !letter.is_whitespace(),
+                None => begins_segment && pieces.starts_bare(),
+            },
+        }
+    }
+
+    /// How many separators stand between two segments: two in RoBERTa.
+    pub fn separators(&self) -> usize {
+        match &self.pieces {
+            Pieces::WordPiece(_) => 1,
+            Pieces::General(pieces) => pieces.separators(),
         }
     }
 
@@ -97,6 +175,7 @@ impl Tokenizer {
     pub fn begins_word(&self, id: i64) -> bool {
         match &self.pieces {
             Pieces::WordPiece(pieces) => pieces.begins_word(id),
+            Pieces::General(pieces) => pieces.begins_word(id),
         }
     }
 
@@ -104,7 +183,21 @@ impl Tokenizer {
     pub fn letters(&self, id: i64) -> &str {
         match &self.pieces {
             Pieces::WordPiece(pieces) => pieces.letters(id),
+            Pieces::General(pieces) => pieces.letters(id),
         }
+    }
+
+    /// A piece as a person writes it: a word without marks, what goes on with one with them.
+    pub fn written(&self, id: i64) -> &str {
+        match self.begins_word(id) && !self.letters(id).is_empty() {
+            true => self.letters(id),
+            false => self.token(id),
+        }
+    }
+
+    /// Whether words have other pieces behind what is no space.
+    pub fn has_bare_words(&self) -> bool {
+        matches!(self.pieces, Pieces::General(_))
     }
 
     /// Whether a piece is a whole word, of letters alone. A single letter is a word only where letters are
@@ -122,4 +215,99 @@ impl Tokenizer {
         let words: Vec<i64> = self.ids().filter(is_common).take(COMMON_WORDS).collect();
         if words.is_empty() { self.ids().collect() } else { words }
     }
+}
+
+/// Of `tokenizer.json`: what tells whether it is plainly BERT's.
+#[derive(Deserialize)]
+struct Outline {
+    model: Value,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+}
+
+/// The tokenizer of a folder with `tokenizer.json`: BERT's own WordPiece where that is what it describes.
+fn whole_file(path: &Path, lines: &Path, settings: &Settings) -> Result<(Pieces, SpecialIds)> {
+    let wrong = |message: String| ModelError::TokenizerUnreadable { path: path.to_owned(), message };
+    let text = json::read_text(path)?;
+    let description: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if !description.is_object() {
+        return Err(wrong("it is not an object".to_owned()).into());
+    }
+    let outline = Outline::deserialize(&description).map_err(|error| wrong(error.to_string()))?;
+    if !outline.is_plain(settings) {
+        return Ok(general(General::load(path, description, settings)?));
+    }
+    settings.check_class(Files::Whole)?;
+    let vocabulary = match lines.exists() {
+        true => wordpiece::vocabulary_lines(lines)?,
+        false => {
+            Deserialize::deserialize(&outline.model["vocab"]).map_err(|error| wrong(error.to_string()))?
+        }
+    };
+    let says =
+        |key: &str| outline.normalizer.as_ref().and_then(|part| part.get(key)).and_then(Value::as_bool);
+    plain(
+        vocabulary,
+        &Folding { lower_case: says("lowercase"), strip_accents: says("strip_accents") },
+        settings,
+    )
+}
+
+impl Outline {
+    /// Whether it is BERT's WordPiece, with no tokens beside the vocabulary.
+    fn is_plain(&self, settings: &Settings) -> bool {
+        let kind = |part: &Option<Value>| {
+            part.as_ref().map(|part| part["type"].as_str().unwrap_or_default().to_owned())
+        };
+        let says = |part: &Option<Value>, key: &str, value: bool| {
+            part.as_ref().and_then(|part| part.get(key)).and_then(Value::as_bool) == Some(value)
+        };
+        // Old files do not name the model.
+        let is_word_piece = self.model.get("type").is_none_or(|name| name == "WordPiece");
+        let goes_on =
+            self.model.get("continuing_subword_prefix").is_none_or(|prefix| prefix == wordpiece::GOES_ON);
+        let splits_chinese = !says(&self.normalizer, "handle_chinese_chars", false);
+        is_word_piece
+            && goes_on
+            && kind(&self.normalizer).as_deref() == Some("BertNormalizer")
+            && !says(&self.normalizer, "clean_text", false)
+            && settings.splits_chinese().unwrap_or(splits_chinese)
+            && kind(&self.pre_tokenizer).as_deref() == Some("BertPreTokenizer")
+            && self.added_tokens.iter().all(|token| settings.is_special(&token.content))
+    }
+}
+
+fn plain(
+    vocabulary: HashMap<String, i64>,
+    folding: &Folding,
+    settings: &Settings,
+) -> Result<(Pieces, SpecialIds)> {
+    let (pieces, special) = WordPiece::new(vocabulary, folding, settings)?;
+    Ok((Pieces::WordPiece(Box::new(pieces)), special))
+}
+
+fn general((pieces, special): (General, SpecialIds)) -> (Pieces, SpecialIds) {
+    (Pieces::General(Box::new(pieces)), special)
+}
+
+/// The error of a folder that has no vocabulary that can be read.
+fn no_vocabulary(folder: &Path) -> Error {
+    let pieces =
+        ["sentencepiece.bpe.model", "spiece.model", "sentencepiece.model", "spm.model", "tokenizer.model"];
+    match pieces.into_iter().find(|name| folder.join(name).exists()) {
+        Some(found) => ModelError::TokenizerToConvert { path: folder.join(found) }.into(),
+        None => ModelError::FileMissing {
+            path: folder.to_owned(),
+            wanted: "tokenizer.json, vocab.txt, or vocab.json with merges.txt",
+        }
+        .into(),
+    }
+}
+
+/// The blocks that BERT's own tokenizer takes for Chinese characters: neither kana nor Hangul.
+fn is_chinese(letter: char) -> bool {
+    matches!(u32::from(letter),
+        0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x20000..=0x2A6DF | 0x2A700..=0x2B73F | 0x2B740..=0x2B81F | 0x2B820..=0x2CEAF | 0xF900..=0xFAFF | 0x2F800..=0x2FA1F)
 }

@@ -11,17 +11,16 @@ use std::path::Path;
 
 use rust_tokenizers::tokenizer::{BertTokenizer, Tokenizer as _};
 use rust_tokenizers::vocab::{BertVocab, Vocab as _};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{SpecialIds, Token};
+use super::files::Settings;
+use super::{SpecialIds, Token, is_chinese};
 use crate::error::{Error, ModelError, Result};
 use crate::text::json;
 
 /// The mark before a piece that goes on with a word.
-const GOES_ON: &str = "##";
+pub(super) const GOES_ON: &str = "##";
 
 /// A WordPiece tokenizer of a model folder.
 pub(super) struct WordPiece {
@@ -32,113 +31,27 @@ pub(super) struct WordPiece {
     strip_accents: bool,
 }
 
-/// Of tokenizer_config.json and special_tokens_map.json: what matters here.
-#[derive(Debug, Default, Deserialize)]
-struct TokenizerConfig {
-    do_lower_case: Option<bool>,
-    strip_accents: Option<bool>,
-    tokenize_chinese_chars: Option<bool>,
-    #[serde(flatten)]
-    special: SpecialTokens,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct SpecialTokens {
-    pad_token: Option<TokenText>,
-    unk_token: Option<TokenText>,
-    cls_token: Option<TokenText>,
-    sep_token: Option<TokenText>,
-    mask_token: Option<TokenText>,
-}
-
-/// A special token is a string or an object around one.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum TokenText {
-    Plain(String),
-    Added { content: String },
-}
-
-/// Of tokenizer.json: what matters here. The model is looked at only where its vocabulary is needed.
-#[derive(Deserialize)]
-struct TokenizerJson {
-    model: Box<RawValue>,
-    normalizer: Option<Normalizer>,
-}
-
-#[derive(Deserialize)]
-struct ModelType {
-    #[serde(rename = "type")]
-    name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WordPieceModel {
-    vocab: HashMap<String, i64>,
-}
-
-#[derive(Default, Deserialize)]
-struct Normalizer {
-    lowercase: Option<bool>,
-    strip_accents: Option<bool>,
-    handle_chinese_chars: Option<bool>,
+/// What a tokenizer's files say of case and accents; what none says is as in BERT uncased.
+pub(super) struct Folding {
+    pub lower_case: Option<bool>,
+    pub strip_accents: Option<bool>,
 }
 
 impl WordPiece {
-    /// The tokenizer of a model folder with its special tokens: the vocabulary from `vocab.txt` or
-    /// `tokenizer.json`, case and special tokens from `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `tokenizer.json`, in this order; what none says is as in BERT uncased.
-    pub(super) fn load(folder: &Path) -> Result<(WordPiece, SpecialIds)> {
-        let config: TokenizerConfig = optional(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
-        let map: SpecialTokens = optional(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
-        let fast: Option<TokenizerJson> = optional(&folder.join("tokenizer.json"))?;
-        let vocabulary_path = folder.join("vocab.txt");
-        let (values, normalizer) = match (vocabulary_path.exists(), fast) {
-            (true, fast) => (
-                vocabulary_lines(&vocabulary_path)?,
-                fast.and_then(|fast| fast.normalizer).unwrap_or_default(),
-            ),
-            (false, Some(fast)) => {
-                (fast.vocabulary(&folder.join("tokenizer.json"))?, fast.normalizer.unwrap_or_default())
-            }
-            (false, None) => {
-                return Err(ModelError::FileMissing {
-                    path: folder.to_owned(),
-                    wanted: "vocab.txt or tokenizer.json",
-                }
-                .into());
-            }
-        };
-        let find = |token: &str| -> Result<i64> {
-            values.get(token).copied().ok_or_else(|| {
-                Error::from(ModelError::Tokenizer {
-                    path: folder.to_owned(),
-                    message: format!("the vocabulary has no special token {token}"),
-                })
-            })
-        };
-        let named = |from_config: Option<TokenText>, from_map: Option<TokenText>, usual: &str| {
-            from_config.or(from_map).map_or_else(|| usual.to_owned(), TokenText::into_string)
-        };
-        let unknown = named(config.special.unk_token, map.unk_token, "[UNK]");
-        let special = SpecialIds {
-            pad: find(&named(config.special.pad_token, map.pad_token, "[PAD]"))?,
-            unk: find(&unknown)?,
-            cls: find(&named(config.special.cls_token, map.cls_token, "[CLS]"))?,
-            sep: find(&named(config.special.sep_token, map.sep_token, "[SEP]"))?,
-            mask: find(&named(config.special.mask_token, map.mask_token, "[MASK]"))?,
-        };
-        if config.tokenize_chinese_chars.or(normalizer.handle_chinese_chars) == Some(false) {
-            let message = "it keeps Chinese characters together (tokenize_chinese_chars), which this version of cloze does not".to_owned();
-            return Err(ModelError::Tokenizer { path: folder.to_owned(), message }.into());
-        }
-        let lower_case = config.do_lower_case.or(normalizer.lowercase).unwrap_or(true);
+    /// The tokenizer over a vocabulary.
+    pub(super) fn new(
+        vocabulary: HashMap<String, i64>,
+        folding: &Folding,
+        settings: &Settings,
+    ) -> Result<(WordPiece, SpecialIds)> {
+        let special = settings.special_ids(&|token| vocabulary.get(token).copied(), true)?;
+        let lower_case = settings.lower_case().or(folding.lower_case).unwrap_or(true);
         let wordpiece = WordPiece {
-            tokenizer: wordpiece(values, &unknown)?,
+            tokenizer: wordpiece(vocabulary, settings.unknown())?,
             unknown: special.unk,
             lower_case,
             // Unless told otherwise, accents go where case goes.
-            strip_accents: config.strip_accents.or(normalizer.strip_accents).unwrap_or(lower_case),
+            strip_accents: settings.strip_accents().or(folding.strip_accents).unwrap_or(lower_case),
         };
         Ok((wordpiece, special))
     }
@@ -267,28 +180,6 @@ impl WordPiece {
     }
 }
 
-impl TokenizerJson {
-    fn vocabulary(&self, path: &Path) -> Result<HashMap<String, i64>> {
-        let wrong = |message: String| Error::from(ModelError::Tokenizer { path: path.to_owned(), message });
-        let model_type: ModelType =
-            serde_json::from_str(self.model.get()).map_err(|error| wrong(error.to_string()))?;
-        if model_type.name.is_some_and(|name| name != "WordPiece") {
-            return Err(wrong("not a WordPiece vocabulary, which is BERT's".to_owned()));
-        }
-        serde_json::from_str(self.model.get())
-            .map(|model: WordPieceModel| model.vocab)
-            .map_err(|error| wrong(error.to_string()))
-    }
-}
-
-impl TokenText {
-    fn into_string(self) -> String {
-        match self {
-            TokenText::Plain(content) | TokenText::Added { content } => content,
-        }
-    }
-}
-
 /// rust_tokenizers' WordPiece without special values, so that none is found in a text; case and accents are
 /// folded before.
 ///
@@ -312,19 +203,9 @@ fn wordpiece(values: HashMap<String, i64>, unknown: &str) -> Result<BertTokenize
     Ok(BertTokenizer::from_existing_vocab(vocabulary, false, false))
 }
 
-fn optional<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = json::read_text(path)?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|error| ModelError::Tokenizer { path: path.to_owned(), message: error.to_string() }.into())
-}
-
 /// One token a line, its id the line's number from 0; the last of two equal lines counts, as in
 /// `transformers`.
-fn vocabulary_lines(path: &Path) -> Result<HashMap<String, i64>> {
+pub(super) fn vocabulary_lines(path: &Path) -> Result<HashMap<String, i64>> {
     let text = json::read_text(path)?;
     Ok(text.lines().zip(0..).map(|(token, id)| (token.to_owned(), id)).collect())
 }
@@ -354,10 +235,4 @@ fn is_punctuation(letter: char) -> bool {
                 | OpenPunctuation
                 | OtherPunctuation
         )
-}
-
-/// The blocks that BERT's own tokenizer takes for Chinese characters: neither kana nor Hangul.
-fn is_chinese(letter: char) -> bool {
-    matches!(u32::from(letter),
-        0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x20000..=0x2A6DF | 0x2A700..=0x2B73F | 0x2B740..=0x2B81F | 0x2B820..=0x2CEAF | 0xF900..=0xFAFF | 0x2F800..=0x2FA1F)
 }

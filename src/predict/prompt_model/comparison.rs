@@ -77,7 +77,17 @@ impl PromptModel {
 /// An input that is compared.
 fn compared(ids: Vec<i64>) -> Features {
     let second_segment = ids.len();
-    Features { ids, second_segment, mask: 0, masks: 0, removed: 0, left_out: 0, windows: 1, soft: Vec::new() }
+    Features {
+        ids,
+        second_segment,
+        mask: 0,
+        masks: 0,
+        is_bare: false,
+        removed: 0,
+        left_out: 0,
+        windows: 1,
+        soft: Vec::new(),
+    }
 }
 
 /// # Shapes

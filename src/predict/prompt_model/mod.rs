@@ -177,6 +177,28 @@ impl PromptModel {
         if inputs.first().is_some_and(|input| input.masks == 0) {
             return (self.similarities(inputs, words), None);
         }
+        let by_vectors = self.additions.verbalizer.is_some();
+        let (bare, other): (Vec<usize>, Vec<usize>) =
+            (0..inputs.len()).partition(|&row| inputs[row].is_bare && !by_vectors && words.has_bare());
+        if bare.is_empty() {
+            return self.scores_of(inputs, words, mode);
+        }
+        let of_rows = |rows: &[usize], is_bare| {
+            let inputs: Vec<&Features> = rows.iter().map(|&row| inputs[row]).collect();
+            self.scores_of(&inputs, words.behind(is_bare), mode).0
+        };
+        if other.is_empty() {
+            return (of_rows(&bare, true), None);
+        }
+        let scores = Tensor::cat(&[of_rows(&bare, true), of_rows(&other, false)], 0);
+        let order: Vec<usize> = [bare, other].concat();
+        let mut places = vec![0; order.len()];
+        order.into_iter().zip(0..).for_each(|(row, place)| places[row] = place);
+        (scores.index_select(0, &Tensor::from_slice(&places).to_device(scores.device())), None)
+    }
+
+    /// Of inputs whose words all have the same pieces.
+    fn scores_of(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> (Tensor, Option<Tensor>) {
         if let Some(several) = words.several() {
             return (
                 words.scores().of(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),

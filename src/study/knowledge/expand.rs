@@ -130,7 +130,7 @@ impl Expand {
         model.prepare(Dtype::F32)?;
         let of_word = |word: &LabelWord| -> Result<Vec<(Source, Vec<i64>)>> {
             let (word, count) = (word.word(), options.words);
-            let Some(id) = base.tokenizer().tokenize(word).first().map(|token| token.id) else {
+            let Some(id) = base.tokenizer().word_ids(word).first().copied() else {
                 return Ok(Vec::new());
             };
             let mut lists = Vec::new();
@@ -150,7 +150,7 @@ impl Expand {
         };
         let lists = verbalizer.classes().iter().map(of_class).collect::<Result<Vec<_>>>()?;
         let proposed = |proposal: Proposal| Proposed {
-            word: base.tokenizer().token(proposal.id).to_owned(),
+            word: base.tokenizer().written(proposal.id).to_owned(),
             sources: proposal.sources,
         };
         let found = merge(&lists, &given, options.words);
@@ -161,8 +161,8 @@ impl Expand {
 
 /// So many of WordNet's related words that the model has whole.
 fn from_wordnet(base: &VerbalizedLm, wordnet: &WordNet, word: &str, count: usize) -> Vec<i64> {
-    let token = |word: &String| match base.tokenizer().tokenize(word)[..] {
-        [ref token] if token.id != base.tokenizer().special().unk => Some(token.id),
+    let token = |word: &String| match base.tokenizer().word_ids(word)[..] {
+        [id] if id != base.tokenizer().special().unk => Some(id),
         _ => None,
     };
     wordnet.related(word).iter().filter_map(token).take(count).collect()

@@ -109,7 +109,7 @@ impl Refinement {
         let of_class = |(class, ids): (usize, Vec<i64>)| {
             let words = &verbalizer.classes()[class].words;
             let word = |(id, fate): (i64, Fate)| RefinedWord {
-                word: base.tokenizer().token(id).to_owned(),
+                word: base.tokenizer().written(id).to_owned(),
                 weight: weight_of(words, id, &base),
                 fate,
             };
@@ -130,9 +130,7 @@ fn mean_probabilities(said: &MaskLogProbabilities) -> Array2<f64> {
 
 /// The weight that a token has among a class's words.
 fn weight_of(words: &[LabelWord], id: i64, base: &VerbalizedLm) -> f64 {
-    let is_own = |word: &&LabelWord| {
-        base.tokenizer().tokenize(word.word()).first().is_some_and(|token| token.id == id)
-    };
+    let is_own = |word: &&LabelWord| base.tokenizer().word_ids(word.word()).first() == Some(&id);
     words.iter().find(is_own).map_or(1.0, LabelWord::weight)
 }
 

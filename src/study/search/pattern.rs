@@ -172,7 +172,7 @@ impl Writer<'_> {
                 debug_assert!(beam.iter().all(|(_, filled)| filled.len() == gap + 1));
             }
             for (score, filled) in beam {
-                let said = filled.iter().map(|id| self.tokenizer.token(*id)).collect::<Vec<_>>().join(" ");
+                let said = filled.iter().map(|id| self.tokenizer.written(*id)).collect::<Vec<_>>().join(" ");
                 let pattern = pattern.replace("{mask}", &format!("{said} {{mask}}"));
                 found.push(Written { pattern, score: score / gaps as f64 });
             }

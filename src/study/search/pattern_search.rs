@@ -231,7 +231,7 @@ fn write_patterns(
     let examples: Vec<Example> = chosen.iter().map(|&row| rows.examples[row].clone()).collect();
     let word = |row: &usize| {
         let word = classes[rows.truths[*row]].words[0].word();
-        base.tokenizer().tokenize(word).first().map(|token| token.id)
+        base.tokenizer().word_ids(word).first().copied()
     };
     let words: Vec<i64> = chosen.iter().filter_map(word).collect();
     let writer = Writer { model, tokenizer: base.tokenizer(), max_length: loaded.max_length };

@@ -273,7 +273,7 @@ impl Finder<'_> {
     }
 
     fn word(&self, id: i64) -> &str {
-        self.base.tokenizer().token(id)
+        self.base.tokenizer().written(id)
     }
 
     /// Each class's first words.

@@ -1,0 +1,251 @@
+//! The small files of a folder that say which kind of tokenizer it has, and how its special tokens are called.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::SpecialIds;
+use crate::error::{Error, ModelError, Result};
+use crate::text::json;
+
+/// What `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say, as far as it matters.
+pub(super) struct Settings {
+    folder: PathBuf,
+    config: TokenizerConfig,
+    map: SpecialTokens,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct TokenizerConfig {
+    do_lower_case: Option<bool>,
+    strip_accents: Option<bool>,
+    tokenize_chinese_chars: Option<bool>,
+    add_prefix_space: Option<bool>,
+    tokenizer_class: Option<String>,
+    #[serde(default)]
+    added_tokens_decoder: BTreeMap<String, AddedToken>,
+    #[serde(flatten)]
+    special: SpecialTokens,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SpecialTokens {
+    pad_token: Option<TokenText>,
+    unk_token: Option<TokenText>,
+    cls_token: Option<TokenText>,
+    sep_token: Option<TokenText>,
+    mask_token: Option<TokenText>,
+}
+
+/// A special token is a string or an object around one.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum TokenText {
+    Plain(String),
+    Added { content: String },
+}
+
+/// A token beside a vocabulary, as `tokenizer.json` has it too.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct AddedToken {
+    pub content: String,
+    #[serde(default)]
+    pub single_word: bool,
+    #[serde(default)]
+    pub lstrip: bool,
+    #[serde(default)]
+    pub rstrip: bool,
+    #[serde(default)]
+    pub normalized: bool,
+    #[serde(default)]
+    pub special: bool,
+}
+
+/// Classes of transformers whose texts go another way than that of the files which lie in such folders.
+const REFUSED: [&str; 11] = [
+    "BertJapaneseTokenizer",
+    "BertweetTokenizer",
+    "ByT5Tokenizer",
+    "CanineTokenizer",
+    "CpmTokenizer",
+    "FlaubertTokenizer",
+    "JiebaTokenizer",
+    "PhobertTokenizer",
+    "RoFormerTokenizer",
+    "TapasTokenizer",
+    "XLMTokenizer",
+];
+
+/// Classes that are BERT's WordPiece over a `vocab.txt`.
+const WORD_PIECE: [&str; 17] = [
+    "BasicTokenizer",
+    "BertTokenizer",
+    "ConvBertTokenizer",
+    "DistilBertTokenizer",
+    "DPRContextEncoderTokenizer",
+    "DPRQuestionEncoderTokenizer",
+    "ElectraTokenizer",
+    "FunnelTokenizer",
+    "LayoutLMTokenizer",
+    "LxmertTokenizer",
+    "MobileBertTokenizer",
+    "MPNetTokenizer",
+    "PreTrainedTokenizer",
+    "RetriBertTokenizer",
+    "SplinterTokenizer",
+    "SqueezeBertTokenizer",
+    "TokenizersBackend",
+];
+
+/// Classes that are GPT-2's byte-level pairs over `vocab.json` and `merges.txt`.
+const BYTE_PAIRS: [&str; 5] =
+    ["BartTokenizer", "GPT2Tokenizer", "LongformerTokenizer", "PreTrainedTokenizer", "RobertaTokenizer"];
+
+impl Settings {
+    pub(super) fn read(folder: &Path) -> Result<Settings> {
+        let mut config: TokenizerConfig =
+            optional(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
+        let map = optional(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
+        let added: BTreeMap<String, i64> = optional(&folder.join("added_tokens.json"))?.unwrap_or_default();
+        for (content, id) in added {
+            // As transformers adds them: found in what normalization leaves.
+            let token = AddedToken {
+                content,
+                single_word: false,
+                lstrip: false,
+                rstrip: false,
+                normalized: true,
+                special: false,
+            };
+            config.added_tokens_decoder.entry(id.to_string()).or_insert(token);
+        }
+        Ok(Settings { folder: folder.to_owned(), config, map })
+    }
+
+    pub(super) fn add_prefix_space(&self) -> Option<bool> {
+        self.config.add_prefix_space
+    }
+
+    pub(super) fn lower_case(&self) -> Option<bool> {
+        self.config.do_lower_case
+    }
+
+    pub(super) fn strip_accents(&self) -> Option<bool> {
+        self.config.strip_accents
+    }
+
+    pub(super) fn splits_chinese(&self) -> Option<bool> {
+        self.config.tokenize_chinese_chars
+    }
+
+    /// The tokens beside a vocabulary, by id.
+    pub(super) fn added_tokens(&self) -> Result<BTreeMap<i64, AddedToken>> {
+        let id = |(id, token): (&String, &AddedToken)| match id.parse() {
+            Ok(id) => Ok((id, token.clone())),
+            Err(_) => Err(self.error(format!("added_tokens_decoder has the key {id:?}, which is no id"))),
+        };
+        self.config.added_tokens_decoder.iter().map(id).collect()
+    }
+
+    /// The ids of the special tokens: those that are named, or of their usual names the first that `find` knows.
+    /// A vocabulary of bytes needs no token for what is unknown.
+    pub(super) fn special_ids(
+        &self,
+        find: &dyn Fn(&str) -> Option<i64>,
+        needs_unknown: bool,
+    ) -> Result<SpecialIds> {
+        let id = |names: Vec<&str>| {
+            let none = || self.error(format!("the vocabulary has no special token {}", names.join(" or ")));
+            names.iter().find_map(|name| find(name)).ok_or_else(none)
+        };
+        let [pad, unknown, cls, sep, mask] = self.names();
+        let unknown = id(unknown);
+        Ok(SpecialIds {
+            pad: id(pad)?,
+            unk: if needs_unknown { unknown? } else { unknown.unwrap_or(NO_ID) },
+            cls: id(cls)?,
+            sep: id(sep)?,
+            mask: id(mask)?,
+        })
+    }
+
+    /// Whether a token is one of the five that a model needs.
+    pub(super) fn is_special(&self, token: &str) -> bool {
+        self.names().iter().flatten().any(|name| *name == token)
+    }
+
+    /// The names of padding, the unknown, the beginning, the separator and the mask: the one that is given, or
+    /// the usual ones.
+    fn names(&self) -> [Vec<&str>; 5] {
+        let (config, map) = (&self.config.special, &self.map);
+        fn names<'a>(named: [&'a Option<TokenText>; 2], usual: [&'static str; 2]) -> Vec<&'a str> {
+            let named = named.into_iter().flatten().next();
+            named.map_or_else(|| usual.to_vec(), |token| vec![token.text()])
+        }
+        [
+            names([&config.pad_token, &map.pad_token], ["[PAD]", "<pad>"]),
+            names([&config.unk_token, &map.unk_token], ["[UNK]", "<unk>"]),
+            names([&config.cls_token, &map.cls_token], ["[CLS]", "<s>"]),
+            names([&config.sep_token, &map.sep_token], ["[SEP]", "</s>"]),
+            names([&config.mask_token, &map.mask_token], ["[MASK]", "<mask>"]),
+        ]
+    }
+
+    /// How the token for what is unknown is called.
+    pub(super) fn unknown(&self) -> &str {
+        self.names()[1][0]
+    }
+
+    /// Refuses tokenizers whose class does more than their files say.
+    pub(super) fn check_class(&self, files: Files) -> Result<()> {
+        let Some(class) = &self.config.tokenizer_class else { return Ok(()) };
+        let name = class.strip_suffix("Fast").unwrap_or(class);
+        let (is_known, files) = match files {
+            Files::Whole => (!REFUSED.contains(&name), "tokenizer.json"),
+            Files::WordPiece => (WORD_PIECE.contains(&name), "vocab.txt"),
+            Files::BytePairs => (BYTE_PAIRS.contains(&name), "vocab.json and merges.txt"),
+        };
+        if is_known {
+            return Ok(());
+        }
+        Err(ModelError::TokenizerClass { path: self.folder.clone(), class: class.clone(), files }.into())
+    }
+
+    pub(super) fn error(&self, message: String) -> Error {
+        ModelError::Tokenizer { path: self.folder.clone(), message }.into()
+    }
+}
+
+/// The files that a tokenizer is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// `tokenizer.json`, which says all of it.
+    Whole,
+    /// `vocab.txt`.
+    WordPiece,
+    /// `vocab.json` and `merges.txt`.
+    BytePairs,
+}
+
+/// The id of a special token that there is not.
+const NO_ID: i64 = -1;
+
+impl TokenText {
+    fn text(&self) -> &str {
+        match self {
+            TokenText::Plain(content) | TokenText::Added { content } => content,
+        }
+    }
+}
+
+/// What a JSON file holds, if it is there.
+pub(super) fn optional<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = json::read_text(path)?;
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| ModelError::Tokenizer { path: path.to_owned(), message: error.to_string() }.into())
+}
