@@ -369,10 +369,11 @@ impl Marks {
         match self {
             Marks::Bytes => {
                 let bytes: Option<Vec<u8>> = token.chars().map(byte).collect();
-                let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                // A part of a letter stays as the vocabulary writes it.
+                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
                 text.map_or_else(
                     || token.to_owned(),
-                    |text| text.strip_prefix(' ').map_or(text.clone(), str::to_owned),
+                    |text| text.strip_prefix(' ').unwrap_or(&text).to_owned(),
                 )
             }
             Marks::Space => token.strip_prefix(SPACE).unwrap_or(token).to_owned(),

@@ -187,11 +187,12 @@ impl Tokenizer {
         }
     }
 
-    /// A piece as a person writes it: a word without marks, what goes on with one with them.
+    /// A piece as a person writes it: without marks, but for the one that says that it goes on with a word.
     pub fn written(&self, id: i64) -> &str {
-        match self.begins_word(id) && !self.letters(id).is_empty() {
-            true => self.letters(id),
-            false => self.token(id),
+        let is_marked = !self.begins_word(id) && self.token(id).starts_with(wordpiece::GOES_ON);
+        match is_marked || self.letters(id).is_empty() {
+            true => self.token(id),
+            false => self.letters(id),
         }
     }
 
