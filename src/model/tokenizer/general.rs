@@ -6,7 +6,7 @@
 //! the checkpoint says. The other special tokens have such names too: a text that says `<s>` is a text. What is
 //! put around a text, cut off it or drawn at random is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -138,19 +138,22 @@ impl General {
         let Some(parts) = description.as_object_mut() else {
             return Err(wrong("it is not an object".to_owned()));
         };
-        let marks = Marks::of(parts);
         override_parts(parts, settings);
         let separators = separators(parts.get("post_processor"));
         let ids = ids(parts).map_err(wrong)?;
-        let named: BTreeMap<i64, &String> = ids.iter().map(|(token, id)| (*id, token)).collect();
-        let size = named.keys().next_back().map_or(0, |highest| highest + 1);
+        let marks = Marks::of(parts, &ids);
         // Far more than any vocabulary has.
-        const MOST: i64 = 10_000_000;
-        if size > MOST || named.keys().next().is_some_and(|lowest| *lowest < 0) {
-            return Err(wrong(format!("its ids must be from 0 to {MOST}")));
+        const MOST: usize = 10_000_000;
+        let mut tokens: Vec<String> = Vec::with_capacity(ids.len());
+        for (token, id) in &ids {
+            let Some(id) = usize::try_from(*id).ok().filter(|id| *id < MOST) else {
+                return Err(wrong(format!("the id of {token:?} is {id}, it must be from 0 to below {MOST}")));
+            };
+            if tokens.len() <= id {
+                tokens.resize(id + 1, String::new());
+            }
+            tokens[id].clone_from(token);
         }
-        let tokens: Vec<String> =
-            (0..size).map(|id| named.get(&id).map_or_else(String::new, |token| (*token).clone())).collect();
         let special = settings.special_ids(&|name| ids.get(name).copied(), marks != Marks::Bytes)?;
         hide(parts, special, &tokens);
         for part in ["truncation", "padding", "post_processor", "decoder"] {
@@ -343,7 +346,7 @@ fn is_without_spaces(letter: char) -> bool {
 }
 
 impl Marks {
-    fn of(parts: &Map<String, Value>) -> Marks {
+    fn of(parts: &Map<String, Value>, ids: &HashMap<String, i64>) -> Marks {
         let has_type = |name: &str| {
             ["normalizer", "pre_tokenizer"]
                 .into_iter()
@@ -358,7 +361,7 @@ impl Marks {
             Marks::Bytes
         } else if prefix == Some(GOES_ON) {
             Marks::GoesOn
-        } else if ids(parts).is_ok_and(|ids| ids.keys().any(is_space)) {
+        } else if ids.keys().any(is_space) {
             Marks::Space
         } else {
             Marks::None
@@ -466,8 +469,8 @@ fn separators(processor: Option<&Value>) -> usize {
 }
 
 /// Every token's id: those of the vocabulary, and those beside it.
-fn ids(parts: &Map<String, Value>) -> std::result::Result<BTreeMap<String, i64>, String> {
-    let mut ids = BTreeMap::new();
+fn ids(parts: &Map<String, Value>) -> std::result::Result<HashMap<String, i64>, String> {
+    let mut ids = HashMap::new();
     let vocabulary =
         parts.get("model").and_then(|model| model.get("vocab")).ok_or("its model has no vocab")?;
     match vocabulary {

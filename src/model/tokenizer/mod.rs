@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ModelError, Result};
 use crate::text::json;
-use files::{AddedToken, Files, Settings};
+use files::{Files, Settings};
 use general::General;
 use wordpiece::{Folding, WordPiece};
 
@@ -218,16 +218,6 @@ impl Tokenizer {
     }
 }
 
-/// Of `tokenizer.json`: what tells whether it is plainly BERT's.
-#[derive(Deserialize)]
-struct Outline {
-    model: Value,
-    normalizer: Option<Value>,
-    pre_tokenizer: Option<Value>,
-    #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-}
-
 /// The tokenizer of a folder with `tokenizer.json`: BERT's own WordPiece where that is what it describes.
 fn whole_file(path: &Path, lines: &Path, settings: &Settings) -> Result<(Pieces, SpecialIds)> {
     let wrong = |message: String| ModelError::TokenizerUnreadable { path: path.to_owned(), message };
@@ -236,19 +226,16 @@ fn whole_file(path: &Path, lines: &Path, settings: &Settings) -> Result<(Pieces,
     if !description.is_object() {
         return Err(wrong("it is not an object".to_owned()).into());
     }
-    let outline = Outline::deserialize(&description).map_err(|error| wrong(error.to_string()))?;
-    if !outline.is_plain(settings) {
+    if !is_berts(&description, settings) {
         return Ok(general(General::load(path, description, settings)?));
     }
     settings.check_class(Files::Whole)?;
     let vocabulary = match lines.exists() {
         true => wordpiece::vocabulary_lines(lines)?,
-        false => {
-            Deserialize::deserialize(&outline.model["vocab"]).map_err(|error| wrong(error.to_string()))?
-        }
+        false => Deserialize::deserialize(&description["model"]["vocab"])
+            .map_err(|error: serde_json::Error| wrong(error.to_string()))?,
     };
-    let says =
-        |key: &str| outline.normalizer.as_ref().and_then(|part| part.get(key)).and_then(Value::as_bool);
+    let says = |key: &str| description["normalizer"][key].as_bool();
     plain(
         vocabulary,
         &Folding { lower_case: says("lowercase"), strip_accents: says("strip_accents") },
@@ -256,28 +243,20 @@ fn whole_file(path: &Path, lines: &Path, settings: &Settings) -> Result<(Pieces,
     )
 }
 
-impl Outline {
-    /// Whether it is BERT's WordPiece, with no tokens beside the vocabulary.
-    fn is_plain(&self, settings: &Settings) -> bool {
-        let kind = |part: &Option<Value>| {
-            part.as_ref().map(|part| part["type"].as_str().unwrap_or_default().to_owned())
-        };
-        let says = |part: &Option<Value>, key: &str, value: bool| {
-            part.as_ref().and_then(|part| part.get(key)).and_then(Value::as_bool) == Some(value)
-        };
-        // Old files do not name the model.
-        let is_word_piece = self.model.get("type").is_none_or(|name| name == "WordPiece");
-        let goes_on =
-            self.model.get("continuing_subword_prefix").is_none_or(|prefix| prefix == wordpiece::GOES_ON);
-        let splits_chinese = !says(&self.normalizer, "handle_chinese_chars", false);
-        is_word_piece
-            && goes_on
-            && kind(&self.normalizer).as_deref() == Some("BertNormalizer")
-            && !says(&self.normalizer, "clean_text", false)
-            && settings.splits_chinese().unwrap_or(splits_chinese)
-            && kind(&self.pre_tokenizer).as_deref() == Some("BertPreTokenizer")
-            && self.added_tokens.iter().all(|token| settings.is_special(&token.content))
-    }
+/// Whether `tokenizer.json` describes BERT's WordPiece, with no tokens beside the vocabulary.
+fn is_berts(description: &Value, settings: &Settings) -> bool {
+    let is = |part: &Value, name: &str| part["type"] == name;
+    let (model, normalizer) = (&description["model"], &description["normalizer"]);
+    let added = description["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+    let splits_chinese = normalizer["handle_chinese_chars"] != false;
+    // Old files do not name the model.
+    (is(model, "WordPiece") || model["type"].is_null() && model["vocab"].is_object())
+        && [&Value::Null, &wordpiece::GOES_ON.into()].contains(&&model["continuing_subword_prefix"])
+        && is(normalizer, "BertNormalizer")
+        && normalizer["clean_text"] != false
+        && settings.splits_chinese().unwrap_or(splits_chinese)
+        && is(&description["pre_tokenizer"], "BertPreTokenizer")
+        && added.iter().all(|token| token["content"].as_str().is_some_and(|name| settings.is_special(name)))
 }
 
 fn plain(
