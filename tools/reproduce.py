@@ -210,6 +210,13 @@ class Source:
         with open(self.files["train"], encoding="utf-8-sig", newline="") as file:
             return {"text_a", "label"} <= set(next(csv.reader(file), []))
 
+    def joined(self):
+        """Whether AG News's title and text are one column."""
+        if self.form != "copy" or self.task != "pet-ag_news":
+            return False
+        with open(self.files["train"], encoding="utf-8-sig", newline="") as file:
+            return "text_b" not in next(csv.reader(file))
+
     def rows(self, part):
         """A part's rows one by one: class, and the texts. MNLI's without a class of their own are left out, as in the paper."""
         path = self.files[part]
@@ -338,7 +345,11 @@ class Runner:
         started = (folder / "manifest.json").exists()
         resumed = [fresh[0], "--resume", "--out", folder, *(["--threads", self.args.threads] if self.args.threads else [])]
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if self.run(resumed if started else [*fresh, "--out", folder]) and (folder / done).exists():
+        went_well = self.run(resumed if started else [*fresh, "--out", folder])
+        if (folder / done).exists():
+            # An ensemble of which a seed diverged has a report of the others.
+            if not went_well:
+                self.failed.append(f"part of {name}")
             return folder
         if not (folder / "manifest.json").exists():
             # Nothing was trained: what is wrong here is wrong in the other cells.
@@ -365,7 +376,7 @@ def deviation(values, spread):
 
 
 def measured(values, spread):
-    """A row's numbers, in percent."""
+    """A row's numbers, in percent; none where nothing was measured."""
     values = [100 * value for value in values]
     return {"mean": statistics.mean(values), "deviation": deviation(values, spread), "values": values} if values else None
 
@@ -415,6 +426,12 @@ def pet_rows(runner, source, notes):
         write_csv(unlabeled, source.columns, [row[1:] for row in rows])
     with open(unlabeled, encoding="utf-8", newline="") as file:
         found = sum(1 for _ in csv.reader(file)) - 1
+    for examples in args.examples if args.ipet else []:
+        needed = examples * 5 ** generations(examples) - examples if examples else 0
+        # The first rows of each class are among the unlabelled ones too, and no generation is given those.
+        if needed > found - examples:
+            raise Mistake(f"iPET with {examples} examples lets members label {needed:,} rows, and there are {found - examples:,}; "
+                          f"give more with --unlabeled-rows (of each class) or a larger train file, or leave --ipet out")
     if found < args.unlabeled_rows * len(classes):
         notes.append(f"{found:,} unlabelled rows: the train file has no {args.unlabeled_rows:,} of each class.")
     tests = {part: data / f"{part}.csv" for part in source.files if part != "train"}
@@ -445,11 +462,12 @@ def pet(runner, source, notes, show):
         add("unsupervised, mean", 0, part, measured(accuracies, statistics.stdev), None)
         add("unsupervised, best", 0, part, measured([max(accuracies)], statistics.stdev), None)
 
-    def of_seeds(name, folder, part, accuracies):
-        """The seeds' accuracies on the test file of the run, or on another."""
+    def of_seeds(name, folder, part, accuracies, predictions="predictions/student-seed-{}.csv"):
+        """The seeds' accuracies on the test file of the run, or on another; those seeds that came to an end."""
         if part == "test":
             return accuracies
-        return [runner.score(f"{name}-{part}-seed-{seed}", ["--run", folder, "--seed", seed], tests[part])["evaluation"]["accuracy"] for seed in args.seeds]
+        seeds = [seed for seed in args.seeds if (folder / predictions.format(seed)).exists()]
+        return [runner.score(f"{name}-{part}-seed-{seed}", ["--run", folder, "--seed", seed], tests[part])["evaluation"]["accuracy"] for seed in seeds]
 
     for examples, train in trains.items():
         if args.fine_tuning:
@@ -459,8 +477,10 @@ def pet(runner, source, notes, show):
             folder = runner.cell(f"supervised-{examples}", command)
             if folder:
                 found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seeds"]
+                found = [seed["evaluation"]["accuracy"] for seed in found]
                 for part in tests:
-                    add("supervised", examples, part, measured(of_seeds(f"supervised-{examples}", folder, part, [seed["evaluation"]["accuracy"] for seed in found]), statistics.stdev), len(args.seeds))
+                    accuracies = of_seeds(f"supervised-{examples}", folder, part, found, "predictions/seed-{}.csv")
+                    add("supervised", examples, part, measured(accuracies, statistics.stdev), len(args.seeds))
         for method in ["PET", *(["iPET"] if args.ipet else [])]:
             count = generations(examples) if method == "iPET" else 0
             if method == "iPET" and count == 0:
@@ -469,7 +489,8 @@ def pet(runner, source, notes, show):
             experiment = runner.write(f"experiments/{name}.json", pet_experiment(runner, train, unlabeled, tests["test"], count))
             folder = runner.cell(name, ["ensemble", "--experiment", experiment], "report.json")
             if folder:
-                found = json.loads((folder / "report.json").read_text(encoding="utf-8"))["stages"][-1]["student"]["accuracy"]["by_seed"]
+                student = json.loads((folder / "report.json").read_text(encoding="utf-8"))["stages"][-1]["student"]
+                found = student["accuracy"]["by_seed"] if student else []
                 for part in tests:
                     add(method, examples, part, measured(of_seeds(name, folder, part, found), statistics.stdev), len(args.seeds))
     return rows
@@ -477,12 +498,30 @@ def pet(runner, source, notes, show):
 
 # LM-BFF.
 
+class _Lines(list):
+    """What csv.writer writes to."""
+    write = list.append
+
+
+def as_pandas_writes(task, rows):
+    """LM-BFF's CSV files: a class's code and a text, in quotes where it needs them."""
+    code, lines = {label: code for code, label in CODES[task].items()}, _Lines()
+    csv.writer(lines, lineterminator="\n").writerows((code[row[0]], *row[1:]) for row in rows)
+    return "".join(lines)
+
+
+def as_lm_bff_writes(source, part):
+    """A whole part as it stands in LM-BFF's folders: GLUE's files as they are, the others by way of pandas."""
+    if source.form == "sst2":
+        return source.files[part].read_text(encoding="utf-8")
+    return as_pandas_writes(source.task, source.rows(part))
+
+
 def lm_bff_rows(runner, source, notes):
     """Each seed's files, drawn as LM-BFF draws them, and the test rows."""
     task, data, shots = runner.task, runner.folder / "data", LM_BFF["shots"]
     raw, label, head = source.raw()
     theirs = 0
-    code = {value: name for name, value in CODES[task].items()}
     for seed in runner.args.seeds:
         parts, classes = k_shot(raw, label, shots, seed)
         short = [name for name, rows in classes.items() if len(rows) < 2 * shots]
@@ -494,10 +533,7 @@ def lm_bff_rows(runner, source, notes):
                 text = head + "".join(rows)
                 rows = [(CODES[task].get(line.rstrip("\n").split("\t")[-1].strip()), line.rstrip("\n").split("\t")[0]) for line in rows]
             else:
-                # As pandas writes it: the label's code, then the text, in quotes where it needs them.
-                lines = _Lines()
-                csv.writer(lines, lineterminator="\n").writerows((code[row[0]], *row[1:]) for row in rows)
-                text = "".join(lines)
+                text = as_pandas_writes(task, rows)
             sums.append(hashlib.md5(text.encode()).hexdigest())
             kept = data / "k-shot" / f"{shots}-{seed}" / f"{part}{'.tsv' if head is not None else '.csv'}"
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -505,19 +541,16 @@ def lm_bff_rows(runner, source, notes):
                 file.write(text)
             write_csv(data / f"{part}-{seed}.csv", ["label", *source.columns], rows)
         theirs += CHECKSUMS[task].get(seed) == tuple(sums)
-    known = [seed for seed in runner.args.seeds if seed in CHECKSUMS[task]]
     whose = f"{theirs} of {len(runner.args.seeds)} seeds have LM-BFF's own train and dev rows, by the MD5 of its files"
-    notes.append((whose + "." if theirs == len(known) == len(runner.args.seeds) else
-                  whose + ": the others are drawn in the same way from a file that is not the same, or with a seed that LM-BFF has not."))
+    notes.append(whose + ("." if theirs == len(runner.args.seeds) else
+                          ": the others are drawn in the same way from a file that is not the same, or with a seed that LM-BFF has not."))
+    if source.form != "copy":
+        same = hashlib.md5(as_lm_bff_writes(source, "test").encode()).hexdigest() == CHECKSUMS[task]["test"]
+        notes.append(f"The test file is {'' if same else 'not '}LM-BFF's own, by its MD5.")
     test = data / "test.csv"
     if not test.exists():
         write_csv(test, ["label", *source.columns], numbered(source.rows("test"), runner.args.rows))
     return test
-
-
-class _Lines(list):
-    """What csv.writer writes to."""
-    write = list.append
 
 
 def lm_bff_command(runner, method, seed, rate, batch):
@@ -733,6 +766,8 @@ def differences(args, usual, source):
         notes.append("The model is RoBERTa-base; the published numbers are those of RoBERTa-large.")
     if source.form == "copy":
         notes.append(f"The data are {COPY}: the rows, and how many there are, are not the paper's.")
+    if source.joined():
+        notes.append("Title and text are one text in these data: a blank between the two stands behind both.")
     names = {"seeds": "Seeds", "steps": "Steps", "max_length": "Longest input in tokens", "rows": "Test rows, at most"}
     notes += changes(args, usual, {**names, **({"student_steps": "Steps of the student", "unlabeled_rows": "Unlabelled rows of each class"} if args.is_pet else
                                                {"learning_rates": "Learning rates", "batch_sizes": "Batch sizes"})})
@@ -740,7 +775,7 @@ def differences(args, usual, source):
         count = len(PATTERNS[args.task]) * len(WORDS[args.task])
         notes.append(f"A seed's ensemble has {count} members, one for each pattern, and a student of its own; the paper's ensemble has {3 * count}, three for each pattern.")
         if args.ipet:
-            notes.append("In iPET two members label rows for another, a quarter of the rest being fewer; in the paper a quarter of three times as many. iPET without labelled rows is not run.")
+            notes.append("In iPET two members label rows for another, the least that cloze takes; in the paper a quarter of three times as many. iPET without labelled rows is not run.")
         if args.task == "pet-mnli":
             notes.append("The student, too, reads premises without their last punctuation.")
     else:
@@ -778,6 +813,7 @@ def work(args):
         tested = sum(1 for _ in csv.reader(file)) - 1
     if args.rows is None and tested != TEST_ROWS[args.task]:
         notes.append(f"{tested:,} test rows; the paper's file has {TEST_ROWS[args.task]:,}.")
+    notes += [f"Not finished: {name}." for name in runner.failed]
     show(rows)
     print(f"\n{args.task} with {args.model.name}: accuracy in percent\n\n{terminal_table(rows, args.reference)}\n\n{protocol}\nWhat differs from the paper:")
     print("\n".join(f"- {note}" for note in notes) + f"\n\nThe same as a page: {result}")
