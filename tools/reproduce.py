@@ -71,35 +71,36 @@ TEST_ROWS = {"pet-ag_news": 7600, "pet-yelp": 50000, "pet-mnli": 9815, "lm-bff-s
 # What copies call the classes, where that is not the class itself.
 COPY_LABELS = {"pet-yelp": {f"{star}_star": label for star, label in CODES["pet-yelp"].items()}}
 
-# PET, Table 1 (RoBERTa-large, mean and deviation of three trainings) and Table 2 (RoBERTa-base, which has means alone): task, examples, row, then the
-# test set. Only what was read in the paper stands here; None is a number that is not known for sure, and a dash in the tables.
-PET_LARGE = {
-    ("pet-yelp", 0, "unsupervised, mean"): (33.8, 9.6), ("pet-ag_news", 0, "unsupervised, mean"): (69.5, 7.2),
-    ("pet-mnli", 0, "unsupervised, mean"): (39.1, 4.3), ("pet-mnli/mismatched", 0, "unsupervised, mean"): (39.8, 5.1),
-    ("pet-yelp", 0, "unsupervised, best"): (40.8, None), ("pet-ag_news", 0, "unsupervised, best"): (79.4, None),
-    ("pet-mnli", 0, "unsupervised, best"): (43.8, None), ("pet-mnli/mismatched", 0, "unsupervised, best"): (45.0, None),
-    ("pet-yelp", 10, "supervised"): (21.1, 1.6), ("pet-ag_news", 10, "supervised"): (25.0, 0.1),
-    ("pet-mnli", 10, "supervised"): (34.2, None), ("pet-mnli/mismatched", 10, "supervised"): (34.1, None),
-    ("pet-yelp", 10, "PET"): (52.9, 0.1), ("pet-ag_news", 10, "PET"): (87.5, 0.0), ("pet-mnli", 10, "PET"): (41.8, None), ("pet-mnli/mismatched", 10, "PET"): (41.5, None),
-    ("pet-yelp", 10, "iPET"): (57.6, None), ("pet-ag_news", 10, "iPET"): (89.3, 0.1), ("pet-mnli", 10, "iPET"): (43.2, None), ("pet-mnli/mismatched", 10, "iPET"): (45.7, None),
-    ("pet-yelp", 50, "supervised"): (44.8, 2.7), ("pet-ag_news", 50, "supervised"): (82.1, 2.5),
-    ("pet-mnli", 50, "supervised"): (45.6, None), ("pet-mnli/mismatched", 50, "supervised"): (47.6, None),
-    ("pet-yelp", 50, "PET"): (60.0, 0.1), ("pet-ag_news", 50, "PET"): (86.3, 0.0), ("pet-mnli", 50, "PET"): (63.9, None), ("pet-mnli/mismatched", 50, "PET"): (64.2, None),
-    ("pet-yelp", 50, "iPET"): (60.7, 0.1), ("pet-ag_news", 50, "iPET"): (88.4, 0.1), ("pet-mnli", 50, "iPET"): (67.4, None), ("pet-mnli/mismatched", 50, "iPET"): (68.3, None),
-    ("pet-yelp", 100, "supervised"): (53.0, 3.1), ("pet-ag_news", 100, "supervised"): (86.0, 0.7),
-    ("pet-mnli", 100, "supervised"): (47.9, None), ("pet-mnli/mismatched", 100, "supervised"): (51.2, None),
-    ("pet-yelp", 100, "PET"): (61.9, None), ("pet-ag_news", 100, "PET"): (88.3, 0.1), ("pet-mnli", 100, "PET"): (74.7, None), ("pet-mnli/mismatched", 100, "PET"): (75.9, None),
-    ("pet-yelp", 100, "iPET"): (62.9, None), ("pet-ag_news", 100, "iPET"): (89.6, 0.1), ("pet-mnli", 100, "iPET"): (78.4, None), ("pet-mnli/mismatched", 100, "iPET"): (78.6, None),
-    ("pet-yelp", 1000, "supervised"): (63.0, 0.5), ("pet-ag_news", 1000, "supervised"): (86.9, 0.4),
-    ("pet-mnli", 1000, "supervised"): (73.1, None), ("pet-mnli/mismatched", 1000, "supervised"): (74.8, None),
-    ("pet-yelp", 1000, "PET"): (64.8, 0.1), ("pet-ag_news", 1000, "PET"): (86.9, 0.2), ("pet-mnli", 1000, "PET"): (85.3, None), ("pet-mnli/mismatched", 1000, "PET"): (85.5, None),
-}
-PET_BASE = {
-    ("pet-yelp", 10, "PET"): (48.8, None), ("pet-ag_news", 10, "PET"): (84.1, None), ("pet-mnli", 10, "PET"): (39.5, None),
-    ("pet-yelp", 10, "iPET"): (52.9, None), ("pet-ag_news", 10, "iPET"): (87.5, None), ("pet-mnli", 10, "iPET"): (42.1, None),
-    ("pet-yelp", 50, "PET"): (55.3, None), ("pet-ag_news", 50, "PET"): (86.4, None), ("pet-mnli", 50, "PET"): (55.1, None),
-    ("pet-yelp", 50, "iPET"): (56.7, None), ("pet-ag_news", 50, "iPET"): (87.3, None), ("pet-mnli", 50, "iPET"): (56.3, None),
-}
+
+def by_task(rows):
+    """A paper's table as task, examples and row: mean and deviation. A number without a deviation has None there."""
+    tasks = ["pet-yelp", "pet-ag_news", "pet-mnli", "pet-mnli/mismatched"]
+    return {(task, examples, row): (*cell, None)[:2] for examples, row, *cells in rows for task, cell in zip(tasks, cells) if cell}
+
+
+# PET, Table 1 (RoBERTa-large, mean and deviation of three trainings) and Table 2 (RoBERTa-base, which has means alone): Yelp, AG News, MNLI matched and
+# mismatched. Only what was read in the paper stands here.
+PET_LARGE = by_task([
+    (0, "unsupervised, mean", (33.8, 9.6), (69.5, 7.2), (39.1, 4.3), (39.8, 5.1)),
+    (0, "unsupervised, best", (40.8,), (79.4,), (43.8,), (45.0,)),
+    (10, "supervised", (21.1, 1.6), (25.0, 0.1), (34.2,), (34.1,)),
+    (10, "PET", (52.9, 0.1), (87.5, 0.0), (41.8,), (41.5,)),
+    (10, "iPET", (57.6,), (89.3, 0.1), (43.2,), (45.7,)),
+    (50, "supervised", (44.8, 2.7), (82.1, 2.5), (45.6,), (47.6,)),
+    (50, "PET", (60.0, 0.1), (86.3, 0.0), (63.9,), (64.2,)),
+    (50, "iPET", (60.7, 0.1), (88.4, 0.1), (67.4,), (68.3,)),
+    (100, "supervised", (53.0, 3.1), (86.0, 0.7), (47.9,), (51.2,)),
+    (100, "PET", (61.9,), (88.3, 0.1), (74.7,), (75.9,)),
+    (100, "iPET", (62.9,), (89.6, 0.1), (78.4,), (78.6,)),
+    (1000, "supervised", (63.0, 0.5), (86.9, 0.4), (73.1,), (74.8,)),
+    (1000, "PET", (64.8, 0.1), (86.9, 0.2), (85.3,), (85.5,)),
+])
+PET_BASE = by_task([
+    (10, "PET", (48.8,), (84.1,), (39.5,), None),
+    (10, "iPET", (52.9,), (87.5,), (42.1,), None),
+    (50, "PET", (55.3,), (86.4,), (55.1,), None),
+    (50, "iPET", (56.7,), (87.3,), (56.3,), None),
+])
 # LM-BFF, Table 3 (RoBERTa-large): the means that were found quoted elsewhere too. The others are in the paper.
 LM_BFF_LARGE = {
     ("lm-bff-sst2", "zero-shot"): (83.6, None), ("lm-bff-sst2", "fine-tuning"): (81.4, None), ("lm-bff-sst2", "prompt-based fine-tuning"): (92.7, None),
@@ -107,8 +108,9 @@ LM_BFF_LARGE = {
 }
 
 PET = {"seeds": [13, 21, 42], "steps": 1000, "student_steps": 5000, "supervised_steps": 250, "learning_rate": 1e-5, "max_length": 256, "unlabeled_rows": 10000}
-LM_BFF = {"seeds": [13, 21, 42, 87, 100], "shots": 16, "steps": 1000, "looks": 10, "learning_rates": ["1e-5", "2e-5", "5e-5"], "batch_sizes": [2, 4, 8], "max_length": 128}
-# The rows that LM-BFF drew, by the MD5 of its files (data/k-shot/checksum of its repository): train and dev of each seed. The test file of each task is at the end.
+LM_BFF = {"seeds": [13, 21, 42, 87, 100], "shots": 16, "steps": 1000, "looks": 10, "learning_rates": ["1e-5", "2e-5", "5e-5"], "batch_sizes": [2, 4, 8],
+          "max_length": 128}
+# The rows that LM-BFF drew, by the MD5 of its files (data/k-shot/checksum of its repository): train and dev of each seed, and the test file.
 CHECKSUMS = {
     "lm-bff-sst2": {13: ("fe166f3b9e9952cb729a8d2c3bd682ae", "0eeeb2195d82899d15ab5eeaddcaa944"), 21: ("6661938fcefe356e8c9c3f866b67c047", "74a12c79dea73deb5526c398b1bc7bc0"),
                     42: ("edce4c52734c2084476ac03bfdfa5c77", "4ba7f2ffe0fc89844d1184f294f15774"), 87: ("783b9e625ec6dea210cc4062d464aba2", "2972df0d5eace29b48eb8ce77770c3d5"),
@@ -364,7 +366,8 @@ class Runner:
             print(f"{self.task}: {name}", flush=True)
             report.parent.mkdir(parents=True, exist_ok=True)
             partial = report.with_suffix(".partial")
-            command = ["score", *what, *(["--template", *templates] if templates else []), "--data", data, "--report", partial, "--out", "/dev/null", "--quiet", *self.machine()]
+            command = ["score", *what, *(["--template", *templates] if templates else []), "--data", data, "--report", partial, "--out", "/dev/null",
+                       "--quiet", *self.machine()]
             if not self.run(command):
                 raise Mistake(f"cloze could not score {data}; what it said is above")
             partial.replace(report)
@@ -400,7 +403,7 @@ def pet_experiment(runner, train, unlabeled, test, generation_count):
         "student": {"tuning": "cls", "plan": {"steps": args.student_steps, "batch_size": 16, **plan}},
         "generations": generation_count, "growth": 5, "annotators": 0.25,
     }
-    for key, value in (("device", args.device), ("threads", args.threads and int(args.threads))):
+    for key, value in (("device", args.device), ("threads", args.threads)):
         if value:
             experiment[key] = value
     return experiment
@@ -418,7 +421,8 @@ def pet_rows(runner, source, notes):
         if not trains[examples].exists():
             rows, short = first_of_each(source.rows("train"), dict(zip(classes, shares(examples, len(classes)))))
             if short:
-                raise Mistake(f"{source.files['train']} has too few rows for {examples} examples: {', '.join(f'{count} more of {label}' for label, count in short.items())}; ask for fewer with --examples")
+                lacking = ", ".join(f"{count} of {label}" for label, count in short.items())
+                raise Mistake(f"{source.files['train']} has too few rows for {examples} examples: it lacks {lacking}; ask for fewer with --examples")
             write_csv(trains[examples], columns, rows)
     unlabeled = data / "unlabeled.csv"
     if not unlabeled.exists():
@@ -526,7 +530,8 @@ def lm_bff_rows(runner, source, notes):
         parts, classes = k_shot(raw, label, shots, seed)
         short = [name for name, rows in classes.items() if len(rows) < 2 * shots]
         if short or len(classes) < len(source.classes):
-            raise Mistake(f"{source.files['train']} needs {2 * shots} rows of each class; it has " + ", ".join(f"{len(rows)} of {name}" for name, rows in sorted(classes.items())))
+            found = ", ".join(f"{len(rows)} of {name}" for name, rows in sorted(classes.items()))
+            raise Mistake(f"{source.files['train']} needs {2 * shots} rows of each class; it has {found}")
         sums = []
         for part, rows in zip(("train", "dev"), parts):
             if head is not None:
@@ -572,7 +577,8 @@ def lm_bff(runner, source, notes, show):
     test = lm_bff_rows(runner, source, notes)
     rows = []
     zero = runner.score("zero-shot", ["--verbalizer", runner.verbalizers[0], "--max-length", args.max_length], test, runner.templates)
-    rows.append({"row": "zero-shot", "measured": measured([zero["evaluation"]["accuracy"]], statistics.pstdev), "of": None, "published": args.published.get((task, "zero-shot"))})
+    rows.append({"row": "zero-shot", "measured": measured([zero["evaluation"]["accuracy"]], statistics.pstdev), "of": None,
+                 "published": args.published.get((task, "zero-shot"))})
     show(rows)
     for name, method in [*([("fine-tuning", "cls")] if args.fine_tuning else []), ("prompt-based fine-tuning", "full")]:
         accuracies = []
@@ -697,7 +703,7 @@ def arguments(argv):
     parser.add_argument("--ipet", action="store_true", help="PET: iPET besides")
     parser.add_argument("--fine-tuning", action="store_true", help="the row of ordinary fine-tuning besides, without a pattern")
     parser.add_argument("--device", help="cpu or cuda")
-    parser.add_argument("--threads")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--verbose", action="store_true", help="show every command of cloze")
     trial = parser.add_argument_group("for a trial", "in place of the papers' settings; the results say so")
     trial.add_argument("--seeds", help="as 13,21")
@@ -743,11 +749,12 @@ def check(args):
     for name in ("steps", "student_steps", "unlabeled_rows", "max_length"):
         if getattr(args, name) is None:
             setattr(args, name, usual.get(name))
-    for name in ("steps", "student_steps", "rows", "unlabeled_rows", "max_length"):
+    for name in ("steps", "student_steps", "rows", "unlabeled_rows", "max_length", "threads"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise Mistake(f"--{name.replace('_', '-')} is at least 1")
-    if not args.seeds:
-        raise Mistake("--seeds names at least one seed")
+    if not args.seeds or len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        raise Mistake("--seeds are numbers from 0, each once")
+    args.examples = list(dict.fromkeys(args.examples))
     wrong = [count for count in args.examples if count not in (0, 10, 50, 100, 1000)]
     if args.is_pet and (wrong or not args.examples):
         raise Mistake(f"--examples is 0, 10, 50, 100 or 1000, as in the paper's table{', not ' + str(wrong[0]) if wrong else ''}")
@@ -773,9 +780,11 @@ def differences(args, usual, source):
                                                {"learning_rates": "Learning rates", "batch_sizes": "Batch sizes"})})
     if args.is_pet:
         count = len(PATTERNS[args.task]) * len(WORDS[args.task])
-        notes.append(f"A seed's ensemble has {count} members, one for each pattern, and a student of its own; the paper's ensemble has {3 * count}, three for each pattern.")
+        notes.append(f"A seed's ensemble has {count} members, one for each pattern, and a student of its own; "
+                     f"the paper's ensemble has {3 * count}, three for each pattern.")
         if args.ipet:
-            notes.append("In iPET two members label rows for another, the least that cloze takes; in the paper a quarter of three times as many. iPET without labelled rows is not run.")
+            notes.append("In iPET two members label rows for another, the least that cloze takes; in the paper a quarter of three times as many. "
+                         "iPET without labelled rows is not run.")
         if args.task == "pet-mnli":
             notes.append("The student, too, reads premises without their last punctuation.")
     else:
@@ -785,11 +794,15 @@ def differences(args, usual, source):
 
 
 def protocol_of(args):
+    """The protocol in a line."""
+    seeds = f"{len(args.seeds)} seed{'s' if len(args.seeds) > 1 else ''}"
     if args.is_pet:
-        return (f"PET (Schick & Schütze 2021): all patterns, the first examples of each class, {args.steps:,} steps with the auxiliary loss at rate 1e-5, members weighted by their "
-                f"accuracy before training, a student of {args.student_steps:,} steps on {args.unlabeled_rows:,} unlabelled rows of each class at temperature 2, {len(args.seeds)} seeds.")
-    return (f"LM-BFF (Gao et al. 2021): 16 rows of each class to learn from and 16 to choose by, {len(args.seeds)} seeds, the manual pattern and label words, {args.steps:,} steps, for each "
-            f"seed the best on the dev rows of learning rates {', '.join(args.learning_rates)} with batch sizes {', '.join(map(str, args.batch_sizes))}.")
+        return (f"PET (Schick & Schütze 2021): all patterns, the first examples of each class, {args.steps:,} steps with the auxiliary loss at rate 1e-5, "
+                f"members weighted by their accuracy before training, a student of {args.student_steps:,} steps on {args.unlabeled_rows:,} unlabelled rows of "
+                f"each class at temperature 2, {seeds}.")
+    return (f"LM-BFF (Gao et al. 2021): 16 rows of each class to learn from and 16 to choose by, {seeds}, the manual pattern and label words, "
+            f"{args.steps:,} steps, for each seed the best on the dev rows of learning rates {', '.join(args.learning_rates)} with batch sizes "
+            f"{', '.join(map(str, args.batch_sizes))}.")
 
 
 def work(args):

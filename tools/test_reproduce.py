@@ -257,6 +257,7 @@ class Mistakes(Folders):
         self.refused("--examples is 0, 10, 50, 100 or 1000, as in the paper's table, not 20", task="pet-yelp", examples="20")
         self.refused("--ipet is PET's", "--ipet", task="lm-bff-sst2")
         self.refused("numbers with commas between", task="lm-bff-sst2", seeds="a")
+        self.refused("--seeds are numbers from 0, each once", task="lm-bff-sst2", seeds="13,13")
         self.refused("--steps is at least 1", task="lm-bff-sst2", steps=0)
 
     def test_too_few_rows_of_a_class(self):
