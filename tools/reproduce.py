@@ -678,6 +678,11 @@ def changes(args, defaults, names):
 def keep_to(folder, settings):
     """Cells of one protocol in a folder: others must not be taken for them."""
     path = folder / "protocol.json"
+    if not any(folder.glob("scores/*.json")) and not any(folder.glob("cells/*")):
+        # Nothing was computed yet: a first try with a mistake in it binds nobody. Files for cloze are made anew.
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        if path.exists():
+            path.unlink()
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         other = [f"{key} {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]

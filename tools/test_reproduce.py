@@ -34,6 +34,8 @@ words = sys.argv[1:]
 with open(here / "log", "a") as log:
     log.write(json.dumps(words) + "\\n")
 told = json.loads((here / "told.json").read_text())
+if told.get("refuse_all"):
+    sys.exit(1)
 of = lambda flag: words[words.index(flag) + 1]
 if words[0] == "score":
     Path(of("--report")).write_text(json.dumps({{"evaluation": {{"accuracy": 0.75}}, "patterns": [{{"evaluation": {{"accuracy": 0.1 * n}}}} for n in (3, 5)]}}))
@@ -339,6 +341,15 @@ class LmBff(Folders):
         status, _, errors = self.go(steps=20)
         self.assertEqual(status, 1)
         self.assertIn("holds cells of another protocol: steps 1000, now 20", errors)
+
+    def test_a_first_try_that_failed_binds_nobody(self):
+        self.sst2()
+        self.tell(refuse_all=True)
+        status, _, errors = self.go(**{"max-length": 900})
+        self.assertEqual(status, 1)
+        self.assertIn("cloze could not score", errors)
+        self.tell()
+        self.assertEqual(self.go()[0], 0)
 
     def test_drawn_files_are_written_as_lm_bff_writes_them(self):
         lines = self.sst2()
