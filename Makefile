@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search model model-data model-table bench bench-pretrain lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -65,6 +65,9 @@ classify-table: build ## cloze classify on public sets into benches/classify.md 
 
 search: build ## searches for label words and patterns on public sets into benches/search.md, cell by cell (half an hour): make search [DATA=folder]
 	@$(PYTHON) tools/search.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+reproduce: build ## the protocols of PET and LM-BFF with a RoBERTa, published numbers beside the measured (days on a processor): make reproduce MODEL=folder TASK=lm-bff-sst2 DATA=folder [WORK=folder] [OPTIONS='--device cuda']
+	@$(PYTHON) tools/reproduce.py --cloze $(CLOZE) --model '$(MODEL)' --task '$(TASK)' --data '$(DATA)' $(if $(WORK),--work '$(WORK)') $(OPTIONS)
 
 model-data: ## what the default model learns from, into target/default-model (two minutes): make model-data [SHARED=folder]
 	@$(PYTHON) tools/default_model/prepare.py --shared '$(or $(SHARED),../shared)' --into target/default-model
