@@ -17,6 +17,8 @@ pub enum EncodeError {
     PromptTooLong { pattern: String, fixed: usize, limit: usize },
     #[error("a maximum length of {found} is outside of what the model takes")]
     MaxLengthOutOfRange { found: usize, most: usize },
+    #[error("the model's tokenizer fails on this text: {reason}")]
+    TokenizerFailed { reason: String },
     #[error("the scores of this row are not finite numbers")]
     ScoreNotFinite,
 }
@@ -27,6 +29,7 @@ impl EncodeError {
         use EncodeError::*;
         match self {
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
+            TokenizerFailed { .. } => help("the files of the tokenizer are damaged, or ask for too much"),
             ScoreNotFinite => help("the weights are damaged, or overflow"),
             PatternTooLong { .. } => help("shorten the pattern, or raise the maximum length"),
             LengthLeavesNoRoom { .. } => {

@@ -22,7 +22,7 @@ pub enum ModelError {
     Tokenizer { path: PathBuf, message: String },
     #[error("{} does not describe a tokenizer: {message}", path.display())]
     TokenizerUnreadable { path: PathBuf, message: String },
-    #[error("the tokenizer of {} is {class}, which splits texts in a way that {files} does not tell", path.display())]
+    #[error("the tokenizer of {} is {class}, whose way to split texts is not in {files}", path.display())]
     TokenizerClass { path: PathBuf, class: String, files: &'static str },
     #[error("{} is a SentencePiece model, which this version of cloze does not read", path.display())]
     TokenizerToConvert { path: PathBuf },
@@ -97,7 +97,9 @@ impl ModelError {
             WeightsNotFinite { tensors, .. } => {
                 vec![("tensors", listed(tensors)), ("help", "copy or download the weights again".into())]
             }
-            VocabularyMisfit { .. } => help("vocab.txt and the weights are not of the same model"),
+            VocabularyMisfit { .. } => {
+                help("the tokenizer's files and the weights are not of the same model")
+            }
             Missing { .. } | FileForModel { .. } => {
                 help("name a Hugging Face folder of a masked language model")
             }

@@ -57,8 +57,9 @@ fn cached(cache: &CacheRepo) -> Option<PathBuf> {
     let folder = weights.parent()?;
     let known =
         |file: &&str| folder.join(file).exists() || absence(folder, file).is_some_and(|note| note.exists());
-    let with_vocabulary = if folder.join(WHOLE_TOKENIZER).exists() { &[][..] } else { &WITH_VOCABULARY };
-    OPTIONAL.iter().chain(with_vocabulary).all(known).then(|| folder.to_owned())
+    let is_whole = folder.join(WHOLE_TOKENIZER).exists() || folder.join("vocab.txt").exists();
+    (is_whole || folder.join("merges.txt").exists()).then_some(())?;
+    OPTIONAL.iter().all(known).then(|| folder.to_owned())
 }
 
 /// The empty file that notes in the cache that the hub has no such file in this version of a model. Python's

@@ -142,12 +142,12 @@ impl Fitted {
             .map(|part| if let Part::Demonstrations(all) = part { all.len() } else { 0 })
             .sum();
         for shown in (1..=most_shown).rev() {
-            let slots = Slots::new(prompt, shown, tokenizer);
+            let slots = Slots::new(prompt, shown, tokenizer)?;
             if let Some(quotas) = slots.quotas_of_demonstrations(room) {
                 return Ok(Fitted { slots, quotas, left_out: most_shown - shown });
             }
         }
-        let slots = Slots::new(prompt, 0, tokenizer);
+        let slots = Slots::new(prompt, 0, tokenizer)?;
         let quotas = slots.quotas(prompt.pattern, room)?;
         Ok(Fitted { slots, quotas, left_out: most_shown })
     }
@@ -172,7 +172,7 @@ struct Quotas {
 
 impl Slots {
     /// With so many of its demonstrations.
-    fn new(prompt: &Prompt<'_>, shown: usize, tokenizer: &Tokenizer) -> Slots {
+    fn new(prompt: &Prompt<'_>, shown: usize, tokenizer: &Tokenizer) -> Result<Slots> {
         let special = tokenizer.special();
         let soft = |vector| Slot { id: special.mask, owner: None, soft: Some(vector) };
         let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
@@ -186,12 +186,13 @@ impl Slots {
             }
             let runs = Run::all_of(segment, shown);
             let texts: Vec<&str> = runs.iter().map(|run| run.text.as_str()).collect();
-            for (index, (run, tokens)) in runs.iter().zip(tokenizer.tokenize_around(&texts)).enumerate() {
+            for (index, (run, tokens)) in runs.iter().zip(tokenizer.tokenize_around(&texts)?).enumerate() {
+                let last = tokens.last().map(|token| token.id);
                 slots.extend(tokens.into_iter().map(|token| run.slot(&token)));
                 match run.end {
                     Some(Part::Mask) => {
                         mask_slot = slots.len();
-                        is_bare = tokenizer.is_bare_behind(&run.text, index == 0);
+                        is_bare = tokenizer.is_bare_behind(&run.text, last, index == 0);
                         slots.push(Slot::fixed(special.mask));
                     }
                     Some(Part::Masked) => slots.push(Slot::fixed(special.mask)),
@@ -204,7 +205,7 @@ impl Slots {
             slots.push(Slot::fixed(special.sep));
             segment_ends.push(slots.len());
         }
-        Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), is_bare, segment_ends }
+        Ok(Slots { slots, mask: mask_slot, masks: usize::from(!prompt.compared), is_bare, segment_ends })
     }
 
     /// The tokens that stay, and what was cut from the row; `keeps` says it of a field and a place in it.

@@ -296,12 +296,14 @@ impl LabelWords {
     pub fn most_masks(&self) -> usize {
         let grows = |several: &&Several| several.multi_token.scoring != Scoring::Pieces;
         let several = self.several.as_ref().filter(grows);
-        several.and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1)
+        let own = several.and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1);
+        own.max(self.bare.as_ref().map_or(1, |bare| bare.most_masks()))
     }
 
-    /// Forward passes for a row in a pattern.
+    /// Forward passes for a row in a pattern, at most.
     pub fn forwards(&self) -> usize {
-        self.several.as_ref().map_or(1, Several::forwards)
+        let own = self.several.as_ref().map_or(1, Several::forwards);
+        own.max(self.bare.as_ref().map_or(1, |bare| bare.forwards()))
     }
 
     /// Every token of the label words once, in the classes' order.

@@ -185,7 +185,9 @@ impl Asked<'_> {
     fn say(&self, inputs: &[Features]) -> MaskAnswers {
         let mut classes = Vec::with_capacity(inputs.len());
         let (mut sums, mut likeliest) = (vec![0.0; self.ids.len()], Vec::with_capacity(inputs.len()));
-        let columns = Tensor::from_slice(&self.ids).to_device(self.models[0].device());
+        let columns = [false, true].map(|is_bare| {
+            Tensor::from_slice(&self.words.behind(is_bare).distinct_ids()).to_device(self.models[0].device())
+        });
         let mean = |say: &dyn Fn(&PromptModel) -> Tensor| {
             let sum = self.models.iter().map(say).reduce(|sum, next| sum + next).unwrap_or_default();
             sum / self.models.len() as f64
@@ -197,9 +199,10 @@ impl Asked<'_> {
                 });
                 let vocabulary = mean(&|model| model.vocabulary_logits(&inputs).softmax(-1, Type::Float));
                 classes.extend(rows(&scores).into_iter().map(|probabilities| Prediction { probabilities }));
-                let of_words =
-                    vocabulary.index_select(1, &columns).sum_dim_intlist([0].as_slice(), false, Type::Double);
-                sums.iter_mut().zip(values::<f64>(&of_words)).for_each(|(sum, word)| *sum += word);
+                for (row, input) in (0..).zip(&inputs) {
+                    let of_words = vocabulary.get(row).index_select(0, &columns[usize::from(input.is_bare)]);
+                    sums.iter_mut().zip(values::<f64>(&of_words)).for_each(|(sum, word)| *sum += word);
+                }
                 likeliest.extend(values::<i64>(&vocabulary.argmax(-1, false)));
             });
         }
@@ -213,7 +216,7 @@ impl Asked<'_> {
         let mut others: BTreeMap<i64, usize> = BTreeMap::new();
         said.likeliest
             .iter()
-            .filter(|word| !self.ids.contains(word))
+            .filter(|word| !self.ids.contains(word) && !self.words.behind(true).distinct_ids().contains(word))
             .for_each(|word| *others.entry(*word).or_default() += 1);
         let mut others: Vec<(i64, usize)> = others.into_iter().collect();
         others.sort_by_key(|(_, rows)| Reverse(*rows));

@@ -132,7 +132,7 @@ impl SoftTokens {
 
 /// The ids of words' tokens; none of them may be unknown.
 pub fn tokens_of(words: &str, tokenizer: &Tokenizer) -> Result<Vec<i64>, TemplateError> {
-    let ids: Vec<i64> = tokenizer.tokenize(words).iter().map(|token| token.id).collect();
+    let ids = tokenizer.word_ids(words);
     if ids.is_empty() || ids.contains(&tokenizer.special().unk) {
         return Err(TemplateError::SoftWithoutWords { words: words.to_owned() });
     }

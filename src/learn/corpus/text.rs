@@ -78,7 +78,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn add(&mut self, text: &str) -> Result<ControlFlow<()>> {
-        for token in self.tokenizer.tokenize(text) {
+        for token in self.tokenizer.tokenize_around(&[text])?.concat() {
             self.write(token.id)?;
             self.open = true;
         }

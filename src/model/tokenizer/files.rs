@@ -1,6 +1,6 @@
 //! The small files of a folder that say which kind of tokenizer it has, and how its special tokens are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -23,10 +23,17 @@ struct TokenizerConfig {
     tokenize_chinese_chars: Option<bool>,
     add_prefix_space: Option<bool>,
     tokenizer_class: Option<String>,
-    #[serde(default)]
-    added_tokens_decoder: BTreeMap<String, AddedToken>,
+    // Of Japanese tokenizers, whose class old files leave out.
+    word_tokenizer_type: Option<String>,
+    added_tokens_decoder: Option<BTreeMap<String, AddedToken>>,
     #[serde(flatten)]
     special: SpecialTokens,
+}
+
+/// Of config.json: where old models name the class.
+#[derive(Default, Deserialize)]
+struct ModelConfig {
+    tokenizer_class: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +43,9 @@ struct SpecialTokens {
     cls_token: Option<TokenText>,
     sep_token: Option<TokenText>,
     mask_token: Option<TokenText>,
+    /// Others, which are tokens in texts too.
+    additional_special_tokens: Option<Others>,
+    extra_special_tokens: Option<Others>,
 }
 
 /// A special token is a string or an object around one.
@@ -43,7 +53,15 @@ struct SpecialTokens {
 #[serde(untagged)]
 enum TokenText {
     Plain(String),
-    Added { content: String },
+    Added(AddedToken),
+}
+
+/// A list of tokens, or tokens by names.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Others {
+    List(Vec<TokenText>),
+    Named(BTreeMap<String, TokenText>),
 }
 
 /// A token beside a vocabulary, as `tokenizer.json` has it too.
@@ -106,6 +124,13 @@ impl Settings {
     pub(super) fn read(folder: &Path) -> Result<Settings> {
         let mut config: TokenizerConfig =
             optional(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
+        if config.tokenizer_class.is_none() {
+            let model: ModelConfig = optional(&folder.join("config.json"))?.unwrap_or_default();
+            config.tokenizer_class = model.tokenizer_class;
+        }
+        if config.tokenizer_class.is_none() && config.word_tokenizer_type.is_some() {
+            config.tokenizer_class = Some("BertJapaneseTokenizer".to_owned());
+        }
         let map = optional(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
         let added: BTreeMap<String, i64> = optional(&folder.join("added_tokens.json"))?.unwrap_or_default();
         for (content, id) in added {
@@ -118,7 +143,7 @@ impl Settings {
                 normalized: true,
                 special: false,
             };
-            config.added_tokens_decoder.entry(id.to_string()).or_insert(token);
+            config.added_tokens_decoder.get_or_insert_default().entry(id.to_string()).or_insert(token);
         }
         Ok(Settings { folder: folder.to_owned(), config, map })
     }
@@ -139,13 +164,33 @@ impl Settings {
         self.config.tokenize_chinese_chars
     }
 
-    /// The tokens beside a vocabulary, by id.
-    pub(super) fn added_tokens(&self) -> Result<BTreeMap<i64, AddedToken>> {
+    /// The tokens beside a vocabulary, by id. Those of which only the name is told have the vocabulary's id, or the
+    /// next that is free.
+    pub(super) fn added_tokens(&self, ids: &HashMap<String, i64>) -> Result<BTreeMap<i64, AddedToken>> {
         let id = |(id, token): (&String, &AddedToken)| match id.parse() {
             Ok(id) => Ok((id, token.clone())),
             Err(_) => Err(self.error(format!("added_tokens_decoder has the key {id:?}, which is no id"))),
         };
-        self.config.added_tokens_decoder.iter().map(id).collect()
+        let told = self.config.added_tokens_decoder.iter().flatten();
+        let mut added: BTreeMap<i64, AddedToken> = told.map(id).collect::<Result<_>>()?;
+        let mut free = ids.values().chain(added.keys()).max().map_or(0, |highest| highest.saturating_add(1));
+        for token in [&self.config.special, &self.map].into_iter().flat_map(SpecialTokens::named) {
+            let name = token.text();
+            let known = added.iter().find(|(_, known)| known.content == name).map(|(id, _)| *id);
+            if known.is_some() && matches!(token, TokenText::Plain(_)) {
+                continue;
+            }
+            match known.or_else(|| ids.get(name).copied()) {
+                Some(id) => drop(added.insert(id, token.added())),
+                // The five are in the vocabulary, or it is refused.
+                None if self.is_special(name) => {}
+                None => {
+                    added.insert(free, token.added());
+                    free += 1;
+                }
+            }
+        }
+        Ok(added)
     }
 
     /// The ids of the special tokens: those that are named, or of their usual names the first that `find` knows.
@@ -231,10 +276,39 @@ pub(super) enum Files {
 /// The id of a special token that there is not.
 const NO_ID: i64 = -1;
 
+impl SpecialTokens {
+    /// Those of the five that say more than a name, and all others.
+    fn named(&self) -> impl Iterator<Item = &TokenText> {
+        let five = [&self.pad_token, &self.unk_token, &self.cls_token, &self.sep_token, &self.mask_token];
+        let five = five.into_iter().flatten().filter(|token| matches!(token, TokenText::Added(_)));
+        let others = [&self.additional_special_tokens, &self.extra_special_tokens].into_iter().flatten();
+        five.chain(others.flat_map(|others| -> Box<dyn Iterator<Item = &TokenText>> {
+            match others {
+                Others::List(tokens) => Box::new(tokens.iter()),
+                Others::Named(tokens) => Box::new(tokens.values()),
+            }
+        }))
+    }
+}
+
 impl TokenText {
     fn text(&self) -> &str {
         match self {
-            TokenText::Plain(content) | TokenText::Added { content } => content,
+            TokenText::Plain(content) | TokenText::Added(AddedToken { content, .. }) => content,
+        }
+    }
+
+    fn added(&self) -> AddedToken {
+        match self {
+            TokenText::Added(token) => AddedToken { special: true, ..token.clone() },
+            TokenText::Plain(content) => AddedToken {
+                content: content.clone(),
+                single_word: false,
+                lstrip: false,
+                rstrip: false,
+                normalized: false,
+                special: true,
+            },
         }
     }
 }

@@ -6,10 +6,12 @@
 //! the checkpoint says. The other special tokens have such names too: a text that says `<s>` is a text. What is
 //! put around a text, cut off it or drawn at random is left out.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -17,8 +19,8 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Crate};
 
 use super::files::{AddedToken, Files, Settings};
 use super::wordpiece::GOES_ON;
-use super::{SpecialIds, Token, is_chinese};
-use crate::error::{Error, ModelError, Result};
+use super::{MOST_IDS, SpecialIds, Token, is_chinese};
+use crate::error::{EncodeError, Error, ModelError, Result};
 use crate::text::json as files;
 
 /// What stands for the blank in what the crate reads: a character that is none, and that texts lose.
@@ -84,7 +86,8 @@ impl General {
         let merges = files::read_text(&merges)?;
         let merges: Vec<&str> =
             merges.lines().filter(|line| !line.starts_with("#version") && !line.trim().is_empty()).collect();
-        let mut added = settings.added_tokens()?;
+        let ids = vocabulary.iter().filter_map(|(token, id)| Some((token.clone(), id.as_i64()?))).collect();
+        let mut added = settings.added_tokens(&ids)?;
         for name in ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] {
             let Some(id) = vocabulary.get(name).and_then(Value::as_i64) else { continue };
             // As RoBERTa has it: a space before the blank is a part of the blank.
@@ -99,7 +102,7 @@ impl General {
         }
         let description = json!({
             "version": "1.0",
-            "added_tokens": listed(&added),
+            "added_tokens": added.iter().map(entry).collect::<Vec<_>>(),
             "normalizer": null,
             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
             "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": true, "add_prefix_space": false},
@@ -112,12 +115,12 @@ impl General {
     /// or Chinese characters that stay together.
     pub(super) fn wordpiece(
         path: &Path,
-        vocabulary: BTreeMap<String, i64>,
+        vocabulary: HashMap<String, i64>,
         settings: &Settings,
     ) -> Result<(General, SpecialIds)> {
         let description = json!({
             "version": "1.0",
-            "added_tokens": listed(&settings.added_tokens()?),
+            "added_tokens": settings.added_tokens(&vocabulary)?.iter().map(entry).collect::<Vec<_>>(),
             "normalizer": {
                 "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
                 "strip_accents": null, "lowercase": true,
@@ -142,12 +145,12 @@ impl General {
         let separators = separators(parts.get("post_processor"));
         let ids = ids(parts).map_err(wrong)?;
         let marks = Marks::of(parts, &ids);
-        // Far more than any vocabulary has.
-        const MOST: usize = 10_000_000;
         let mut tokens: Vec<String> = Vec::with_capacity(ids.len());
         for (token, id) in &ids {
-            let Some(id) = usize::try_from(*id).ok().filter(|id| *id < MOST) else {
-                return Err(wrong(format!("the id of {token:?} is {id}, it must be from 0 to below {MOST}")));
+            let Some(id) = usize::try_from(*id).ok().filter(|_| *id < MOST_IDS) else {
+                return Err(wrong(format!(
+                    "the id of {token:?} is {id}, it must be from 0 to below {MOST_IDS}"
+                )));
             };
             if tokens.len() <= id {
                 tokens.resize(id + 1, String::new());
@@ -163,8 +166,9 @@ impl General {
             model.remove("dropout");
         }
         check_parts(parts).map_err(wrong)?;
-        let tokenizer: Crate =
-            serde_json::from_value(description).map_err(|error| wrong(error.to_string()))?;
+        let tokenizer: Crate = guarded(|| serde_json::from_value(description))
+            .map_err(wrong)?
+            .map_err(|error| wrong(error.to_string()))?;
         let mut general = General {
             tokenizer,
             mask: special.mask,
@@ -175,8 +179,7 @@ impl General {
             starts_bare: false,
         };
         general.check_ids(special).map_err(wrong)?;
-        let first = |text: &str| general.tokenize(&[text]).concat().first().map(|token| token.id);
-        general.starts_bare = first("a") != first(" a");
+        general.starts_bare = general.ids("a").first() != general.ids(" a").first();
         Ok((general, special))
     }
 
@@ -216,7 +219,7 @@ impl General {
     }
 
     /// The tokens of texts with a blank between each and the next.
-    pub(super) fn tokenize(&self, texts: &[&str]) -> Vec<Vec<Token>> {
+    pub(super) fn tokenize(&self, texts: &[&str]) -> Result<Vec<Vec<Token>>> {
         let mut whole = String::with_capacity(texts.iter().map(|text| text.len() + BLANK.len_utf8()).sum());
         let mut starts = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
@@ -229,9 +232,10 @@ impl General {
                 false => whole.push_str(text),
             }
         }
-        let encoding = self.tokenizer.encode(whole.as_str(), false);
-        // Its parts were read and tried; a text that it refuses has no tokens.
-        let Ok(encoding) = encoding else { return vec![Vec::new(); texts.len()] };
+        let failed = |reason: String| Error::from(EncodeError::TokenizerFailed { reason });
+        let encoding = guarded(|| self.tokenizer.encode(whole.as_str(), false))
+            .map_err(failed)?
+            .map_err(|error| failed(error.to_string()))?;
         let mut found: Vec<Vec<Token>> = vec![Vec::new(); texts.len()];
         let mut text = 0;
         let mut words = Words::new(&whole);
@@ -245,25 +249,41 @@ impl General {
             found[text].extend(words.next(id, *offsets, *word, starts[text]));
         }
         found[text].extend(words.end(starts[text]));
-        found
+        Ok(found)
+    }
+
+    /// A word's ids; none where the crate fails.
+    fn ids(&self, text: &str) -> Vec<i64> {
+        let tokens = self.tokenize(&[text]).unwrap_or_default().concat();
+        tokens.into_iter().map(|token| token.id).collect()
     }
 
     /// The pieces of a word behind a space.
     pub(super) fn word_ids(&self, word: &str) -> Vec<i64> {
-        let mut text = String::with_capacity(word.len() + 1);
-        text.push(' ');
-        text.push_str(word);
-        self.tokenize(&[&text]).concat().into_iter().map(|token| token.id).collect()
+        let mut ids = self.ids(&format!(" {word}"));
+        // Scripts without spaces have none before a word.
+        let is_alone = |id: &i64| self.is_space(*id);
+        if word.starts_with(is_without_spaces) && ids.len() > 1 && ids.first().is_some_and(is_alone) {
+            ids.remove(0);
+        }
+        ids
     }
 
     /// The pieces of a word behind what is no space, if it is apart from that.
     pub(super) fn bare_word_ids(&self, word: &str) -> Option<Vec<i64>> {
         const BEFORE: &str = "(";
-        let before = self.tokenize(&[BEFORE]).concat();
-        let ids = self.tokenize(&[&format!("{BEFORE}{word}")]).concat();
-        let is_apart =
-            ids.len() > before.len() && ids.iter().zip(&before).all(|(one, other)| one.id == other.id);
-        is_apart.then(|| ids[before.len()..].iter().map(|token| token.id).collect())
+        let (before, mut ids) = (self.ids(BEFORE), self.ids(&format!("{BEFORE}{word}")));
+        let is_apart = ids.len() > before.len() && ids.starts_with(&before);
+        is_apart.then(|| ids.split_off(before.len()))
+    }
+
+    /// Whether a piece is a space and no more.
+    pub(super) fn is_space(&self, id: i64) -> bool {
+        match self.marks {
+            Marks::Bytes => self.token(id) == "Ġ",
+            Marks::Space => self.token(id).chars().eq([SPACE]),
+            Marks::GoesOn | Marks::None => false,
+        }
     }
 
     pub(super) fn begins_word(&self, id: i64) -> bool {
@@ -372,12 +392,9 @@ impl Marks {
         match self {
             Marks::Bytes => {
                 let bytes: Option<Vec<u8>> = token.chars().map(byte).collect();
-                // A part of a letter stays as the vocabulary writes it.
-                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-                text.map_or_else(
-                    || token.to_owned(),
-                    |text| text.strip_prefix(' ').unwrap_or(&text).to_owned(),
-                )
+                // A part of a letter is none.
+                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+                text.strip_prefix(' ').unwrap_or(&text).to_owned()
             }
             Marks::Space => token.strip_prefix(SPACE).unwrap_or(token).to_owned(),
             Marks::GoesOn => token.strip_prefix(GOES_ON).unwrap_or(token).to_owned(),
@@ -410,17 +427,58 @@ fn mentions(part: &Value, name: &str) -> bool {
     }
 }
 
-/// Refuses parts of kinds that the crate does not know: its own message names no part.
+thread_local! {
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What the crate gives; its panics, which damaged files and regular expressions without end bring about, as errors,
+/// and without a word of their own.
+fn guarded<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_GUARDED.get() {
+                usual(info);
+            }
+        }));
+    });
+    IS_GUARDED.set(true);
+    let found = panic::catch_unwind(AssertUnwindSafe(run));
+    IS_GUARDED.set(false);
+    found.map_err(|told| {
+        let text = told.downcast_ref::<String>().cloned();
+        text.or_else(|| told.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
+}
+
+/// Refuses parts that the crate cannot make anything of, which its own message does not name, and a model without
+/// a token for what it does not know, on which it fails at the first such text.
 fn check_parts(parts: &Map<String, Value>) -> std::result::Result<(), String> {
     let unknown = |part: &str, is_known: fn(&Value) -> bool| {
+        let is_known = |found: &Value| guarded(|| is_known(found)).unwrap_or(false);
         let found = parts.get(part).filter(|found| !found.is_null() && !is_known(found))?;
         let shown: String = found.to_string().chars().take(MOST_SHOWN).collect();
-        Some(format!("its {part} is of a kind that this version of cloze does not know: {shown}"))
+        Some(format!("its {part} is damaged, or of a kind that this version of cloze does not know: {shown}"))
     };
     let normalizer = unknown("normalizer", |part| NormalizerWrapper::deserialize(part).is_ok());
     let found = normalizer
-        .or_else(|| unknown("pre_tokenizer", |part| PreTokenizerWrapper::deserialize(part).is_ok()));
+        .or_else(|| unknown("pre_tokenizer", |part| PreTokenizerWrapper::deserialize(part).is_ok()))
+        .or_else(|| without_unknown(parts.get("model")?));
     found.map_or(Ok(()), Err)
+}
+
+/// What is wrong with a model that needs a token for what is unknown, and has none.
+fn without_unknown(model: &Value) -> Option<String> {
+    let has_all_bytes = model["byte_fallback"] == true;
+    match model["vocab"].as_object() {
+        None if model["unk_id"].is_null() && !has_all_bytes => Some("its model has no unk_id".to_owned()),
+        Some(vocabulary) if model["type"] != "BPE" => {
+            let unknown = model["unk_token"].as_str().unwrap_or("[UNK]");
+            (!vocabulary.contains_key(unknown)).then(|| format!("its vocab has no unk_token {unknown:?}"))
+        }
+        _ => None,
+    }
 }
 
 /// So many characters of a part that is not known.
@@ -469,7 +527,7 @@ fn separators(processor: Option<&Value>) -> usize {
 }
 
 /// Every token's id: those of the vocabulary, and those beside it.
-fn ids(parts: &Map<String, Value>) -> std::result::Result<HashMap<String, i64>, String> {
+pub(super) fn ids(parts: &Map<String, Value>) -> std::result::Result<HashMap<String, i64>, String> {
     let mut ids = HashMap::new();
     let vocabulary =
         parts.get("model").and_then(|model| model.get("vocab")).ok_or("its model has no vocab")?;
@@ -569,13 +627,23 @@ fn hide(parts: &mut Map<String, Value>, special: SpecialIds, tokens: &[String]) 
     }
 }
 
-/// Added tokens as `tokenizer.json` lists them.
-fn listed(added: &BTreeMap<i64, AddedToken>) -> Vec<Value> {
-    let entry = |(id, token): (&i64, &AddedToken)| {
-        json!({
-            "id": id, "content": token.content, "single_word": token.single_word, "lstrip": token.lstrip,
-            "rstrip": token.rstrip, "normalized": token.normalized, "special": token.special,
-        })
-    };
-    added.iter().map(entry).collect()
+/// An added token as `tokenizer.json` lists it.
+fn entry((id, token): (&i64, &AddedToken)) -> Value {
+    json!({
+        "id": id, "content": token.content, "single_word": token.single_word, "lstrip": token.lstrip,
+        "rstrip": token.rstrip, "normalized": token.normalized, "special": token.special,
+    })
+}
+
+/// Puts the tokens of the other files beside those that a description lists, in whose place they stand.
+pub(super) fn add_tokens(parts: &mut Map<String, Value>, told: &BTreeMap<i64, AddedToken>) {
+    let listed = parts.entry("added_tokens").or_insert_with(|| json!([]));
+    let Some(listed) = listed.as_array_mut() else { return };
+    for (id, token) in told {
+        match listed.iter_mut().find(|listed| listed["content"] == token.content) {
+            Some(listed) => *listed = entry((&listed["id"].as_i64().unwrap_or(*id), token)),
+            None => listed.push(entry((id, token))),
+        }
+    }
+    listed.sort_by_key(|token| token["id"].as_i64());
 }

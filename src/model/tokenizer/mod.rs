@@ -43,6 +43,9 @@ enum Pieces {
     General(Box<General>),
 }
 
+/// Ids are below this, which is far more than any vocabulary has.
+const MOST_IDS: i64 = 10_000_000;
+
 /// The ids of the special tokens. They never come out of a text: a text's `[MASK]` is three tokens like any
 /// other. A vocabulary that has pieces for all bytes may have no `unk`: then that is -1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,16 +78,19 @@ impl Tokenizer {
         let settings = Settings::read(folder)?;
         let (whole, lines) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
         let (pieces, special) = if whole.exists() {
-            whole_file(&whole, &lines, &settings)?
+            whole_file(&whole, &settings)?
         } else if lines.exists() {
             settings.check_class(Files::WordPiece)?;
             let vocabulary = wordpiece::vocabulary_lines(&lines)?;
             let is_plain = settings.splits_chinese() != Some(false)
-                && settings.added_tokens()?.values().all(|token| settings.is_special(&token.content));
+                && settings
+                    .added_tokens(&vocabulary)?
+                    .values()
+                    .all(|token| settings.is_special(&token.content));
             if is_plain {
                 plain(vocabulary, &Folding { lower_case: None, strip_accents: None }, &settings)?
             } else {
-                general(General::wordpiece(&lines, vocabulary.into_iter().collect(), &settings)?)
+                general(General::wordpiece(&lines, vocabulary, &settings)?)
             }
         } else if folder.join("vocab.json").exists() {
             general(General::byte_pairs(folder, &settings)?)
@@ -120,16 +126,18 @@ impl Tokenizer {
         }
     }
 
-    /// The tokens of a text, special tokens not among them, whatever the text says.
+    /// The tokens of a text, special tokens not among them, whatever the text says. None where
+    /// [`Tokenizer::tokenize_around`] fails.
     pub fn tokenize(&self, text: &str) -> Vec<Token> {
-        self.tokenize_around(&[text]).pop().unwrap_or_default()
+        self.tokenize_around(&[text]).unwrap_or_default().pop().unwrap_or_default()
     }
 
     /// The tokens of the texts of a segment that has a blank, or another token that is no text, between each and
-    /// the next. Some models take the space before a blank for a part of it, so what is around it matters.
-    pub fn tokenize_around(&self, texts: &[&str]) -> Vec<Vec<Token>> {
+    /// the next. Some models take the space before a blank for a part of it, so what is around it matters. An
+    /// error where the model's own rules fail on a text.
+    pub fn tokenize_around(&self, texts: &[&str]) -> Result<Vec<Vec<Token>>> {
         match &self.pieces {
-            Pieces::WordPiece(pieces) => texts.iter().map(|text| pieces.tokenize(text)).collect(),
+            Pieces::WordPiece(pieces) => Ok(texts.iter().map(|text| pieces.tokenize(text)).collect()),
             Pieces::General(pieces) => pieces.tokenize(texts),
         }
     }
@@ -151,13 +159,14 @@ impl Tokenizer {
         }
     }
 
-    /// Whether the blank's word is [bare](Tokenizer::bare_word_ids) behind such a text; the text is that from the
-    /// segment's beginning, or from what is no text, to the blank.
-    pub fn is_bare_behind(&self, text: &str, begins_segment: bool) -> bool {
+    /// Whether the blank's word is [bare](Tokenizer::bare_word_ids) behind such a text with such a last token. The text
+    /// is that from the segment's beginning, or from what is no text, to the blank.
+    pub fn is_bare_behind(&self, text: &str, last: Option<i64>, begins_segment: bool) -> bool {
         match &self.pieces {
             Pieces::WordPiece(_) => false,
             Pieces::General(pieces) => match text.chars().next_back() {
-                Some(letter) => !letter.is_whitespace(),
+                // A space that stayed a token is behind the word before, and the word has none of its own.
+                Some(letter) => !letter.is_whitespace() || last.is_some_and(|id| pieces.is_space(id)),
                 None => begins_segment && pieces.starts_bare(),
             },
         }
@@ -206,6 +215,7 @@ impl Tokenizer {
     pub fn is_word(&self, id: i64) -> bool {
         let letters = self.letters(id);
         self.begins_word(id)
+            && !letters.is_empty()
             && letters.chars().all(char::is_alphabetic)
             && (letters.chars().count() > 1 || !letters.is_ascii())
     }
@@ -219,22 +229,21 @@ impl Tokenizer {
 }
 
 /// The tokenizer of a folder with `tokenizer.json`: BERT's own WordPiece where that is what it describes.
-fn whole_file(path: &Path, lines: &Path, settings: &Settings) -> Result<(Pieces, SpecialIds)> {
+fn whole_file(path: &Path, settings: &Settings) -> Result<(Pieces, SpecialIds)> {
     let wrong = |message: String| ModelError::TokenizerUnreadable { path: path.to_owned(), message };
     let text = json::read_text(path)?;
-    let description: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if !description.is_object() {
+    let mut description: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let Some(parts) = description.as_object_mut() else {
         return Err(wrong("it is not an object".to_owned()).into());
-    }
+    };
+    let ids = general::ids(parts).map_err(wrong)?;
+    general::add_tokens(parts, &settings.added_tokens(&ids)?);
     if !is_berts(&description, settings) {
         return Ok(general(General::load(path, description, settings)?));
     }
     settings.check_class(Files::Whole)?;
-    let vocabulary = match lines.exists() {
-        true => wordpiece::vocabulary_lines(lines)?,
-        false => Deserialize::deserialize(&description["model"]["vocab"])
-            .map_err(|error: serde_json::Error| wrong(error.to_string()))?,
-    };
+    let vocabulary = Deserialize::deserialize(&description["model"]["vocab"])
+        .map_err(|error: serde_json::Error| wrong(error.to_string()))?;
     let says = |key: &str| description["normalizer"][key].as_bool();
     plain(
         vocabulary,
@@ -252,6 +261,7 @@ fn is_berts(description: &Value, settings: &Settings) -> bool {
     // Old files do not name the model.
     (is(model, "WordPiece") || model["type"].is_null() && model["vocab"].is_object())
         && [&Value::Null, &wordpiece::GOES_ON.into()].contains(&&model["continuing_subword_prefix"])
+        && model["max_input_chars_per_word"].as_u64().is_none_or(|longest| longest == 100)
         && is(normalizer, "BertNormalizer")
         && normalizer["clean_text"] != false
         && settings.splits_chinese().unwrap_or(splits_chinese)

@@ -15,7 +15,7 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::files::Settings;
-use super::{SpecialIds, Token, is_chinese};
+use super::{MOST_IDS, SpecialIds, Token, is_chinese};
 use crate::error::{Error, ModelError, Result};
 use crate::text::json;
 
@@ -45,6 +45,11 @@ impl WordPiece {
         settings: &Settings,
     ) -> Result<(WordPiece, SpecialIds)> {
         let special = settings.special_ids(&|token| vocabulary.get(token).copied(), true)?;
+        if let Some((token, id)) = vocabulary.iter().find(|(_, id)| !(0..MOST_IDS).contains(*id)) {
+            return Err(
+                settings.error(format!("the id of {token:?} is {id}, it must be from 0 to below {MOST_IDS}"))
+            );
+        }
         let lower_case = settings.lower_case().or(folding.lower_case).unwrap_or(true);
         let wordpiece = WordPiece {
             tokenizer: wordpiece(vocabulary, settings.unknown())?,

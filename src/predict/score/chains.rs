@@ -27,8 +27,8 @@ impl Scorer<'_> {
         let mut chains: Vec<(usize, Chain)> =
             examples.iter().cloned().map(|example| (example, 1.0)).enumerate().collect();
         for (index, step) in task.template().steps().iter().enumerate() {
-            let allowed = words_of(step.fill(), self.tokenizer);
-            if allowed.is_empty() {
+            let allowed = [false, true].map(|is_bare| words_of(step.fill(), self.tokenizer, is_bare));
+            if allowed[0].is_empty() {
                 return Err(step.template().error(TemplateError::StepUnfilled));
             }
             let encoded = chains.iter().map(|(_, (example, _))| {
@@ -53,15 +53,24 @@ impl Scorer<'_> {
 
     /// The likeliest of some words at each input's mask, by the models' mean, with their probabilities among
     /// those that are kept.
-    fn likeliest(&self, inputs: &[Features], words: &[i64], keep: usize) -> Result<Vec<Vec<(i64, f64)>>> {
+    fn likeliest(
+        &self,
+        inputs: &[Features],
+        [words, bare]: &[Vec<i64>; 2],
+        keep: usize,
+    ) -> Result<Vec<Vec<(i64, f64)>>> {
         let mut order: Vec<usize> = (0..inputs.len()).collect();
         order.sort_by_key(|&input| inputs[input].ids.len());
-        let ids = Tensor::from_slice(words);
         let mut found = vec![Vec::new(); inputs.len()];
         let mut rest = order.as_slice();
         while !rest.is_empty() {
-            let (chosen, later) = rest.split_at(batch_size(inputs, rest, self.batch_tokens));
+            // Inputs whose words have the same pieces.
+            let is_bare = inputs[rest[0]].is_bare;
+            let alike = rest.iter().take_while(|&&input| inputs[input].is_bare == is_bare).count();
+            let (chosen, later) = rest.split_at(batch_size(inputs, rest, self.batch_tokens).min(alike));
             rest = later;
+            let words = if is_bare { bare } else { words };
+            let ids = Tensor::from_slice(words);
             let batch: Vec<&Features> = chosen.iter().map(|&input| &inputs[input]).collect();
             let said = no_grad(|| {
                 let of_model = |classifier: &Classifier| match classifier {
@@ -94,12 +103,20 @@ impl Scorer<'_> {
     }
 }
 
-/// The words that may fill a step's blank: those that it names, or all whole words of the vocabulary.
-fn words_of(fill: &Fill, tokenizer: &Tokenizer) -> Vec<i64> {
+/// The words that may fill a step's blank: those that it names, in the form that they have there where each has
+/// one, or all whole words of the vocabulary.
+fn words_of(fill: &Fill, tokenizer: &Tokenizer, is_bare: bool) -> Vec<i64> {
     match fill {
         // That each is one token was checked with the template.
         Fill::OneOf(words) => {
-            words.iter().filter_map(|word| tokenizer.word_ids(&word.value).first().copied()).collect()
+            let bare = |word: &str| match tokenizer.bare_word_ids(word).as_deref() {
+                Some([id]) if *id != tokenizer.special().unk => Some(*id),
+                _ => None,
+            };
+            let bare = is_bare.then(|| words.iter().map(|word| bare(&word.value)).collect::<Option<_>>());
+            bare.flatten().unwrap_or_else(|| {
+                words.iter().filter_map(|word| tokenizer.word_ids(&word.value).first().copied()).collect()
+            })
         }
         Fill::Likeliest(_) => tokenizer.ids().filter(|id| tokenizer.is_word(*id)).collect(),
     }
