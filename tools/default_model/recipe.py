@@ -106,7 +106,6 @@ STAGES = [
     # The first forgets some of the language that it had: more texts, more slowly.
     {"name": "second", "steps": 2000, "learning_rate": 8e-5, "warm_up": 0.05, "texts": 0.5, "sequences": 12, "seed": 2, "original": 0.3},
     {"name": "third", "steps": 6500, "learning_rate": 1.2e-4, "warm_up": 0.04, "texts": 0.5, "sequences": 16, "seed": 3, "original": 0.35},
-    {"name": "fourth", "steps": 4000, "learning_rate": 1.2e-4, "warm_up": 0.04, "texts": 0.4, "sequences": 16, "seed": 4, "original": 0.2},
 ]
 FLAGS = ["--method", "full", "--batch-size", "32", "--dropout", "0.05", "--max-length", "128", "--batch-tokens", "4096",
          "--checkpoint-every", "250"]
