@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -91,6 +91,9 @@ bench: build ## time scoring and training against other ways, how cost grows, an
 
 bench-pretrain: build ## time cloze pretrain against PyTorch and transformers, f32 and bf16 (makes a Python environment once): make bench-pretrain [THREADS=1]
 	@$(PYTHON) benches/pretrain.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS))
+
+bench-families: build ## time every family against transformers 5, and ModernBERT on long texts (makes a Python environment once): make bench-families [THREADS=1]
+	@$(PYTHON) benches/families.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS))
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check
