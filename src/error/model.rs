@@ -75,7 +75,7 @@ impl ModelError {
                 "copy or download the file again; a file of a newer kind can be saved anew by an older version of transformers",
             ),
             TokenizerClass { .. } => {
-                help("take a model that has a tokenizer.json, or whose vocab.txt is BERT's")
+                help("take another model: one whose tokenizer.json, or vocab.txt as BERT has it, says all")
             }
             TokenizerToConvert { path } => {
                 let folder = path.parent().unwrap_or(path).display();

@@ -26,6 +26,28 @@ pub fn interval(ends: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
+/// The 95 % score interval of a share (Wilson 1927): it has a width at the edges too, where resampling the rows
+/// that were seen shows none. Of no rows it is everything.
+///
+/// ```
+/// use cloze::numbers::wilson;
+/// // scipy.stats.binomtest(8, 10).proportion_ci(method="wilson")
+/// let [low, high] = wilson(8, 10);
+/// assert!((low - 0.490_162_5).abs() < 1e-6 && (high - 0.943_317_8).abs() < 1e-6);
+/// assert!((wilson(20, 20)[0] - 0.838_875).abs() < 1e-5 && wilson(20, 20)[1] == 1.0);
+/// assert_eq!(wilson(0, 0), [0.0, 1.0]);
+/// ```
+pub fn wilson(part: u64, whole: u64) -> [f64; 2] {
+    /// The standard normal distribution's quantile at 0.975, squared.
+    const Z2: f64 = 1.959_963_984_540_054 * 1.959_963_984_540_054;
+    let (hits, rows) = (part as f64, whole as f64);
+    let (middle, half) = (hits + Z2 / 2.0, (Z2 * (hits * (rows - hits) / rows.max(1.0) + Z2 / 4.0)).sqrt());
+    // The edges themselves without rounding.
+    let low = if part == 0 { 0.0 } else { (middle - half) / (rows + Z2) };
+    let high = if part >= whole { 1.0 } else { (middle + half) / (rows + Z2) };
+    [low, high]
+}
+
 /// A p-value, no more exact than what it comes from.
 ///
 /// ```

@@ -100,7 +100,7 @@ pub fn tasks(metrics: &[TaskMetrics]) -> String {
     }
     let spread = match metrics.iter().any(|task| task.after.len() > 1) {
         true => ", the mean over the seeds (95 %: theirs, Student's t)",
-        false => " (95 %: bootstrap over the rows)",
+        false => " (95 %: over the rows, Wilson)",
     };
     let _ = writeln!(text, "  accuracy on test rows in percent{spread}");
     let _ = writeln!(text, "  change: after less before, in points; paired bootstrap over the rows");

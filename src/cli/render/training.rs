@@ -177,7 +177,7 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
     let mean = if metrics.accuracy.is_some() { ", the mean's over the seeds (Student's t)" } else { "" };
     let _ = writeln!(
         text,
-        "  {}; a seed's interval is over the rows (bootstrap){mean}",
+        "  {}; a seed's interval is over the rows (Wilson){mean}",
         counted(metrics.test_rows as u64, "test row")
     );
     text.push_str(&baselines(metrics));

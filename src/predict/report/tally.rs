@@ -1,17 +1,13 @@
 //! Counts that grow with each row, and the measures made of them: memory does not grow with the rows.
 
 use ndarray::{Array2, Axis};
-use rand::distributions::Distribution;
-use rand_distr::Binomial;
 use serde::{Deserialize, Serialize};
 
 use super::{LabelCount, Majority, Prediction};
-use crate::seed;
+use crate::numbers::wilson;
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
-/// Resamples for the interval; its ends move by less than 0.1 points with ten times as many.
-const RESAMPLES: usize = 10_000;
 
 /// How often which true class was predicted as which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +47,7 @@ pub struct ClassMetrics {
 pub struct Evaluation {
     /// The share of rows predicted right.
     pub accuracy: f64,
-    /// The 95 % percentile interval of the accuracy by bootstrap (Efron 1979), 10,000 resamples.
+    /// The 95 % interval of the accuracy over other rows ([`wilson`]).
     pub accuracy_95: [f64; 2],
     /// The mean F1 over the classes that are true or predicted in some row, as scikit-learn's
     /// `f1_score(average="macro")`.
@@ -189,7 +185,7 @@ impl Tally {
         let error = |bin: &Bin| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
         Some(Evaluation {
             accuracy: ratio(right, rows),
-            accuracy_95: interval(right, rows),
+            accuracy_95: wilson(right, rows),
             macro_f1: sum / count as f64,
             expected_calibration_error: self.bins.iter().map(error).sum::<f64>() / rows as f64,
             classes,
@@ -205,16 +201,4 @@ impl Tally {
 /// A share; 0 of 0 is 0.
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// The bootstrap's percentile interval of a share. Drawing n rows with replacement from rows of which k are
-/// right gives a binomial count of right ones, so it is drawn at once instead of row by row.
-fn interval(right: u64, rows: u64) -> [f64; 2] {
-    let Ok(resampled) = Binomial::new(rows, ratio(right, rows)) else { return [0.0, 1.0] };
-    let mut generator = seed::generator(0, "accuracy bootstrap");
-    let mut shares: Vec<f64> =
-        (0..RESAMPLES).map(|_| ratio(resampled.sample(&mut generator), rows)).collect();
-    shares.sort_by(f64::total_cmp);
-    let at = |share: f64| shares[((RESAMPLES - 1) as f64 * share).round() as usize];
-    [at(0.025), at(0.975)]
 }
