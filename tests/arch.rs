@@ -82,6 +82,7 @@ mod toy {
             max_position_embeddings: file.places,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
+            untrained_head: None,
         };
         ModelFolder::new(folder, config, Tokenizer::load(folder).unwrap()).unwrap()
     }

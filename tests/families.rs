@@ -16,6 +16,7 @@ use cloze::model::encoder::{Additions, Encoder, Mode};
 use cloze::model::features::Features;
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::model::head::MlmHead;
+use cloze::model::masked_lm::{MaskedLm, Options};
 use cloze::model::parameters::Parameters;
 use cloze::model::tensor_file;
 use cloze::model::tensor_map::Module;
@@ -38,10 +39,12 @@ use crate::support::{
     read_json, values,
 };
 
-const FAMILIES: [&str; 7] = [
+const FAMILIES: [&str; 9] = [
     "albert",
     "bert-relative-key",
     "bert-relative-key-query",
+    "deberta-v2",
+    "deberta-v3",
     "distilbert",
     "electra",
     "modernbert",
@@ -50,7 +53,8 @@ const FAMILIES: [&str; 7] = [
 
 /// Whether a method is refused for a family.
 fn is_refused(family: &str, tuning: &Tuning) -> bool {
-    family.starts_with("bert-relative") && matches!(tuning, Tuning::Prefix(_) | Tuning::PTuningV2(_))
+    let has_distances = family.starts_with("bert-relative") || family.starts_with("deberta");
+    has_distances && matches!(tuning, Tuning::Prefix(_) | Tuning::PTuningV2(_))
 }
 
 fn fixture(family: &str) -> String {
@@ -230,7 +234,8 @@ fn every_family_trains_in_every_way() {
             assert_eq!(checked.is_err(), is_refused(family, &tuning), "{family}, {name}");
             let Ok(warnings) = checked else { continue };
             if tuning == Tuning::Bias {
-                assert_eq!(warnings.len(), usize::from(family == "modernbert"), "{family}: {warnings:?}");
+                let warned = family == "modernbert" || family.starts_with("deberta");
+                assert_eq!(warnings.len(), usize::from(warned), "{family}: {warnings:?}");
             }
             let training = Training::new(tuning);
             let (_, state, losses) = training.run(&model, None);
@@ -396,6 +401,12 @@ fn modernberts_configuration_has_old_and_new_keys() {
     }
 }
 
+fn without_dropout(config: &Config, parameters: &Parameters) -> Encoder {
+    let mut config = config.clone();
+    config.set_dropout(0.0);
+    Encoder::new(&config, parameters)
+}
+
 /// An input and logits at its mask, as check_export.py takes them.
 fn row_for_python(input: &Features, logits: &[f64]) -> Value {
     let types: Vec<i64> = (0..input.ids.len()).map(|at| i64::from(at >= input.second_segment)).collect();
@@ -443,7 +454,7 @@ fn soft_tokens_of_every_family_are_exported() {
 /// tests/fixtures/families/peft.py
 #[test]
 fn adapters_of_peft_give_the_logits_that_peft_found_in_every_family() {
-    for family in ["albert", "distilbert", "electra", "modernbert", "roberta"] {
+    for family in ["albert", "deberta-v2", "deberta-v3", "distilbert", "electra", "modernbert", "roberta"] {
         let model = Model::new(family);
         let (base, golden_inputs) = (model.base(), golden(&fixture(family)));
         let (config, parameters) = (base.model.config(), &base.model.parameters);
@@ -573,7 +584,8 @@ fn assert_said(folder: &Path, wanted: &str) {
 
 #[test]
 fn a_decoder_of_its_own_is_used_whatever_the_configuration_says() {
-    for family in FAMILIES {
+    // This head has no decoder of its own, whatever the configuration says.
+    for family in FAMILIES.into_iter().filter(|family| *family != "deberta-v3") {
         let model = Model::new(family);
         let map = model.open().config.tensors;
         let (mut tensors, tied) = (model.tensors(), model.base());
@@ -632,6 +644,43 @@ fn configurations_that_fit_no_model_or_not_the_weights_are_refused() {
         ("albert", "num_hidden_groups", json!(1), "num_hidden_groups is 1, the weights have 2 groups"),
         ("albert", "inner_group_num", json!(1), "such a model has no place for: albert.encoder"),
         ("albert", "inner_group_num", json!(400), "inner_group_num is 400, it must be at most 333"),
+        (
+            "deberta-v2",
+            "conv_kernel_size",
+            json!(3),
+            "conv_kernel_size is 3: such a model computes something",
+        ),
+        ("deberta-v2", "relative_attention", json!(false), "relative_attention is false, in this family"),
+        ("deberta-v2", "pos_att_type", json!("p2p|c2p"), "pos_att_type is \"p2p|c2p\", this version"),
+        (
+            "deberta-v2",
+            "pos_att_type",
+            json!("p2c"),
+            "such a model has no place for: deberta.encoder.layer.0.attention.self.pos_key_proj",
+        ),
+        ("deberta-v2", "max_relative_positions", json!(13), "deberta.encoder.rel_embeddings.weight"),
+        (
+            "deberta-v2",
+            "attention_head_size",
+            json!(4),
+            "attention_head_size is 4, this version of cloze takes 8",
+        ),
+        ("deberta-v2", "type_vocab_size", json!(-1), "type_vocab_size is -1, it must be at least 0"),
+        (
+            "deberta-v2",
+            "legacy",
+            json!(false),
+            "embedding_size is 12: with legacy false it must be hidden_size, 16",
+        ),
+        (
+            "deberta-v3",
+            "tie_word_embeddings",
+            json!(false),
+            "tie_word_embeddings is false: with legacy false",
+        ),
+        ("deberta-v3", "position_buckets", json!(78), "position_buckets is 78, it must be from 2 to below"),
+        ("deberta-v3", "norm_rel_ebd", json!("rms"), "norm_rel_ebd is \"rms\", this version of cloze takes"),
+        ("deberta-v3", "share_att_key", json!(false), "deberta.encoder.layer.0.attention.self.pos_key_proj"),
         ("electra", "embedding_size", json!(16), "electra.embeddings.word_embeddings.weight"),
         ("electra", "position_embedding_type", json!("relative_key"), "in this family this version"),
         ("roberta", "pad_token_id", json!(41), "pad_token_id is 41, it must be from 0 to below"),
@@ -670,6 +719,85 @@ fn electras_discriminator_is_refused_as_what_it_is() {
 }
 
 #[test]
+fn deberta_is_opened_only_where_that_is_forced() {
+    let model = Model::new("deberta-v3");
+    let said = "were not trained to fill masks";
+    assert!(ModelFolder::open(model.path()).is_err_and(|error| error.to_string().ends_with(said)));
+    assert!(ModelFolder::open_any_head(model.path()).is_ok());
+    let load = |force_head| MaskedLm::load(model.path(), Options { force_head, ..Options::default() });
+    assert!(load(false).is_err_and(|error| error.to_string().ends_with(said)));
+    assert!(load(true).is_ok());
+    assert!(ModelFolder::open(Model::new("roberta").path()).is_ok());
+}
+
+/// Microsoft's files have the one, their configurations say nothing, and transformers takes the other.
+#[test]
+fn debertas_head_has_two_names() {
+    let model = Model::new("deberta-v3");
+    let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
+    let mut config = read_json(model.path().join("config.json"));
+    config.as_object_mut().unwrap().remove("legacy");
+    fs::write(model.path().join("config.json"), config.to_string()).unwrap();
+    let base = model.base();
+    assert_eq!(scores(&base, &base.zero_shot(None).unwrap()), wanted);
+    assert!(base.model.parameters.named("cls.predictions.transform.dense.weight").is_some());
+    assert_eq!(model.open().check_weights().unwrap().left_over, [""; 0]);
+    // Where a file has both, that by the configuration's name is meant.
+    let mut tensors = model.tensors();
+    for (other, name) in [
+        ("dense.weight", "transform.dense.weight"),
+        ("dense.bias", "transform.dense.bias"),
+        ("LayerNorm.weight", "transform.LayerNorm.weight"),
+        ("LayerNorm.bias", "transform.LayerNorm.bias"),
+        ("bias", "bias"),
+    ] {
+        let other = format!("lm_predictions.lm_head.{other}");
+        tensors.insert(format!("cls.predictions.{name}"), tensors[&other].shallow_clone());
+        tensors.insert(other.clone(), tensors[&other].zeros_like());
+    }
+    model.write(&tensors);
+    assert_eq!(scores(&model.base(), &model.base().zero_shot(None).unwrap()), wanted);
+}
+
+/// From 128 rows on scoring takes libtorch's fused attention, and training does not; and buckets are as many, and
+/// as far, as in what Microsoft published.
+#[test]
+fn distances_are_the_same_in_both_kinds_of_attention() {
+    let model = Model::new("deberta-v3");
+    model.change_config("max_position_embeddings", json!(512));
+    model.change_config("position_buckets", json!(256));
+    let mut tensors = model.tensors();
+    let few = tensors["deberta.encoder.rel_embeddings.weight"].repeat([32, 1]);
+    let steps = Tensor::arange(512, (Kind::Float, Device::Cpu)).unsqueeze(1) / 100.0;
+    tensors.insert("deberta.encoder.rel_embeddings.weight".to_owned(), few + steps.sin());
+    model.write(&tensors);
+    let config = Config::load(model.path()).unwrap();
+    let parameters = Parameters::load(model.path(), &config.tensors, Device::Cpu).unwrap();
+    let encoder = Encoder::new(&config, &parameters);
+    let row = |length: i64, mask: usize| {
+        let mut ids: Vec<i64> = (0..length).map(|at| 150 + at * 37 % 170).collect();
+        ids[mask] = 8;
+        features(&ids, ids.len(), mask)
+    };
+    let rows = [row(512, 5), row(300, 299), row(140, 70)];
+    tch::no_grad(|| {
+        let batch = batch(&rows);
+        let all = encoder.forward(&batch, &Additions::default(), Mode::Score);
+        let at_masks = encoder.states_at_masks(&batch, &Additions::default(), Mode::Score);
+        assert_close(&values(&at_masks), &values(&batch.at_masks(&all)), 5e-5, "at masks");
+        for (index, row) in rows.iter().enumerate() {
+            let alone = self::batch(std::slice::from_ref(row));
+            let [fused, plain] = [Mode::Score, Mode::Train].map(|mode| {
+                without_dropout(&config, &parameters).forward(&alone, &Additions::default(), mode)
+            });
+            assert_close(&values(&fused), &values(&plain), 5e-5, "fused");
+            let found = values(&at_masks.get(index as i64));
+            assert_close(&found, &values(&alone.at_masks(&plain)), 5e-5, "in a batch");
+        }
+    });
+}
+
+#[test]
 fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
     let kinds = |family: &str| {
         let config = Config::load(Path::new(&fixture(family))).unwrap();
@@ -679,6 +807,16 @@ fn targets_of_every_family_are_its_own_names_or_words_for_roles() {
     let wanted = [
         ("bert-relative-key", 2, bert),
         ("albert", 6, "query key value attention.dense ffn ffn_output predictions.dense"),
+        (
+            "deberta-v2",
+            2,
+            "query_proj key_proj value_proj attention.output.dense intermediate.dense output.dense pos_key_proj pos_query_proj cls.predictions.transform.dense",
+        ),
+        (
+            "deberta-v3",
+            2,
+            "query_proj key_proj value_proj attention.output.dense intermediate.dense output.dense lm_predictions.lm_head.dense",
+        ),
         ("distilbert", 2, "q_lin k_lin v_lin out_lin lin1 lin2 vocab_transform"),
         (
             "electra",

@@ -58,7 +58,7 @@ pub fn base(folder: &Path, engine: EngineChoice, verbalizer: &Verbalizer) -> Ver
 /// The same, of a folder that a test has changed or made.
 pub fn base_of(folder: ModelFolder, engine: EngineChoice, verbalizer: &Verbalizer) -> VerbalizedLm {
     let words = LabelWords::check(verbalizer, &folder.tokenizer, Device::Cpu).unwrap();
-    let options = Options { engine, device: Device::Cpu };
+    let options = Options { engine, ..Options::default() };
     VerbalizedLm::new(MaskedLm::of(folder, options).unwrap(), words)
 }
 

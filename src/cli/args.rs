@@ -18,8 +18,8 @@ use super::shipped;
 const TRAINING_FILES: [&str; 3] = ["from", "experiment", "resume"];
 
 /// What such a file does not say; `tasks` is a file of its own.
-const NOT_IN_FILES: [&str; 7] =
-    ["model", "threads", "out", "allow_other_base", "checkpoint_every", "quiet", "tasks"];
+const NOT_IN_FILES: [&str; 8] =
+    ["model", "force_head", "threads", "out", "allow_other_base", "checkpoint_every", "quiet", "tasks"];
 
 /// Lets the flags that name a training's file exclude all that the file says.
 pub fn said_by_file(command: Command) -> Command {
@@ -102,6 +102,10 @@ pub struct Limits {
     /// Model folder, or hub:NAME [default: $CLOZE_MODEL, or the model that ships]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub model: Option<String>,
+    /// Take a model whose head was not trained to fill masks, as DeBERTa's: of use only before a training of all
+    /// weights (--method full), and until then its scores mean nothing
+    #[arg(long)]
+    pub force_head: bool,
     /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none
     /// is [default: the model's limit, at most 512]
     #[arg(long, value_name = "N")]

@@ -8,6 +8,7 @@ use anyhow::Result;
 use cloze::error::{EnsembleError, Error, RunError};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::RunFolder;
+use cloze::model::folder::ModelFolder;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::tune::Tuning;
@@ -313,10 +314,16 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
 
 /// What an experiment is run with where its manifest does not say it.
 fn with(args: &Ensemble) -> ResolveWith<'static> {
+    fn open(model: Option<String>, force_head: bool) -> cloze::error::Result<ModelFolder> {
+        setup::open_model(&Limits { model, force_head, max_length: None })
+    }
     ResolveWith {
         model: args.model.limits.model.clone(),
         threads: args.model.threads.map(usize::from),
         command: setup::command(),
-        open: &|model| setup::open_model(&Limits { model, max_length: None }),
+        open: match args.model.limits.force_head {
+            true => &|model| open(model, true),
+            false => &|model| open(model, false),
+        },
     }
 }

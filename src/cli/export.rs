@@ -68,13 +68,13 @@ pub struct Export {
 
 /// Another model that is averaged with, and its share.
 fn average(model: &String, share: f64) -> cloze::error::Result<Average> {
-    Average::new(ModelFolder::open(&setup::model_named(Some(model))?)?, share)
+    Average::new(ModelFolder::open_any_head(&setup::model_named(Some(model))?)?, share)
 }
 
 /// Runs the command.
 pub fn run(args: &Export) -> Result<()> {
     let run = Run::open(&args.run)?;
-    let limits = Limits { model: args.model.clone(), max_length: None };
+    let limits = Limits { model: args.model.clone(), force_head: false, max_length: None };
     let wanted = Wanted {
         task: args.task.clone(),
         member: args.member.clone(),

@@ -142,6 +142,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
         "Model and speed",
         &[
             "model",
+            "force_head",
             "max_length",
             "long",
             "pool",

@@ -97,7 +97,11 @@ pub fn again(model: &Model, allow_other_base: bool) -> Result<Again> {
 
 /// How the model is loaded.
 pub fn options(model: &Model) -> Result<Options> {
-    Ok(Options { engine: model.engine, device: blueprint::device(model.device == Device::Cuda)? })
+    Ok(Options {
+        engine: model.engine,
+        device: blueprint::device(model.device == Device::Cuda)?,
+        force_head: model.limits.force_head,
+    })
 }
 
 /// On what it computes, and how.
@@ -140,7 +144,11 @@ pub fn showing(
 
 /// Opens the model's small files.
 pub fn open_model(limits: &Limits) -> Result<ModelFolder> {
-    ModelFolder::open(&model_path(limits)?)
+    let path = model_path(limits)?;
+    match limits.force_head {
+        true => ModelFolder::open_any_head(&path),
+        false => ModelFolder::open(&path),
+    }
 }
 
 /// The folder of the model that is asked for, or of the one that ships with cloze.

@@ -18,6 +18,8 @@ pub enum ModelError {
     FileMissing { path: PathBuf, wanted: &'static str },
     #[error("{}: {message}", path.display())]
     Config { path: PathBuf, message: String },
+    #[error("{}: {reason}", path.display())]
+    UntrainedHead { path: PathBuf, reason: &'static str },
     #[error("{}: {message}", path.display())]
     Tokenizer { path: PathBuf, message: String },
     #[error("{} does not describe a tokenizer: {message}", path.display())]
@@ -71,6 +73,9 @@ impl ModelError {
                 ),
             )],
             Config { .. } | Tokenizer { .. } => vec![],
+            UntrainedHead { .. } => help(
+                "take a model of another family; or force it to train all of its weights: before that its scores mean nothing",
+            ),
             TokenizerUnreadable { .. } => help(
                 "copy or download the file again; a file of a newer kind can be saved anew by an older version of transformers",
             ),

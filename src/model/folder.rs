@@ -56,8 +56,20 @@ pub struct ModelFolder {
 pub const MODEL: &str = "model";
 
 impl ModelFolder {
-    /// Reads configuration and tokenizer of a folder, or of a run's folder with a model in it.
+    /// Reads configuration and tokenizer of a folder, or of a run's folder with a model in it. A model of a
+    /// family whose published head was not trained to fill masks is refused.
     pub fn open(path: &Path) -> Result<ModelFolder> {
+        let folder = ModelFolder::open_any_head(path)?;
+        match folder.config.untrained_head {
+            None => Ok(folder),
+            Some(reason) => {
+                Err(ModelError::UntrainedHead { path: folder.path.join("config.json"), reason }.into())
+            }
+        }
+    }
+
+    /// The same of whatever family: where that is forced, and of a run, for which it was.
+    pub fn open_any_head(path: &Path) -> Result<ModelFolder> {
         let within = path.join(MODEL);
         let path = match !path.join("config.json").exists() && within.join("config.json").exists() {
             true => &within,

@@ -20,12 +20,14 @@ pub struct Options {
     pub engine: EngineChoice,
     /// Where.
     pub device: Device,
+    /// Whether a model is loaded whose head was not trained to fill masks: to train all of its weights.
+    pub force_head: bool,
 }
 
 impl Default for Options {
     /// cloze's own encoder on the processor.
     fn default() -> Options {
-        Options { engine: EngineChoice::default(), device: Device::Cpu }
+        Options { engine: EngineChoice::default(), device: Device::Cpu, force_head: false }
     }
 }
 
@@ -45,11 +47,15 @@ impl MaskedLm {
     /// Loads a folder of a masked language model, or one from the hub by `hub:NAME`.
     pub fn load(path: impl AsRef<Path>, options: Options) -> Result<MaskedLm> {
         let path = hub::folder(&path.as_ref().to_string_lossy())?;
-        MaskedLm::of(ModelFolder::open(&path)?, options)
+        let folder = match options.force_head {
+            true => ModelFolder::open_any_head(&path)?,
+            false => ModelFolder::open(&path)?,
+        };
+        MaskedLm::of(folder, options)
     }
 
-    /// Loads the weights of a folder whose small files were read.
-    pub fn of(folder: ModelFolder, Options { engine, device }: Options) -> Result<MaskedLm> {
+    /// Loads the weights of a folder whose small files were read, whatever its head.
+    pub fn of(folder: ModelFolder, Options { engine, device, .. }: Options) -> Result<MaskedLm> {
         let parameters = Parameters::load(folder.path(), &folder.config.tensors, device)?;
         Ok(MaskedLm { folder: Arc::new(folder), parameters, engine, device })
     }

@@ -258,18 +258,23 @@ impl WeightFile<'_> {
         tensors: &mut BTreeMap<String, Tensor>,
     ) -> Result<()> {
         let wanted = |name: &str| Some(map.uniform(name)).filter(|name| is_wanted(name));
+        // Where a file has a tensor by two names, the map's own is meant.
+        let mut insert = |name: &str, uniform: String, tensor: Tensor| match map.is_other_name(name) {
+            true => drop(tensors.entry(uniform).or_insert(tensor)),
+            false => drop(tensors.insert(uniform, tensor)),
+        };
         match self {
             WeightFile::Pickle(path, checkpoint) => {
                 for (name, info) in checkpoint.tensors() {
                     if let Some(uniform) = wanted(name) {
-                        tensors.insert(uniform, read_pickled(path, &checkpoint, name, info)?);
+                        insert(name, uniform, read_pickled(path, &checkpoint, name, info)?);
                     }
                 }
             }
             WeightFile::Safetensors(file, header) => {
                 for (name, info) in header {
                     if let Some(uniform) = wanted(&name) {
-                        tensors.insert(uniform, file.read(&name, &info)?);
+                        insert(&name, uniform, file.read(&name, &info)?);
                     }
                 }
             }

@@ -45,7 +45,7 @@ impl Reference {
         };
         let map = match config.arch {
             Arch::Bert => bert::tensors(config, false),
-            Arch::ModernBert => return Err(cannot("it knows BERT alone").into()),
+            Arch::Deberta | Arch::ModernBert => return Err(cannot("it knows BERT alone").into()),
         };
         let config = BertConfig {
             hidden_act,

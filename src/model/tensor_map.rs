@@ -22,11 +22,15 @@ pub enum Role {
     Intermediate,
     /// The feed-forward's second projection, `[H,F]`.
     Output,
+    /// The keys of distances, where they have a projection of their own, `[H,H]`.
+    DistanceKey,
+    /// The queries of distances, `[H,H]`.
+    DistanceQuery,
 }
 
 impl Role {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Role; 7] = [
+    pub const ALL: [Role; 9] = [
         Role::Query,
         Role::Key,
         Role::Value,
@@ -34,6 +38,8 @@ impl Role {
         Role::AttentionOutput,
         Role::Intermediate,
         Role::Output,
+        Role::DistanceKey,
+        Role::DistanceQuery,
     ];
 
     /// The words that stand for the role as a target of LoRA in every family.
@@ -43,7 +49,11 @@ impl Role {
             Role::Key => &["key"],
             Role::Value => &["value"],
             Role::QueryKeyValue => &["query", "key", "value"],
-            Role::AttentionOutput | Role::Intermediate | Role::Output => &[],
+            Role::AttentionOutput
+            | Role::Intermediate
+            | Role::Output
+            | Role::DistanceKey
+            | Role::DistanceQuery => &[],
         }
     }
 }
@@ -65,6 +75,10 @@ pub enum Module {
     Linear(usize, Role),
     /// A layer's row for each distance between two tokens, `[2L-1,D]`.
     Distances(usize),
+    /// A row for each distance between two tokens, of all layers, `[2S,H]`.
+    SharedDistances,
+    /// The layer norm of these.
+    DistanceNorm,
     /// The layer norm of a layer's attention.
     AttentionNorm(usize),
     /// The layer norm of a layer's feed-forward.
@@ -91,6 +105,7 @@ impl Module {
         matches!(
             self,
             Module::EmbeddingNorm
+                | Module::DistanceNorm
                 | Module::AttentionNorm(_)
                 | Module::OutputNorm(_)
                 | Module::FinalNorm
@@ -159,6 +174,8 @@ pub struct TensorMap {
     bare: BTreeSet<String>,
     /// What the names of tensors begin with that are known, and not listed.
     besides: Vec<String>,
+    /// What other names of tensors begin with, and what stands in its place here.
+    others: Vec<[String; 2]>,
     /// What `config.json` calls the number of blocks that names count, and what these are.
     counted: [&'static str; 2],
     /// Whether the decoder's weight is the word embeddings where a checkpoint has no other.
@@ -177,6 +194,7 @@ impl TensorMap {
             by_name: BTreeMap::new(),
             bare: BTreeSet::new(),
             besides: Vec::new(),
+            others: Vec::new(),
             counted: ["num_hidden_layers", "layers"],
             is_tied: false,
         }
@@ -222,6 +240,11 @@ impl TensorMap {
     /// is known what they are, and they are not needed.
     pub fn besides(&mut self, start: &str) {
         self.besides.push(start.to_owned());
+    }
+
+    /// Says that some checkpoints have other names, and how these begin where this map's begin so.
+    pub fn also(&mut self, other: &str, own: &str) {
+        self.others.push([other.to_owned(), own.to_owned()]);
     }
 
     fn add(&mut self, module: Module, name: &str, shape: &[i64], bias: Option<i64>) {
@@ -370,14 +393,20 @@ impl TensorMap {
         })
     }
 
+    /// Whether a tensor has one of the other names that are known.
+    pub fn is_other_name(&self, name: &str) -> bool {
+        self.others.iter().any(|[other, _]| unwrapped(name).starts_with(other.as_str()))
+    }
+
     /// The name that a tensor of a checkpoint has here: without `module.` and `_orig_mod.`, which a parallel
     /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the
-    /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias.
+    /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias; this map's own for others
+    /// that are known.
     pub fn uniform(&self, name: &str) -> String {
-        let mut name = name;
-        while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
-            name = inner;
-        }
+        let name = unwrapped(name);
+        let own =
+            self.others.iter().find_map(|[other, own]| Some(format!("{own}{}", name.strip_prefix(other)?)));
+        let name = own.as_deref().unwrap_or(name);
         let is_bare = self.bare.iter().any(|first| name.starts_with(first));
         let name = if is_bare { format!("{}{name}", self.base) } else { name.to_owned() };
         let name = match (name.strip_suffix(".gamma"), name.strip_suffix(".beta")) {
@@ -392,6 +421,14 @@ impl TensorMap {
             _ => name,
         }
     }
+}
+
+/// A name without what wrappers put before it.
+fn unwrapped(mut name: &str) -> &str {
+    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = inner;
+    }
+    name
 }
 
 /// What PyTorch's wrappers put before the names of what they hold.

@@ -213,7 +213,7 @@ impl Checkup {
         else {
             return Ok(None);
         };
-        let folder = ModelFolder::open(folder.path())?;
+        let folder = ModelFolder::open_any_head(folder.path())?;
         let base = VerbalizedLm::new(MaskedLm::of(folder, Options::default())?, words.clone());
         let models = members(&base, patterns, &self.learned, Some(verbalizer.classes().len()))?;
         Ok(Some((base, models)))

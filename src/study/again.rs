@@ -100,7 +100,7 @@ impl Again {
     /// The folder of the base model that there is now.
     fn base(&self, model: &ModelFiles) -> Result<PathBuf> {
         match &self.model {
-            Some(path) => Ok(ModelFolder::open(path)?.path().to_owned()),
+            Some(path) => Ok(ModelFolder::open_any_head(path)?.path().to_owned()),
             None if model.path.is_dir() => Ok(model.path.clone()),
             None => Err(ModelError::Missing { path: model.path.clone() }.into()),
         }

@@ -46,7 +46,7 @@ impl Run {
             problems.keep(EnsembleReport::of_run(self.path()));
         }
         let path = wanted.model.as_ref().unwrap_or(&kept.model.path);
-        let folder = problems.keep(ModelFolder::open(path));
+        let folder = problems.keep(ModelFolder::open_any_head(path));
         let mut max_length = None;
         if let Some(folder) = &folder {
             problems.keep(check_base(kept.model, folder.path(), wanted.allow_other_base));

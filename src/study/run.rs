@@ -412,7 +412,7 @@ impl Run {
 
 /// The base model of a run, refused if its weights are not those that the run was made with.
 pub fn base(model: &ModelFiles, wanted: &Wanted) -> Result<ModelFolder> {
-    let folder = ModelFolder::open(wanted.model.as_ref().unwrap_or(&model.path))?;
+    let folder = ModelFolder::open_any_head(wanted.model.as_ref().unwrap_or(&model.path))?;
     check_base(model, folder.path(), wanted.allow_other_base)?;
     Ok(folder)
 }

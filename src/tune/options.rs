@@ -401,7 +401,7 @@ impl Tuning {
             Tuning::PromptTuning(soft) | Tuning::PTuning(soft) => length_in_range(soft.length)?,
             Tuning::Prefix(prefix) | Tuning::PTuningV2(prefix) => {
                 length_in_range(prefix.length)?;
-                if matches!(config.positions, Positions::Relative { .. }) {
+                if matches!(config.positions, Positions::Relative { .. } | Positions::Disentangled(_)) {
                     let reason = "its positions are distances, and there is none to keys that stand nowhere";
                     return Err(TuningError::NotForModel { method: self.name(), reason }.into());
                 }
@@ -437,6 +437,12 @@ impl Tuning {
                 }
             }
             Tuning::Full | Tuning::Head | Tuning::Ia3 | Tuning::Cls(_) => {}
+        }
+        if config.untrained_head.is_some() && !matches!(self, Tuning::Full | Tuning::Cls(_)) {
+            warnings.push(format!(
+                "the head of this model was not trained to fill masks: full trains all weights for it, {} does not",
+                self.name()
+            ));
         }
         Ok(warnings)
     }

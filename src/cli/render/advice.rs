@@ -266,6 +266,9 @@ fn of_model(error: &ModelError) -> Option<Vec<Note>> {
                 _ => format!("it is a run: --run {}", shell::path(path)),
             })
         }
+        ModelError::UntrainedHead { .. } => help(
+            "give --model one of another family; or add --force-head to train all of its weights: before that its scores mean nothing",
+        ),
         ModelError::HubUnreachable { name, .. } => vec![(
             "help",
             format!(

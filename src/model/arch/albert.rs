@@ -93,6 +93,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         max_position_embeddings: file.max_position_embeddings,
         type_vocab_size: file.type_vocab_size,
         layer_norm_eps: file.layer_norm_eps,
+        untrained_head: None,
     })
 }
 

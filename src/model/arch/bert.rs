@@ -86,6 +86,7 @@ impl File {
             max_position_embeddings: self.max_position_embeddings,
             type_vocab_size: self.type_vocab_size,
             layer_norm_eps: self.layer_norm_eps,
+            untrained_head: None,
         }
     }
 }
@@ -202,8 +203,9 @@ pub(crate) struct Network {
     order: Vec<usize>,
 }
 
+/// A layer that DeBERTa has too, but for what it adds to the scores.
 #[derive(Clone)]
-struct Layer {
+pub(super) struct Layer {
     projection: Projection,
     attention_output: Linear,
     attention_norm: LayerNorm,
@@ -226,7 +228,9 @@ impl Network {
         let positions = match config.positions {
             Positions::Absolute { first } => Some((embedding(Module::PositionEmbeddings), first)),
             Positions::Relative { .. } => None,
-            Positions::Rotary(_) => unreachable!("these layers turn nothing"),
+            Positions::Disentangled(_) | Positions::Rotary(_) => {
+                unreachable!("no family has these layers so")
+            }
         };
         Network {
             words: embedding(Module::WordEmbeddings),
@@ -289,9 +293,7 @@ impl Network {
     }
 
     pub(super) fn key_and_value(&self, index: usize, states: &Tensor) -> [Tensor; 2] {
-        let [_, key_value] = self.layers[self.order[index]].projection.apart(states, states);
-        let hidden = states.size()[2];
-        [key_value.narrow(-1, 0, hidden), key_value.narrow(-1, hidden, hidden)]
+        self.layers[self.order[index]].key_and_value(states)
     }
 
     pub(super) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
@@ -334,8 +336,12 @@ fn joined(parts: &[&(Tensor, Option<Tensor>)]) -> Linear {
 }
 
 impl Layer {
-    fn new(config: &Config, parameters: &Parameters, index: usize, is_last: bool) -> Layer {
-        let heads = Heads::new(config.num_attention_heads, config.hidden_size);
+    pub(super) fn new(config: &Config, parameters: &Parameters, index: usize, is_last: bool) -> Layer {
+        let products = match &config.positions {
+            Positions::Disentangled(positions) => positions.products(),
+            _ => 1,
+        };
+        let heads = Heads::new(config.num_attention_heads, config.hidden_size).summing(products);
         let linear = |role| Linear::of(parameters, Module::Linear(index, role));
         let norm = |module| LayerNorm::of(parameters, module, config.layer_norm_eps);
         let [query, key, value] = [Role::Query, Role::Key, Role::Value].map(|role| {
@@ -367,7 +373,17 @@ impl Layer {
         }
     }
 
-    fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
+    pub(super) fn heads(&self) -> Heads {
+        self.heads
+    }
+
+    pub(super) fn key_and_value(&self, states: &Tensor) -> [Tensor; 2] {
+        let [_, key_value] = self.projection.apart(states, states);
+        let hidden = states.size()[2];
+        [key_value.narrow(-1, 0, hidden), key_value.narrow(-1, hidden, hidden)]
+    }
+
+    pub(super) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         let (mut linears, all_rows) = self.projection.linears();
         let range = |range| all_rows.then_some(range);
         linears.push((&mut self.attention_output, range(Range::Even)));
@@ -386,16 +402,31 @@ impl Layer {
         states: &Tensor,
         positions: Option<&Tensor>,
     ) -> Tensor {
+        let [query, key, value] = self.project(added, rows, states, pass.mode);
+        let scores = self.distances.as_ref().map(|distances| distances.scores(&query, &key, positions));
+        self.attend(pass, added, rows, [query, key, value], scores)
+    }
+
+    /// What comes behind the projections, with scores that are added to those of queries and keys.
+    ///
+    /// # Shapes
+    /// rows `[B,R,H]`, query `[B,A,R,D]`, key and value `[B,A,L,D]`, scores `[B,A,R,L]` → `[B,R,H]`
+    pub(super) fn attend(
+        &self,
+        pass: &Pass,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        [query, key, value]: [Tensor; 3],
+        scores: Option<Tensor>,
+    ) -> Tensor {
         let mode = pass.mode;
         let linear = |role, linear: &Linear, input: &Tensor| {
             LowRank::add(added.low_rank(role), linear.forward(input), input, mode)
         };
         let adapted = |role, states| Adapter::apply(added.adapter(role), self.activation, states);
-        let [query, key, value] = self.project(added, rows, states, mode);
-        let mask = match &self.distances {
+        let mask = match scores {
             None => pass.mask.as_ref().map(Tensor::shallow_clone),
-            Some(distances) => {
-                let scores = distances.scores(&query, &key, positions);
+            Some(scores) => {
                 Some(pass.mask.as_ref().map_or_else(|| scores.shallow_clone(), |mask| &scores + mask))
             }
         };
@@ -415,7 +446,13 @@ impl Layer {
     ///
     /// # Shapes
     /// rows `[B,R,H]`, states `[B,L,H]` → query `[B,A,R,D]`, key and value `[B,A,L,D]`
-    fn project(&self, added: &LayerAdditions, rows: &Tensor, states: &Tensor, mode: Mode) -> [Tensor; 3] {
+    pub(super) fn project(
+        &self,
+        added: &LayerAdditions,
+        rows: &Tensor,
+        states: &Tensor,
+        mode: Mode,
+    ) -> [Tensor; 3] {
         let hidden = states.size()[2];
         let [query, key_value] = self.projection.apart(rows, states);
         // The query is scaled already, so its update is too.

@@ -62,6 +62,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         type_vocab_size: 0,
         // In its code, whatever config.json says.
         layer_norm_eps: 1e-12,
+        untrained_head: None,
     })
 }
 

@@ -12,7 +12,7 @@ pub(super) struct Keys(Map<String, Value>);
 /// Types of models that do not fill masks by what is computed here, and why.
 const REFUSED: [(&[&str], &str); 3] = [
     (
-        &["deberta", "deberta-v2", "deberta-v3"],
+        &["deberta", "deberta-v3"],
         "whose attention is computed in another way, and whose published weights of version 3 were not trained to fill masks",
     ),
     (
@@ -102,12 +102,15 @@ impl Keys {
         names.any(|name| name.ends_with("ForCausalLM"))
     }
 
-    /// Refuses what would change the computation and is not done here.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Refuses what would change the computation and is not done here, but for keys that the family reads
+    /// itself.
+    pub(super) fn check(&self, own: &[&str]) -> Result<(), String> {
         if let Some((key, what)) = DECODERS.iter().find(|(key, _)| self.asks(key, "")) {
             return Err(format!("{key} is {}: this is {what}", self.0[*key]));
         }
-        if let Some((key, _)) = CHANGES.iter().find(|(key, neutral)| self.asks(key, neutral)) {
+        if let Some((key, _)) =
+            CHANGES.iter().find(|(key, neutral)| !own.contains(key) && self.asks(key, neutral))
+        {
             return Err(format!(
                 "{key} is {}: such a model computes something that this version of cloze does not",
                 self.0[*key]

@@ -13,6 +13,7 @@ mod keys;
 
 pub mod albert;
 pub mod bert;
+pub mod deberta;
 pub mod distilbert;
 pub mod electra;
 pub mod modernbert;
@@ -25,7 +26,9 @@ use tch::{Device, Tensor};
 
 use crate::error::{ModelError, Result};
 use crate::model::batch::Batch;
-use crate::model::layers::{Activation, Additions, LayerAdditions, Linear, Mode, Range, Sight};
+use crate::model::layers::{
+    Activation, Additions, Buckets, LayerAdditions, Linear, Mode, Near, Range, Sight,
+};
 use crate::model::parameters::Parameters;
 use crate::model::tensor_map::TensorMap;
 use crate::text::json;
@@ -35,6 +38,8 @@ use crate::text::json;
 pub enum Arch {
     /// BERT's: see [`bert`].
     Bert,
+    /// DeBERTa's: see [`deberta`].
+    Deberta,
     /// ModernBERT's: see [`modernbert`].
     ModernBert,
 }
@@ -71,6 +76,9 @@ pub struct Config {
     /// How many kinds of segments it tells apart; 0 where it is told nothing of segments.
     pub type_vocab_size: i64,
     pub layer_norm_eps: f64,
+    /// Of a family whose published weights cannot fill masks, although they have the head for it: why. It is
+    /// refused unless that is forced.
+    pub untrained_head: Option<&'static str>,
 }
 
 /// How the places of tokens take part in what is computed.
@@ -86,9 +94,29 @@ pub enum Positions {
         /// Whether they score with keys too.
         with_keys: bool,
     },
+    /// Vectors of distances that all layers share score with queries and keys (DeBERTa: He et al. 2021).
+    Disentangled(Disentangled),
     /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer by
     /// its own.
     Rotary(Vec<Rotary>),
+}
+
+/// How distances take part in scores with words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disentangled {
+    /// Which vector stands for a distance.
+    pub buckets: Buckets,
+    /// Whether words' queries score with distances' keys.
+    pub with_queries: bool,
+    /// Whether words' keys score with distances' queries.
+    pub with_keys: bool,
+}
+
+impl Disentangled {
+    /// Of so many products is a score the sum: the words' own with each other, and those with distances.
+    pub fn products(self) -> i64 {
+        1 + i64::from(self.with_queries) + i64::from(self.with_keys)
+    }
 }
 
 /// How places take part in a layer with rotary positions.
@@ -104,9 +132,10 @@ pub struct Rotary {
 type ReadConfig = fn(&str, &str) -> Result<Config, String>;
 
 /// What `config.json` may call the family, and what reads the rest.
-const FAMILIES: [(&str, ReadConfig); 8] = [
+const FAMILIES: [(&str, ReadConfig); 9] = [
     (albert::MODEL_TYPE, albert::config),
     (bert::MODEL_TYPE, bert::config),
+    (deberta::MODEL_TYPE, deberta::config),
     (distilbert::MODEL_TYPE, distilbert::config),
     (electra::MODEL_TYPE, electra::config),
     (modernbert::MODEL_TYPE, modernbert::config),
@@ -138,7 +167,7 @@ impl Config {
                 known.join(", ")
             ));
         };
-        keys.check()?;
+        keys.check(if model_type == deberta::MODEL_TYPE { &deberta::OWN_KEYS } else { &[] })?;
         read(model_type, text)
     }
 
@@ -216,12 +245,15 @@ pub(crate) struct Pass {
     pub mode: Mode,
     /// What the layers of each kind see, in families with kinds of layers.
     pub sights: Vec<Sight>,
+    /// The distances between tokens, in families whose layers share their vectors.
+    pub near: Option<Near>,
 }
 
 /// A family's embeddings and layers over parameters.
 #[derive(Clone)]
 pub(crate) enum Network {
     Bert(bert::Network),
+    Deberta(deberta::Network),
     ModernBert(modernbert::Network),
 }
 
@@ -229,6 +261,7 @@ impl Network {
     pub(crate) fn new(config: &Config, parameters: &Parameters) -> Network {
         match config.arch {
             Arch::Bert => Network::Bert(bert::Network::new(config, parameters)),
+            Arch::Deberta => Network::Deberta(deberta::Network::new(config, parameters)),
             Arch::ModernBert => Network::ModernBert(modernbert::Network::new(config, parameters)),
         }
     }
@@ -237,6 +270,7 @@ impl Network {
     pub(crate) fn device(&self) -> Device {
         match self {
             Network::Bert(network) => network.device(),
+            Network::Deberta(network) => network.device(),
             Network::ModernBert(network) => network.device(),
         }
     }
@@ -245,6 +279,7 @@ impl Network {
     pub(crate) fn depth(&self) -> usize {
         match self {
             Network::Bert(network) => network.depth(),
+            Network::Deberta(network) => network.depth(),
             Network::ModernBert(network) => network.depth(),
         }
     }
@@ -253,12 +288,16 @@ impl Network {
     pub(crate) fn pass(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Pass {
         let mask = batch.additive_mask();
         let sights = match self {
-            Network::Bert(_) => Vec::new(),
+            Network::Bert(_) | Network::Deberta(_) => Vec::new(),
             Network::ModernBert(network) => {
                 network.sights(batch.size().1, additions.first_position, mask.as_ref())
             }
         };
-        Pass { mask, mode, sights }
+        let near = match self {
+            Network::Deberta(network) => Some(network.near(batch.size().1)),
+            Network::Bert(_) | Network::ModernBert(_) => None,
+        };
+        Pass { mask, mode, sights, near }
     }
 
     /// What the first layer takes.
@@ -268,6 +307,7 @@ impl Network {
     pub(crate) fn embed(&self, batch: &Batch, additions: &Additions, mode: Mode) -> Tensor {
         match self {
             Network::Bert(network) => network.embed(batch, additions, mode),
+            Network::Deberta(network) => network.embed(batch, additions, mode),
             Network::ModernBert(network) => network.embed(batch, additions, mode),
         }
     }
@@ -287,6 +327,7 @@ impl Network {
     ) -> Tensor {
         match self {
             Network::Bert(network) => network.layer(index, pass, added, states, positions),
+            Network::Deberta(network) => network.layer(index, pass, added, states, positions),
             Network::ModernBert(network) => network.layer(index, pass, added, states, positions),
         }
     }
@@ -297,7 +338,7 @@ impl Network {
     /// `[B,R,H]` → `[B,R,H]`
     pub(crate) fn finish(&self, states: Tensor) -> Tensor {
         match self {
-            Network::Bert(_) => states,
+            Network::Bert(_) | Network::Deberta(_) => states,
             Network::ModernBert(network) => network.finish(&states),
         }
     }
@@ -309,6 +350,7 @@ impl Network {
     pub(crate) fn key_and_value(&self, index: usize, pass: &Pass, states: &Tensor) -> [Tensor; 2] {
         match self {
             Network::Bert(network) => network.key_and_value(index, states),
+            Network::Deberta(network) => network.key_and_value(index, states),
             Network::ModernBert(network) => network.key_and_value(index, pass, states),
         }
     }
@@ -319,6 +361,7 @@ impl Network {
     pub(crate) fn linears(&mut self) -> Vec<(&mut Linear, Option<Range>)> {
         match self {
             Network::Bert(network) => network.linears(),
+            Network::Deberta(network) => network.linears(),
             Network::ModernBert(network) => network.linears(),
         }
     }

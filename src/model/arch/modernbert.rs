@@ -192,6 +192,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         max_position_embeddings: file.max_position_embeddings,
         type_vocab_size: 0,
         layer_norm_eps: file.norm_eps,
+        untrained_head: None,
     })
 }
 

@@ -15,12 +15,19 @@ pub(crate) struct Heads {
     count: i64,
     /// D
     size: i64,
+    /// Of so many products is a score the sum.
+    products: i64,
 }
 
 impl Heads {
     /// So many heads of a hidden size, which is a multiple of them.
     pub(crate) fn new(count: i64, hidden: i64) -> Heads {
-        Heads { count, size: hidden / count }
+        Heads { count, size: hidden / count, products: 1 }
+    }
+
+    /// The same where a score is the sum of so many products, each as large as another.
+    pub(crate) fn summing(self, products: i64) -> Heads {
+        Heads { products, ..self }
     }
 
     /// D
@@ -28,10 +35,10 @@ impl Heads {
         self.size
     }
 
-    /// 1/√D
+    /// 1/√D, or 1/√(D·N) where N products are summed
     #[allow(clippy::cast_precision_loss)] // Head sizes are small.
     pub(crate) fn scale(self) -> f64 {
-        1.0 / (self.size as f64).sqrt()
+        1.0 / ((self.size * self.products) as f64).sqrt()
     }
 
     /// # Shapes

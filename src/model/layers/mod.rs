@@ -18,5 +18,6 @@ pub use kernels::load_kernels;
 pub use linear::{Activation, Linear, Mode};
 pub(crate) use linear::{LayerNorm, drop_out};
 pub(crate) use projection::Projection;
-pub(crate) use relative::Distances;
+pub use relative::Buckets;
+pub(crate) use relative::{Distances, Near};
 pub(crate) use rotary::Sight;

@@ -50,7 +50,7 @@ impl Ensemble {
         checkpoint_every: usize,
         reading: &Reading,
     ) -> Result<(Ensemble, Vec<Warning>), Errors> {
-        let folder = ModelFolder::open(&run.model.path)?;
+        let folder = ModelFolder::open_any_head(&run.model.path)?;
         let max_length = folder.max_length(manifest.max_length)?;
         let mut warnings = manifest.tuning.check(&folder.config)?;
         let verbalizers = Manifest::read_verbalizers(&run)?;
@@ -86,7 +86,7 @@ impl Ensemble {
         }
         // A pattern is bound once for each verbalizer, and as it is written.
         errors.distinct().none()?;
-        let model = MaskedLm::of(folder, Options { engine: manifest.engine, device })?;
+        let model = MaskedLm::of(folder, Options { engine: manifest.engine, device, ..Options::default() })?;
         let bases: Vec<VerbalizedLm> =
             words.into_iter().map(|words| VerbalizedLm::new(model.clone(), words)).collect();
         let (drawn, short) = train
@@ -126,9 +126,10 @@ fn student(
     let own = match &run.student_model {
         None => None,
         Some(model) => {
-            let folder = ModelFolder::open(&model.path)?;
+            let folder = ModelFolder::open_any_head(&model.path)?;
             let words = LabelWords::check(verbalizer, &folder.tokenizer, members.model.device)?;
-            let options = Options { engine: members.model.engine, device: members.model.device };
+            let options =
+                Options { engine: members.model.engine, device: members.model.device, ..Options::default() };
             Some(VerbalizedLm::new(MaskedLm::of(folder, options)?, words))
         }
     };

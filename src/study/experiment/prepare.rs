@@ -77,7 +77,7 @@ impl Experiment {
         let columns = bind(Vec::new(), learned(&cls), &mut errors);
         errors.none()?;
         let base = VerbalizedLm::new(
-            MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?,
+            MaskedLm::of(folder, Options { engine: manifest.header.engine, device, ..Options::default() })?,
             words,
         );
         warnings.extend(base.model.parameters.remark());
@@ -116,7 +116,7 @@ impl Experiment {
 
 /// The base model's folder, with the dropout that is asked for.
 fn folder(manifest: &Manifest) -> Result<ModelFolder> {
-    let mut folder = ModelFolder::open(&manifest.header.model.path)?;
+    let mut folder = ModelFolder::open_any_head(&manifest.header.model.path)?;
     if let Some(dropout) = manifest.plan.dropout {
         folder.config.set_dropout(dropout);
     }

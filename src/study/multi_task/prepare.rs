@@ -186,7 +186,7 @@ impl MultiTask {
         let mut errors = Errors::new();
         errors.keep(manifest.check());
         let device = errors.keep(device(manifest.header.device == Device::Cuda));
-        let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
+        let folder = errors.keep(ModelFolder::open_any_head(&manifest.header.model.path));
         let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
         if let Some(dropout) = manifest.plan.dropout {
             folder.config.set_dropout(dropout);
@@ -222,7 +222,8 @@ impl MultiTask {
         warnings.extend(tasks.iter().flat_map(|task| task.remarks.clone()));
         warnings.extend(reading.bad_rows.so_far().remark());
         warnings.extend(manifest.plan.remark(device));
-        let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        let model =
+            MaskedLm::of(folder, Options { engine: manifest.header.engine, device, ..Options::default() })?;
         warnings.extend(model.parameters.remark());
         let base = |task: &TaskData| VerbalizedLm::new(model.clone(), task.words.clone());
         let bases = tasks.iter().map(base).collect();

@@ -90,7 +90,7 @@ impl Pretraining {
         let mut errors = Errors::new();
         errors.keep(manifest.check());
         let device = errors.keep(device(manifest.header.device == Device::Cuda));
-        let folder = errors.keep(ModelFolder::open(&manifest.header.model.path));
+        let folder = errors.keep(ModelFolder::open_any_head(&manifest.header.model.path));
         let (Some(device), Some(mut folder)) = (device, folder) else { return Err(errors.distinct()) };
         if let Some(dropout) = manifest.plan.dropout {
             folder.config.set_dropout(dropout);
@@ -101,7 +101,8 @@ impl Pretraining {
             return Err(errors.distinct());
         };
         warnings.extend(manifest.plan.remark(device));
-        let model = MaskedLm::of(folder, Options { engine: manifest.header.engine, device })?;
+        let model =
+            MaskedLm::of(folder, Options { engine: manifest.header.engine, device, ..Options::default() })?;
         warnings.extend(model.parameters.remark());
         let base = VerbalizedLm::new(model, LabelWords::none(device));
         base.check_language_modelling()?;
