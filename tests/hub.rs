@@ -147,6 +147,49 @@ fn a_cache_without_the_files_that_change_how_a_model_reads_is_not_whole() {
     assert!(done && file.exists(), "{said}");
 }
 
+/// A folder of some of a fixture's files, and of `added_tokens.json`; it stays until the tests end.
+fn folder_with_added(from: &str, files: &[&str]) -> &'static str {
+    let folder = tempfile::tempdir().unwrap().keep();
+    for file in files {
+        fs::copy(Path::new(from).join(file), folder.join(file)).unwrap();
+    }
+    fs::write(folder.join("added_tokens.json"), "{}").unwrap();
+    folder.to_string_lossy().into_owned().leak()
+}
+
+#[test]
+fn a_model_by_name_has_the_files_that_its_folder_would_be_read_from() {
+    const BERT: &[&str] =
+        &["config.json", "vocab.txt", "model.safetensors", "added_tokens.json", "merges.txt"];
+    let folder = folder_with_added(TINY, &["config.json", "vocab.txt", "model.safetensors"]);
+    fs::write(Path::new(folder).join("merges.txt"), "").unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let (done, said) = check("someone/tiny", &hub_of(folder, BERT), cache.path());
+    assert!(done, "{said}");
+    let fetched = cache.path().join("hub/models--someone--tiny/snapshots/abc");
+    // Merges belong to a vocab.json.
+    assert!(fetched.join("added_tokens.json").exists() && !fetched.join("merges.txt").exists());
+
+    const ROBERTA: &str = "tests/fixtures/tokenizers/roberta";
+    const WHOLE: &[&str] = &["config.json", "tokenizer.json", "model.safetensors", "added_tokens.json"];
+    const PAIRS: &[&str] =
+        &["config.json", "vocab.json", "merges.txt", "model.safetensors", "added_tokens.json"];
+    for files in [WHOLE, PAIRS] {
+        let given: Vec<&str> = files.iter().copied().filter(|file| *file != "added_tokens.json").collect();
+        let folder = folder_with_added(ROBERTA, &given);
+        let cache = tempfile::tempdir().unwrap();
+        // Its words are no words of the verbalizer, which is told behind the model's own errors.
+        let (_, said) = check("someone/tiny", &hub_of(folder, files), cache.path());
+        let fetched = cache.path().join("hub/models--someone--tiny/snapshots/abc");
+        for file in files {
+            assert!(fetched.join(file).exists(), "{file}: {said}");
+        }
+        // And is read from the cache: nothing listens there.
+        let (_, again) = check("someone/tiny", "http://127.0.0.1:9", cache.path());
+        assert_eq!(again, said);
+    }
+}
+
 #[test]
 fn a_file_that_the_hub_does_not_have_is_asked_for_once() {
     let cache = tempfile::tempdir().unwrap();

@@ -152,15 +152,112 @@ fn a_vocabulary_and_merges_are_a_tokenizer_too() {
     for name in ["vocab.json", "merges.txt"] {
         fs::copy(Path::new(&fixture("roberta")).join(name), folder.path().join(name)).unwrap();
     }
-    let (whole, parts) = (load("roberta"), Tokenizer::load(folder.path()).unwrap());
-    assert_eq!(whole.special(), parts.special());
-    assert_eq!((whole.separators(), parts.separators()), (2, 2));
-    for case in all_of(&golden(&fixture("roberta")), "texts") {
-        let text = case["text"].as_str().unwrap();
-        assert_eq!(whole.tokenize(text), parts.tokenize(text), "{text:?}");
-        let prompts = [&whole, &parts].map(|tokenizer| prompt(tokenizer, "{text} It was {mask}.", text, 64));
-        assert_eq!(prompts[0], prompts[1], "{text:?}");
+    let (whole, plain) = (load("roberta"), Tokenizer::load(folder.path()).unwrap());
+    // What only names the tokens changes nothing, nor does the class that transformers 5 writes.
+    let added = json!({ "<mask>": whole.special().mask }).to_string();
+    fs::write(folder.path().join("added_tokens.json"), added).unwrap();
+    let class = json!({ "tokenizer_class": "TokenizersBackend" }).to_string();
+    fs::write(folder.path().join("tokenizer_config.json"), class).unwrap();
+    for parts in [plain, Tokenizer::load(folder.path()).unwrap()] {
+        assert_eq!(whole.special(), parts.special());
+        assert_eq!((whole.separators(), parts.separators()), (2, 2));
+        for case in all_of(&golden(&fixture("roberta")), "texts") {
+            let text = case["text"].as_str().unwrap();
+            assert_eq!(whole.tokenize(text), parts.tokenize(text), "{text:?}");
+            let prompts =
+                [&whole, &parts].map(|tokenizer| prompt(tokenizer, "{text} It was {mask}.", text, 64));
+            assert_eq!(prompts[0], prompts[1], "{text:?}");
+        }
     }
+}
+
+/// A copy of a fixture's `tokenizer.json` alone, changed.
+fn changed(kind: &str, change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(Path::new(&fixture(kind)).join(name), folder.path().join(name)).unwrap();
+    }
+    let path = folder.path().join("tokenizer.json");
+    let mut description: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut description);
+    fs::write(&path, description.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn files_of_old_versions_that_do_not_name_their_model_are_the_same_tokenizers() {
+    for kind in KINDS {
+        let folder = changed(kind, |description| {
+            let model = description["model"].as_object_mut().unwrap();
+            model.remove("type");
+            if let Some(Value::Array(merges)) = model.get_mut("merges") {
+                // As RoBERTa's published file has it.
+                for pair in merges {
+                    *pair = format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()).into();
+                }
+                model.insert("continuing_subword_prefix".to_owned(), "".into());
+                model.insert("end_of_word_suffix".to_owned(), "".into());
+            }
+        });
+        let (whole, old) = (load(kind), Tokenizer::load(folder.path()).unwrap());
+        assert_eq!(whole.special(), old.special(), "{kind}");
+        for case in all_of(&golden(&fixture(kind)), "texts") {
+            let text = case["text"].as_str().unwrap();
+            assert_eq!(whole.tokenize(text), old.tokenize(text), "{kind} {text:?}");
+        }
+    }
+}
+
+#[test]
+fn pairs_behind_berts_normalizer_are_no_word_pieces_though_nothing_names_them() {
+    let bert = json!({ "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+        "strip_accents": null, "lowercase": true });
+    let [named, old] = [true, false].map(|is_named| {
+        changed("roberta", |description| {
+            description["normalizer"] = bert.clone();
+            description["pre_tokenizer"] = json!({ "type": "BertPreTokenizer" });
+            if !is_named {
+                description["model"].as_object_mut().unwrap().remove("type");
+            }
+        })
+    });
+    let [named, old] = [named, old].map(|folder| Tokenizer::load(folder.path()).unwrap());
+    let text = "great films";
+    assert_eq!(ids(&named, text), ids(&old, text));
+    assert!(ids(&old, text).len() > 2 && !ids(&old, text).contains(&old.special().unk));
+}
+
+#[test]
+fn a_list_of_names_does_not_change_how_a_listed_token_is_found() {
+    let (whole, folder) = (load("roberta"), changed("roberta", |_| {}));
+    let mask = whole.special().mask;
+    let wanted = prompt(&whole, "{text} It was {mask}.", "A film.", 64);
+    // Transformers 5.24 keeps what tokenizer.json says too.
+    fs::write(folder.path().join("added_tokens.json"), json!({ "<mask>": mask }).to_string()).unwrap();
+    let named = Tokenizer::load(folder.path()).unwrap();
+    assert_eq!(prompt(&named, "{text} It was {mask}.", "A film.", 64), wanted);
+    // What says how it is found does change it.
+    let decoder = json!({ mask.to_string(): { "content": "<mask>", "lstrip": false, "special": true } });
+    let config = json!({ "added_tokens_decoder": decoder });
+    fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+    let told = Tokenizer::load(folder.path()).unwrap();
+    assert_ne!(prompt(&told, "{text} It was {mask}.", "A film.", 64), wanted);
+}
+
+#[test]
+fn letters_of_several_bytes_are_not_cut_apart() {
+    let tokenizer = load("roberta");
+    let pieces = ids(&tokenizer, " a naïve 深");
+    let begins: String = pieces.iter().map(|id| if tokenizer.begins_word(*id) { '|' } else { '.' }).collect();
+    let words: Vec<&str> = begins.split('|').skip(1).collect();
+    // The whole text is three words, whatever their pieces are.
+    assert_eq!(
+        words.len(),
+        3,
+        "{begins} {:?}",
+        pieces.iter().map(|id| tokenizer.token(*id)).collect::<Vec<_>>()
+    );
+    assert!(words[1].len() >= 4 && words[2].len() >= 2, "{begins}");
 }
 
 #[test]

@@ -17,9 +17,9 @@ const NEEDED: [&[&str]; 3] = [&["config.json"], &[WHOLE_TOKENIZER, "vocab.txt", 
 const WHOLE_TOKENIZER: &str = "tokenizer.json";
 /// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the hub
 /// has not: whether capitals count stands in the first.
-const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
-/// What belongs to a vocabulary that is not [`WHOLE_TOKENIZER`].
-const WITH_VOCABULARY: [&str; 2] = ["merges.txt", "added_tokens.json"];
+const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+/// What belongs to a `vocab.json`.
+const MERGES: &str = "merges.txt";
 
 /// The folder of a model: a path as it is, or `hub:NAME` fetched (once) into the user's cache.
 pub fn folder(model: &str) -> Result<PathBuf> {
@@ -58,7 +58,7 @@ fn cached(cache: &CacheRepo) -> Option<PathBuf> {
     let known =
         |file: &&str| folder.join(file).exists() || absence(folder, file).is_some_and(|note| note.exists());
     let is_whole = folder.join(WHOLE_TOKENIZER).exists() || folder.join("vocab.txt").exists();
-    (is_whole || folder.join("merges.txt").exists()).then_some(())?;
+    (is_whole || folder.join(MERGES).exists()).then_some(())?;
     OPTIONAL.iter().all(known).then(|| folder.to_owned())
 }
 
@@ -71,11 +71,8 @@ fn absence(folder: &Path, file: &str) -> Option<PathBuf> {
 
 /// Notes which of the files that a folder may have the hub has not.
 fn note_absence(folder: &Path, listed: &BTreeSet<String>) {
-    for note in OPTIONAL
-        .iter()
-        .chain(&WITH_VOCABULARY)
-        .filter(|file| !listed.contains(**file))
-        .filter_map(|file| absence(folder, file))
+    for note in
+        OPTIONAL.iter().filter(|file| !listed.contains(**file)).filter_map(|file| absence(folder, file))
     {
         // Without the note the hub is asked again.
         let _ = note.parent().map(std::fs::create_dir_all);
@@ -88,12 +85,13 @@ fn note_absence(folder: &Path, listed: &BTreeSet<String>) {
 fn download(hub: &ApiRepo) -> Result<PathBuf, String> {
     let listed = hub.info().map_err(|error| reason(&error))?.siblings;
     let listed: BTreeSet<String> = listed.into_iter().map(|file| file.rfilename).collect();
-    let beside = if listed.contains(WHOLE_TOKENIZER) { &[][..] } else { &WITH_VOCABULARY };
-    let mut files: Vec<&str> =
-        OPTIONAL.iter().chain(beside).copied().filter(|file| listed.contains(*file)).collect();
+    let mut files: Vec<&str> = OPTIONAL.into_iter().filter(|file| listed.contains(*file)).collect();
     for choices in NEEDED {
         let found = choices.iter().find(|file| listed.contains(**file));
         files.push(found.ok_or_else(|| lacking(choices, &listed))?);
+    }
+    if files.contains(&"vocab.json") && listed.contains(MERGES) {
+        files.push(MERGES);
     }
     let mut folder = None;
     let mut fetch = |file: &str| {

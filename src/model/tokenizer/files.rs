@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::SpecialIds;
 use crate::error::{Error, ModelError, Result};
@@ -23,18 +24,33 @@ struct TokenizerConfig {
     tokenize_chinese_chars: Option<bool>,
     add_prefix_space: Option<bool>,
     tokenizer_class: Option<String>,
-    // Of Japanese tokenizers, whose class old files leave out.
-    word_tokenizer_type: Option<String>,
+    /// Code of the model's own.
+    auto_map: Option<Value>,
     added_tokens_decoder: Option<BTreeMap<String, AddedToken>>,
     #[serde(flatten)]
     special: SpecialTokens,
+    /// All other keys.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 /// Of config.json: where old models name the class.
 #[derive(Default, Deserialize)]
 struct ModelConfig {
     tokenizer_class: Option<String>,
+    auto_map: Option<Value>,
 }
+
+/// Keys of tokenizers that cut Japanese texts into words first. Old files leave their class out.
+const JAPANESE_KEYS: [&str; 7] = [
+    "do_subword_tokenize",
+    "do_word_tokenize",
+    "jumanpp_kwargs",
+    "mecab_kwargs",
+    "subword_tokenizer_type",
+    "sudachi_kwargs",
+    "word_tokenizer_type",
+];
 
 #[derive(Debug, Default, Deserialize)]
 struct SpecialTokens {
@@ -78,6 +94,9 @@ pub(super) struct AddedToken {
     pub normalized: bool,
     #[serde(default)]
     pub special: bool,
+    /// Whether a file says its name and no more.
+    #[serde(skip)]
+    pub is_only_named: bool,
 }
 
 /// Classes of transformers whose texts go another way than that of the files which lie in such folders.
@@ -117,32 +136,55 @@ const WORD_PIECE: [&str; 17] = [
 ];
 
 /// Classes that are GPT-2's byte-level pairs over `vocab.json` and `merges.txt`.
-const BYTE_PAIRS: [&str; 5] =
-    ["BartTokenizer", "GPT2Tokenizer", "LongformerTokenizer", "PreTrainedTokenizer", "RobertaTokenizer"];
+const BYTE_PAIRS: [&str; 6] = [
+    "BartTokenizer",
+    "GPT2Tokenizer",
+    "LongformerTokenizer",
+    "PreTrainedTokenizer",
+    "RobertaTokenizer",
+    "TokenizersBackend",
+];
+
+/// Other classes of transformers whose texts go by `tokenizer.json`.
+const WHOLE: [&str; 18] = [
+    "AlbertTokenizer",
+    "BarthezTokenizer",
+    "BigBirdTokenizer",
+    "CamembertTokenizer",
+    "CodeGenTokenizer",
+    "CohereTokenizer",
+    "DebertaTokenizer",
+    "DebertaV2Tokenizer",
+    "FNetTokenizer",
+    "GPTNeoXTokenizer",
+    "GemmaTokenizer",
+    "HerbertTokenizer",
+    "LlamaTokenizer",
+    "Qwen2Tokenizer",
+    "RemBertTokenizer",
+    "T5Tokenizer",
+    "XLMRobertaTokenizer",
+    "XLNetTokenizer",
+];
 
 impl Settings {
     pub(super) fn read(folder: &Path) -> Result<Settings> {
         let mut config: TokenizerConfig =
-            optional(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
+            with_special(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
         if config.tokenizer_class.is_none() {
             let model: ModelConfig = optional(&folder.join("config.json"))?.unwrap_or_default();
             config.tokenizer_class = model.tokenizer_class;
+            config.auto_map = config.auto_map.or(model.auto_map);
         }
-        if config.tokenizer_class.is_none() && config.word_tokenizer_type.is_some() {
+        let is_said = |key: &&str| config.others.get(*key).is_some_and(|value| !value.is_null());
+        if config.tokenizer_class.is_none() && JAPANESE_KEYS.iter().any(is_said) {
             config.tokenizer_class = Some("BertJapaneseTokenizer".to_owned());
         }
-        let map = optional(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
+        let map = with_special(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
         let added: BTreeMap<String, i64> = optional(&folder.join("added_tokens.json"))?.unwrap_or_default();
         for (content, id) in added {
             // As transformers adds them: found in what normalization leaves.
-            let token = AddedToken {
-                content,
-                single_word: false,
-                lstrip: false,
-                rstrip: false,
-                normalized: true,
-                special: false,
-            };
+            let token = AddedToken { normalized: true, ..AddedToken::named(&content) };
             config.added_tokens_decoder.get_or_insert_default().entry(id.to_string()).or_insert(token);
         }
         Ok(Settings { folder: folder.to_owned(), config, map })
@@ -186,7 +228,7 @@ impl Settings {
                 None if self.is_special(name) => {}
                 None => {
                     added.insert(free, token.added());
-                    free += 1;
+                    free = free.saturating_add(1);
                 }
             }
         }
@@ -244,8 +286,13 @@ impl Settings {
 
     /// Refuses tokenizers whose class does more than their files say.
     pub(super) fn check_class(&self, files: Files) -> Result<()> {
-        let Some(class) = &self.config.tokenizer_class else { return Ok(()) };
-        let name = class.strip_suffix("Fast").unwrap_or(class);
+        if let Some(code) = self.own_code() {
+            return Err(self.error(format!(
+                "auto_map names code of the model's own for AutoTokenizer, {code}: how it splits texts cannot be known; \
+                 take another model, or delete auto_map if the files say all"
+            )));
+        }
+        let Some((class, name)) = self.class() else { return Ok(()) };
         let (is_known, files) = match files {
             Files::Whole => (!REFUSED.contains(&name), "tokenizer.json"),
             Files::WordPiece => (WORD_PIECE.contains(&name), "vocab.txt"),
@@ -254,7 +301,40 @@ impl Settings {
         if is_known {
             return Ok(());
         }
-        Err(ModelError::TokenizerClass { path: self.folder.clone(), class: class.clone(), files }.into())
+        Err(ModelError::TokenizerClass { path: self.folder.clone(), class: class.to_owned(), files }.into())
+    }
+
+    /// The tokenizer's class, and its name without the mark of a fast one.
+    fn class(&self) -> Option<(&str, &str)> {
+        let class = self.config.tokenizer_class.as_deref()?;
+        Some((class, class.strip_suffix("Fast").unwrap_or(class)))
+    }
+
+    /// The code of the model's own that makes its tokenizer.
+    fn own_code(&self) -> Option<&Value> {
+        let code = match self.config.auto_map.as_ref()? {
+            // As old files have it.
+            list @ Value::Array(_) => list,
+            map => map.get("AutoTokenizer")?,
+        };
+        let asks = match code {
+            Value::Array(list) => list.iter().any(|class| !class.is_null()),
+            other => !other.is_null(),
+        };
+        asks.then_some(code)
+    }
+
+    /// What a reader should know of a `tokenizer.json` with these files beside it: that its class is not one that is
+    /// known to do no more than the file says.
+    pub(super) fn remark(&self) -> Option<String> {
+        let (class, name) = self.class()?;
+        let is_known = [&WHOLE[..], &WORD_PIECE, &BYTE_PAIRS].iter().any(|known| known.contains(&name));
+        (!is_known).then(|| {
+            format!(
+                "the tokenizer's class is {class}, which this version of cloze does not know: texts are split as \
+                 tokenizer.json says"
+            )
+        })
     }
 
     pub(super) fn error(&self, message: String) -> Error {
@@ -291,6 +371,21 @@ impl SpecialTokens {
     }
 }
 
+impl AddedToken {
+    /// A token of which only the name is known.
+    pub(super) fn named(content: &str) -> AddedToken {
+        AddedToken {
+            content: content.to_owned(),
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
+            special: false,
+            is_only_named: true,
+        }
+    }
+}
+
 impl TokenText {
     fn text(&self) -> &str {
         match self {
@@ -301,16 +396,30 @@ impl TokenText {
     fn added(&self) -> AddedToken {
         match self {
             TokenText::Added(token) => AddedToken { special: true, ..token.clone() },
-            TokenText::Plain(content) => AddedToken {
-                content: content.clone(),
-                single_word: false,
-                lstrip: false,
-                rstrip: false,
-                normalized: false,
-                special: true,
-            },
+            TokenText::Plain(content) => AddedToken { special: true, ..AddedToken::named(content) },
         }
     }
+}
+
+/// What a JSON file holds, if it is there, with special tokens. One that is none is told by its key.
+fn with_special<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
+    const ONE: &str = "a text, or an object whose content is a text and the rest true or false";
+    for (key, value) in optional::<Map<String, Value>>(path)?.iter().flatten() {
+        let wanted = match key.as_str() {
+            "pad_token" | "unk_token" | "cls_token" | "sep_token" | "mask_token" => {
+                Option::<TokenText>::deserialize(value).is_err().then(|| ONE.to_owned())
+            }
+            "additional_special_tokens" | "extra_special_tokens" => Option::<Others>::deserialize(value)
+                .is_err()
+                .then(|| format!("a list of special tokens, or special tokens by names; each is {ONE}")),
+            _ => None,
+        };
+        if let Some(wanted) = wanted {
+            let message = format!("{key} is {value}, it must be {wanted}");
+            return Err(ModelError::Tokenizer { path: path.to_owned(), message }.into());
+        }
+    }
+    optional(path)
 }
 
 /// What a JSON file holds, if it is there.

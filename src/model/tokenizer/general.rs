@@ -89,16 +89,17 @@ impl General {
         let ids = vocabulary.iter().filter_map(|(token, id)| Some((token.clone(), id.as_i64()?))).collect();
         let mut added = settings.added_tokens(&ids)?;
         for name in ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] {
-            let Some(id) = vocabulary.get(name).and_then(Value::as_i64) else { continue };
+            let told = added.iter().find(|(_, token)| token.content == name);
+            if told.is_some_and(|(_, token)| !token.is_only_named) {
+                continue;
+            }
+            let told = told.map(|(id, _)| *id);
+            let Some(id) = told.or_else(|| vocabulary.get(name)?.as_i64()) else { continue };
             // As RoBERTa has it: a space before the blank is a part of the blank.
-            added.entry(id).or_insert(AddedToken {
-                content: name.to_owned(),
-                single_word: false,
-                lstrip: name == "<mask>",
-                rstrip: false,
-                normalized: false,
-                special: true,
-            });
+            added.insert(
+                id,
+                AddedToken { lstrip: name == "<mask>", special: true, ..AddedToken::named(name) },
+            );
         }
         let description = json!({
             "version": "1.0",
@@ -145,18 +146,7 @@ impl General {
         let separators = separators(parts.get("post_processor"));
         let ids = ids(parts).map_err(wrong)?;
         let marks = Marks::of(parts, &ids);
-        let mut tokens: Vec<String> = Vec::with_capacity(ids.len());
-        for (token, id) in &ids {
-            let Some(id) = usize::try_from(*id).ok().filter(|_| *id < MOST_IDS) else {
-                return Err(wrong(format!(
-                    "the id of {token:?} is {id}, it must be from 0 to below {MOST_IDS}"
-                )));
-            };
-            if tokens.len() <= id {
-                tokens.resize(id + 1, String::new());
-            }
-            tokens[id].clone_from(token);
-        }
+        let tokens = by_id(&ids).map_err(wrong)?;
         let special = settings.special_ids(&|name| ids.get(name).copied(), marks != Marks::Bytes)?;
         hide(parts, special, &tokens);
         for part in ["truncation", "padding", "post_processor", "decoder"] {
@@ -178,27 +168,45 @@ impl General {
             separators,
             starts_bare: false,
         };
-        general.check_ids(special).map_err(wrong)?;
+        general.check_ids(special, settings)?;
         general.starts_bare = general.ids("a").first() != general.ids(" a").first();
         Ok((general, special))
     }
 
     /// The crate gives tokens beside a vocabulary ids by their number, whatever the file says.
-    fn check_ids(&self, special: SpecialIds) -> std::result::Result<(), String> {
-        for (id, token) in self.tokenizer.get_added_tokens_decoder() {
+    fn check_ids(&self, special: SpecialIds, settings: &Settings) -> Result<()> {
+        let mut added: Vec<_> = self.tokenizer.get_added_tokens_decoder().into_iter().collect();
+        added.sort_by_key(|(id, _)| *id);
+        for (id, token) in added {
             let own = &self.tokens.get(id as usize);
             let is_hidden = token.content.starts_with([BLANK, HIDDEN]);
             if !is_hidden && own.is_none_or(|own| *own != token.content) {
-                return Err(format!(
-                    "the added token {:?} has an id that does not follow on the others'",
-                    token.content
-                ));
+                let said = self.tokens.iter().position(|own| *own == token.content).unwrap_or_default();
+                return Err(settings.error(self.out_of_turn(&token.content, said, id as usize)));
             }
         }
-        match self.tokenizer.token_to_id(&BLANK.to_string()).map(i64::from) == Some(special.mask) {
-            true => Ok(()),
-            false => Err("its mask is not a token of its own, or not at its id".to_owned()),
+        let turn = self.tokenizer.token_to_id(&BLANK.to_string());
+        let said = usize::try_from(special.mask).unwrap_or_default();
+        match (turn, self.tokens.iter().position(String::is_empty)) {
+            (Some(id), _) if i64::from(id) == special.mask => Ok(()),
+            (Some(id), Some(_)) => {
+                Err(settings.error(self.out_of_turn(self.token(special.mask), said, id as usize)))
+            }
+            _ => Err(settings.error("its mask is not a token of its own, or not at its id".to_owned())),
         }
+    }
+
+    /// What is wrong where an added token has another id than the next.
+    fn out_of_turn(&self, token: &str, said: usize, turn: usize) -> String {
+        let gap = self.tokens.iter().position(String::is_empty);
+        let cause = match gap {
+            Some(gap) => format!("no token has the id {gap}"),
+            None => "the tokens before it have other ids".to_owned(),
+        };
+        format!(
+            "the added token {token:?} has the id {said}, and the next is {turn}: {cause}; give the vocabulary and the \
+             added tokens ids without a gap, or save the tokenizer anew with transformers"
+        )
     }
 
     pub(super) fn vocabulary_size(&self) -> usize {
@@ -290,7 +298,7 @@ impl General {
         let token = self.token(id);
         let goes_on = |rest: &str| rest.starts_with(char::is_alphanumeric);
         match self.marks {
-            Marks::Bytes => token.starts_with('Ġ') || !goes_on(self.letters(id)),
+            Marks::Bytes => token.starts_with('Ġ') || !bytes_go_on(token),
             Marks::Space => token.starts_with(SPACE) || !goes_on(token) || token.starts_with(is_chinese),
             Marks::GoesOn => !token.starts_with(GOES_ON),
             Marks::None => true,
@@ -391,9 +399,8 @@ impl Marks {
     fn letters(self, token: &str) -> String {
         match self {
             Marks::Bytes => {
-                let bytes: Option<Vec<u8>> = token.chars().map(byte).collect();
                 // A part of a letter is none.
-                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+                let text = bytes(token).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
                 text.strip_prefix(' ').unwrap_or(&text).to_owned()
             }
             Marks::Space => token.strip_prefix(SPACE).unwrap_or(token).to_owned(),
@@ -401,6 +408,19 @@ impl Marks {
             Marks::None => token.to_owned(),
         }
     }
+}
+
+/// The bytes of a piece of a byte-level vocabulary; none of a token beside it, which is written as it is.
+fn bytes(token: &str) -> Option<Vec<u8>> {
+    token.chars().map(byte).collect()
+}
+
+/// Whether a piece of bytes that is behind no space goes on with a word: it begins with a letter or a digit, or
+/// with a part of one. Which letter that is a part of cannot be seen, and few are punctuation.
+fn bytes_go_on(token: &str) -> bool {
+    let Some(bytes) = bytes(token) else { return false };
+    let Some(first) = bytes.utf8_chunks().next() else { return false };
+    first.valid().chars().next().is_none_or(char::is_alphanumeric)
 }
 
 /// The byte that a letter of a byte-level vocabulary stands for (GPT-2, Radford et al. 2019): bytes with a shape
@@ -468,12 +488,25 @@ fn check_parts(parts: &Map<String, Value>) -> std::result::Result<(), String> {
     found.map_or(Ok(()), Err)
 }
 
+/// What kind of model a description has, by its name in the crate. Old files do not name it; then it is the
+/// first of the crate's kinds whose keys are there.
+pub(super) fn kind_of(model: &Value) -> &str {
+    let has = |key: &str| model.get(key).is_some();
+    match model["type"].as_str() {
+        Some(named) => named,
+        None if model["merges"].is_array() => "BPE",
+        None if model["vocab"].is_array() => "Unigram",
+        None if has("continuing_subword_prefix") && has("max_input_chars_per_word") => "WordPiece",
+        None => "WordLevel",
+    }
+}
+
 /// What is wrong with a model that needs a token for what is unknown, and has none.
 fn without_unknown(model: &Value) -> Option<String> {
     let has_all_bytes = model["byte_fallback"] == true;
     match model["vocab"].as_object() {
         None if model["unk_id"].is_null() && !has_all_bytes => Some("its model has no unk_id".to_owned()),
-        Some(vocabulary) if model["type"] != "BPE" => {
+        Some(vocabulary) if kind_of(model) != "BPE" => {
             let unknown = model["unk_token"].as_str().unwrap_or("[UNK]");
             (!vocabulary.contains_key(unknown)).then(|| format!("its vocab has no unk_token {unknown:?}"))
         }
@@ -524,6 +557,34 @@ fn separators(processor: Option<&Value>) -> usize {
         }
         _ => 1,
     }
+}
+
+/// So many ids beside those of so many tokens may be free: some vocabularies keep places for tokens to come.
+const MOST_FREE: usize = 10_000;
+
+/// The tokens by their ids; an id that no token has is empty. An id far above their number is told before
+/// memory is taken for what lies between.
+fn by_id(ids: &HashMap<String, i64>) -> std::result::Result<Vec<String>, String> {
+    let mut tokens: Vec<String> = Vec::with_capacity(ids.len());
+    // In the order of their ids, so that the message names always the same.
+    let mut sorted: Vec<(&String, &i64)> = ids.iter().collect();
+    sorted.sort_by_key(|(token, id)| (**id, *token));
+    for (token, id) in sorted {
+        let Some(id) = usize::try_from(*id).ok().filter(|_| *id < MOST_IDS) else {
+            return Err(format!("the id of {token:?} is {id}, it must be from 0 to below {MOST_IDS}"));
+        };
+        if id > tokens.len() + ids.len() + MOST_FREE {
+            let last = tokens.len();
+            return Err(format!(
+                "the id of {token:?} is {id}, and no token has the ids from {last} up to it"
+            ));
+        }
+        if tokens.len() <= id {
+            tokens.resize(id + 1, String::new());
+        }
+        tokens[id].clone_from(token);
+    }
+    Ok(tokens)
 }
 
 /// Every token's id: those of the vocabulary, and those beside it.
@@ -635,12 +696,14 @@ fn entry((id, token): (&i64, &AddedToken)) -> Value {
     })
 }
 
-/// Puts the tokens of the other files beside those that a description lists, in whose place they stand.
+/// Puts the tokens of the other files beside those that a description lists, in whose place they stand where they
+/// say how a token is found. Of a token that they only name, the description knows more.
 pub(super) fn add_tokens(parts: &mut Map<String, Value>, told: &BTreeMap<i64, AddedToken>) {
     let listed = parts.entry("added_tokens").or_insert_with(|| json!([]));
     let Some(listed) = listed.as_array_mut() else { return };
     for (id, token) in told {
         match listed.iter_mut().find(|listed| listed["content"] == token.content) {
+            Some(_) if token.is_only_named => {}
             Some(listed) => *listed = entry((&listed["id"].as_i64().unwrap_or(*id), token)),
             None => listed.push(entry((id, token))),
         }

@@ -35,6 +35,7 @@ pub const FILES: [&str; 7] = [
 pub struct Tokenizer {
     pieces: Pieces,
     special: SpecialIds,
+    remark: Option<String>,
 }
 
 /// The kinds of tokenizers.
@@ -74,6 +75,11 @@ const COMMON_WORDS: usize = 5000;
 impl Tokenizer {
     /// The tokenizer of a model folder, from its `tokenizer.json`, `vocab.txt`, or `vocab.json` and `merges.txt`,
     /// and the small files beside them.
+    ///
+    /// The first tokenizer that is not plain WordPiece puts a panic hook before the process's own. The `tokenizers`
+    /// crate panics on some damaged files and texts; cloze makes an error of such a panic, and the hook keeps it from
+    /// being printed. All other panics go to the hook that was there before. A program that sets a hook later takes
+    /// this one's place: errors stay the same, and these panics are printed.
     pub fn load(folder: &Path) -> Result<Tokenizer> {
         let settings = Settings::read(folder)?;
         let (whole, lines) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
@@ -97,7 +103,13 @@ impl Tokenizer {
         } else {
             return Err(no_vocabulary(folder));
         };
-        Ok(Tokenizer { pieces, special })
+        let remark = settings.remark().filter(|_| whole.exists());
+        Ok(Tokenizer { pieces, special, remark })
+    }
+
+    /// What a reader of results should know: that it has a class whose ways are not known.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// The special tokens' ids.
@@ -258,8 +270,8 @@ fn is_berts(description: &Value, settings: &Settings) -> bool {
     let (model, normalizer) = (&description["model"], &description["normalizer"]);
     let added = description["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
     let splits_chinese = normalizer["handle_chinese_chars"] != false;
-    // Old files do not name the model.
-    (is(model, "WordPiece") || model["type"].is_null() && model["vocab"].is_object())
+    general::kind_of(model) == "WordPiece"
+        && model["vocab"].is_object()
         && [&Value::Null, &wordpiece::GOES_ON.into()].contains(&&model["continuing_subword_prefix"])
         && model["max_input_chars_per_word"].as_u64().is_none_or(|longest| longest == 100)
         && is(normalizer, "BertNormalizer")
