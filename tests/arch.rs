@@ -83,6 +83,7 @@ mod toy {
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
             untrained_head: None,
+            unknown_keys: Vec::new(),
         };
         ModelFolder::new(folder, config, Tokenizer::load(folder).unwrap()).unwrap()
     }

@@ -531,8 +531,10 @@ fn checkpoints_are_taken_as_wrappers_left_them() {
         let tensors = model.tensors();
         let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
         let bare = |name: &str| map.bare(name).unwrap_or(name).to_owned();
-        let decoder = map.weight_name(Module::Decoder).unwrap().strip_suffix(".weight").unwrap();
-        let renamings: [&dyn Fn(&str) -> String; 5] = [
+        // One head has no weight of that name.
+        let decoder = map.weight_name(Module::Decoder).unwrap_or("lm_predictions.lm_head.decoder.weight");
+        let decoder = decoder.strip_suffix(".weight").unwrap();
+        let renamings: [&dyn Fn(&str) -> String; 7] = [
             // The bias where the decoder's own stands.
             &|name| match map.bias_name(Module::Decoder) == Some(name) {
                 true => format!("{decoder}.bias"),
@@ -540,6 +542,9 @@ fn checkpoints_are_taken_as_wrappers_left_them() {
             },
             &|name| format!("module.{name}"),
             &|name| format!("_orig_mod.module.{name}"),
+            // As Lightning leaves it.
+            &|name| format!("model.{name}"),
+            &|name| format!("model._orig_mod.{name}"),
             &bare,
             &|name| format!("module._orig_mod.{}", bare(name)),
         ];
@@ -580,6 +585,20 @@ fn assert_said(folder: &Path, wanted: &str) {
     };
     run("check", &[]);
     run("score", &["--text", "a film"]);
+}
+
+#[test]
+fn a_head_that_has_no_decoder_in_transformers_has_none_here() {
+    let model = Model::new("deberta-v3");
+    let (map, mut tensors) = (model.open().config.tensors, model.tensors());
+    let wanted = scores(&model.base(), &model.base().zero_shot(None).unwrap());
+    let words = tensors[map.weight_name(Module::WordEmbeddings).unwrap()].flip([1]);
+    let name = "lm_predictions.lm_head.decoder.weight";
+    tensors.insert(name.to_owned(), words);
+    model.write(&tensors);
+    // DebertaV2LMPredictionHead of transformers multiplies with the word embeddings.
+    assert_eq!(scores(&model.base(), &model.base().zero_shot(None).unwrap()), wanted);
+    assert_eq!(model.open().check_weights().unwrap().left_over, [name]);
 }
 
 #[test]

@@ -95,6 +95,14 @@ impl ModelError {
             WeightsUnreadable { .. } => help("copy or download the file again"),
             WeightsUnsupported { remedy, .. } => help(remedy),
             OtherFamily { .. } => help("config.json and the weights must come from one model"),
+            NoHead { path, task: Some("a classifier") } => vec![(
+                "help",
+                format!(
+                    "a fine-tuned classifier is scored with transformers, in Python: pipeline(\"text-classification\", \
+                     model={:?}); for cloze take the checkpoint that it was made of",
+                    path.display().to_string()
+                ),
+            )],
             NoHead { .. } => help(
                 "take the checkpoint that was pre-trained as a masked language model, before it was fine-tuned or cut",
             ),
@@ -111,8 +119,8 @@ impl ModelError {
             HubUnreachable { name, .. } => vec![(
                 "help",
                 format!(
-                    "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of \
- {name} in a folder by hand and name that folder"
+                    "without a network, put config.json, model.safetensors, tokenizer_config.json and tokenizer.json \
+                     (or vocab.txt, or vocab.json and merges.txt) of {name} in a folder by hand and name that folder"
                 ),
             )],
             HubName { .. } => {

@@ -162,6 +162,7 @@ pub struct LinearLayer<'a> {
 /// assert_eq!(map.weight_name(Module::Linear(0, Role::Query)), Some("toy.blocks.0.attn.q.weight"));
 /// // Saved from within a wrapper, and without the head.
 /// assert_eq!(map.uniform("module.blocks.0.attn.q.bias"), "toy.blocks.0.attn.q.bias");
+/// assert_eq!(map.uniform("model.toy.blocks.0.attn.q.bias"), "toy.blocks.0.attn.q.bias");
 /// assert_eq!(map.targeted("q"), map.targeted("query"));
 /// ```
 #[derive(Debug, Clone)]
@@ -229,6 +230,12 @@ impl TensorMap {
         let bias = Named { name: bias.to_owned(), shape: vec![size[0]] };
         self.is_tied = is_tied;
         self.insert(Module::Decoder, Entry { name: name.to_owned(), weight, bias: Some(bias) });
+    }
+
+    /// Adds the bias of a decoder whose weight is the word embeddings, whatever else a checkpoint has.
+    pub fn decoder_bias(&mut self, name: &str, bias: &str, size: i64) {
+        let bias = Named { name: bias.to_owned(), shape: vec![size] };
+        self.insert(Module::Decoder, Entry { name: name.to_owned(), weight: None, bias: Some(bias) });
     }
 
     /// The name of the decoder's weight, if it may be missing: then the word embeddings stand in for it.
@@ -395,15 +402,15 @@ impl TensorMap {
 
     /// Whether a tensor has one of the other names that are known.
     pub fn is_other_name(&self, name: &str) -> bool {
-        self.others.iter().any(|[other, _]| unwrapped(name).starts_with(other.as_str()))
+        self.others.iter().any(|[other, _]| self.unwrapped(name).starts_with(other.as_str()))
     }
 
-    /// The name that a tensor of a checkpoint has here: without `module.` and `_orig_mod.`, which a parallel
-    /// training and a compiled model leave; with the base before a bare encoder's; `weight` and `bias` for the
+    /// The name that a tensor of a checkpoint has here: without `module.`, `_orig_mod.` and `model.`, which a
+    /// parallel training, a compiled model and a module of Lightning leave; with the base before a bare encoder's; `weight` and `bias` for the
     /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias; this map's own for others
     /// that are known.
     pub fn uniform(&self, name: &str) -> String {
-        let name = unwrapped(name);
+        let name = self.unwrapped(name);
         let own =
             self.others.iter().find_map(|[other, own]| Some(format!("{own}{}", name.strip_prefix(other)?)));
         let name = own.as_deref().unwrap_or(name);
@@ -421,14 +428,30 @@ impl TensorMap {
             _ => name,
         }
     }
-}
 
-/// A name without what wrappers put before it.
-fn unwrapped(mut name: &str) -> &str {
-    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
-        name = inner;
+    /// A name without what wrappers put before it.
+    fn unwrapped<'a>(&self, mut name: &'a str) -> &'a str {
+        let inner = |name: &'a str| {
+            let plain = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper));
+            plain.or_else(|| self.within_model(name))
+        };
+        while let Some(inner) = inner(name) {
+            name = inner;
+        }
+        name
     }
-    name
+
+    /// A name without the `model.` of a module that holds the model by that name. Where the family's own names
+    /// begin so, what stands behind it must begin so again, or be of the head.
+    fn within_model<'a>(&self, name: &'a str) -> Option<&'a str> {
+        const HOLDER: &str = "model.";
+        let inner = name.strip_prefix(HOLDER)?;
+        let is_wrapped = self.base != HOLDER
+            || inner.starts_with(HOLDER)
+            || WRAPPERS.iter().any(|wrapper| inner.starts_with(wrapper))
+            || self.module_of(inner).is_some_and(Module::is_head);
+        is_wrapped.then_some(inner)
+    }
 }
 
 /// What PyTorch's wrappers put before the names of what they hold.

@@ -272,7 +272,7 @@ fn of_model(error: &ModelError) -> Option<Vec<Note>> {
         ModelError::HubUnreachable { name, .. } => vec![(
             "help",
             format!(
-                "without a network, put config.json, vocab.txt, tokenizer_config.json and model.safetensors of {name} in a folder by hand and give --model that folder"
+                "without a network, put config.json, model.safetensors, tokenizer_config.json and tokenizer.json (or vocab.txt, or vocab.json and merges.txt) of {name} in a folder by hand and give --model that folder"
             ),
         )],
         ModelError::HubName { .. } => vec![

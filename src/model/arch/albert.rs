@@ -94,6 +94,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         type_vocab_size: file.type_vocab_size,
         layer_norm_eps: file.layer_norm_eps,
         untrained_head: None,
+        unknown_keys: Vec::new(),
     })
 }
 

@@ -87,6 +87,7 @@ impl File {
             type_vocab_size: self.type_vocab_size,
             layer_norm_eps: self.layer_norm_eps,
             untrained_head: None,
+            unknown_keys: Vec::new(),
         }
     }
 }

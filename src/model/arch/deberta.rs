@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tch::{Device, Tensor};
 
 use super::{
@@ -28,7 +29,7 @@ use crate::model::values::rows_at;
 pub const MODEL_TYPE: &str = "deberta-v2";
 
 /// Keys that ask for other computations in other families.
-pub(super) const OWN_KEYS: [&str; 1] = ["relative_attention"];
+pub(super) const OWN_KEYS: [&str; 2] = ["position_biased_input", "relative_attention"];
 
 const UNTRAINED_HEAD: &str =
     "model_type is \"deberta-v2\", whose published weights of version 3 were not trained to fill masks";
@@ -64,25 +65,17 @@ struct File {
     #[serde(default)]
     position_buckets: i64,
     #[serde(default)]
-    pos_att_type: Option<Kinds>,
+    pos_att_type: Option<Value>,
     #[serde(default)]
     share_att_key: bool,
     #[serde(default)]
-    norm_rel_ebd: Option<Kinds>,
+    norm_rel_ebd: Option<Value>,
     #[serde(default = "usual::tied")]
     position_biased_input: bool,
     #[serde(default = "usual::tied")]
     legacy: bool,
     #[serde(default = "usual::tied")]
     tie_word_embeddings: bool,
-}
-
-/// Words in a list, or in a text with strokes between them.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Kinds {
-    Text(String),
-    List(Vec<String>),
 }
 
 fn most_positions() -> i64 {
@@ -92,16 +85,21 @@ fn epsilon() -> f64 {
     1e-7
 }
 
-impl Kinds {
-    fn words(kinds: Option<&Kinds>) -> Vec<String> {
-        match kinds {
-            None => Vec::new(),
-            Some(Kinds::Text(text)) => {
-                text.to_lowercase().split('|').map(|kind| kind.trim().to_owned()).collect()
-            }
-            Some(Kinds::List(list)) => list.clone(),
+/// The words of a key, in a list, or in a text with strokes between them.
+fn words(key: &str, kinds: Option<&Value>) -> Result<Vec<String>, String> {
+    let list = |list: &[Value]| list.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+    let words = match kinds {
+        None => Some(Vec::new()),
+        Some(Value::String(text)) => {
+            Some(text.to_lowercase().split('|').map(|kind| kind.trim().to_owned()).collect())
         }
-    }
+        Some(Value::Array(words)) => list(words),
+        Some(_) => None,
+    };
+    words.ok_or_else(|| {
+        let found = kinds.unwrap_or(&Value::Null);
+        format!("{key} is {found}, it must be a text or a list of texts")
+    })
 }
 
 impl File {
@@ -111,7 +109,7 @@ impl File {
                 "relative_attention is false, in this family this version of cloze takes true".to_owned()
             );
         }
-        let kinds = Kinds::words(self.pos_att_type.as_ref());
+        let kinds = words("pos_att_type", self.pos_att_type.as_ref())?;
         if kinds.is_empty() || !kinds.iter().all(|kind| ["c2p", "p2c"].contains(&kind.as_str())) {
             return Err(format!(
                 "pos_att_type is {:?}, this version of cloze takes \"c2p\", \"p2c\" and both",
@@ -124,6 +122,11 @@ impl File {
         } else {
             self.max_relative_positions
         };
+        check_sizes(&[
+            ("max_relative_positions", most, MOST / 2),
+            // There may be none.
+            ("position_buckets", self.position_buckets.max(1), MOST / 2),
+        ])?;
         let buckets = match self.position_buckets {
             ..1 => Buckets { span: most, farthest: None },
             // Else there is nothing that logarithms could share out.
@@ -135,16 +138,12 @@ impl File {
                 ));
             }
         };
-        check_sizes(&[
-            ("max_relative_positions", most, MOST / 2),
-            ("position_buckets", buckets.span, MOST / 2),
-        ])?;
         Ok(Disentangled { buckets, with_queries: has("c2p"), with_keys: has("p2c") })
     }
 
     /// Whether distances have a layer norm.
     fn has_distance_norm(&self) -> Result<bool, String> {
-        let kinds = Kinds::words(self.norm_rel_ebd.as_ref());
+        let kinds = words("norm_rel_ebd", self.norm_rel_ebd.as_ref())?;
         match kinds.iter().find(|kind| !["none", "layer_norm"].contains(&kind.as_str())) {
             Some(other) => Err(format!(
                 "norm_rel_ebd is {other:?}, this version of cloze takes \"none\" and \"layer_norm\""
@@ -219,6 +218,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         type_vocab_size: file.type_vocab_size,
         layer_norm_eps: file.layer_norm_eps,
         untrained_head: Some(UNTRAINED_HEAD),
+        unknown_keys: Vec::new(),
     })
 }
 
@@ -301,7 +301,11 @@ fn head_tensors(map: &mut TensorMap, file: &File) {
     let [dense, norm, decoder, bias] = &names;
     map.linear(Module::Transform, dense, [narrow, hidden], true);
     map.norm(Module::TransformNorm, norm, narrow, true);
-    map.decoder(decoder, bias, [file.vocab_size, narrow], file.tie_word_embeddings);
+    match file.legacy {
+        true => map.decoder(decoder, bias, [file.vocab_size, narrow], file.tie_word_embeddings),
+        // Hugging Face's class reads no decoder of this head, whatever lies in the file.
+        false => map.decoder_bias(decoder, bias, file.vocab_size),
+    }
     for (other, name) in others.iter().zip(&names) {
         map.also(other, name);
     }

@@ -63,6 +63,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         // In its code, whatever config.json says.
         layer_norm_eps: 1e-12,
         untrained_head: None,
+        unknown_keys: Vec::new(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a `config.json` says besides a family's own keys: whether it is of a model that fills masks, and
 //! whether it computes something that no family here does.
 
+use super::known;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -10,11 +11,13 @@ use serde_json::{Map, Value};
 pub(super) struct Keys(Map<String, Value>);
 
 /// Types of models that do not fill masks by what is computed here, and why.
-const REFUSED: [(&[&str], &str); 3] = [
+const REFUSED: [(&[&str], &str); 5] = [
     (
-        &["deberta", "deberta-v3"],
-        "whose attention is computed in another way, and whose published weights of version 3 were not trained to fill masks",
+        &["deberta"],
+        "DeBERTa's first version, whose attention is computed in another way than its later ones'",
     ),
+    (&["deberta-v3"], "whose files say \"deberta-v2\""),
+    (&["mpnet"], "whose distances between tokens are added to the scores in another way than BERT's"),
     (
         &[
             "bloom",
@@ -53,17 +56,20 @@ const DECODERS: [(&str, &str); 3] = [
 
 /// Keys by which configurations ask for other computations than a family's own file reads. Null, false, 0 and
 /// what is empty ask for nothing, nor does the value that stands beside.
-const CHANGES: [(&str, &str); 23] = [
+const CHANGES: [(&str, &str); 28] = [
     ("activation_function", ""),
+    ("adapters", ""),
     ("alibi", ""),
     ("alibi_starting_size", ""),
     ("attention_window", ""),
+    ("attn_logit_softcapping", ""),
     ("conv_kernel_size", ""),
     ("embedding_scale", "1.0"),
     ("final_logit_softcapping", ""),
     ("layer_norm_type", "\"layer_norm\""),
     ("logit_scale", "1.0"),
     ("moe_every_n_layers", ""),
+    ("norm_first", ""),
     ("norm_type", "\"layer_norm\""),
     ("num_experts", ""),
     ("parallel_block", ""),
@@ -72,12 +78,31 @@ const CHANGES: [(&str, &str); 23] = [
     ("pruned_heads", ""),
     ("quantization_config", ""),
     ("relative_attention", ""),
+    ("rope_scaling", ""),
     ("rotary_emb_fraction", ""),
     ("rotary_value", ""),
     ("scale_embedding", ""),
+    ("sliding_window", ""),
     ("use_glu_mlp", ""),
     ("use_rms_norm", ""),
 ];
+
+/// Keys that ask for other computations where they are false.
+const CHANGES_BY_FALSE: [&str; 2] = ["embedding_layernorm", "position_biased_input"];
+
+/// What heads are called.
+const HEADS: [&str; 2] = ["num_attention_heads", "n_heads"];
+/// The keys of probabilities of dropout.
+const DROPOUTS: [&str; 6] = [
+    "attention_dropout",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "embedding_dropout",
+    "hidden_dropout_prob",
+    "mlp_dropout",
+];
+/// The keys of what layer norms add to variances.
+const EPSILONS: [&str; 2] = ["layer_norm_eps", "norm_eps"];
 
 impl Keys {
     /// `model_type`, if there is one.
@@ -108,9 +133,11 @@ impl Keys {
         if let Some((key, what)) = DECODERS.iter().find(|(key, _)| self.asks(key, "")) {
             return Err(format!("{key} is {}: this is {what}", self.0[*key]));
         }
-        if let Some((key, _)) =
-            CHANGES.iter().find(|(key, neutral)| !own.contains(key) && self.asks(key, neutral))
-        {
+        let by_value = CHANGES.iter().filter(|(key, neutral)| self.asks(key, neutral)).map(|(key, _)| key);
+        let by_false = CHANGES_BY_FALSE.iter().filter(|key| self.0.get(**key) == Some(&Value::Bool(false)));
+        let shared = ["num_key_value_heads"];
+        let by_sharing = shared.iter().filter(|key| self.shares_heads(key));
+        if let Some(key) = by_value.chain(by_false).chain(by_sharing).find(|key| !own.contains(key)) {
             return Err(format!(
                 "{key} is {}: such a model computes something that this version of cloze does not",
                 self.0[*key]
@@ -124,6 +151,44 @@ impl Keys {
             ));
         }
         Ok(())
+    }
+
+    /// Whether keys and values have another number of heads than queries.
+    fn shares_heads(&self, key: &str) -> bool {
+        let Some(found) = self.0.get(key).filter(|found| !found.is_null()) else { return false };
+        !HEADS.iter().any(|heads| self.0.get(*heads) == Some(found))
+    }
+
+    /// Refuses numbers that no computation can be done with, of keys that the family reads.
+    pub(super) fn check_numbers(&self, known: &[&str]) -> Result<(), String> {
+        let number = |key: &&'static str| {
+            let found = self.0.get(*key).filter(|_| known.contains(key))?;
+            Some((*key, found, found.as_f64()?))
+        };
+        for (key, found, value) in DROPOUTS.iter().filter_map(number) {
+            if !(0.0..1.0).contains(&value) {
+                return Err(format!("{key} is {found}, it must be at least 0 and below 1"));
+            }
+        }
+        for (key, found, value) in EPSILONS.iter().filter_map(number) {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(format!("{key} is {found}, it must be at least 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that ask for something, and that neither Hugging Face's classes know nor what is refused here.
+    pub(super) fn unknown(&self, known: &[&str]) -> Vec<String> {
+        let is_known = |key: &str| {
+            key.starts_with('_')
+                || known.contains(&key)
+                || known::GENERAL.contains(&key)
+                || CHANGES.iter().any(|(changing, _)| *changing == key)
+                || CHANGES_BY_FALSE.contains(&key)
+                || key == "num_key_value_heads"
+        };
+        self.0.keys().filter(|key| !is_known(key) && self.asks(key, "")).cloned().collect()
     }
 
     /// Whether a key is there and asks for something.

@@ -9,6 +9,8 @@
 //! family that differs from another in its names and sizes alone needs no layers of its own: it makes a map
 //! and a configuration that name the other's [`Arch`]. `tests/arch.rs` has such a family, made from outside.
 
+mod known;
+
 mod keys;
 
 pub mod albert;
@@ -79,6 +81,9 @@ pub struct Config {
     /// Of a family whose published weights cannot fill masks, although they have the head for it: why. It is
     /// refused unless that is forced.
     pub untrained_head: Option<&'static str>,
+    /// The keys of `config.json` that its class in transformers does not know, in their order. They may ask for
+    /// another computation.
+    pub unknown_keys: Vec<String>,
 }
 
 /// How the places of tokens take part in what is computed.
@@ -167,8 +172,32 @@ impl Config {
                 known.join(", ")
             ));
         };
-        keys.check(if model_type == deberta::MODEL_TYPE { &deberta::OWN_KEYS } else { &[] })?;
-        read(model_type, text)
+        keys.check(match model_type {
+            deberta::MODEL_TYPE => &deberta::OWN_KEYS,
+            modernbert::MODEL_TYPE => &modernbert::OWN_KEYS,
+            _ => &[],
+        })?;
+        let config = read(model_type, text)?;
+        let known = known::of(model_type);
+        keys.check_numbers(known)?;
+        Ok(Config { unknown_keys: keys.unknown(known), ..config })
+    }
+
+    /// What a reader of results should know: that `config.json` has keys that are not known.
+    pub fn remark(&self) -> Option<String> {
+        (!self.unknown_keys.is_empty()).then(|| {
+            format!(
+                "config.json has keys that its class in transformers does not know, and that are passed over: {}",
+                self.unknown_keys.join(", ")
+            )
+        })
+    }
+
+    /// What a reader of results should know of a model whose head was not trained to fill masks.
+    pub fn head_remark(&self) -> Option<String> {
+        self.untrained_head.map(|reason| {
+            format!("{reason}: unless all of its weights were trained since, its scores mean nothing")
+        })
     }
 
     /// Sets the probability of every dropout in the layers and before them.

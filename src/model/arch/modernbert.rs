@@ -24,6 +24,9 @@ use crate::model::values::rows_at;
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "modernbert";
 
+/// Keys that ask for other computations in other families.
+pub(super) const OWN_KEYS: [&str; 1] = ["rope_scaling"];
+
 /// `config.json`, with what Hugging Face's ModernBertConfig takes where it says nothing. Which layers look at
 /// all tokens, and the bases of the angles, have two names each: those of transformers 4 and of 5.
 #[derive(Deserialize)]
@@ -193,6 +196,7 @@ pub(super) fn config(_model_type: &str, text: &str) -> Result<Config, String> {
         type_vocab_size: 0,
         layer_norm_eps: file.norm_eps,
         untrained_head: None,
+        unknown_keys: Vec::new(),
     })
 }
 
