@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cloze::error::{CorpusError, FileError, Kind, Result};
+use cloze::error::{CorpusError, FileError, Kind, Place, Result};
 use cloze::learn::corpus::{Corpus, Source, TokenFile};
 use cloze::learn::objective::{MaskedSequence, Masking};
 use cloze::model::tokenizer::{SpecialIds, Tokenizer};
-use cloze::text::data::Reading;
+use cloze::text::data::{BadRows, Reading};
 use tempfile::TempDir;
 
 use crate::support::{DEFAULT, TINY};
@@ -479,4 +479,33 @@ fn memory_does_not_grow_with_a_line() {
     };
     let (short, long) = (of_line(2), of_line(14));
     assert!(short > 50 && long < short + 6, "{short} MB with a line of 2 MB, {long} with one of 14");
+}
+
+#[test]
+fn a_row_that_the_tokenizer_fails_on_is_told_by_its_place_or_left_out() {
+    const ROBERTA: &str = "tests/fixtures/tokenizers/roberta";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    let whole = fs::read_to_string(Path::new(ROBERTA).join("tokenizer.json")).unwrap();
+    let mut description: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    // An expression that goes back and forth without end on "aaa…b".
+    let endless = serde_json::json!({ "type": "Split", "pattern": { "Regex": "(a|aa)+$" },
+        "behavior": "Isolated", "invert": false });
+    let own = description["pre_tokenizer"].take();
+    description["pre_tokenizer"] = serde_json::json!({ "type": "Sequence", "pretokenizers": [endless, own] });
+    fs::write(&path, description.to_string()).unwrap();
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    let rows = folder.path().join("rows.csv");
+    fs::write(&rows, format!("text\ngreat\n{}b\nbad\n", "a".repeat(60))).unwrap();
+    let read = |reading: &Reading, index: usize| {
+        Source::open(&rows, reading, Some("text"), &tokenizer, (folder.path(), index))
+    };
+    let refused = read(&Reading::default(), 0).map(|_| ()).unwrap_err();
+    assert!(matches!(refused.place(), Place::Row { line: 3, record: 2, .. }), "{refused}");
+    let reading = Reading { bad_rows: BadRows::skipped(), ..Reading::default() };
+    // Two documents are left, each a piece or more and its end.
+    let kept = read(&reading, 1).unwrap();
+    let ids = |text: &str| tokenizer.tokenize(text).len() + 1;
+    assert_eq!(kept.tokens(), (ids("great") + ids("bad"), 0));
+    assert_eq!(reading.bad_rows.so_far().rows, 1);
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use clap::ArgGroup;
 use cloze::error::Errors;
 use cloze::error::notes::listed;
+use cloze::model::folder::ModelFolder;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
@@ -84,6 +85,9 @@ pub fn run(args: &Check) -> Result<()> {
     };
     let found = Checkup::of(&files, || setup::open_model(&args.limits));
     let mut text = summary(&found, args.strict, true)?;
+    if let Some(remark) = found.folder.as_ref().and_then(|folder| folder.config.head_remark()) {
+        text.insert_str(0, &format!("note: {remark}\n\n"));
+    }
     if found.problems.is_empty() {
         text.push_str("no problems found\n");
     }
@@ -139,6 +143,9 @@ fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
             "note: the weights have tensors that such a model has no place for, which are left out: {}\n\n",
             listed(&found.weights.left_over)
         );
+    }
+    for remark in found.folder.iter().flat_map(ModelFolder::remarks) {
+        summary += &format!("note: {remark}\n\n");
     }
     if let Some(remark) = found.weights.remark() {
         summary += &format!("note: {remark}\n\n");

@@ -194,8 +194,13 @@ fn home() -> Finding {
 fn model(args: &Doctor) -> Finding {
     let mut found = Finding::of("model", []);
     match look_at_model(args, &mut found.found) {
-        Ok(true) => found,
-        Ok(false) => found.but(
+        Ok(Looked { finite: true, remark: None }) => found,
+        Ok(Looked { finite: true, remark: Some(remark) }) => found.but(
+            remark,
+            "take it with --force-head, and train all of its weights before anything else (--method full)",
+            false,
+        ),
+        Ok(Looked { finite: false, .. }) => found.but(
             "it gives numbers that are not finite",
             "fetch its weights again: the file may be damaged",
             true,
@@ -211,10 +216,19 @@ fn model(args: &Doctor) -> Finding {
     }
 }
 
-/// Loads the model and lets it read; tells what is known so far, and whether all it gives are numbers.
-fn look_at_model(args: &Doctor, found: &mut Vec<String>) -> Result<bool, Error> {
+/// What was seen of a model.
+struct Looked {
+    /// Whether all that it gives are numbers.
+    finite: bool,
+    /// What is special in it.
+    remark: Option<String>,
+}
+
+/// Loads the model and lets it read; tells what is known so far.
+fn look_at_model(args: &Doctor, found: &mut Vec<String>) -> Result<Looked, Error> {
     let path = setup::model_named(args.model.as_ref())?;
-    let folder = ModelFolder::open(&path)?;
+    let folder = ModelFolder::open_any_head(&path)?;
+    let remark = folder.config.head_remark();
     found.push(path.display().to_string());
     folder.check_weights()?;
     let hash = hash_of_weights(&path)?;
@@ -224,7 +238,7 @@ fn look_at_model(args: &Doctor, found: &mut Vec<String>) -> Result<bool, Error> 
         let tokens = pulse.tokens_per_second / 100.0;
         found.push(format!("works: {} tokens a second on one thread", tokens.round() * 100.0));
     }
-    Ok(pulse.finite)
+    Ok(Looked { finite: pulse.finite, remark })
 }
 
 /// A folder that ships.

@@ -46,6 +46,7 @@ pub fn run(args: &Preview) -> Result<()> {
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
+    render::warnings(blueprint.head_remark().as_slice())?;
     let threads = args.model.threads.map(usize::from);
     let previewer = Previewer::load(blueprint, tasks, columns, showing.as_ref(), threads)?;
     for row in rows.take(args.n) {

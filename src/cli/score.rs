@@ -191,7 +191,8 @@ pub fn run(args: &Score) -> Result<()> {
         let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
         render::tell(&render::perhaps_labels(perhaps.as_deref()))?;
         let dtype = args.dtype.and_then(|dtype| dtype.remark(blueprint.options.device));
-        render::warnings(&blueprint.words.left_out().into_iter().chain(dtype).collect::<Vec<_>>())?;
+        let remarks = blueprint.head_remark().into_iter().chain(blueprint.words.left_out()).chain(dtype);
+        render::warnings(&remarks.collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
     let one_row = source.file().is_none() && args.calibration.calibrate_on.is_none();

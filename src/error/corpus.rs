@@ -16,6 +16,8 @@ pub enum CorpusError {
     NotNpy { path: PathBuf, reason: String },
     #[error("token {at} of {} is {id}, and the model's vocabulary ends at {last}", path.display())]
     OutsideVocabulary { path: PathBuf, at: usize, id: i64, last: usize },
+    #[error("line {line} of {}: {reason}", path.display())]
+    LineFailed { path: PathBuf, line: usize, reason: String },
     #[error("no text is named")]
     WithoutTexts,
     #[error("{name} has no text")]
@@ -47,6 +49,9 @@ impl CorpusError {
             ],
             NotNpy { .. } => help("name a file that numpy.save wrote, or the text itself"),
             OutsideVocabulary { .. } => help("the ids must be those of this model's tokenizer"),
+            LineFailed { .. } => {
+                help("leave the line out; the files of the tokenizer are damaged, or ask for too much")
+            }
             WithoutTexts => help("name one file at least"),
             WithoutText { .. } => help("name a file with text, or leave it out"),
             TooShort { .. } | TooShortHeldOut { .. } => help("give more text, or shorter sequences"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::Rng;
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::error::{Error, Errors, SearchError, VerbalizerError};
+use crate::error::{EncodeError, Error, Errors, Kind, Result, SearchError, VerbalizerError};
 use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
@@ -168,9 +168,20 @@ impl LabelWords {
             words: known.into_iter().map(|(tokens, ..)| tokens).collect(),
         });
         let texts = |class: &Class| {
-            let tokens = |text: &String| tokenizer.tokenize(text).into_iter().map(|token| token.id).collect();
-            class.texts.iter().map(tokens).collect()
+            let tokens = |text: &String| {
+                let found = tokenizer.tokenize_around(&[text]).map_err(|error| match error.kind() {
+                    Kind::Encode(EncodeError::TokenizerFailed { reason }) => {
+                        let reason =
+                            format!("{reason}; it is among the texts of the class {:?}", class.label);
+                        Error::from(EncodeError::TokenizerFailed { reason })
+                    }
+                    _ => error,
+                })?;
+                Ok(found.concat().into_iter().map(|token| token.id).collect())
+            };
+            class.texts.iter().map(tokens).collect::<Result<Vec<Vec<i64>>>>()
         };
+        let texts = verbalizer.classes().iter().map(texts).collect::<Result<_>>()?;
         let shape = [-1, i64::try_from(widest).unwrap_or(i64::MAX)];
         Ok(LabelWords {
             scores: ClassScores {
@@ -189,7 +200,7 @@ impl LabelWords {
             several,
             kind: verbalizer.kind(),
             left_out,
-            texts: verbalizer.classes().iter().map(texts).collect(),
+            texts,
             bare: None,
         })
     }
@@ -373,6 +384,11 @@ fn tokens_of(
     if tokens.is_empty()
         || (tokens.contains(&tokenizer.special().unk) && (tokens.len() == 1 || multi_token.is_some()))
     {
+        // What it fails on has no tokens.
+        tokenizer.tokenize_around(&[&format!(" {}", word.word())]).map_err(|error| match error.kind() {
+            Kind::Encode(failed) => word.error(failed.clone()),
+            _ => error,
+        })?;
         return Err(word.error(VerbalizerError::WordUnknown { word: word.word().to_owned() }));
     }
     match multi_token {

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::error::{CorpusError, DataError, Error, FileError, Result};
+use crate::error::{CorpusError, DataError, EncodeError, Error, FileError, Kind, Result};
 use crate::model::tokenizer::Tokenizer;
-use crate::text::data::{Reading, Rows};
+use crate::text::data::Reading;
 use crate::text::text_column::text_column;
 use crate::text::whole_file::WholeFile;
 
@@ -40,7 +40,7 @@ pub(super) fn encode(
     let out = BufWriter::new(&mut file);
     let mut writer = Writer { out, tokenizer, into, open: false, written: 0, watch, asked: 0 };
     let read = if is_table(path, reading) {
-        of_rows(reading.open(path)?, column, &mut writer)?
+        of_rows(path, reading, column, &mut writer)?
     } else if let Some(column) = column {
         let (name, column) = (path.display().to_string(), column.to_owned());
         return Err(CorpusError::ColumnOfPlainText { name, column }.into());
@@ -108,7 +108,18 @@ impl Writer<'_> {
     }
 }
 
-fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Result<ControlFlow<()>> {
+/// Whether the tokenizer fails on a text: then nothing of it is written.
+fn is_of_text(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Encode(EncodeError::TokenizerFailed { .. }))
+}
+
+fn of_rows(
+    path: &Path,
+    reading: &Reading,
+    column: Option<&str>,
+    writer: &mut Writer<'_>,
+) -> Result<ControlFlow<()>> {
+    let mut rows = reading.open(path)?;
     let columns = rows.columns().clone();
     let column = match column {
         Some(column) => column.to_owned(),
@@ -119,10 +130,15 @@ fn of_rows(mut rows: Rows, column: Option<&str>, writer: &mut Writer<'_>) -> Res
         return Err(DataError::NoTextColumn { column, data, columns }.into());
     };
     for row in rows {
-        if writer.add(&row?.fields[place])?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        let row = row?;
+        match writer.add(&row.fields[place]) {
+            Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+            Ok(ControlFlow::Continue(())) => writer.end_document()?,
+            Err(error) if is_of_text(&error) => {
+                reading.bad_rows.skip(error.at(columns.place(&row, Some(&column))), &row.fields)?;
+            }
+            Err(error) => return Err(error),
         }
-        writer.end_document()?;
     }
     Ok(ControlFlow::Continue(()))
 }
@@ -149,7 +165,14 @@ fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<ControlFlow<()>> {
         })?;
         let text = text.strip_prefix('\u{feff}').filter(|_| (line, column) == (1, 1)).unwrap_or(text);
         let starts_line = column == 1;
-        if writer.add(text)?.is_break() {
+        let added = writer.add(text).map_err(|error| match is_of_text(&error) {
+            true => {
+                let (path, reason) = (path.to_owned(), error.kind().to_string());
+                CorpusError::LineFailed { path, line, reason }.into()
+            }
+            false => error,
+        })?;
+        if added.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         if ends_line && starts_line && text.trim().is_empty() {
