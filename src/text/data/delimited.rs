@@ -63,6 +63,7 @@ impl Reader {
             Some(kind) => Error::new(kind).at(at_header(None)),
             None => crate_error(name, error),
         })?;
+        since.store(0, Ordering::Relaxed);
         if is_end(&record) {
             return Err(DataError::Empty { data: name.to_owned() }.into());
         }
@@ -89,8 +90,11 @@ impl Reader {
         if too_long(&self.since, self.most).is_some() {
             return None;
         }
-        self.since.store(0, Ordering::Relaxed);
-        match self.records.read_byte_record(&mut self.record) {
+        let read = self.records.read_byte_record(&mut self.record);
+        if read.is_ok() {
+            self.since.store(0, Ordering::Relaxed);
+        }
+        match read {
             Ok(false) => None,
             Ok(true) if is_end(&self.record) => None,
             Ok(true) => {
