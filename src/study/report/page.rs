@@ -5,7 +5,9 @@ use maud::{Markup, html};
 use super::{RunReport, TrainReport, between_runs};
 use crate::learn::run::{DataFile, DescribedBy, Select};
 use crate::numbers::{count, counted, interval, p_value, percent};
-use crate::study::ensemble::page::numbers::{signed, signed_interval};
+use crate::page::document::{document, heading, setting as settings, warnings};
+use crate::page::numbers::{signed, signed_interval};
+use crate::page::tables::confusion;
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
@@ -20,7 +22,7 @@ pub fn page(runs: &[(&str, &RunReport)]) -> String {
     match runs {
         [(name, report)] => {
             let title = format!("{}: {name}", kind(report));
-            page::document(&title, &html! { header { h1 { (title) } (what(report)) } (body(report, 2)) })
+            document(&title, &html! { header { h1 { (title) } (what(report)) } (body(report, 2)) })
         }
         _ => {
             let title = format!("{} runs", runs.len());
@@ -36,7 +38,7 @@ pub fn page(runs: &[(&str, &RunReport)]) -> String {
                     article id=(format!("run-{}", index + 1)) { h2 { (name) } (what(report)) (body(report, 3)) }
                 }
             };
-            page::document(&title, &all)
+            document(&title, &all)
         }
     }
 }
@@ -87,14 +89,6 @@ fn body(report: &RunReport, level: u8) -> Markup {
         RunReport::Tasks(tasks) => html! { section.first { (heading("Results", level)) (of_tasks(tasks)) } },
         RunReport::Train(report) => of_training(report, level),
         RunReport::Pretrain(report) => report.body(),
-    }
-}
-
-fn heading(text: &str, level: u8) -> Markup {
-    if level == 2 {
-        html! { h2 { (text) } }
-    } else {
-        html! { h3 { (text) } }
     }
 }
 
@@ -199,12 +193,7 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 }
                 None => p.headline { "Nothing was measured: there were no test rows with labels." }
             }
-            @if !metrics.warnings.is_empty() {
-                div.trouble role="note" {
-                    p { b { (counted(metrics.warnings.len() as u64, "warning")) } }
-                    ul { @for warning in &metrics.warnings { li { (warning) } } }
-                }
-            }
+            (warnings(&metrics.warnings))
         }
         @if report.accuracy().is_some() {
             section { (heading("Results", level)) (seeds(report)) }
@@ -216,7 +205,7 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 (heading("Confusion", level))
                 p { "Test rows by true and predicted class"
                     @if metrics.seeds.len() > 1 { ", " (metrics.seeds.len()) " seeds together" } "." }
-                (tables::confusion(&manifest.classes, &counts))
+                (confusion(&manifest.classes, &counts))
             }
         }
         section { (heading("Setting", level)) (setting(report)) }
@@ -315,5 +304,5 @@ fn setting(report: &TrainReport) -> Markup {
         ("test file", file(&header.data.test)),
         ("cloze", header.cloze.clone()),
     ];
-    html! { dl.setting { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+    settings(&rows)
 }
