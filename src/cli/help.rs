@@ -41,6 +41,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "seeds",
             "seed",
             "patterns",
+            "row",
+            "class",
             "rows",
             "data_rows",
             "generate",
@@ -55,6 +57,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
         &[
             "out",
             "report",
+            "page",
             "json",
             "save",
             "merged",
@@ -159,7 +162,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 37] = [
     "template",
     "verbalizer",
     "labels",
@@ -182,7 +185,9 @@ const OFTEN: [&str; 35] = [
     "tokens",
     "minutes",
     "out",
+    "row",
     "report",
+    "page",
     "json",
     "save",
     "merged",

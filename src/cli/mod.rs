@@ -12,6 +12,7 @@ mod render;
 
 // where rows come from, where output goes
 mod outputs;
+mod pages;
 mod signals;
 mod source;
 
@@ -28,6 +29,7 @@ mod train;
 mod check;
 mod classify;
 mod doctor;
+mod explain;
 mod export;
 mod init;
 mod pretrain;
@@ -77,6 +79,7 @@ enum Command {
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
+    Explain(explain::Explain),
     Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -131,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Search(search) => search::run(&search),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -24,10 +24,10 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
 
 /// A heading of a section: of the second level on the page of one run, of the third where there are several.
 pub(crate) fn heading(text: &str, level: u8) -> Markup {
-    if level == 2 {
-        html! { h2 { (text) } }
-    } else {
-        html! { h3 { (text) } }
+    match level {
+        2 => html! { h2 { (text) } },
+        3 => html! { h3 { (text) } },
+        _ => html! { h4 { (text) } },
     }
 }
 

@@ -25,3 +25,12 @@ pub(crate) fn time(seconds: f64) -> String {
         (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
+
+/// A score, or what adds to it, with a sign that is as wide as a digit.
+pub(crate) fn nats(score: f64) -> String {
+    match format!("{:.2}", score.abs()) {
+        zero if zero == "0.00" => zero,
+        nats if score < 0.0 => format!("\u{2212}{nats}"),
+        nats => format!("+{nats}"),
+    }
+}

@@ -166,7 +166,8 @@ pub(crate) fn histogram(
     };
     let words = parts.iter().map(|(_, name, counts)| {
         let some = counts.iter().enumerate().filter(|(_, rows)| **rows > 0);
-        let some = some.map(|(bin, rows)| format!("{:.0} to {:.0}: {}", edge(bin), edge(bin + 1), count(*rows)));
+        let some =
+            some.map(|(bin, rows)| format!("{:.0} to {:.0}: {}", edge(bin), edge(bin + 1), count(*rows)));
         format!("{name}: {}.", some.collect::<Vec<_>>().join("; "))
     });
     let words = words.collect::<Vec<_>>().join(" ");
@@ -263,11 +264,7 @@ pub(crate) fn losses(title: &str, lines: &[Line]) -> Markup {
                     vec![(x, ends[index]), (right + 6 * UNIT, y)],
                     Ink::Muted.line(0.5),
                 ))?;
-                area.draw(&Text::new(
-                    name.clone(),
-                    (right + 8 * UNIT, y),
-                    text(Ink::Text, HPos::Left),
-                ))?;
+                area.draw(&Text::new(name.clone(), (right + 8 * UNIT, y), text(Ink::Text, HPos::Left)))?;
             }
         }
         Ok(())

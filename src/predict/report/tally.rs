@@ -196,7 +196,8 @@ impl Tally {
         let seen = (0..classes.len()).filter(|&class| support[class] + predicted[class] > 0);
         let (sum, count) =
             seen.fold((0.0, 0_u64), |(sum, count), class| (sum + classes[class].f1, count + 1));
-        let error = |bin: &BinCounts| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
+        let error =
+            |bin: &BinCounts| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
         Some(Evaluation {
             accuracy: ratio(right, rows),
             accuracy_95: wilson(right, rows),

@@ -7,10 +7,11 @@ use crate::learn::run::{DataFile, DescribedBy, Select};
 use crate::numbers::{count, counted, interval, p_value, percent};
 use crate::page::document::{document, heading, setting as settings, warnings};
 use crate::page::numbers::{signed, signed_interval};
-use crate::page::tables::confusion;
+use crate::page::plots::losses;
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
+use crate::study::pictures::{classes, confused, reliable, table_of_rows};
 
 /// The page of runs with their names. Of one run it shows that run; of several first how they compare.
 /// Ensembles alone have the page that their runs write.
@@ -66,7 +67,7 @@ fn what(report: &RunReport) -> Markup {
     match report {
         RunReport::Ensemble(report) => page::what(report),
         RunReport::Pretrain(report) => html! { p.what { (report.what()) } },
-        RunReport::Tasks(tasks) => html! { p.what { (counted(tasks.len() as u64, "task")) } },
+        RunReport::Tasks(report) => html! { p.what { (counted(report.tasks.len() as u64, "task")) } },
         RunReport::Train(report) => {
             let TrainReport { metrics, manifest, .. } = &**report;
             let mut parts = vec![
@@ -86,7 +87,10 @@ fn what(report: &RunReport) -> Markup {
 fn body(report: &RunReport, level: u8) -> Markup {
     match report {
         RunReport::Ensemble(report) => page::run(report, level),
-        RunReport::Tasks(tasks) => html! { section.first { (heading("Results", level)) (of_tasks(tasks)) } },
+        RunReport::Tasks(report) => html! {
+            section.first { (heading("Results", level)) (of_tasks(&report.tasks)) }
+            @if let Some(curves) = report.curves() { section { (heading("Learning curves", level)) (curves) } }
+        },
         RunReport::Train(report) => of_training(report, level),
         RunReport::Pretrain(report) => report.body(),
     }
@@ -205,7 +209,32 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 (heading("Confusion", level))
                 p { "Test rows by true and predicted class"
                     @if metrics.seeds.len() > 1 { ", " (metrics.seeds.len()) " seeds together" } "." }
-                (confusion(&manifest.classes, &counts))
+                (confused(&manifest.classes, &counts))
+            }
+        }
+        @if let Ok(answers) = report.answers() {
+            @if let Some(evaluation) = &answers.evaluation {
+                section { (heading("Classes", level)) (classes(evaluation)) }
+                section { (heading("How sure", level)) (reliable(&[(2, "answers", &evaluation.reliability)])) }
+            }
+        }
+        @if report.losses.iter().any(|lines| !lines.is_empty()) {
+            section {
+                (heading("Learning curves", level))
+                p { "The loss by step." }
+                div.beside {
+                    (losses("train rows", &report.losses[0]))
+                    (losses("held-out rows", &report.losses[1]))
+                }
+            }
+        }
+        @if let Ok(answers) = report.answers() {
+            @if answers.sample.seen() > 0 {
+                section {
+                    (heading("Rows", level))
+                    @if metrics.seeds.len() > 1 { p { "The answers of seed " (metrics.seeds[0].seed) "." } }
+                    (table_of_rows(&answers.sample, &manifest.classes, &|text| heading(text, level + 1)))
+                }
             }
         }
         section { (heading("Setting", level)) (setting(report)) }

@@ -234,8 +234,7 @@ fn learning_curves(report: &EnsembleReport) -> Markup {
     };
     let name = |generation| if last > 0 { format!("gen. {generation}") } else { "student".to_owned() };
     let students = report.curves.iter().filter(|curve| curve.pattern.is_none());
-    let students: Vec<Line> =
-        students.map(|curve| plots::line(name(curve.generation), curve)).collect();
+    let students: Vec<Line> = students.map(|curve| plots::line(name(curve.generation), curve)).collect();
     html! {
         p { "The loss by step, the mean over the seeds; members have the numbers of their patterns." }
         div.beside {
