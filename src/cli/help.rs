@@ -162,7 +162,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 37] = [
+const OFTEN: [&str; 36] = [
     "template",
     "verbalizer",
     "labels",
@@ -187,7 +187,6 @@ const OFTEN: [&str; 37] = [
     "out",
     "row",
     "report",
-    "page",
     "json",
     "save",
     "merged",

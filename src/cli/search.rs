@@ -244,6 +244,10 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         args.words.is_none() || args.method != Method::Ranked || args.rows.train.is_none(),
         "--method ranked finds one word a class: leave --words out"
     );
+    anyhow::ensure!(
+        args.output.page.path().is_none() || args.rows.train.is_some(),
+        "--page shows what was measured: without --train nothing is, leave it out"
+    );
     let inputs = args.template.iter().chain(&args.verbalizer).chain(&args.rows.train);
     let [report_file, page_file] = args.output.open_report(inputs, args.start.run.as_deref())?;
     let options = WordOptions {
@@ -270,9 +274,6 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     let words = render::found_words(&found.labels, &found.listed());
     match &found.report {
-        None if page_file.is_some() => {
-            anyhow::bail!("--page shows what was measured: without --train nothing is, leave it out")
-        }
         None => render::print(&words)?,
         Some(report) => {
             let terms = render::terms(&std::io::stdout());
