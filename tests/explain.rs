@@ -10,10 +10,11 @@ const PATTERNS: [&str; 2] = ["{text} It was {mask}.", "{mask}: {text|shorten}"];
 
 fn builder(patterns: &[&str]) -> cloze::predict::prompt_classifier::Builder {
     let model = MaskedLm::load(TINY, Options::default()).unwrap();
-    let words: [(&str, &[&str]); 3] =
-        [("up", &["good", "great"]), ("down", &["bad"]), ("new", &["new"])];
+    let words: [(&str, &[&str]); 3] = [("up", &["good", "great"]), ("down", &["bad"]), ("new", &["new"])];
     let builder = PromptClassifier::builder(model).verbalizer(Verbalizer::of(&words).unwrap());
-    patterns.iter().fold(builder, |builder, pattern| builder.template(Template::from_pattern(pattern).unwrap()))
+    patterns
+        .iter()
+        .fold(builder, |builder, pattern| builder.template(Template::from_pattern(pattern).unwrap()))
 }
 
 fn explainer(patterns: &[&str]) -> Explainer {
@@ -31,7 +32,10 @@ fn leaving_a_word_out_is_scoring_the_row_without_it() {
     let texts = ["a very  good film", "very  good film", "a  good film", "a very film", "a very  good"];
     let answers = classifier.classify(&texts).unwrap();
     let found = explainer(&PATTERNS).explain_text(texts[0], Some(1), Method::LeaveOneOut).unwrap();
-    assert_eq!(found.words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>(), ["a", "very", "good", "film"]);
+    assert_eq!(
+        found.words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>(),
+        ["a", "very", "good", "film"]
+    );
     for (word, without) in found.words.iter().zip(&answers[1..]) {
         let wanted = log_odds(&answers[0], 1) - log_odds(without, 1);
         assert!((word.effect - wanted).abs() < 1e-5, "{}: {} and {wanted}", word.word, word.effect);
@@ -52,7 +56,8 @@ fn along_gradients_the_words_sum_is_the_difference_of_the_scores() {
 
 #[test]
 fn masks_in_place_of_all_words_are_where_gradients_begin() {
-    let found = explainer(&PATTERNS[..1]).explain_text("good film", Some(0), Method::Gradients { steps: 4 }).unwrap();
+    let found =
+        explainer(&PATTERNS[..1]).explain_text("good film", Some(0), Method::Gradients { steps: 4 }).unwrap();
     let classifier = builder(&PATTERNS[..1]).build().unwrap();
     let masked = classifier.classify(&["good film"]).unwrap();
     // The score of the row itself is the classifier's.

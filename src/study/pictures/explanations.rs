@@ -7,6 +7,8 @@ use crate::page::document::document;
 use crate::page::numbers::nats;
 use crate::predict::explain::{Explanation, Method, WordEffect};
 
+/// Words that move less than this share of the strongest have no colour.
+const FAINT: f64 = 0.1;
 /// So many words are in a row's table.
 const MOST: usize = 30;
 
@@ -121,9 +123,13 @@ fn columns(words: &[WordEffect]) -> Vec<(&str, Vec<&WordEffect>)> {
 }
 
 fn shaded(word: &WordEffect, most: f64) -> Markup {
-    let class = if word.effect < 0.0 { "against" } else { "for" };
     let share = word.effect.abs() / most;
+    let class = match word.effect {
+        _ if share < FAINT => "",
+        effect if effect < 0.0 => "against",
+        _ => "for",
+    };
     html! {
-        span class=(class) style=(format!("--share:{share:.2}")) title=(format!("{} nats", nats(word.effect))) { (word.word) }
+        span class=[Some(class).filter(|class| !class.is_empty())] style=(format!("--share:{share:.2}")) title=(format!("{} nats", nats(word.effect))) { (word.word) }
     }
 }

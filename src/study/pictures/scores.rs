@@ -9,7 +9,7 @@ use crate::page::plots::{heat, histogram, intervals, reliability};
 use crate::page::tables::{bins, confusion};
 use crate::predict::report::{Bin, CalibrationReport, Evaluation, LabelCount, Report};
 
-/// Of more classes than these the confusion is a picture and a list, not a table.
+/// Of more classes than these the confusion is a picture and a list, not a table, and lists of classes scroll.
 const MOST_IN_TABLE: usize = 40;
 /// So many confusions are listed.
 const CONFUSIONS: usize = 20;
@@ -132,7 +132,7 @@ fn notes(report: &Report) -> Vec<String> {
 pub(crate) fn classes(evaluation: &Evaluation) -> Markup {
     let counts = &evaluation.confusion.counts;
     html! {
-        div.scroll tabindex="0" {
+        div.scroll.tall[evaluation.classes.len() > MOST_IN_TABLE] tabindex="0" {
             table {
                 thead {
                     tr {
@@ -190,7 +190,7 @@ fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
 /// How often each class was answered.
 fn answers(predicted: &[LabelCount], rows: u64) -> Markup {
     html! {
-        div.scroll tabindex="0" {
+        div.scroll.tall[predicted.len() > MOST_IN_TABLE] tabindex="0" {
             table {
                 thead {
                     tr {
