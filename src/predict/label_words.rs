@@ -10,7 +10,10 @@ use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
 use crate::predict::class_scores::ClassScores;
-use crate::text::verbalizer::{Aggregate, Class, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+use crate::predict::tree_scores::TreeScores;
+use crate::text::verbalizer::{
+    Aggregate, Class, LabelWord, MultiToken, Scoring, Structure, Tree, Verbalizer, VerbalizerKind,
+};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ pub struct LabelWords {
     left_out: Vec<String>,
     /// Each class's texts, as tokens.
     texts: Vec<Vec<Vec<i64>>>,
+    /// What stands between the classes.
+    structure: Structure,
     /// The same words as they are behind what is no space, where the model has other pieces for them there and
     /// has each.
     bare: Option<Box<LabelWords>>,
@@ -109,17 +114,23 @@ impl LabelWords {
         let shared = if is_list { shared_tokens(behind, verbalizer, tokenizer) } else { BTreeSet::new() };
         let mut log_priors: Vec<f64> = Vec::new();
         let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
-        let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
+        let widest = verbalizer.scored().map(|class| class.words.len()).max().unwrap_or(0);
+        let mut of_branches = 0;
         let mut ids = Vec::new();
         let mut weights = Vec::new();
-        for class in verbalizer.classes() {
+        for (index, class) in verbalizer.scored().enumerate() {
+            if index == verbalizer.classes().len() {
+                // A branch may have a word of a class: they are never beside each other.
+                of_branches = known.len();
+            }
             let mut class_ids = Vec::with_capacity(widest);
             let left_before = left_out.len();
             for word in &class.words {
                 let tokens = match tokens_of(behind, word, verbalizer.multi_token(), tokenizer) {
                     Ok(tokens)
                         if shared.contains(&tokens)
-                            || (is_list && known.iter().any(|(known, ..)| *known == tokens)) =>
+                            || (is_list
+                                && known[of_branches..].iter().any(|(known, ..)| *known == tokens)) =>
                     {
                         left_out.push(word.word().to_owned());
                         continue;
@@ -134,7 +145,8 @@ impl LabelWords {
                         continue;
                     }
                 };
-                if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == tokens) {
+                let beside = &known[of_branches..];
+                if let Some((_, first_word, first)) = beside.iter().find(|(known, ..)| *known == tokens) {
                     problems.push(word.error(VerbalizerError::WordsSameToken {
                         first_word: (*first_word).to_owned(),
                         first: (*first).to_owned(),
@@ -184,12 +196,14 @@ impl LabelWords {
                     .iter()
                     .any(|prior| *prior != 0.0)
                     .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+                tree: verbalizer.structure().tree.as_ref().and_then(|tree| TreeScores::new(tree, device)),
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several,
             kind: verbalizer.kind(),
             left_out,
-            texts: verbalizer.classes().iter().map(texts).collect(),
+            texts: verbalizer.scored().map(texts).collect(),
+            structure: verbalizer.structure().clone(),
             bare: None,
         })
     }
@@ -205,7 +219,7 @@ impl LabelWords {
         })
     }
 
-    /// Each class's words, as ids.
+    /// Each class's words, as ids, and behind them those of branches of a tree that have words of their own.
     pub fn of_classes(&self) -> Vec<Vec<i64>> {
         let size = self.scores.weights.size();
         let ids: Vec<i64> = values(&self.ids);
@@ -224,12 +238,14 @@ impl LabelWords {
                 aggregate: Aggregate::MeanLogit,
                 weights: Tensor::zeros([0, 1], (Type::Float, device)).into(),
                 log_priors: None,
+                tree: None,
             },
             ids: Tensor::zeros([0], (Type::Int64, device)).into(),
             several: None,
             kind: VerbalizerKind::Words,
             left_out: Vec::new(),
             texts: Vec::new(),
+            structure: Structure::default(),
             bare: None,
         }
     }
@@ -256,14 +272,27 @@ impl LabelWords {
                 aggregate: self.scores.aggregate,
                 weights: Tensor::ones([count, 1], (Type::Float, device)).into(),
                 log_priors: None,
+                tree: self.scores.tree.clone(),
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several: None,
             kind: self.kind,
             left_out: Vec::new(),
             texts: Vec::new(),
+            structure: self.structure.clone(),
             bare: self.bare.as_ref().map(|bare| Box::new(bare.only(numbers))),
         }
+    }
+
+    /// What stands between the classes.
+    pub fn structure(&self) -> &Structure {
+        &self.structure
+    }
+
+    /// So many classes they are of; branches of a tree with words of their own stand behind these.
+    pub fn classes(&self) -> usize {
+        let of_tree = self.structure.tree.as_ref().map(Tree::classes);
+        of_tree.unwrap_or_else(|| usize::try_from(self.scores.weights.size()[0]).unwrap_or_default())
     }
 
     /// Whether they are other pieces behind what is no space.

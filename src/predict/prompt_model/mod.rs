@@ -175,7 +175,7 @@ impl PromptModel {
         mode: Mode,
     ) -> (Tensor, Option<Tensor>) {
         if inputs.first().is_some_and(|input| input.masks == 0) {
-            return (self.similarities(inputs, words), None);
+            return (words.scores().in_tree(self.similarities(inputs, words)), None);
         }
         let by_vectors = self.additions.verbalizer.is_some();
         let (bare, other): (Vec<usize>, Vec<usize>) =
@@ -210,7 +210,9 @@ impl PromptModel {
             Engine::Cloze(encoder, head) => {
                 let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
                 if let Some(classes) = &self.additions.verbalizer {
-                    return head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+                    let transform = self.additions.transform.as_ref();
+                    let (scores, vectors) = head.class_scores(&states, classes, transform, mode);
+                    return (words.scores().in_tree(scores), vectors);
                 }
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }

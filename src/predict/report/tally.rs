@@ -3,8 +3,11 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::order::{OrderEvaluation, OrderTally};
+use super::tree::TreeEvaluation;
 use super::{LabelCount, Majority, Prediction};
 use crate::numbers::wilson;
+use crate::text::verbalizer::{Structure, Tree};
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
@@ -59,6 +62,12 @@ pub struct Evaluation {
     pub classes: Vec<ClassMetrics>,
     /// Which class was taken for which.
     pub confusion: Confusion,
+    /// Of classes in an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderEvaluation>,
+    /// Of classes in a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeEvaluation>,
 }
 
 /// What has been counted so far.
@@ -71,6 +80,8 @@ pub struct Tally {
     /// The sums of the probabilities.
     probabilities: Vec<f64>,
     bins: [Bin; BINS],
+    order: Option<OrderTally>,
+    tree: Option<Tree>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,7 +102,16 @@ impl Tally {
             predicted: vec![0; classes],
             probabilities: vec![0.0; classes],
             bins: [Bin::default(); BINS],
+            order: None,
+            tree: None,
         }
+    }
+
+    /// The same, which measures too what stands between the classes.
+    #[must_use]
+    pub fn structured(self, structure: &Structure) -> Tally {
+        let (order, tree) = (structure.order.clone().map(OrderTally::new), structure.tree.clone());
+        Tally { order, tree, ..self }
     }
 
     /// Counts a row; `truth` is its true class, if known.
@@ -108,6 +128,7 @@ impl Tally {
         bin.rows += 1;
         bin.right += u64::from(truth == class);
         bin.confidence += confidence;
+        self.order.iter_mut().for_each(|order| order.add(prediction, truth));
     }
 
     /// How often each class was predicted, unlabelled rows included.
@@ -194,6 +215,8 @@ impl Tally {
                 labels: self.labels.clone(),
                 counts: self.counts.outer_iter().map(|row| row.to_vec()).collect(),
             },
+            order: self.order.as_ref().map(|order| order.evaluate(&self.counts)),
+            tree: self.tree.as_ref().map(|tree| TreeEvaluation::of(&self.counts, tree)),
         })
     }
 }
