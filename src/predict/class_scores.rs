@@ -17,7 +17,7 @@ pub struct ClassScores {
     pub(super) log_priors: Option<Shared>,
     /// The tree that the classes stand in, where it has a part in their scores; behind the C classes are then the
     /// branches that have words of their own.
-    pub(super) tree: Option<TreeScores>,
+    pub(super) tree: Option<Box<TreeScores>>,
 }
 
 impl ClassScores {

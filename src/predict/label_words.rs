@@ -1,6 +1,7 @@
 //! Label words as ids of one model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::Rng;
 use tch::{Device, Kind as Type, Tensor};
@@ -23,7 +24,7 @@ pub struct LabelWords {
     /// The ids of all classes' words, `[C·W]`; a class with fewer words than W repeats its first.
     ids: Shared,
     /// Where words may have several tokens and all of them count.
-    several: Option<Several>,
+    several: Option<Box<Several>>,
     /// What they are.
     kind: VerbalizerKind,
     /// Words of a list that are not among them.
@@ -31,7 +32,7 @@ pub struct LabelWords {
     /// Each class's texts, as tokens.
     texts: Vec<Vec<Vec<i64>>>,
     /// What stands between the classes.
-    structure: Structure,
+    structure: Arc<Structure>,
     /// The same words as they are behind what is no space, where the model has other pieces for them there and
     /// has each.
     bare: Option<Box<LabelWords>>,
@@ -175,9 +176,9 @@ impl LabelWords {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let several = all_count.map(|multi_token| Several {
-            multi_token,
-            words: known.into_iter().map(|(tokens, ..)| tokens).collect(),
+        let several = all_count.map(|multi_token| {
+            let words = known.into_iter().map(|(tokens, ..)| tokens).collect();
+            Box::new(Several { multi_token, words })
         });
         let texts = |class: &Class| {
             let tokens = |text: &String| tokenizer.tokenize(text).into_iter().map(|token| token.id).collect();
@@ -196,14 +197,19 @@ impl LabelWords {
                     .iter()
                     .any(|prior| *prior != 0.0)
                     .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
-                tree: verbalizer.structure().tree.as_ref().and_then(|tree| TreeScores::new(tree, device)),
+                tree: verbalizer
+                    .structure()
+                    .tree
+                    .as_ref()
+                    .and_then(|tree| TreeScores::new(tree, device))
+                    .map(Box::new),
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several,
             kind: verbalizer.kind(),
             left_out,
             texts: verbalizer.scored().map(texts).collect(),
-            structure: verbalizer.structure().clone(),
+            structure: Arc::new(verbalizer.structure().clone()),
             bare: None,
         })
     }
@@ -245,7 +251,7 @@ impl LabelWords {
             kind: VerbalizerKind::Words,
             left_out: Vec::new(),
             texts: Vec::new(),
-            structure: Structure::default(),
+            structure: Arc::default(),
             bare: None,
         }
     }
@@ -318,20 +324,20 @@ impl LabelWords {
 
     /// The words of several tokens, where all of these count.
     pub fn several(&self) -> Option<&Several> {
-        self.several.as_ref()
+        self.several.as_deref()
     }
 
     /// So many masks the blank grows to.
     pub fn most_masks(&self) -> usize {
         let grows = |several: &&Several| several.multi_token.scoring != Scoring::Pieces;
-        let several = self.several.as_ref().filter(grows);
+        let several = self.several.as_deref().filter(grows);
         let own = several.and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1);
         own.max(self.bare.as_ref().map_or(1, |bare| bare.most_masks()))
     }
 
     /// Forward passes for a row in a pattern, at most.
     pub fn forwards(&self) -> usize {
-        let own = self.several.as_ref().map_or(1, Several::forwards);
+        let own = self.several.as_deref().map_or(1, Several::forwards);
         own.max(self.bare.as_ref().map_or(1, |bare| bare.forwards()))
     }
 

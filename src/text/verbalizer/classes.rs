@@ -103,7 +103,7 @@ impl Read {
         let Some(raw) = problems.keep(node.read_object::<RawBranch>()) else { return };
         let Some(label) = problems.keep(node.key("label", raw.label).text()) else { return };
         check_name(&label, problems);
-        let path = [above, &[label.value.clone()]].concat();
+        let path = [above, std::slice::from_ref(&label.value)].concat();
         let label = path.join("/");
         let texts = texts(node, [raw.description, raw.examples, raw.texts], problems);
         if let Some(words) = raw.words {
