@@ -25,6 +25,7 @@ mod runs;
 mod sample;
 mod search;
 mod shipped;
+mod structure;
 mod support;
 mod tokenizers;
 mod training;

@@ -91,7 +91,10 @@ impl Answering {
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
-        let writer = |to| PredictionWriter::create(to, labels.clone(), sets, &columns, keep_columns);
+        let structure = classifier.verbalizer().structure();
+        let writer = |to| {
+            PredictionWriter::create_structured(to, labels.clone(), structure, sets, &columns, keep_columns)
+        };
         let mut output = out.table.map(writer).transpose()?;
         let mut sample = self.page.then(|| RowSample::of(&scoring.tasks));
         let progress = RefCell::new(Progress::over(live, self.source.size()));

@@ -22,6 +22,7 @@ use super::shell;
 use super::shipped;
 use super::source::{self, Source};
 use super::starting::{self, Starting};
+use super::structure::StructureArgs;
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
@@ -95,6 +96,8 @@ pub struct Classify {
     #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
     prior: Option<String>,
     #[command(flatten)]
+    structure: StructureArgs,
+    #[command(flatten)]
     model: Model,
     #[command(flatten)]
     long: LongTexts,
@@ -117,8 +120,10 @@ pub fn run(args: &Classify) -> Result<()> {
     save.map_or(Ok(()), free_folder)?;
     let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
+    let structure = args.structure.request()?;
     let request = ZeroShotRequest {
         labels: labels.clone(),
+        structure: structure.clone(),
         question,
         text_columns: text_columns(args),
         correcting: match &args.prior {
@@ -184,7 +189,9 @@ pub fn run(args: &Classify) -> Result<()> {
     if let Some(folder) = &args.save {
         let readme = starting.readme();
         let calibration = Some(&fitted);
-        Starter { templates: &templates, labels: &labels, calibration, readme: &readme }.write(folder)?;
+        let structure = &structure;
+        Starter { templates: &templates, labels: &labels, structure, calibration, readme: &readme }
+            .write(folder)?;
     }
     if !args.quiet && args.data.is_some() {
         render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
@@ -245,6 +252,7 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
         text.push_str(&format!("\n  cloze init {folder} --from {data}"));
         text.push_str(&starting::reading_flags(starting.reading));
         text.push_str(&labels);
+        text.push_str(&args.structure.typed());
         text.push_str(&shell::flag("text-column", columns.as_deref()));
         text.push_str(&shell::flag("ask", ask.as_deref()));
         text.push_str(&starting::limit_flags(starting.limits));

@@ -13,6 +13,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "verbalizer",
             "labels",
             "labels_file",
+            "tree",
+            "ordered",
             "ask",
             "run",
             "task",

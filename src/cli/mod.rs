@@ -9,6 +9,7 @@ mod shipped;
 mod args;
 mod help;
 mod render;
+mod structure;
 
 // where rows come from, where output goes
 mod guesses;

@@ -31,6 +31,7 @@ use super::render::{self, Live};
 use super::setup;
 use super::shipped;
 use super::source::{self, Source};
+use super::structure::StructureArgs;
 
 /// Give each row of a file a label and a probability for each class
 #[derive(Debug, clap::Args)]
@@ -66,6 +67,8 @@ pub struct Score {
     quiet: bool,
     #[command(flatten)]
     page: PageArgs,
+    #[command(flatten)]
+    structure: StructureArgs,
     #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
@@ -187,6 +190,10 @@ pub fn run(args: &Score) -> Result<()> {
     }
     let source = Source::of(&args.data)?;
     let (blueprint, tasks, mut rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    let blueprint = match args.structure.any() {
+        true => blueprint.structured(&args.structure.request()?)?,
+        false => blueprint,
+    };
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
@@ -334,6 +341,10 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     ensure!(
         args.long.long == Long::Head,
         "members of an ensemble read the beginning of long texts: leave --long out"
+    );
+    ensure!(
+        !args.structure.any(),
+        "members of an ensemble have their classes beside each other: leave --tree and --ordered out"
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.asked.trained, &args.model)?;

@@ -1,5 +1,8 @@
 //! Rows to predictions: a pattern, label words and a model bound together.
 
+// scores in a tree
+pub mod tree_scores;
+
 // label words' logits become class scores
 pub mod class_scores;
 

@@ -19,6 +19,7 @@ mod robustness;
 mod screen;
 mod search;
 mod strict;
+mod structure;
 mod table;
 mod tasks;
 mod text;

@@ -196,7 +196,7 @@ impl PromptModel {
         mode: Mode,
     ) -> (Tensor, Option<Tensor>) {
         if inputs.first().is_some_and(|input| input.masks == 0) {
-            return (self.similarities(inputs, words), None);
+            return (words.scores().in_tree(self.similarities(inputs, words)), None);
         }
         let by_vectors = self.additions.verbalizer.is_some();
         let (bare, other): (Vec<usize>, Vec<usize>) =
@@ -225,7 +225,9 @@ impl PromptModel {
         {
             let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
             let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
-            return head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+            let (scores, vectors) =
+                head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+            return (words.scores().in_tree(scores), vectors);
         }
         (words.scores().of(&self.word_logits(inputs, words, mode)), None)
     }

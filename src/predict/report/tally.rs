@@ -3,8 +3,11 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::order::{OrderEvaluation, OrderTally};
+use super::tree::TreeEvaluation;
 use super::{LabelCount, Majority, Prediction};
 use crate::numbers::wilson;
+use crate::text::verbalizer::{Structure, Tree};
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
@@ -62,6 +65,12 @@ pub struct Evaluation {
     /// The bins of the calibration error that are not empty, for pages.
     #[serde(skip)]
     pub reliability: Vec<Bin>,
+    /// Of classes in an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderEvaluation>,
+    /// Of classes in a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeEvaluation>,
 }
 
 /// Rows whose predicted class has a probability of this range.
@@ -88,6 +97,8 @@ pub struct Tally {
     /// The sums of the probabilities.
     probabilities: Vec<f64>,
     bins: [BinCounts; BINS],
+    order: Option<OrderTally>,
+    tree: Option<Tree>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,7 +119,16 @@ impl Tally {
             predicted: vec![0; classes],
             probabilities: vec![0.0; classes],
             bins: [BinCounts::default(); BINS],
+            order: None,
+            tree: None,
         }
+    }
+
+    /// The same, which measures too what stands between the classes.
+    #[must_use]
+    pub fn structured(self, structure: &Structure) -> Tally {
+        let (order, tree) = (structure.order.clone().map(OrderTally::new), structure.tree.clone());
+        Tally { order, tree, ..self }
     }
 
     /// Counts a row; `truth` is its true class, if known.
@@ -125,6 +145,7 @@ impl Tally {
         bin.rows += 1;
         bin.right += u64::from(truth == class);
         bin.confidence += confidence;
+        self.order.iter_mut().for_each(|order| order.add(prediction, truth));
     }
 
     /// How often each class was predicted, unlabelled rows included.
@@ -210,6 +231,8 @@ impl Tally {
                 counts: self.counts.outer_iter().map(|row| row.to_vec()).collect(),
             },
             reliability: self.reliability(),
+            order: self.order.as_ref().map(|order| order.evaluate(&self.counts)),
+            tree: self.tree.as_ref().map(|tree| TreeEvaluation::of(&self.counts, tree)),
         })
     }
 }
