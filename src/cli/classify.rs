@@ -7,19 +7,22 @@ use clap::ArgGroup;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
+use cloze::study::pictures::score_page;
 use cloze::text::data::TEXT;
 use cloze::text::labels::{self, NamedLabel};
 use cloze::text::whole_file::{WholeFile, free_folder};
 
-use super::answering::{self, Answering, AnswersOut};
+use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Given, LongTexts, Model, RowReading};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Worth};
 use super::setup;
 use super::shell;
 use super::shipped;
 use super::source::{self, Source};
 use super::starting::{self, Starting};
+use super::structure::StructureArgs;
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
@@ -75,6 +78,8 @@ pub struct Classify {
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
     /// Write templates, verbalizer and correction into a new folder, for cloze score and cloze train
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -91,6 +96,8 @@ pub struct Classify {
     #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
     prior: Option<String>,
     #[command(flatten)]
+    structure: StructureArgs,
+    #[command(flatten)]
     model: Model,
     #[command(flatten)]
     long: LongTexts,
@@ -102,13 +109,21 @@ pub fn run(args: &Classify) -> Result<()> {
     let reads = Reads::files(args.data.iter().chain(&args.labels_file));
     let bad_rows = source::bad_rows_file(&args.reading);
     let (report, save) = (args.report.as_deref(), args.save.as_deref());
-    let written = [("rows", out), ("report", report), ("bad rows", bad_rows), ("files to start from", save)];
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("page", args.page.path()),
+        ("bad rows", bad_rows),
+        ("files to start from", save),
+    ];
     outputs::check(&written, &reads)?;
     save.map_or(Ok(()), free_folder)?;
     let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
+    let structure = args.structure.request()?;
     let request = ZeroShotRequest {
         labels: labels.clone(),
+        structure: structure.clone(),
         question,
         text_columns: text_columns(args),
         correcting: match &args.prior {
@@ -128,6 +143,7 @@ pub fn run(args: &Classify) -> Result<()> {
         render::tell(&render::found(&ready.found, usual))?;
     }
     let report_file = report.map(WholeFile::create).transpose()?;
+    let page_file = args.page.open()?;
     let outputs = AnswersOut::open(out, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
     let names = ready.blueprint.labels();
@@ -141,11 +157,15 @@ pub fn run(args: &Classify) -> Result<()> {
         compute: Compute { long, ..setup::compute(&args.model) },
         keep_columns: args.keep_columns,
         quiet: args.quiet,
+        page: page_file.is_some(),
         source,
     };
-    let (report, fitted) =
+    let Answered { report, fitted, sample } =
         answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+    if let Some(sample) = sample {
+        pages::write(page_file, || score_page(&format!("Answers to {}", report.run.data), &report, &sample))?;
+    }
     let labelled = matches!(truths, Truths::In(_));
     let reading = match truths {
         // Where labels are other ones, nothing but classify passes them over by itself.
@@ -169,7 +189,9 @@ pub fn run(args: &Classify) -> Result<()> {
     if let Some(folder) = &args.save {
         let readme = starting.readme();
         let calibration = Some(&fitted);
-        Starter { templates: &templates, labels: &labels, calibration, readme: &readme }.write(folder)?;
+        let structure = &structure;
+        Starter { templates: &templates, labels: &labels, structure, calibration, readme: &readme }
+            .write(folder)?;
     }
     if !args.quiet && args.data.is_some() {
         render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
@@ -230,6 +252,7 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
         text.push_str(&format!("\n  cloze init {folder} --from {data}"));
         text.push_str(&starting::reading_flags(starting.reading));
         text.push_str(&labels);
+        text.push_str(&args.structure.typed());
         text.push_str(&shell::flag("text-column", columns.as_deref()));
         text.push_str(&shell::flag("ask", ask.as_deref()));
         text.push_str(&starting::limit_flags(starting.limits));

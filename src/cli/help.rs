@@ -13,6 +13,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "verbalizer",
             "labels",
             "labels_file",
+            "tree",
+            "ordered",
             "ask",
             "run",
             "task",
@@ -33,6 +35,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "encoding",
             "delimiter",
             "quoting",
+            "max_record_mib",
             "train",
             "descriptions",
             "shots",
@@ -44,6 +47,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "seeds",
             "seed",
             "patterns",
+            "row",
+            "class",
             "rows",
             "data_rows",
             "generate",
@@ -58,6 +63,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
         &[
             "out",
             "report",
+            "page",
             "json",
             "save",
             "merged",
@@ -162,7 +168,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 36] = [
     "template",
     "verbalizer",
     "labels",
@@ -185,6 +191,7 @@ const OFTEN: [&str; 35] = [
     "tokens",
     "minutes",
     "out",
+    "row",
     "report",
     "json",
     "save",

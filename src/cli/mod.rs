@@ -9,10 +9,12 @@ mod shipped;
 mod args;
 mod help;
 mod render;
+mod structure;
 
 // where rows come from, where output goes
 mod guesses;
 mod outputs;
+mod pages;
 mod signals;
 mod source;
 
@@ -29,6 +31,7 @@ mod train;
 mod check;
 mod classify;
 mod doctor;
+mod explain;
 mod export;
 mod init;
 mod pretrain;
@@ -78,6 +81,7 @@ enum Command {
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
+    Explain(explain::Explain),
     Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -133,6 +137,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Search(search) => search::run(&search),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -229,5 +229,7 @@ pub fn called_as_labels(name: &str) -> bool {
 
 /// Whether a row's label is its class's but for case, or blanks at the ends.
 pub fn is_near(verbalizer: &Verbalizer, example: &Example, class: Option<usize>) -> bool {
-    class.is_some_and(|class| Some(&verbalizer.classes()[class].label) != example.label.as_ref())
+    class.is_some_and(|class| {
+        example.label.as_deref().and_then(|label| verbalizer.class_of(label)) != Some(class)
+    })
 }

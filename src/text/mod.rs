@@ -32,6 +32,9 @@ pub mod verbalizer;
 pub mod labels;
 pub mod text_column;
 
+// labels in a tree or an order
+pub mod structured_labels;
+
 // rows that are wanted whole
 pub mod dataset;
 

@@ -331,7 +331,8 @@ impl Experiment {
     }
 
     fn evaluate(&self, test: &Dataset, predictions: &[Prediction]) -> Option<Evaluation> {
-        let mut tally = Tally::new(self.manifest.classes.iter().cloned());
+        let structure = self.base.words.structure();
+        let mut tally = Tally::new(self.manifest.classes.iter().cloned()).structured(structure);
         for (prediction, truth) in predictions.iter().zip(&test.truths) {
             tally.add(prediction, *truth);
         }
@@ -383,7 +384,14 @@ impl Experiment {
         make_folder_of(&path)?;
         let to = Destination::create(&path)?;
         let labels = self.manifest.classes.clone();
-        let mut output = PredictionWriter::create(to, labels, false, &test.columns, false)?;
+        let mut output = PredictionWriter::create_structured(
+            to,
+            labels,
+            self.base.words.structure(),
+            false,
+            &test.columns,
+            false,
+        )?;
         for (example, prediction) in test.examples.iter().zip(predictions) {
             output.write(example, &prediction.clone().into())?;
         }
