@@ -15,6 +15,7 @@ mod golden;
 mod hub;
 mod invariants;
 mod knowledge;
+mod multi_label;
 mod multi_token;
 mod oracle;
 mod peft;

@@ -159,11 +159,12 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 36] = [
     "template",
     "verbalizer",
     "labels",
     "labels_file",
+    "multi_label",
     "ask",
     "method",
     "run",

@@ -20,6 +20,9 @@ mod answering;
 mod setup;
 mod starting;
 
+// several labels a row
+mod multi_label;
+
 // trainings of several models
 mod ensemble;
 mod train;

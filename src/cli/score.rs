@@ -10,6 +10,7 @@ use cloze::model::dtype::Dtype;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::encode::Long;
+use cloze::predict::multi_label::{Centring, LabelFiles, MultiLabel};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
@@ -24,6 +25,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::answering::{self, Answering, AnswersOut};
 use super::args::{Asked, Data, Demonstrations, LongTexts, Model};
+use super::multi_label::{Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -62,6 +64,8 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    several: MultiLabelArgs,
     #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
@@ -178,6 +182,10 @@ pub fn run(args: &Score) -> Result<()> {
     );
     let long = setup::long(&args.long)?;
     let run = setup::run(&args.asked.trained)?;
+    if args.several.multi_label {
+        return several_labels(args, run.as_ref());
+    }
+    args.several.check_unused()?;
     if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
@@ -218,6 +226,84 @@ pub fn run(args: &Score) -> Result<()> {
     report.trained_on = seen.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     finish(args, outputs.report, &report)
+}
+
+/// Gives each row several labels, or none.
+fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
+    let centring = centring(args)?;
+    let out = answering::file(args.out.as_deref());
+    let source = Source::new(
+        args.data.data.as_deref(),
+        &args.data.given,
+        Reading {
+            lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
+            ..source::reading(&args.data.reading)?
+        },
+    )?;
+    let (Some(verbalizer), None) = (&args.asked.verbalizer, run) else { unreachable!("later") };
+    let reference = args.several.reference();
+    let files = LabelFiles {
+        templates: &args.asked.template,
+        verbalizer,
+        way: args.several.way()?,
+        reference: &reference,
+        separator: args.several.separator(),
+        max_length: args.model.limits.max_length,
+    };
+    let (parts, sets, rows) = MultiLabel::of_files(
+        files,
+        &source.reading.adjust,
+        || source.open(),
+        || setup::open_model(&args.model.limits),
+        setup::options(&args.model)?,
+    )?;
+    check_outputs(args, out, parts.folder().path())?;
+    let out = AnswersOut::open(out, &source)?;
+    let job = Job {
+        parts,
+        rows,
+        sets,
+        args: &args.several,
+        centring,
+        conformal: args.calibration.conformal.zip(args.calibration.conformal_on.as_deref()),
+        compute: Compute { dtype: args.dtype, long: setup::long(&args.long)?, ..compute(args) },
+        report: args.report.as_deref(),
+        keep_columns: args.keep_columns,
+        quiet: args.quiet,
+        source,
+    };
+    job.run(out)
+}
+
+/// What is taken off scores; what has no meaning for several labels a row is refused.
+fn centring(args: &Score) -> Result<Centring> {
+    let calibration = &args.calibration;
+    let refused = [
+        ("--calibrate-on", calibration.calibrate_on.is_some()),
+        ("--calibration", calibration.calibration.is_some()),
+        ("--calibration-out", calibration.calibration_out.is_some()),
+        ("--abstain-below", calibration.abstain_below.is_some()),
+        ("--class-conditional", calibration.class_conditional),
+        ("--prior", calibration.prior.is_some()),
+        ("--demos", args.demonstrations.demos.is_some()),
+        ("--peft", args.asked.trained.peft.is_some()),
+    ];
+    if let Some((flag, _)) = refused.iter().find(|(_, given)| *given) {
+        bail!("{flag} is for one label a row: leave it or --multi-label out");
+    }
+    ensure!(
+        calibration.conformal.is_none_or(|alpha| alpha > 0.0 && alpha < 1.0),
+        "--conformal takes a number between 0 and 1"
+    );
+    match calibration.calibrate {
+        None => Ok(Centring::Not),
+        Some(Method::Contextual) => Ok(Centring::WithoutContent),
+        Some(Method::Batch) => Ok(Centring::Rows),
+        Some(method) => bail!(
+            "--calibrate {} is for one label a row: several take contextual or batch",
+            method.name()
+        ),
+    }
 }
 
 /// On what the rows are computed, and how many at once.
@@ -365,9 +451,10 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         ("rows", out),
         ("report", args.report.as_deref()),
         ("calibration", calibration.calibration_out.as_deref()),
+        args.several.written(),
     ];
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let rows = args.data.data.iter().chain(fitted_on).chain(&args.demonstrations.demos);
+    let rows = args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
     outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model))
 }

@@ -67,3 +67,6 @@ pub mod zero_shot;
 
 // the front door
 pub mod prompt_classifier;
+
+// several labels a row
+pub mod multi_label;

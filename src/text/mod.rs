@@ -29,6 +29,9 @@ pub mod verbalizer;
 pub mod labels;
 pub mod text_column;
 
+// several labels a row
+pub mod label_sets;
+
 // rows that are wanted whole
 pub mod dataset;
 

@@ -17,6 +17,8 @@ pub(super) struct Reader {
     first: Option<Object>,
     /// What the last object was read from.
     last: Vec<u8>,
+    /// What stands between the entries of lists.
+    lists: Option<String>,
 }
 
 /// How the objects stand in the input.
@@ -33,7 +35,7 @@ impl Reader {
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
         let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
-        let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new() };
+        let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new(), lists: None };
         let first = loop {
             match reader.object(name) {
                 None => return Err(DataError::Empty { data: name.to_owned() }.into()),
@@ -43,6 +45,7 @@ impl Reader {
         };
         let columns = Columns::of_file(name, first.iter().map(|(key, _)| key.clone()).collect(), reading)?;
         reader.first = Some(first);
+        reader.lists.clone_from(&reading.lists);
         Ok((reader, columns))
     }
 
@@ -93,7 +96,7 @@ impl Reader {
             .in_file()
             .iter()
             .map(|column| match object.iter().position(|(key, _)| key == column) {
-                Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
+                Some(index) => plain(&object.remove(index).1, self.lists.as_deref()).ok_or_else(|| {
                     Error::new(DataError::NotObject {
                         message: format!("the value of {column:?} is a list or an object"),
                     })
