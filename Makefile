@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction several-labels classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -59,6 +59,9 @@ zero-shot: build ## every calibration of every pattern on public sets into bench
 
 correction: build ## corrections without labels on even and skewed files into benches/correction.md (half an hour): make correction [DATA=folder]
 	@$(PYTHON) tools/correction.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+several-labels: build ## several labels a row on public sets into benches/several-labels.md (half an hour): make several-labels [DATA=folder]
+	@$(PYTHON) tools/several_labels.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 classify-table: build ## cloze classify on public sets into benches/classify.md (ten minutes): make classify-table [DATA=folder]
 	@$(PYTHON) tools/classify.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))

@@ -194,8 +194,12 @@ fn several_labels(args: &Classify) -> Result<()> {
     let out = answering::file(args.out.as_deref());
     let report = args.report.as_deref();
     let reads = args.data.iter().chain(&args.labels_file).chain(args.several.reads());
-    let written =
-        [("rows", out), ("report", report), ("bad rows", source::bad_rows_file(&args.reading)), args.several.written()];
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("bad rows", source::bad_rows_file(&args.reading)),
+        args.several.written(),
+    ];
     outputs::check(&written, &Reads::files(reads))?;
     let way = args.several.way()?;
     let long = setup::long(&args.long)?;

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use cloze::learn::run::SeveralLabels;
 use cloze::predict::multi_label::output::LabelsWriter;
 use cloze::predict::multi_label::thresholds::{Goal, Thresholds};
 use cloze::predict::multi_label::way::Way;
-use cloze::predict::multi_label::{Centring, LabelsAnswer, MultiLabel, MultiLabelClassifier, usual_reference};
+use cloze::predict::multi_label::{Centring, LabelsAnswer, MultiLabel, usual_reference};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::text::data::{Example, Rows};
 use cloze::text::label_sets::{LabelSets, LabelledRows};
@@ -30,7 +31,7 @@ pub struct MultiLabelArgs {
     #[arg(long, help_heading = HEADING, hide_short_help = true, value_enum, value_name = "WAY")]
     pub way: Option<Way>,
     /// Words that say of no label that it is right, which the labels' words are held against
-    /// [default: other, nothing]
+    /// [default: other]
     #[arg(long, help_heading = HEADING, hide_short_help = true, value_name = "WORD,…", value_delimiter = ',')]
     pub reference: Vec<String>,
     #[command(flatten)]
@@ -82,6 +83,35 @@ pub struct SeparatorArgs {
     /// What stands between the labels of a row [default: found in the data]
     #[arg(long, help_heading = HEADING, hide_short_help = true, value_name = "TEXT")]
     pub label_separator: Option<String>,
+}
+
+/// Several labels a row, for a training.
+#[derive(Debug, clap::Args)]
+pub struct LearnLabelsArgs {
+    /// Learn several labels a row, or none: each label by itself, by binary cross-entropy
+    #[arg(long, help_heading = HEADING)]
+    pub multi_label: bool,
+    /// Words that say of no label that it is right, which the labels' words are held against [default: other]
+    #[arg(long, help_heading = HEADING, hide_short_help = true, value_name = "WORD,…", value_delimiter = ',')]
+    pub reference: Vec<String>,
+    #[command(flatten)]
+    pub separator: SeparatorArgs,
+}
+
+impl LearnLabelsArgs {
+    /// What is asked, if several labels are.
+    pub fn asked(&self) -> Result<Option<SeveralLabels>> {
+        let separator = self.separator.label_separator.clone();
+        if !self.multi_label {
+            ensure!(
+                self.reference.is_empty() && separator.is_none(),
+                "--reference and --label-separator are for several labels a row: add --multi-label"
+            );
+            return Ok(None);
+        }
+        let reference = if self.reference.is_empty() { usual_reference() } else { self.reference.clone() };
+        Ok(Some(SeveralLabels { reference, separator }))
+    }
 }
 
 impl MultiLabelArgs {
@@ -153,20 +183,16 @@ pub struct Job<'a> {
     pub source: Source,
 }
 
-/// From so many rows on their mean says what the model prefers; below, texts without content do.
-const ROWS_TO_CENTRE_BY: usize = 50;
-/// So many of the first rows are looked at.
-const LOOKED_AT: usize = 2048;
-
 impl Job<'_> {
     /// Answers the rows and writes them.
     pub fn run(self, out: AnswersOut) -> Result<()> {
-        let Job { parts, mut rows, sets, args, quiet, .. } = self;
+        let Job { parts, rows, sets, args, quiet, .. } = self;
         let labels = parts.labels();
         let goal = args.goal.as_deref().map_or(Ok(Goal::F1), Goal::parse)?;
         let read = |path: &Path| LabelledRows::read(path, &self.source.reading, &labels, args.separator());
         let fit_on = args.fit_thresholds.as_deref().map(read).transpose()?;
-        let sets_on = self.conformal.map(|(alpha, path)| Ok::<_, anyhow::Error>((alpha, read(path)?))).transpose()?;
+        let sets_on =
+            self.conformal.map(|(alpha, path)| Ok::<_, anyhow::Error>((alpha, read(path)?))).transpose()?;
         for fitted_on in fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows)) {
             parts.tasks(&fitted_on.columns)?;
         }
@@ -178,9 +204,10 @@ impl Job<'_> {
         // Reading all weights costs time, which only files that outlive this run are worth.
         let keeps = args.thresholds_out.is_some() || args.thresholds.is_some();
         let fitted_for = keeps.then(|| parts.fitted_for()).transpose()?;
-        let kept = thresholds.as_ref().zip(fitted_for.as_ref()).and_then(|((path, found), wanted)| {
-            path.map(|path| found.centres(path, wanted))
-        });
+        let kept = thresholds
+            .as_ref()
+            .zip(fitted_for.as_ref())
+            .and_then(|((path, found), wanted)| path.map(|path| found.centres(path, wanted)));
         let kept = kept.transpose()?.flatten();
         let thresholds_file = args.thresholds_out.as_deref().map(WholeFile::create).transpose()?;
         let report_file = self.report.map(WholeFile::create).transpose()?;
@@ -189,16 +216,15 @@ impl Job<'_> {
         if let Some(remark) = classifier.remark().filter(|_| !quiet) {
             live.beside(|| render::warnings(&[remark.to_owned()]))?;
         }
-        match (kept, &fit_on) {
-            (Some(centres), _) => classifier.set_centres(centres),
-            (None, Some(fit_on)) => centre(&mut classifier, self.centring, &fit_on.columns, &fit_on.examples)?,
-            (None, None) => {
-                let sample: Vec<Example> = match self.centring {
-                    Centring::Rows => rows.look_ahead(LOOKED_AT).cloned().collect(),
-                    Centring::Not | Centring::WithoutContent => Vec::new(),
-                };
-                centre(&mut classifier, self.centring, rows.columns(), &sample)?;
-            }
+        // What thresholds were fitted with stays with them.
+        let mut centring = self.centring;
+        if let Some(centres) = kept {
+            classifier.set_centres(centres);
+            centring = Centring::Not;
+        }
+        if let Some(fit_on) = fit_on.as_ref().or(sets_on.as_ref().map(|(_, rows)| rows)) {
+            classifier.centre(centring, &fit_on.columns, &fit_on.examples)?;
+            centring = Centring::Not;
         }
         if let Some((_, thresholds)) = thresholds {
             classifier.set_thresholds(thresholds);
@@ -228,7 +254,7 @@ impl Job<'_> {
             })
         };
         let (counts, run) =
-            classifier.run(rows, &sets, &mut each, &mut |at| progress.borrow_mut().advance(at))?;
+            classifier.run(rows, &sets, centring, &mut each, &mut |at| progress.borrow_mut().advance(at))?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;
         let seconds = progress.into_inner().finish();
         self.source.finish(quiet)?;
@@ -242,19 +268,5 @@ impl Job<'_> {
             render::tell(&render::multi_label(&report))?;
         }
         Ok(())
-    }
-}
-
-/// Takes off what the rows say in the mean, where there are enough of them.
-fn centre(
-    classifier: &mut MultiLabelClassifier,
-    centring: Centring,
-    columns: &cloze::text::data::Columns,
-    rows: &[Example],
-) -> cloze::Result<()> {
-    match centring {
-        Centring::Rows if rows.len() >= ROWS_TO_CENTRE_BY => classifier.centre_on(columns, rows),
-        Centring::Not => Ok(()),
-        Centring::Rows | Centring::WithoutContent => classifier.centre(Centring::WithoutContent),
     }
 }

@@ -16,10 +16,11 @@ use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::task::Task;
 use cloze::study::members::Members;
-use cloze::study::run::Run;
+use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::Counter;
-use cloze::text::data::{Columns, Reading};
+use cloze::text::data::{Columns, Reading, Rows};
 use cloze::text::dataset::{perhaps_labels, read_columns};
+use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
@@ -182,7 +183,8 @@ pub fn run(args: &Score) -> Result<()> {
     );
     let long = setup::long(&args.long)?;
     let run = setup::run(&args.asked.trained)?;
-    if args.several.multi_label {
+    let of_run = run.as_ref().is_some_and(Run::gives_several_labels);
+    if args.several.multi_label || of_run {
         return several_labels(args, run.as_ref());
     }
     args.several.check_unused()?;
@@ -240,23 +242,11 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
             ..source::reading(&args.data.reading)?
         },
     )?;
-    let (Some(verbalizer), None) = (&args.asked.verbalizer, run) else { unreachable!("later") };
-    let reference = args.several.reference();
-    let files = LabelFiles {
-        templates: &args.asked.template,
-        verbalizer,
-        way: args.several.way()?,
-        reference: &reference,
-        separator: args.several.separator(),
-        max_length: args.model.limits.max_length,
+    let (parts, sets, rows) = match (run, &args.asked.verbalizer) {
+        (Some(run), _) => of_run(args, run, &source)?,
+        (None, Some(verbalizer)) => of_files(args, verbalizer, &source)?,
+        (None, None) => unreachable!("clap asks for one of them"),
     };
-    let (parts, sets, rows) = MultiLabel::of_files(
-        files,
-        &source.reading.adjust,
-        || source.open(),
-        || setup::open_model(&args.model.limits),
-        setup::options(&args.model)?,
-    )?;
     check_outputs(args, out, parts.folder().path())?;
     let out = AnswersOut::open(out, &source)?;
     let job = Job {
@@ -273,6 +263,41 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
         source,
     };
     job.run(out)
+}
+
+/// Several labels a row as a run learned them.
+fn of_run(args: &Score, run: &Run, source: &Source) -> Result<(MultiLabel, LabelSets, Rows)> {
+    ensure!(
+        args.several.way.is_none() && args.several.reference.is_empty(),
+        "a run knows how it asks for labels: leave --way and --reference out"
+    );
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
+    let wanted = Wanted { several_labels: true, ..wanted };
+    let (blueprint, _, rows) = run.blueprint(&wanted, || source.open())?;
+    let parts = MultiLabel::of_run(blueprint);
+    let found = LabelSets::find(&parts.labels(), rows, args.several.separator(), &source.reading.adjust);
+    let (sets, rows) = found?;
+    Ok((parts, sets, rows))
+}
+
+/// Several labels a row by templates and a verbalizer.
+fn of_files(args: &Score, verbalizer: &Path, source: &Source) -> Result<(MultiLabel, LabelSets, Rows)> {
+    let reference = args.several.reference();
+    let files = LabelFiles {
+        templates: &args.asked.template,
+        verbalizer,
+        way: args.several.way()?,
+        reference: &reference,
+        separator: args.several.separator(),
+        max_length: args.model.limits.max_length,
+    };
+    Ok(MultiLabel::of_files(
+        files,
+        &source.reading.adjust,
+        || source.open(),
+        || setup::open_model(&args.model.limits),
+        setup::options(&args.model)?,
+    )?)
 }
 
 /// What is taken off scores; what has no meaning for several labels a row is refused.
@@ -299,10 +324,9 @@ fn centring(args: &Score) -> Result<Centring> {
         None => Ok(Centring::Not),
         Some(Method::Contextual) => Ok(Centring::WithoutContent),
         Some(Method::Batch) => Ok(Centring::Rows),
-        Some(method) => bail!(
-            "--calibrate {} is for one label a row: several take contextual or batch",
-            method.name()
-        ),
+        Some(method) => {
+            bail!("--calibrate {} is for one label a row: several take contextual or batch", method.name())
+        }
     }
 }
 
@@ -455,6 +479,7 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
     ];
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let rows = args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
+    let rows =
+        args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
     outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model))
 }

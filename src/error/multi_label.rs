@@ -39,6 +39,8 @@ pub enum MultiLabelError {
     ColumnTaken { column: &'static str, data: String },
     #[error("the verbalizer must have two classes, no and yes in this order, not {found}")]
     NotYesNo { found: usize },
+    #[error("a training for several labels a row has no {what}")]
+    NotInTraining { what: &'static str },
     #[error("{} was trained for one label a row", path.display())]
     SingleLabelRun { path: PathBuf },
     #[error("{} was trained for several labels a row", path.display())]
@@ -66,7 +68,9 @@ impl MultiLabelError {
             WithoutLabels { columns, .. } => {
                 vec![("columns", listed(columns)), ("help", "name the column of labels".into())]
             }
-            ThresholdOutOfRange { .. } => help("a label is given where its probability reaches the threshold"),
+            ThresholdOutOfRange { .. } => {
+                help("a label is given where its probability reaches the threshold")
+            }
             GoalUnclear { .. } => vec![("allowed", "f1, or precision=P with P from 0 to 1".into())],
             WithoutRows { .. } => help("give a file with rows and their labels"),
             OtherLabels { missing, unknown, labels, .. } => {
@@ -81,7 +85,11 @@ impl MultiLabelError {
                 notes
             }
             Misfit { fitted_for, now, .. } => {
-                vec![("fitted for", fitted_for.clone()), ("now", now.clone()), ("help", "fit them anew".into())]
+                vec![
+                    ("fitted for", fitted_for.clone()),
+                    ("now", now.clone()),
+                    ("help", "fit them anew".into()),
+                ]
             }
             ReservedLabel { .. } => help("give the label another name"),
             EmptyReference => help("name a word that says of no label that it is right, as other"),
@@ -90,6 +98,7 @@ impl MultiLabelError {
             }
             ColumnTaken { .. } => help("rename the column"),
             NotYesNo { .. } => help("give it the classes no and yes, each with its words"),
+            NotInTraining { .. } => help("leave it out"),
             SingleLabelRun { .. } => help("train a run for several labels a row"),
             MultiLabelRun { .. } => help("use it for several labels a row"),
         }

@@ -130,7 +130,8 @@ impl MultiLabelMetrics {
             samples.recall += found.recall / rows;
             samples.f1 += found.f1 / rows;
         }
-        let column = |values: &[Vec<bool>], label: usize| values.iter().map(|row| row[label]).collect::<Vec<_>>();
+        let column =
+            |values: &[Vec<bool>], label: usize| values.iter().map(|row| row[label]).collect::<Vec<_>>();
         let of_label = |(label, (name, hits)): (usize, (&String, &Hits))| {
             let Averaged { precision, recall, f1 } = hits.averaged();
             let own: Vec<f64> = scores.iter().map(|row| row[label]).collect();
@@ -144,8 +145,7 @@ impl MultiLabelMetrics {
                 predicted: hits.predicted,
             }
         };
-        let of_labels: Vec<LabelMetrics> =
-            labels.iter().zip(&of_labels).enumerate().map(of_label).collect();
+        let of_labels: Vec<LabelMetrics> = labels.iter().zip(&of_labels).enumerate().map(of_label).collect();
         let mean = |measure: fn(&LabelMetrics) -> f64| {
             of_labels.iter().map(measure).sum::<f64>() / labels.len() as f64
         };

@@ -129,7 +129,9 @@ impl LabelSets {
                             separator: separator.clone(),
                             labels: self.labels.clone(),
                         };
-                        return Err(Error::new(kind).at(columns.place(example, Some(&columns.names()[*place]))));
+                        return Err(
+                            Error::new(kind).at(columns.place(example, Some(&columns.names()[*place])))
+                        );
                     };
                     truth[label] = true;
                 }
@@ -201,7 +203,8 @@ fn parts<'a>(cell: &'a str, separator: &'a str) -> impl Iterator<Item = &'a str>
 fn known(labels: &[String], part: &str, adjust: &Adjust) -> Option<usize> {
     let meant = adjust.labels.get(part).map_or(part, String::as_str);
     labels.iter().position(|label| label == meant).or_else(|| {
-        let mut near = labels.iter().enumerate().filter(|(_, label)| label.to_lowercase() == meant.to_lowercase());
+        let mut near =
+            labels.iter().enumerate().filter(|(_, label)| label.to_lowercase() == meant.to_lowercase());
         near.next().filter(|_| near.next().is_none()).map(|(index, _)| index)
     })
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use cloze::error::MultiLabelError;
+use cloze::error::notes::{Note, help};
 use cloze::numbers::multi_label::{Averaged, MultiLabelMetrics};
 use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::general::Ask;
@@ -53,7 +55,9 @@ pub fn multi_label(report: &MultiLabelReport) -> String {
     let _ = writeln!(
         text,
         "labels given: {} a row in the mean; {} got none",
-        number(report.predicted.iter().map(|label| label.rows).sum::<u64>() as f64 / report.rows.max(1) as f64),
+        number(
+            report.predicted.iter().map(|label| label.rows).sum::<u64>() as f64 / report.rows.max(1) as f64
+        ),
         counted(report.without_label, "row")
     );
     let _ = writeln!(text, "thresholds: {}", thresholds(report));
@@ -162,6 +166,31 @@ fn more(text: &mut String, labels: usize) {
     }
 }
 
+/// The table of a training's results, seed by seed, and what the model said before it.
+pub fn trained(seeds: &[(u64, &MultiLabelMetrics)], zero_shot: Option<&MultiLabelMetrics>) -> String {
+    let row = |name: String, found: &MultiLabelMetrics| {
+        let measures = [found.micro.f1, found.macro_average.f1, found.samples.f1];
+        let rank = found.mean_average_precision.map_or_else(|| "–".to_owned(), percent);
+        [vec![name], measures.map(percent).to_vec(), vec![rank, percent(found.hamming_loss)]].concat()
+    };
+    let head = ["seed", "micro-F1", "macro-F1", "samples-F1", "mean AP", "Hamming"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(seeds.iter().map(|(seed, found)| row(seed.to_string(), found)));
+    let measures: [fn(&MultiLabelMetrics) -> f64; 2] =
+        [|found| found.micro.f1, |found| found.macro_average.f1];
+    let mean = |measure: fn(&MultiLabelMetrics) -> f64| {
+        percent(seeds.iter().map(|(_, found)| measure(found)).sum::<f64>() / seeds.len() as f64)
+    };
+    if seeds.len() > 1 {
+        rows.push([vec!["mean".to_owned()], measures.map(mean).to_vec()].concat());
+    }
+    rows.extend(zero_shot.map(|found| row("zero-shot".to_owned(), found)));
+    let mut text = format!("\n{}", table(&[Align::Right; 6], &rows));
+    let tested = seeds.first().map_or(0, |(_, found)| found.rows);
+    let _ = writeln!(text, "  {}, at a threshold of 0.5", counted(tested, "test row"));
+    text
+}
+
 /// The answer to one text, for a person: the labels that are given, and the likeliest others.
 pub fn labels_answer(labels: &[String], answer: &LabelsAnswer) -> String {
     /// So many labels are shown, unless more are given.
@@ -176,4 +205,51 @@ pub fn labels_answer(labels: &[String], answer: &LabelsAnswer) -> String {
         vec![labels[label].clone(), percent(answer.probabilities[label]), given.to_owned()]
     }));
     table(&[Align::Left, Align::Right, Align::Left], &rows)
+}
+
+/// The way out of an error, where it is a flag.
+pub(super) fn advice(error: &MultiLabelError) -> Option<Vec<Note>> {
+    Some(match error {
+        MultiLabelError::SeparatorInLabel { .. } => {
+            help("name what stands between labels, and in none, with --label-separator")
+        }
+        MultiLabelError::UnknownLabel { cell, separator, labels, .. }
+            if !cell.contains(separator.as_str()) =>
+        {
+            let mut notes = error.notes();
+            notes.retain(|(name, _)| *name != "help");
+            let text = match cell.contains(['|', ';', ',']) && !labels.is_empty() {
+                true => format!("labels stand between {separator:?} here: --label-separator names another"),
+                false => {
+                    "give it with --labels too, or take it out; --label-map says which label it stands for"
+                        .to_owned()
+                }
+            };
+            notes.push(("help", text));
+            notes
+        }
+        MultiLabelError::GoalUnclear { .. } => vec![("allowed", "--for f1, or --for precision=0.9".into())],
+        MultiLabelError::WithoutLabels { .. } => {
+            let mut notes = error.notes();
+            notes.retain(|(name, _)| *name != "help");
+            notes.push(("help", "name the column of labels with --label-column".into()));
+            notes
+        }
+        MultiLabelError::Misfit { .. } | MultiLabelError::OtherLabels { .. } => {
+            let mut notes = error.notes();
+            notes.retain(|(name, _)| *name != "help");
+            notes.push(("help", "fit them anew with --fit-thresholds".into()));
+            notes
+        }
+        MultiLabelError::EmptyReference => {
+            help("name a word that says of no label that it is right, as --reference other")
+        }
+        MultiLabelError::SingleLabelRun { .. } => {
+            help("leave --multi-label out, or train a run with cloze train --multi-label")
+        }
+        MultiLabelError::MultiLabelRun { .. } => {
+            help("this is for one label a row: cloze score --run gives several")
+        }
+        _ => return None,
+    })
 }

@@ -24,7 +24,6 @@ pub mod report;
 // from texts and labels to a classifier
 pub mod zero_shot;
 
-
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
 use report::{Answered, Counts};
-use scoring::{LabelScores, LabelScoring, asked_columns};
+use scoring::{LabelScores, LabelScoring, asked_columns, sigmoid};
 use sets::LabelSetsConformal;
 use thresholds::{CentredPattern, Goal, Thresholds, ThresholdsFor, USUAL};
 use way::{AskedLabel, REFERENCE_WORDS, Way};
@@ -77,16 +76,22 @@ pub struct MultiLabel {
     labels: Vec<AskedLabel>,
 }
 
+/// From so many rows on their mean says what the model prefers; below, texts without content do.
+const ROWS_TO_CENTRE_BY: usize = 50;
+
+/// Of more rows than these the first say it: they are held in memory.
+const LOOKED_AT: usize = 2048;
+
 /// What is taken off a label's scores before they become a probability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Centring {
     /// Nothing.
     #[default]
     Not,
-    /// What the pattern says of a text that says nothing, so that such a text has each label with a probability of
-    /// 1 of L + 1: any of them is as likely as none.
+    /// What the pattern says of a text that says nothing, and what makes any of the labels as likely as none.
     WithoutContent,
-    /// The mean of what it says of the rows, likewise.
+    /// The mean of what it says of the rows, and what makes about one label a row as likely as not; of fewer than 50
+    /// rows [`Centring::WithoutContent`].
     Rows,
 }
 
@@ -100,6 +105,9 @@ pub struct LabelsAnswer {
     /// Which labels it may have, where sets were asked for, `[L]`.
     pub set: Option<Vec<bool>>,
 }
+
+/// What is done with rows and their answers.
+pub type EachAnswered<'a> = dyn FnMut(&[Example], &[LabelsAnswer]) -> Result<()> + 'a;
 
 impl MultiLabel {
     /// Labels by name, or with words of their own, asked for by patterns.
@@ -238,6 +246,7 @@ impl MultiLabel {
 /// use cloze::predict::general::Ask;
 /// use cloze::predict::multi_label::way::{REFERENCE_WORDS, Way};
 /// use cloze::predict::multi_label::{Centring, MultiLabel};
+/// use cloze::text::data::Columns;
 /// use cloze::text::labels::of_line;
 /// let templates = Ask::Topic.templates(&["text".to_owned()])?;
 /// let (labels, reference) = (of_line("music, sport, money")?, REFERENCE_WORDS.map(str::to_owned));
@@ -245,7 +254,7 @@ impl MultiLabel {
 /// let parts =
 ///     MultiLabel::of_labels(&labels, Way::Reference, &reference, templates, folder, Default::default(), None)?;
 /// let mut classifier = parts.load(Default::default())?;
-/// classifier.centre(Centring::WithoutContent)?;
+/// classifier.centre(Centring::WithoutContent, &Columns::check("texts", vec!["text".to_owned()], None)?, &[])?;
 /// let answers = classifier.classify(&["The band plays at the match on Sunday.", "How do I pay my invoice?"])?;
 /// assert!(answers[0].probabilities[0] > answers[0].probabilities[2]);
 /// assert!(answers[1].probabilities[2] > answers[1].probabilities[1]);
@@ -293,42 +302,66 @@ impl MultiLabelClassifier {
         self.centres = centres;
     }
 
-    /// Finds what is to be taken off without any rows.
-    pub fn centre(&mut self, centring: Centring) -> Result<()> {
-        match centring {
-            Centring::Not => Ok(()),
-            Centring::WithoutContent | Centring::Rows => {
-                let columns = Columns::check("texts", self.read_columns(), None)?;
-                let text = |record, text: &str| Example {
-                    record,
-                    line: record,
-                    fields: columns.names().iter().map(|_| text.to_owned()).collect(),
-                    label: None,
-                };
-                let texts = [text(1, "N/A"), text(2, "")];
-                self.centre_on(&columns, &texts)
+    /// Finds what is to be taken off, on rows of these columns, and takes it off from now on.
+    pub fn centre(&mut self, centring: Centring, columns: &Columns, rows: &[Example]) -> Result<()> {
+        self.centres = match centring {
+            Centring::Rows if rows.len() >= ROWS_TO_CENTRE_BY => {
+                self.centres_of(&self.on(columns)?.score(rows)?)
             }
-        }
-    }
-
-    /// Finds what is to be taken off on rows of these columns: their mean.
-    pub fn centre_on(&mut self, columns: &Columns, rows: &[Example]) -> Result<()> {
-        let scores = self.on(columns)?.score(rows)?;
-        self.centre_at(&scores);
+            Centring::Rows | Centring::WithoutContent => self.without_content()?,
+            Centring::Not => return Ok(()),
+        };
         Ok(())
     }
 
-    fn centre_at(&mut self, scores: &[LabelScores]) {
-        // Any of the labels is as likely as none.
-        let prior = (self.labels.len() as f64).ln();
+    /// What the patterns say of texts that say nothing, `[P,L]`.
+    fn without_content(&self) -> Result<Vec<Vec<f64>>> {
+        let columns = Columns::check("texts", self.read_columns(), None)?;
+        let text = |record, text: &str| Example {
+            record,
+            line: record,
+            fields: columns.names().iter().map(|_| text.to_owned()).collect(),
+            label: None,
+        };
+        let mut centres = self.means_of(&self.on(&columns)?.score(&[text(1, "N/A"), text(2, "")])?);
+        // Any of the labels is as likely as none. Yes and no are nearer to each other than words for different things:
+        // on sentences to a bank, one label a row begins at half of that.
+        let share = if self.way == Way::YesNo { 0.5 } else { 1.0 };
+        let above = share * (self.labels.len() as f64).ln();
+        centres.iter_mut().flatten().for_each(|centre| *centre += above);
+        Ok(centres)
+    }
+
+    /// The mean score of each pattern and label, and above it what one of L + 1 scores of the pattern reaches: as
+    /// many labels as rows are as likely as not.
+    ///
+    /// # Shapes
+    /// N · `[P,L]` → `[P,L]`
+    fn centres_of(&self, scores: &[LabelScores]) -> Vec<Vec<f64>> {
+        let means = self.means_of(scores);
+        let of_pattern = |(pattern, means): (usize, Vec<f64>)| {
+            let centred = |scores: &LabelScores| -> Vec<f64> {
+                scores.by_pattern[pattern].iter().zip(&means).map(|(own, mean)| own - mean).collect()
+            };
+            let mut all: Vec<f64> = scores.iter().flat_map(centred).collect();
+            all.sort_by(f64::total_cmp);
+            // One of each row's L scores and one more: the highest are as many as rows, or nearly so.
+            let above = all.len() / (means.len() + 1);
+            let reached = all[all.len() - above.max(1)];
+            means.into_iter().map(|mean| mean + reached).collect()
+        };
+        means.into_iter().enumerate().map(of_pattern).collect()
+    }
+
+    /// # Shapes
+    /// N · `[P,L]` → `[P,L]`
+    fn means_of(&self, scores: &[LabelScores]) -> Vec<Vec<f64>> {
         let count = scores.len().max(1) as f64;
-        let centre = |pattern: usize, label: usize| {
-            scores.iter().map(|scores| scores.by_pattern[pattern][label]).sum::<f64>() / count + prior
+        let mean = |pattern: usize, label: usize| {
+            scores.iter().map(|scores| scores.by_pattern[pattern][label]).sum::<f64>() / count
         };
         let (patterns, labels) = (self.patterns.pvps.len(), self.labels.len());
-        self.centres = (0..patterns)
-            .map(|pattern| (0..labels).map(|label| centre(pattern, label)).collect())
-            .collect();
+        (0..patterns).map(|pattern| (0..labels).map(|label| mean(pattern, label)).collect()).collect()
     }
 
     /// Fits thresholds to labelled rows; what is taken off stays as it is.
@@ -357,7 +390,7 @@ impl MultiLabelClassifier {
 
     fn probabilities(&self, rows: &LabelledRows) -> Result<Vec<Vec<f64>>> {
         let scores = self.on(&rows.columns)?.score(&rows.examples)?;
-        Ok(scores.iter().map(|scores| self.probabilities_of(scores)).collect())
+        Ok(scores.iter().map(|scores| probabilities(scores, &self.centres)).collect())
     }
 
     /// What is kept of thresholds: what they are for, with what is taken off.
@@ -382,22 +415,9 @@ impl MultiLabelClassifier {
         LabelScoring::new(&self.classifier, self.way, &self.labels, tasks, columns)
     }
 
-    /// The mean over the patterns of `σ(score - centre)`.
-    ///
-    /// # Shapes
-    /// `[P,L]` → `[L]`
-    pub fn probabilities_of(&self, scores: &LabelScores) -> Vec<f64> {
-        let patterns = scores.by_pattern.len() as f64;
-        let probability = |label: usize| {
-            let of_pattern = scores.by_pattern.iter().zip(&self.centres);
-            of_pattern.map(|(own, centres)| sigmoid(own[label] - centres[label])).sum::<f64>() / patterns
-        };
-        (0..self.labels.len()).map(probability).collect()
-    }
-
     /// A row's answer from its scores.
-    pub fn answer(&self, scores: &LabelScores) -> LabelsAnswer {
-        let probabilities = self.probabilities_of(scores);
+    fn answer(&self, scores: &LabelScores, centres: &[Vec<f64>]) -> LabelsAnswer {
+        let probabilities = probabilities(scores, centres);
         let given = self.thresholds.given(&probabilities);
         let set = self.conformal.as_ref().map(|conformal| conformal.set(&probabilities));
         LabelsAnswer { probabilities, given, set }
@@ -417,20 +437,28 @@ impl MultiLabelClassifier {
             label: None,
         };
         let rows: Vec<Example> = (1..).zip(texts).map(example).collect();
-        Ok(self.on(&columns)?.score(&rows)?.iter().map(|scores| self.answer(scores)).collect())
+        Ok(self.on(&columns)?.score(&rows)?.iter().map(|scores| self.answer(scores, &self.centres)).collect())
     }
 
     /// Classifies rows as they come, and counts them: `each` is given rows with their answers, in the rows' order.
-    /// Of labelled rows their truths and probabilities stay in memory, for measures of ranks.
+    /// With [`Centring::Rows`] or [`Centring::WithoutContent`] that is taken off which is found so here. Of labelled rows their truths and probabilities stay in memory, for measures of ranks.
     pub fn run(
         &self,
         mut rows: Rows,
         sets: &LabelSets,
-        each: &mut dyn FnMut(&[Example], &[LabelsAnswer]) -> Result<()>,
+        centring: Centring,
+        each: &mut EachAnswered<'_>,
         progress: &mut dyn FnMut(ScoringProgress),
     ) -> Result<(Counts, Run)> {
         let columns = rows.columns().clone();
         let scoring = self.on(&columns)?;
+        let by_rows =
+            centring == Centring::Rows && rows.look_ahead(ROWS_TO_CENTRE_BY).count() == ROWS_TO_CENTRE_BY;
+        let mut centres = match (centring, by_rows) {
+            (Centring::Not, _) => Some(self.centres.clone()),
+            (_, false) => Some(self.without_content()?),
+            (_, true) => None,
+        };
         let mut counts = Counts::new(&self.labels());
         let read = Cell::new((0, 0));
         let truths = RefCell::new(VecDeque::new());
@@ -453,18 +481,36 @@ impl MultiLabelClassifier {
             read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
             Ok(Coming::Chunk(examples))
         };
-        let mut answer = |examples: Vec<Example>, scores: Vec<LabelScores>| {
-            let answers: Vec<LabelsAnswer> = scores.iter().map(|scores| self.answer(scores)).collect();
+        let mut answer = |examples: &[Example], scores: &[LabelScores], centres: &[Vec<f64>]| {
+            let answers: Vec<LabelsAnswer> =
+                scores.iter().map(|scores| self.answer(scores, centres)).collect();
             for (scores, answer) in scores.iter().zip(&answers) {
                 let truth = truths.borrow_mut().pop_front().flatten();
                 counts.add(&Answered { answer, truth: truth.as_deref(), truncated: scores.truncated });
             }
-            each(&examples, &answers)
+            each(examples, &answers)
         };
-        scoring.score_chunks(&mut next, &mut answer, &mut |done| {
+        // Rows are held until there are enough of them to say what is to be taken off.
+        let (mut held, mut held_scores) = (Vec::new(), Vec::new());
+        let mut take = |examples: Vec<Example>, scores: Vec<LabelScores>| {
+            if let Some(centres) = &centres {
+                return answer(&examples, &scores, centres);
+            }
+            held.extend(examples);
+            held_scores.extend(scores);
+            if held.len() < LOOKED_AT {
+                return Ok(());
+            }
+            let found = centres.insert(self.centres_of(&held_scores));
+            answer(&std::mem::take(&mut held), &std::mem::take(&mut held_scores), found)
+        };
+        scoring.score_chunks(&mut next, &mut take, &mut |done| {
             let (rows_read, bytes_read) = read.get();
             progress(ScoringProgress { fitting: None, done, rows_read, bytes_read });
         })?;
+        if !held.is_empty() {
+            answer(&held, &held_scores, &self.centres_of(&held_scores))?;
+        }
         counts.left_out_rows = rows.left_out();
         Ok((counts, scoring.scoring().described()))
     }
@@ -475,15 +521,24 @@ impl MultiLabelClassifier {
     }
 }
 
+/// The mean over the patterns of `σ(score - centre)`.
+///
+/// # Shapes
+/// `[P,L]`, `[P,L]` → `[L]`
+fn probabilities(scores: &LabelScores, centres: &[Vec<f64>]) -> Vec<f64> {
+    let patterns = scores.by_pattern.len() as f64;
+    let probability = |label: usize| {
+        let of_pattern = scores.by_pattern.iter().zip(centres);
+        of_pattern.map(|(own, centres)| sigmoid(own[label] - centres[label])).sum::<f64>() / patterns
+    };
+    (0..centres.first().map_or(0, Vec::len)).map(probability).collect()
+}
+
 fn check_rows(rows: &LabelledRows) -> Result<()> {
     match rows.examples.is_empty() {
         true => Err(MultiLabelError::WithoutRows { data: rows.columns.data().to_owned() }.into()),
         false => Ok(()),
     }
-}
-
-fn sigmoid(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
 }
 
 /// The usual reference words.

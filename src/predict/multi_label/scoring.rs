@@ -133,9 +133,8 @@ impl<'a> LabelScoring<'a> {
             let fields = row.fields.iter().chain([&label.name, &label.text]).cloned().collect();
             Example { fields, label: None, ..*row }
         };
-        let of_row = |row: &'_ Example| {
-            self.labels.iter().map(|label| question(row, label)).collect::<Vec<Example>>()
-        };
+        let of_row =
+            |row: &'_ Example| self.labels.iter().map(|label| question(row, label)).collect::<Vec<Example>>();
         let questions = (self.way == Way::YesNo).then(|| rows.iter().flat_map(of_row).collect());
         Asked { rows, questions }
     }
@@ -165,4 +164,9 @@ pub fn against_last(prediction: &Prediction) -> Vec<f64> {
 fn yes_against_no(prediction: &Prediction) -> Option<f64> {
     let [no, yes] = prediction.probabilities[..] else { return None };
     Some(log(yes) - log(no))
+}
+
+/// A score's probability, `1 / (1 + exp(-score))`.
+pub fn sigmoid(score: f64) -> f64 {
+    1.0 / (1.0 + (-score).exp())
 }

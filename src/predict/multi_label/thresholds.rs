@@ -82,9 +82,7 @@ impl Goal {
         };
         let mut of_all = None;
         let of_label = |label: usize| match self {
-            Goal::F1 => {
-                highest_f1(pairs(label)).or_else(|| Some(*of_all.get_or_insert_with(together)))
-            }
+            Goal::F1 => highest_f1(pairs(label)).or_else(|| Some(*of_all.get_or_insert_with(together))),
             Goal::Precision(share) => with_precision(pairs(label), share),
         };
         (0..labels).map(of_label).collect()

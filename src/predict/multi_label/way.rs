@@ -38,8 +38,9 @@ impl Way {
 /// What the class of the reference words is called in files.
 pub const REFERENCE: &str = "(reference)";
 
-/// What labels are held against, unless told.
-pub const REFERENCE_WORDS: [&str; 2] = ["other", "nothing"];
+/// What labels are held against, unless told: of a few words it did best with the default model on sentences to a
+/// bank (`docs/several-labels.md`).
+pub const REFERENCE_WORDS: [&str; 1] = ["other"];
 
 /// In patterns of [`Way::YesNo`]: the label's name, as people say it.
 pub const LABEL_NAME: &str = "label_name";
@@ -138,6 +139,36 @@ pub fn check_names_label(templates: &[Template]) -> Result<()> {
     }
 }
 
+/// A pattern of the user's own for [`Way::YesNo`]: the text stands before it, unless it names columns itself.
+///
+/// ```
+/// use cloze::predict::multi_label::way::own_yes_no;
+/// let template = own_yes_no("Is it {label_name}? {mask}.", &["text".to_owned()])?;
+/// assert_eq!(template.pattern(), "{text|shorten} Is it {label_name}? {mask}.");
+/// # Ok::<(), cloze::Error>(())
+/// ```
+pub fn own_yes_no(pattern: &str, columns: &[String]) -> Result<Template> {
+    let of_label = |column: &str| [LABEL_NAME, LABEL_TEXT].contains(&column);
+    let alone = Template::from_pattern(pattern)?.fields().all(|field| of_label(&field.column));
+    match alone {
+        true => question("ask", &format!("{} {pattern}", fields(columns)?)),
+        false => question("ask", pattern),
+    }
+}
+
+/// The columns as a pattern has them. A long row must not push the label out.
+fn fields(columns: &[String]) -> Result<String> {
+    if let Some(column) = columns.iter().find(|column| column.contains(['{', '}', '|'])) {
+        return Err(TemplateError::ColumnUnwritable { column: column.clone() }.into());
+    }
+    Ok(columns.iter().map(|column| format!("{{{column}|shorten}}")).collect::<Vec<_>>().join(" "))
+}
+
+fn question(name: &str, pattern: &str) -> Result<Template> {
+    let text = serde_json::json!({ "version": template::VERSION, "pattern": pattern }).to_string();
+    Template::parse(name, "the pattern", &text)
+}
+
 /// The patterns of [`Way::YesNo`] for these columns; `described` is whether labels have descriptions.
 ///
 /// ```
@@ -148,11 +179,7 @@ pub fn check_names_label(templates: &[Template]) -> Result<()> {
 /// # Ok::<(), cloze::Error>(())
 /// ```
 pub fn yes_no_templates(ask: Ask, columns: &[String], described: bool) -> Result<Vec<Template>> {
-    if let Some(column) = columns.iter().find(|column| column.contains(['{', '}', '|'])) {
-        return Err(TemplateError::ColumnUnwritable { column: column.clone() }.into());
-    }
-    // A long row must not push the label out.
-    let fields: Vec<String> = columns.iter().map(|column| format!("{{{column}|shorten}}")).collect();
+    let fields = fields(columns)?;
     let patterns: &[&str] = match (described, ask) {
         (true, _) => &["TEXT {label_text} {mask}.", "TEXT Question: {label_text} Answer: {mask}."],
         (false, Ask::Emotion) => {
@@ -161,9 +188,7 @@ pub fn yes_no_templates(ask: Ask, columns: &[String], described: bool) -> Result
         (false, _) => &["TEXT Is this about {label_name}? {mask}.", "TEXT Is it {label_name}? {mask}."],
     };
     let template = |(index, pattern): (usize, &&str)| {
-        let pattern = pattern.replace("TEXT", &fields.join(" "));
-        let text = serde_json::json!({ "version": template::VERSION, "pattern": pattern }).to_string();
-        Template::parse(&format!("yes-no-{}", index + 1), "the pattern", &text)
+        question(&format!("yes-no-{}", index + 1), &pattern.replace("TEXT", &fields))
     };
     patterns.iter().enumerate().map(template).collect()
 }

@@ -1,11 +1,11 @@
 //! From texts and labels to a classifier for several labels a row: no template, no verbalizer, no labelled row.
 
 use super::MultiLabel;
-use super::way::{Way, yes_no_templates};
+use super::way::{Way, own_yes_no, yes_no_templates};
 use crate::error::{DataError, Errors, Result};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::Options;
-use crate::predict::general::{Ask, own};
+use crate::predict::general::Ask;
 use crate::predict::zero_shot::{Question, text_columns};
 use crate::text::data::{Adjust, Rows};
 use crate::text::label_sets::LabelSets;
@@ -52,7 +52,8 @@ impl ManyZeroShot {
         rows: Rows,
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Result<ManyZeroShot, Errors> {
-        let ManyZeroShotRequest { labels, question, way, reference, adjust, max_length, options, .. } = request;
+        let ManyZeroShotRequest { labels, question, way, reference, adjust, max_length, options, .. } =
+            request;
         let names: Vec<String> = labels.iter().map(|label| label.label.clone()).collect();
         let (sets, mut rows) = LabelSets::find(&names, rows, request.separator, adjust)?;
         if rows.look_ahead(1).next().is_none() {
@@ -65,12 +66,10 @@ impl ManyZeroShot {
             (Way::Reference, _) => question.templates(&text_columns)?,
             (Way::YesNo, Question::ByLabels) => yes_no_templates(Ask::General, &text_columns, described)?,
             (Way::YesNo, Question::Ask(ask)) => yes_no_templates(*ask, &text_columns, described)?,
-            (Way::YesNo, Question::Own(pattern)) => {
-                // The comparison with the labels knows nothing of yes and no.
-                own(pattern, &text_columns)?.into_iter().filter(|template| !template.compares()).collect()
-            }
+            (Way::YesNo, Question::Own(pattern)) => vec![own_yes_no(pattern, &text_columns)?],
         };
-        let parts = MultiLabel::of_labels(&labels, way, &reference, templates, model()?, options, max_length)?;
+        let parts =
+            MultiLabel::of_labels(&labels, way, &reference, templates, model()?, options, max_length)?;
         Ok(ManyZeroShot { parts, rows, sets, text_columns })
     }
 }

@@ -302,7 +302,8 @@ impl Verbalizer {
     /// The same with one more class, the last, whose words count alike.
     #[must_use]
     pub fn with_class(&self, label: &str, words: &[String]) -> Verbalizer {
-        let word = |word: &String| LabelWord { text: Text::unwritten("label word", word), weight: 1.0, prior: None };
+        let word =
+            |word: &String| LabelWord { text: Text::unwritten("label word", word), weight: 1.0, prior: None };
         let words = words.iter().map(word).collect();
         let class = Class { label: label.to_owned(), words, texts: Vec::new() };
         Verbalizer { classes: self.classes.iter().cloned().chain([class]).collect(), ..self.clone() }
