@@ -30,6 +30,10 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "unlabelled",
             "bad_rows",
             "format",
+            "encoding",
+            "delimiter",
+            "quoting",
+            "max_record_mib",
             "train",
             "descriptions",
             "shots",
@@ -159,12 +163,11 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 36] = [
+const OFTEN: [&str; 35] = [
     "template",
     "verbalizer",
     "labels",
     "labels_file",
-    "multi_label",
     "ask",
     "method",
     "run",
