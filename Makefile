@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -59,6 +59,9 @@ zero-shot: build ## every calibration of every pattern on public sets into bench
 
 correction: build ## corrections without labels on even and skewed files into benches/correction.md (half an hour): make correction [DATA=folder]
 	@$(PYTHON) tools/correction.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+several-labels: build ## several labels a row on public sets into benches/several-labels.md (half an hour): make several-labels [DATA=folder]
+	@$(PYTHON) tools/several_labels.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300]
 	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS))

@@ -16,6 +16,7 @@ mod golden;
 mod hub;
 mod invariants;
 mod knowledge;
+mod multi_label;
 mod multi_token;
 mod oracle;
 mod peft;

@@ -23,6 +23,9 @@ mod answering;
 mod setup;
 mod starting;
 
+// several labels a row
+mod multi_label;
+
 // trainings of several models
 mod ensemble;
 mod train;

@@ -46,6 +46,8 @@ pub enum DataError {
     NameTaken { name: String, column: String, data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{cell:?} is several labels, and this takes one a row")]
+    SeveralLabels { cell: String, separator: &'static str },
     #[error("{data} has no column {column:?} for the labels")]
     NoLabelColumn { column: String, data: String, columns: Vec<String> },
     #[error("not a JSON object of plain values: {message}")]
@@ -108,6 +110,9 @@ impl DataError {
             LabelMappedTwice { .. } => help("keep one of them"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            SeveralLabels { separator, .. } => help(&format!(
+                "labels stand between {separator:?} here: ask for several labels a row, or keep one of them"
+            )),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
                 let mut notes = allowed_and_nearest("columns", column, columns);
                 notes.extend(without_header(columns));

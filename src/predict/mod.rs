@@ -74,3 +74,6 @@ pub mod zero_shot;
 
 // the front door
 pub mod prompt_classifier;
+
+// several labels a row
+pub mod multi_label;

@@ -576,7 +576,7 @@ impl Scoring<'_> {
 
 /// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the first
 /// are one; where there is other work to do, hardly any is waited for.
-fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
+pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
     // Long enough for a program at the other end of a pipe.
     const HARDLY: Duration = Duration::from_millis(50);
     let mut chunk = Vec::new();

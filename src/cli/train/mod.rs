@@ -17,6 +17,7 @@ use cloze::text::whole_file::WholeFile;
 use cloze::tune::Tuning;
 
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::multi_label::LearnLabelsArgs;
 use super::outputs::{self, Reads};
 use super::pages::PageArgs;
 use super::render::{self, Live, TrainProgress};
@@ -147,6 +148,8 @@ pub struct Train {
     /// How {demos:K} of patterns is filled: each seed shows its own train rows, of several tasks each its own
     #[command(flatten)]
     drawing: DrawingArgs,
+    #[command(flatten)]
+    several: LearnLabelsArgs,
     #[command(flatten)]
     model: Model,
     /// With --from: a base model whose weights are others than they were
@@ -306,6 +309,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
         cls_baseline: args.baseline == Some(Baseline::Cls),
+        several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,
         engine: args.model.engine,
