@@ -17,7 +17,7 @@ use cloze::text::whole_file::{WholeFile, free_folder};
 
 use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Given, LongTexts, Model, RowReading};
-use super::multi_label::{Job, MultiLabelArgs};
+use super::multi_label::{self, Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
 use super::pages::{self, PageArgs};
 use super::render::{self, Worth};
@@ -211,6 +211,7 @@ pub fn run(args: &Classify) -> Result<()> {
 
 /// Gives each row several labels, or none.
 fn several_labels(args: &Classify) -> Result<()> {
+    multi_label::check_alone(&args.page, &args.structure)?;
     ensure!(args.prior.is_none(), "--prior is for one label a row: with --multi-label fit thresholds");
     ensure!(args.save.is_none(), "--save writes files for one label a row: leave it or --multi-label out");
     let out = answering::file(args.out.as_deref());

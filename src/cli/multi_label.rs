@@ -15,9 +15,11 @@ use cloze::text::label_sets::{LabelSets, LabelledRows};
 use cloze::text::whole_file::WholeFile;
 
 use super::answering::AnswersOut;
+use super::pages::PageArgs;
 use super::render::{self, Live, Progress};
 use super::shipped;
 use super::source::Source;
+use super::structure::StructureArgs;
 
 /// The heading of these alone: a `next_help_heading` would stand above all flags that follow.
 const HEADING: &str = "Several labels a row";
@@ -161,6 +163,16 @@ impl MultiLabelArgs {
     pub fn written(&self) -> (&'static str, Option<&Path>) {
         ("thresholds", self.thresholds_out.as_deref())
     }
+}
+
+/// Refuses what shows or arranges one label a row.
+pub fn check_alone(page: &PageArgs, structure: &StructureArgs) -> Result<()> {
+    ensure!(page.path().is_none(), "--page shows one label a row: leave it out, or --multi-label");
+    ensure!(
+        !structure.any(),
+        "--tree and --ordered are for one label a row: leave them out, or --multi-label"
+    );
+    Ok(())
 }
 
 /// Sets of labels: α, and labelled rows.

@@ -27,7 +27,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Asked, Data, Demonstrations, LongTexts, Model};
-use super::multi_label::{Job, MultiLabelArgs};
+use super::multi_label::{self, Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
 use super::pages::{self, PageArgs};
 use super::render::{self, Live};
@@ -245,6 +245,7 @@ pub fn run(args: &Score) -> Result<()> {
 
 /// Gives each row several labels, or none.
 fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
+    multi_label::check_alone(&args.page, &args.structure)?;
     let centring = centring(args)?;
     let out = answering::file(args.out.as_deref());
     let source = Source::new(
