@@ -12,6 +12,7 @@ mod damage;
 mod families;
 mod front_door;
 mod golden;
+mod growth;
 mod hub;
 mod invariants;
 mod knowledge;

@@ -27,6 +27,7 @@ mod train;
 // the other commands
 mod check;
 mod classify;
+mod compare;
 mod doctor;
 mod export;
 mod init;
@@ -70,6 +71,7 @@ enum Command {
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
     Report(report::Report),
+    Compare(compare::Compare),
     Check(check::Check),
     Robustness(robustness::Robustness),
     #[command(subcommand)]
@@ -126,6 +128,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),

@@ -184,6 +184,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         weight_decay: Some(args.weight_decay),
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
+        r_drop: None,
         bf16: args.dtype == TrainDtypeName::Bf16,
     }
 }
