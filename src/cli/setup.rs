@@ -125,6 +125,7 @@ pub fn drawing(args: &DrawingArgs) -> Drawing {
         strategy: args.demo_strategy.unwrap_or(usual.strategy),
         draws: args.demo_draws.map_or(usual.draws, usize::from),
         seed: args.demo_seed.unwrap_or(usual.seed),
+        each_epoch: usual.each_epoch,
     }
 }
 

@@ -10,7 +10,7 @@ use tch::{Kind as Type, Tensor};
 use super::prototype_contrast::{Contrasted, PartContrast, WholeContrast, contrastive_losses};
 use super::step::{Input, Step, backward};
 use crate::error::{Error, Kind, Result, TrainingError};
-use crate::learn::encoded::{EncodedRows, EpochOrder};
+use crate::learn::encoded::{EncodedRows, EpochOrder, Item};
 use crate::learn::target::Target;
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
@@ -79,14 +79,19 @@ impl Order {
         Order::Balanced((0..count).filter_map(of_class).collect())
     }
 
-    fn items(&mut self, places: Range<usize>) -> Vec<usize> {
+    /// The items at some places, each with the epoch, its own order's.
+    fn items(&mut self, places: Range<usize>) -> Vec<(usize, usize)> {
         match self {
-            Order::Shuffled(order) => order.items(places),
+            Order::Shuffled(order) => {
+                let epochs: Vec<usize> = places.clone().map(|place| order.epoch_of(place)).collect();
+                order.items(places).into_iter().zip(epochs).collect()
+            }
             Order::Balanced(classes) => {
                 let count = classes.len();
                 let item = |place: usize| {
                     let (items, order) = &mut classes[place % count];
-                    order.items(place / count..place / count + 1).into_iter().map(|of_it| items[of_it]).next()
+                    let (within, epoch) = (place / count, order.epoch_of(place / count));
+                    order.items(within..within + 1).into_iter().map(|of_it| (items[of_it], epoch)).next()
                 };
                 places.filter_map(item).collect()
             }
@@ -127,9 +132,14 @@ impl Classification {
             }
         };
         let drawn = self.order.items(step.places(step.plan.batch_size));
+        let anew = |(item, epoch): &(usize, usize)| self.rows.anew(first + item, *epoch);
+        let anew: Vec<Option<Item>> = drawn.iter().map(anew).collect::<Result<_>>()?;
         let mut inputs: Vec<Input<Contrasted<'_>>> = Vec::with_capacity(drawn.len());
-        for item in drawn {
-            let item = self.rows.item(first + item)?;
+        for ((item, _), anew) in drawn.iter().zip(&anew) {
+            let item = match anew {
+                Some(item) => item,
+                None => self.rows.item(first + item)?,
+            };
             let (features, target) = (&item.features, &self.targets[item.row]);
             let content = Contrasted { place: inputs.len(), features, target };
             inputs.push(Input { row: item.row, length: item.features.ids.len(), losses: 1, content });
