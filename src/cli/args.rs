@@ -89,6 +89,9 @@ pub struct RowReading {
     /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
     #[arg(long, value_enum, value_name = "HOW")]
     pub quoting: Option<Quoting>,
+    /// The most that one record may have, in MiB [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 30))]
+    pub max_record_mib: Option<u64>,
     /// The column with the true labels [default: label, if there is one]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,

@@ -33,6 +33,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "encoding",
             "delimiter",
             "quoting",
+            "max_record_mib",
             "train",
             "descriptions",
             "shots",

@@ -24,6 +24,8 @@ pub enum DataError {
     UnclosedQuote,
     #[error("a quoted field goes over several lines that look like rows")]
     QuotesJoinLines,
+    #[error("this record is longer than {most} MiB")]
+    RecordTooLong { most: u64 },
     #[error("{written:?} is not one character that can stand between columns")]
     NoDelimiter { written: String },
     #[error("{written:?} is not the name of an encoding")]
@@ -94,6 +96,9 @@ impl DataError {
             ),
             UnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
             QuotesJoinLines => help("say what quotes mean here: text, or that they stand round fields"),
+            RecordTooLong { .. } => help(
+                "allow more if that is right; else look for a quote that is never closed, or for line ends that are missing",
+            ),
             NoDelimiter { .. } => help("one ASCII character as ; or |, or tab, comma, semicolon, bar"),
             NoEncoding { .. } => {
                 help("utf-8, utf-16, latin1, windows-1251, shift_jis, gbk, and others that browsers know")

@@ -210,6 +210,9 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         DataError::QuotesJoinLines => {
             help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")
         }
+        DataError::RecordTooLong { .. } => help(
+            "allow more with --max-record-mib if that is right; else look for a quote that is never closed, or for line ends that are missing",
+        ),
         DataError::NotUtf8 { .. } => help(
             "say --encoding (latin1, for example), or save the file as UTF-8; where it was put together of files in several encodings, mend this row",
         ),

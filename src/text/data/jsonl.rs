@@ -1,6 +1,6 @@
 //! JSON: one object a line, or one array of objects; their keys are the columns.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use super::json_array::Objects;
 use super::json_object::{Object, object, plain};
@@ -17,6 +17,10 @@ pub(super) struct Reader {
     first: Option<Object>,
     /// What the last object was read from.
     last: Vec<u8>,
+    /// The most bytes that an object may have.
+    most: u64,
+    /// Whether one had more: behind it nobody knows where the next begins.
+    ended: bool,
 }
 
 /// How the objects stand in the input.
@@ -32,8 +36,10 @@ impl Reader {
         is_array: bool,
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
-        let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
-        let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new() };
+        let most = reading.adjust.layout.max_record();
+        let source = if is_array { Source::Array(Objects::new(input, most)) } else { Source::Lines(input) };
+        let mut reader =
+            Reader { source, line: 0, count: 0, first: None, last: Vec::new(), most, ended: false };
         let first = loop {
             match reader.object(name) {
                 None => return Err(DataError::Empty { data: name.to_owned() }.into()),
@@ -65,11 +71,21 @@ impl Reader {
             }
         };
         loop {
+            if self.ended {
+                return None;
+            }
             self.last.clear();
-            match lines.read_until(b'\n', &mut self.last) {
+            match lines.take(self.most + 1).read_until(b'\n', &mut self.last) {
                 Err(error) => return Some(Err(stream_error(name, &error))),
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
+            }
+            if self.last.len() as u64 > self.most {
+                self.last.clear();
+                self.ended = true;
+                self.count += 1;
+                let kind = DataError::RecordTooLong { most: self.most >> 20 };
+                return Some(Err(Error::new(kind).at(self.place(name, None))));
             }
             let bytes = &self.last;
             let text =

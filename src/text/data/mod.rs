@@ -34,7 +34,7 @@ use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 use background::{Background, Come};
 
 pub use crate::text::format::Format;
-pub use layout::{Delimiter, Encoding, Guess, Layout, Quoting};
+pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
 pub use skipped::{BadRows, Skipped};
 
