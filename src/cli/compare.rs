@@ -26,7 +26,7 @@ column where both have one, else by their order.")]
 pub struct Compare {
     /// Runs' folders, files of scores, or folders of these, one for each seed; two or more
     #[arg(required = true, num_args = 2.., value_name = "RUN|FILE|FOLDER")]
-    method: Vec<PathBuf>,
+    given: Vec<PathBuf>,
     /// The files' column of answers
     #[arg(long, value_name = "COLUMN", default_value = "predicted")]
     predicted_column: String,
@@ -53,12 +53,12 @@ pub struct Compare {
 /// Runs the command.
 pub fn run(args: &Compare) -> Result<()> {
     let twice =
-        |(index, path): &(usize, &PathBuf)| args.method[..*index].iter().any(|other| same_file(other, path));
-    if let Some((_, path)) = args.method.iter().enumerate().find(twice) {
+        |(index, path): &(usize, &PathBuf)| args.given[..*index].iter().any(|other| same_file(other, path));
+    if let Some((_, path)) = args.given.iter().enumerate().find(twice) {
         return Err(Error::from(RunError::SameRun { path: path.clone() }).into());
     }
-    let folders = args.method.iter().filter(|path| path.is_dir());
-    let files = args.method.iter().filter(|path| !path.is_dir()).chain(&args.true_labels);
+    let folders = args.given.iter().filter(|path| path.is_dir());
+    let files = args.given.iter().filter(|path| !path.is_dir()).chain(&args.true_labels);
     let reads = folders.fold(Reads::files(files), |reads, folder| reads.folder(Some(folder)));
     outputs::check(&[("JSON", args.json.as_deref())], &reads)?;
     let files = ScoreFiles {
@@ -68,7 +68,7 @@ pub fn run(args: &Compare) -> Result<()> {
         format: args.format,
         labels: args.true_labels.clone(),
     };
-    let methods = args.method.iter().map(|path| files.method(path)).collect::<Result<Vec<Method>, _>>()?;
+    let methods = args.given.iter().map(|path| files.method(path)).collect::<Result<Vec<Method>, _>>()?;
     let report = ScoreFiles::compared(&methods);
     if let Some(path) = &args.json {
         WholeFile::create(path)?.commit_json(&report)?;

@@ -50,6 +50,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "generate",
             "from",
             "wordnet",
+            "given",
             "predicted_column",
             "id_column",
             "true_labels",
