@@ -95,6 +95,12 @@ bench-pretrain: build ## time cloze pretrain against PyTorch and transformers, f
 bench-families: build ## time every family against transformers 5, and ModernBERT on long texts (makes a Python environment once): make bench-families [THREADS=1]
 	@$(PYTHON) benches/families.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS))
 
+page-check: build ## show pages in headless Chromium and let axe-core look at them (needs Chromium and npm; minutes)
+	@$(PYTHON) tools/page_check.py --cloze $(CLOZE)
+
+explain-deletion: build ## do the words that cloze explain marks carry the label? delete them and see, over 200 rows (ten minutes)
+	@$(PYTHON) tools/explain_deletion.py --cloze $(CLOZE)
+
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check
 	@cargo clippy --release --locked --all-targets -- -D warnings

@@ -9,6 +9,7 @@ mod chains;
 mod compare;
 mod corpus;
 mod damage;
+mod explain;
 mod families;
 mod front_door;
 mod golden;

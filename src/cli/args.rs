@@ -18,8 +18,17 @@ use super::shipped;
 const TRAINING_FILES: [&str; 3] = ["from", "experiment", "resume"];
 
 /// What such a file does not say; `tasks` is a file of its own.
-const NOT_IN_FILES: [&str; 8] =
-    ["model", "force_head", "threads", "out", "allow_other_base", "checkpoint_every", "quiet", "tasks"];
+const NOT_IN_FILES: [&str; 9] = [
+    "model",
+    "force_head",
+    "threads",
+    "out",
+    "page",
+    "allow_other_base",
+    "checkpoint_every",
+    "quiet",
+    "tasks",
+];
 
 /// Lets the flags that name a training's file exclude all that the file says.
 pub fn said_by_file(command: Command) -> Command {

@@ -7,13 +7,15 @@ use clap::ArgGroup;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
+use cloze::study::pictures::score_page;
 use cloze::text::data::TEXT;
 use cloze::text::labels::{self, NamedLabel};
 use cloze::text::whole_file::{WholeFile, free_folder};
 
-use super::answering::{self, Answering, AnswersOut};
+use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Given, LongTexts, Model, RowReading};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Worth};
 use super::setup;
 use super::shell;
@@ -75,6 +77,8 @@ pub struct Classify {
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
     /// Write templates, verbalizer and correction into a new folder, for cloze score and cloze train
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -102,7 +106,13 @@ pub fn run(args: &Classify) -> Result<()> {
     let reads = Reads::files(args.data.iter().chain(&args.labels_file));
     let bad_rows = source::bad_rows_file(&args.reading);
     let (report, save) = (args.report.as_deref(), args.save.as_deref());
-    let written = [("rows", out), ("report", report), ("bad rows", bad_rows), ("files to start from", save)];
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("page", args.page.path()),
+        ("bad rows", bad_rows),
+        ("files to start from", save),
+    ];
     outputs::check(&written, &reads)?;
     save.map_or(Ok(()), free_folder)?;
     let long = setup::long(&args.long)?;
@@ -128,6 +138,7 @@ pub fn run(args: &Classify) -> Result<()> {
         render::tell(&render::found(&ready.found, usual))?;
     }
     let report_file = report.map(WholeFile::create).transpose()?;
+    let page_file = args.page.open()?;
     let outputs = AnswersOut::open(out, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
     let names = ready.blueprint.labels();
@@ -141,11 +152,15 @@ pub fn run(args: &Classify) -> Result<()> {
         compute: Compute { long, ..setup::compute(&args.model) },
         keep_columns: args.keep_columns,
         quiet: args.quiet,
+        page: page_file.is_some(),
         source,
     };
-    let (report, fitted) =
+    let Answered { report, fitted, sample } =
         answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+    if let Some(sample) = sample {
+        pages::write(page_file, || score_page(&format!("Answers to {}", report.run.data), &report, &sample))?;
+    }
     let labelled = matches!(truths, Truths::In(_));
     let reading = match truths {
         // Where labels are other ones, nothing but classify passes them over by itself.

@@ -45,6 +45,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "seeds",
             "seed",
             "patterns",
+            "row",
+            "class",
             "rows",
             "data_rows",
             "generate",
@@ -63,6 +65,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
         &[
             "out",
             "report",
+            "page",
             "json",
             "save",
             "merged",
@@ -169,7 +172,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 36] = [
     "template",
     "verbalizer",
     "labels",
@@ -192,6 +195,7 @@ const OFTEN: [&str; 35] = [
     "tokens",
     "minutes",
     "out",
+    "row",
     "report",
     "json",
     "save",

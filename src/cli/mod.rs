@@ -13,6 +13,7 @@ mod render;
 // where rows come from, where output goes
 mod guesses;
 mod outputs;
+mod pages;
 mod signals;
 mod source;
 
@@ -30,6 +31,7 @@ mod check;
 mod classify;
 mod compare;
 mod doctor;
+mod explain;
 mod export;
 mod init;
 mod pretrain;
@@ -80,6 +82,7 @@ enum Command {
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
+    Explain(explain::Explain),
     Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -136,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Search(search) => search::run(&search),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -15,6 +15,7 @@ use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::task::Task;
 use cloze::study::members::Members;
+use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::Run;
 use cloze::study::seen::Counter;
 use cloze::text::data::{Columns, Reading};
@@ -22,9 +23,10 @@ use cloze::text::dataset::{perhaps_labels, read_columns};
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
-use super::answering::{self, Answering, AnswersOut};
+use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Asked, Data, Demonstrations, LongTexts, Model};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Live};
 use super::setup;
 use super::shipped;
@@ -62,6 +64,8 @@ pub struct Score {
     /// No progress and no report on the terminal
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
@@ -209,14 +213,16 @@ pub fn run(args: &Score) -> Result<()> {
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
+    let page = outputs.page.is_some();
     let answering =
-        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, source };
+        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, page, source };
     let mut seen = seen_rows(args, run.as_ref(), &columns)?;
-    let (mut report, fitted) = answering.run(outputs.rows, &mut |example, _| {
+    let Answered { mut report, fitted, sample } = answering.run(outputs.rows, &mut |example, _| {
         seen.iter_mut().for_each(|seen| seen.add(example));
     })?;
     report.trained_on = seen.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
+    write_page(outputs.page, &report, sample.as_ref())?;
     finish(args, outputs.report, &report)
 }
 
@@ -284,16 +290,24 @@ struct Outputs {
     rows: AnswersOut,
     report: Option<WholeFile>,
     calibration: Option<WholeFile>,
+    page: Option<WholeFile>,
 }
 
 impl Outputs {
-    fn open(args: &Score, model: &Path, source: &Source) -> Result<Outputs, Error> {
+    fn open(args: &Score, model: &Path, source: &Source) -> Result<Outputs> {
         let out = answering::file(args.out.as_deref());
         check_outputs(args, out, model)?;
         let report = args.report.as_deref().map(WholeFile::create).transpose()?;
         let calibration = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
-        Ok(Outputs { rows: AnswersOut::open(out, source)?, report, calibration })
+        let page = args.page.open()?;
+        Ok(Outputs { rows: AnswersOut::open(out, source)?, report, calibration, page })
     }
+}
+
+/// Writes the page, if there is to be one.
+fn write_page(file: Option<WholeFile>, report: &Report, sample: Option<&RowSample>) -> Result<()> {
+    let Some(sample) = sample else { return Ok(()) };
+    pages::write(file, || score_page(&format!("Scores of {}", report.run.data), report, sample))
 }
 
 /// Writes the report where it was asked for, and shows it.
@@ -348,6 +362,8 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     let mut seen = seen_rows(args, Some(run), columns)?;
     scored.rows().for_each(|(example, _)| seen.iter_mut().for_each(|seen| seen.add(example)));
     report.trained_on = seen.and_then(Counter::found);
+    let sample = outputs.page.is_some().then(|| scored.sample());
+    write_page(outputs.page, &report, sample.as_ref())?;
     finish(args, outputs.report, &report)
 }
 
@@ -364,6 +380,7 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
         ("rows", out),
         ("report", args.report.as_deref()),
+        ("page", args.page.path()),
         ("calibration", calibration.calibration_out.as_deref()),
     ];
     let fitted_on =

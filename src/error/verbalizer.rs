@@ -45,9 +45,9 @@ pub enum VerbalizerError {
     SameWord { word: String, label: String },
     #[error("the word {word:?} stands for two classes, {first:?} and {second:?}")]
     SharedWord { word: String, first: String, second: String },
-    #[error("a weight must be a number above 0, not {found}")]
+    #[error("a weight must be a number above 0, not {found:?}")]
     BadWeight { found: f64 },
-    #[error("a prior is a probability above 0, not {found}")]
+    #[error("a prior is a probability above 0, not {found:?}")]
     BadPrior { found: f64 },
     #[error("{name:?} is not a way to aggregate")]
     UnknownAggregate { name: String, allowed: Vec<&'static str> },

@@ -3,6 +3,7 @@
 
 // procedures on plain numbers
 pub mod lbfgs;
+pub mod quadrature;
 pub mod softmax;
 
 use std::time::Duration;

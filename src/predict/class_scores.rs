@@ -40,6 +40,17 @@ impl ClassScores {
         }
     }
 
+    /// Each label word's share of the probability of all of them, 0 where a class has fewer words.
+    ///
+    /// # Shapes
+    /// logits `[B,C·W]` in the classes' order → `[B,C·W]`
+    pub fn shares(&self, logits: &Tensor) -> Tensor {
+        let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
+        let absent = self.weights.gt(0.0).logical_not().flatten(0, 1);
+        let logits = without_prior.as_ref().unwrap_or(logits);
+        logits.masked_fill(&absent, f64::NEG_INFINITY).softmax(-1, Type::Double)
+    }
+
     /// `[B,C,W] → [B,C]`
     fn weighted_mean(&self, values: &Tensor) -> Tensor {
         (values * &*self.weights).sum_dim_intlist([2].as_slice(), false, Type::Float)

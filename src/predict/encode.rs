@@ -22,6 +22,8 @@ struct Slot {
     id: i64,
     owner: Option<Owner>,
     soft: Option<usize>,
+    /// The number of the run of text that it is of, and the byte there at which its word begins.
+    word: Option<(usize, usize)>,
 }
 
 /// What may lose tokens.
@@ -38,7 +40,7 @@ const LEAST_SHOWN: usize = 8;
 
 impl Slot {
     fn fixed(id: i64) -> Slot {
-        Slot { id, owner: None, soft: None }
+        Slot { id, owner: None, soft: None, word: None }
     }
 }
 
@@ -76,7 +78,7 @@ const OVERLAP: usize = 4;
 /// was taken out.
 pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
     let fitted = Fitted::new(prompt, tokenizer, max_length, Read::Enough)?;
-    Ok(fitted.head().0)
+    Ok(fitted.beginning().features)
 }
 
 /// As [`encode`], and what truncation took out.
@@ -85,7 +87,37 @@ pub fn encode_with_cuts(
     tokenizer: &Tokenizer,
     max_length: usize,
 ) -> Result<(Features, Vec<Cut>)> {
-    Ok(Fitted::new(prompt, tokenizer, max_length, Read::All)?.head())
+    let fitted = Fitted::new(prompt, tokenizer, max_length, Read::All)?;
+    let Kept { features, cuts, .. } = fitted.beginning();
+    Ok((features, cuts))
+}
+
+/// A word of a row, by the pattern's field and its number among the words of that, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FieldWord {
+    /// Which of the pattern's fields.
+    pub field: usize,
+    /// Which of the words between its blanks.
+    pub word: usize,
+}
+
+/// As [`encode`], and for each token the row's word that it is of; none where it is the pattern's own, or of a
+/// demonstration.
+pub fn encode_with_words(
+    prompt: &Prompt<'_>,
+    tokenizer: &Tokenizer,
+    max_length: usize,
+) -> Result<(Features, Vec<Option<FieldWord>>)> {
+    let fitted = Fitted::new(prompt, tokenizer, max_length, Read::All)?;
+    let Kept { features, slots, .. } = fitted.beginning();
+    let shown = fitted.shown;
+    let runs: Vec<Run<'_>> =
+        prompt.segments.iter().flat_map(|segment| Run::all_of(segment, shown, usize::MAX)).collect();
+    let of_slot = |slot: usize| {
+        let (run, at) = fitted.slots.slots[slot].word?;
+        runs[run].field_word(at)
+    };
+    Ok((features, slots.into_iter().map(of_slot).collect()))
 }
 
 /// As [`encode`], but what is read of a field that is too long is chosen: with [`Long::Chunks`] it may be
@@ -99,8 +131,7 @@ pub fn encode_long(
     let read = if long == Long::Head { Read::Enough } else { Read::All };
     let fitted = Fitted::new(prompt, tokenizer, max_length, read)?;
     let (lengths, quotas) = (fitted.slots.lengths().fields, &fitted.quotas.fields);
-    let cut =
-        |keeps: &dyn Fn(usize, usize) -> bool| fitted.slots.cut(&fitted.quotas, fitted.left_out, keeps).0;
+    let cut = |keeps: &dyn Fn(usize, usize) -> bool| fitted.cut(keeps).features;
     let tail = |field: usize, at: usize, count: usize| at + count >= lengths[field];
     let longest = (0..quotas.len()).max_by_key(|&field| lengths[field] - quotas[field]);
     Ok(match (long, longest) {
@@ -135,7 +166,8 @@ pub fn encode_long(
 struct Fitted {
     slots: Slots,
     quotas: Quotas,
-    /// So many demonstrations have none.
+    /// So many demonstrations have it, and so many have none.
+    shown: usize,
     left_out: usize,
 }
 
@@ -147,7 +179,24 @@ enum Read {
     Enough,
 }
 
+/// What of a prompt has room.
+struct Kept {
+    features: Features,
+    cuts: Vec<Cut>,
+    /// Each token's place before truncation.
+    slots: Vec<usize>,
+}
+
 impl Fitted {
+    /// The beginnings of the fields that are too long.
+    fn beginning(&self) -> Kept {
+        self.cut(&|field, at| at < self.quotas.fields[field])
+    }
+
+    fn cut(&self, keeps: &dyn Fn(usize, usize) -> bool) -> Kept {
+        self.slots.cut(&self.quotas, self.left_out, keeps)
+    }
+
     fn new(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize, read: Read) -> Result<Fitted> {
         let room = max_length.saturating_sub(prompt.kept_free);
         let most_shown = prompt
@@ -159,17 +208,12 @@ impl Fitted {
         for shown in (1..=most_shown).rev() {
             let slots = Slots::read(prompt, shown, tokenizer, room, read)?;
             if let Some(quotas) = slots.quotas_of_demonstrations(room) {
-                return Ok(Fitted { slots, quotas, left_out: most_shown - shown });
+                return Ok(Fitted { slots, quotas, shown, left_out: most_shown - shown });
             }
         }
         let slots = Slots::read(prompt, 0, tokenizer, room, read)?;
         let quotas = slots.quotas(prompt.pattern, room)?;
-        Ok(Fitted { slots, quotas, left_out: most_shown })
-    }
-
-    /// The beginning of each field.
-    fn head(&self) -> (Features, Vec<Cut>) {
-        self.slots.cut(&self.quotas, self.left_out, &|field, at| at < self.quotas.fields[field])
+        Ok(Fitted { slots, quotas, shown: 0, left_out: most_shown })
     }
 }
 
@@ -221,12 +265,12 @@ impl Slots {
     /// With so many of its demonstrations, and so many bytes of each field.
     fn new(prompt: &Prompt<'_>, shown: usize, tokenizer: &Tokenizer, most: usize) -> Result<Slots> {
         let special = tokenizer.special();
-        let soft = |vector| Slot { id: special.mask, owner: None, soft: Some(vector) };
+        let soft = |vector| Slot { soft: Some(vector), ..Slot::fixed(special.mask) };
         let mut slots: Vec<Slot> = (0..prompt.front).map(soft).collect();
         let mut mask_slot = slots.len();
         slots.push(Slot::fixed(special.cls));
         let mut segment_ends = Vec::with_capacity(2);
-        let (mut is_bare, mut shortened) = (false, Vec::new());
+        let (mut is_bare, mut number, mut shortened) = (false, 0, Vec::new());
         for segment in &prompt.segments {
             if !segment_ends.is_empty() {
                 slots.extend((1..tokenizer.separators()).map(|_| Slot::fixed(special.sep)));
@@ -236,7 +280,8 @@ impl Slots {
             let texts: Vec<&str> = runs.iter().map(|run| run.text.as_str()).collect();
             for (index, (run, tokens)) in runs.iter().zip(tokenizer.tokenize_around(&texts)?).enumerate() {
                 let last = tokens.last().map(|token| token.id);
-                slots.extend(tokens.into_iter().map(|token| run.slot(&token)));
+                slots.extend(tokens.into_iter().map(|token| run.slot(number, &token)));
+                number += 1;
                 match run.end {
                     Some(Part::Mask) => {
                         mask_slot = slots.len();
@@ -258,13 +303,9 @@ impl Slots {
     }
 
     /// The tokens that stay, and what was cut from the row; `keeps` says it of a field and a place in it.
-    fn cut(
-        &self,
-        quotas: &Quotas,
-        left_out: usize,
-        keeps: &dyn Fn(usize, usize) -> bool,
-    ) -> (Features, Vec<Cut>) {
+    fn cut(&self, quotas: &Quotas, left_out: usize, keeps: &dyn Fn(usize, usize) -> bool) -> Kept {
         let ids = Vec::with_capacity(self.slots.len());
+        let mut slots = Vec::with_capacity(self.slots.len());
         let mut features = Features {
             ids,
             second_segment: 0,
@@ -304,13 +345,14 @@ impl Slots {
             }
             features.soft.extend(slot.soft.map(|vector| SoftSlot { at: features.ids.len(), vector }));
             features.ids.push(slot.id);
+            slots.push(index);
         }
         if self.segment_ends.len() == 1 {
             features.second_segment = features.ids.len();
         }
         cuts.retain(|cut| !cut.ids.is_empty());
         features.removed = cuts.iter().map(|cut| cut.ids.len()).sum();
-        (features, cuts)
+        Kept { features, cuts, slots }
     }
 
     /// The tokens of each owner.
@@ -369,6 +411,8 @@ struct Run<'a> {
     fields: Vec<(Range<usize>, Owner)>,
     /// Fields whose middle is left out, and how many bytes of their end stand here.
     shortened: Vec<(usize, usize)>,
+    /// Where all fields of the row stand.
+    of_row: Vec<(Range<usize>, usize)>,
     /// The blank or soft token behind it; none at the segment's end.
     end: Option<&'a Part<'a>>,
 }
@@ -388,13 +432,19 @@ impl<'a> Run<'a> {
     }
 
     fn new(parts: &'a [Part<'a>], end: Option<&'a Part<'a>>, shown: usize, most: usize) -> Run<'a> {
-        let mut run = Run { text: String::new(), fields: Vec::new(), shortened: Vec::new(), end };
+        let mut run =
+            Run { text: String::new(), fields: Vec::new(), of_row: Vec::new(), shortened: Vec::new(), end };
         let mut shown_fields = 0;
         for part in parts {
             match part {
                 Part::Text(words) => run.text.push_str(words),
-                Part::Field { index, text: words, shorten: true } => run.add_field(*index, words, most),
-                Part::Field { text: words, shorten: false, .. } => run.text.push_str(words),
+                Part::Field { index, text: words, shorten } => {
+                    run.of_row.push((run.text.len()..run.text.len() + words.len(), *index));
+                    match shorten {
+                        true => run.add_field(*index, words, most),
+                        false => run.text.push_str(words),
+                    }
+                }
                 Part::Demonstrations(all) => {
                     for demonstration in all.iter().take(shown) {
                         for part in *demonstration {
@@ -437,15 +487,24 @@ impl<'a> Run<'a> {
         self.text.push_str(words);
     }
 
+    /// The row's word at a byte of the text, or behind the blanks there.
+    fn field_word(&self, at: usize) -> Option<FieldWord> {
+        let at = at + self.text.get(at..)?.find(|letter: char| !letter.is_whitespace())?;
+        let (range, field) = self.of_row.iter().find(|(range, _)| range.contains(&at))?;
+        let before = self.text.get(range.start..at)?;
+        let begins = before.is_empty() || before.ends_with(char::is_whitespace);
+        Some(FieldWord { field: *field, word: before.split_whitespace().count() - usize::from(!begins) })
+    }
+
     /// A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field
     /// that keeps its end.
-    fn slot(&self, token: &Token) -> Slot {
+    fn slot(&self, number: usize, token: &Token) -> Slot {
         let shared = |range: &Range<usize>| {
             range.end.min(token.word.end).saturating_sub(range.start.max(token.word.start))
         };
         let covered: usize = self.fields.iter().map(|(range, _)| shared(range)).sum();
         let last = self.fields.iter().rev().find(|(range, _)| shared(range) > 0);
         let owner = last.filter(|_| covered == token.word.len()).map(|(_, owner)| *owner);
-        Slot { id: token.id, owner, soft: None }
+        Slot { owner, word: Some((number, token.word.start)), ..Slot::fixed(token.id) }
     }
 }

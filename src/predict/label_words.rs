@@ -332,6 +332,30 @@ impl LabelWords {
         self.of_classes().into_iter().map(|ids| ids.into_iter().map(tokens).collect()).collect()
     }
 
+    /// The words as people write them in the place of their ids, `[C·W]`, each with its class; none in places of a
+    /// class with fewer words than W.
+    pub fn written(&self, tokenizer: &Tokenizer) -> Vec<Option<(usize, String)>> {
+        let (ids, weights): (Vec<i64>, Vec<f64>) = (values(&self.ids), values(&self.scores.weights));
+        let width = ids.len() / self.classes().max(1);
+        let written = |id: i64| match &self.several {
+            // The ids are indices.
+            Some(several) => {
+                let pieces = several.words[usize::try_from(id).unwrap_or_default()].iter();
+                pieces.map(|piece| tokenizer.written(*piece)).collect()
+            }
+            None => tokenizer.written(id).to_owned(),
+        };
+        let word = |(place, (id, weight)): (usize, (&i64, &f64))| {
+            (*weight > 0.0).then(|| (place / width, written(*id)))
+        };
+        ids.iter().zip(&weights).enumerate().map(word).collect()
+    }
+
+    /// The number of classes.
+    fn classes(&self) -> usize {
+        usize::try_from(self.scores.weights.size()[0]).unwrap_or_default()
+    }
+
     /// How their logits become class scores.
     pub fn scores(&self) -> &ClassScores {
         &self.scores

@@ -37,6 +37,9 @@ pub mod synonyms;
 // procedures: rows to predictions
 pub mod score;
 
+// which words were said
+pub mod mask_words;
+
 // what is done to what they say
 pub mod calibration;
 
@@ -48,8 +51,9 @@ pub mod strict;
 pub mod blueprint;
 pub mod showing;
 
-// all that could go wrong, how rows look to a model
+// all that could go wrong, how rows look to a model, what moves its answers
 pub mod checkup;
+pub mod explain;
 pub mod preview;
 
 // what is fitted on which rows

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::dtype::{Dtype, Trial};
 use crate::numbers::softmax::{log, softmax};
 
-pub use tally::{ClassMetrics, Confusion, Evaluation, Tally};
+pub use tally::{Bin, ClassMetrics, Confusion, Evaluation, Tally};
 
 /// One row's class probabilities.
 #[derive(Debug, Clone, Default, PartialEq)]
