@@ -33,6 +33,7 @@ mod train;
 // the other commands
 mod check;
 mod classify;
+mod compare;
 mod doctor;
 mod explain;
 mod export;
@@ -77,6 +78,7 @@ enum Command {
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
     Report(report::Report),
+    Compare(compare::Compare),
     Check(check::Check),
     Robustness(robustness::Robustness),
     #[command(subcommand)]
@@ -135,6 +137,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),
