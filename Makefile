@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve test-browser test-clients lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -94,6 +94,16 @@ bench-pretrain: build ## time cloze pretrain against PyTorch and transformers, f
 
 bench-families: build ## time every family against transformers 5, and ModernBERT on long texts (makes a Python environment once): make bench-families [THREADS=1]
 	@$(PYTHON) benches/families.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS))
+
+bench-serve: build ## load cloze serve beside cloze score, and beside FastAPI with transformers (makes a Python environment once): make bench-serve [THREADS=1] [OPTIONS='--soak 3600']
+	@$(PYTHON) benches/serve.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS)) $(OPTIONS)
+
+test-browser: build ## the playground in a headless Chromium, as a person uses it (apt-get install chromium): make test-browser [PICTURES=folder]
+	@$(PYTHON) tests/browser/playground.py $(CLOZE) $(PICTURES)
+
+test-clients: build ## huggingface_hub and curl as clients of cloze serve (makes a Python environment once)
+	@test -x target/clients-env/bin/python || { $(PYTHON) -m venv target/clients-env && target/clients-env/bin/pip install --quiet huggingface_hub; }
+	@target/clients-env/bin/python tests/clients/huggingface.py $(CLOZE)
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

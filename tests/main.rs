@@ -23,6 +23,7 @@ mod report;
 mod runs;
 mod sample;
 mod search;
+mod serve;
 mod shipped;
 mod support;
 mod tokenizers;

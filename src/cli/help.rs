@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// The headings, and the flags below each that have no heading of their own where they are declared.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     (
         "What you give",
         &[
@@ -72,7 +72,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "no_calibration",
         ],
     ),
-    ("Correction", &["no_correction", "prior", "calibrate"]),
+    ("Correction", &["no_correction", "prior", "calibrate", "calibration", "abstain_below"]),
+    ("Service", &["host", "port", "api_key_file", "readonly", "timeout", "max_queue", "max_body"]),
     (
         "Ensemble",
         &[
@@ -150,6 +151,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "threads",
             "dtype",
             "batch_tokens",
+            "max_batch_tokens",
             "allow_other_base",
         ],
     ),
@@ -159,7 +161,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 35] = [
+const OFTEN: [&str; 38] = [
     "template",
     "verbalizer",
     "labels",
@@ -195,6 +197,9 @@ const OFTEN: [&str; 35] = [
     "calibrate",
     "model",
     "resume",
+    "host",
+    "port",
+    "api_key_file",
 ];
 
 /// The same commands with their flags under headings, and a short and a long help.

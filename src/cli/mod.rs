@@ -36,6 +36,7 @@ mod report;
 mod robustness;
 mod score;
 mod search;
+mod serve;
 mod verbalizer;
 
 use std::io;
@@ -69,6 +70,7 @@ enum Command {
     Ensemble(Box<ensemble::Ensemble>),
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
+    Serve(Box<serve::Serve>),
     Report(report::Report),
     Check(check::Check),
     Robustness(robustness::Robustness),
@@ -125,6 +127,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ensemble(args) => ensemble::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),

@@ -24,6 +24,7 @@ mod model;
 mod peft;
 mod run;
 mod search;
+mod serve;
 mod task;
 mod template;
 mod training;
@@ -49,6 +50,7 @@ pub use model::ModelError;
 pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
+pub use serve::ServeError;
 pub use task::TaskError;
 pub use template::TemplateError;
 pub use tensor::TensorProblem;
@@ -252,6 +254,8 @@ pub enum Kind {
     Ensemble(#[from] EnsembleError),
     #[error(transparent)]
     Peft(#[from] PeftError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Several errors that were found together.
     #[error("{0}")]
     Several(Errors),
@@ -278,6 +282,7 @@ impl Kind {
             Kind::Search(error) => error.notes(),
             Kind::Ensemble(error) => error.notes(),
             Kind::Peft(error) => error.notes(),
+            Kind::Serve(error) => error.notes(),
             Kind::Several(_) => Vec::new(),
         }
     }

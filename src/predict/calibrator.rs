@@ -107,6 +107,20 @@ impl Calibrator {
         })
     }
 
+    /// One that corrects by inputs without content, so that it needs no rows; `nothing` is the calibration to
+    /// which nothing is done yet.
+    pub(crate) fn contextual(nothing: Fitted, labels: Vec<String>) -> Calibrator {
+        Calibrator {
+            method: Some(Method::Contextual),
+            prior: vec![1.0 / labels.len() as f64; labels.len()],
+            fit_on: None,
+            conformal: None,
+            abstain_below: None,
+            labels,
+            fitted: nothing,
+        }
+    }
+
     /// Fits corrections on these rows, in place of those that are scored.
     #[must_use]
     pub fn fitted_on(self, rows: Dataset) -> Calibrator {

@@ -52,6 +52,9 @@ pub mod showing;
 pub mod checkup;
 pub mod preview;
 
+// words for blanks in texts
+pub mod fill;
+
 // what is fitted on which rows
 pub mod calibrator;
 
