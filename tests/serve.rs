@@ -122,6 +122,13 @@ fn long_texts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{number} {}", "a lovely film ".repeat(150))).collect()
 }
 
+/// How many rows wait, as the service counts them.
+fn waiting_rows(address: SocketAddr) -> u64 {
+    let text = get(address, "/metrics").body;
+    let line = text.lines().find(|line| line.starts_with("cloze_queue_size ")).unwrap();
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
 #[test]
 fn answers_are_those_of_a_scoring_whatever_comes_together() {
     let texts = texts();
@@ -268,7 +275,10 @@ fn previews_say_what_the_model_sees() {
     let shares = preview["probabilities"].as_object().unwrap().values().map(|share| share.as_f64().unwrap());
     assert!((shares.sum::<f64>() - 1.0).abs() < 1e-6);
     let two = post(address, "/preview", &json!({ "texts": ["a", "b"] }));
-    assert_eq!((two.status, two.message().as_str()), (422, "a preview is of one row, and here are 2"));
+    assert_eq!(
+        (two.status, two.message().as_str()),
+        (422, "a preview is of one row: ask /classify about several")
+    );
     running.stop();
 }
 
@@ -398,15 +408,12 @@ fn a_full_queue_says_when_to_come_again() {
     let address = running.address();
     let asked = json!({ "texts": long_texts(60) });
     let first = thread::spawn(move || post(address, "/classify", &asked).status);
-    let second = json!({ "texts": long_texts(60) });
     let until = Instant::now() + Duration::from_secs(60);
-    let refused = loop {
-        let answer = post(address, "/classify", &second);
-        if answer.status == 429 {
-            break answer;
-        }
-        assert!(Instant::now() < until, "the queue was never full");
-    };
+    while waiting_rows(address) == 0 {
+        assert!(Instant::now() < until, "no row waits");
+    }
+    let refused = post(address, "/classify", &json!({ "texts": long_texts(60) }));
+    assert_eq!(refused.status, 429);
     assert!(refused.headers.contains("retry-after: 1"), "{}", refused.headers);
     assert_eq!(first.join().unwrap(), 200);
     running.stop();
@@ -419,15 +426,10 @@ fn a_client_that_leaves_frees_its_places() {
     let body = json!({ "texts": long_texts(400) }).to_string();
     let mut leaving = connect(address);
     leaving.write_all(&request("POST", "/classify", JSON, body.as_bytes())).unwrap();
-    let queue = || {
-        let text = get(address, "/metrics").body;
-        let line = text.lines().find(|line| line.starts_with("cloze_queue_size ")).unwrap().to_owned();
-        line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
-    };
     let wait_for = |wanted: &dyn Fn(u64) -> bool| {
         let until = Instant::now() + Duration::from_secs(30);
-        while !wanted(queue()) {
-            assert!(Instant::now() < until, "{} rows wait", queue());
+        while !wanted(waiting_rows(address)) {
+            assert!(Instant::now() < until, "{} rows wait", waiting_rows(address));
             thread::sleep(Duration::from_millis(5));
         }
     };
@@ -511,12 +513,8 @@ fn what_is_under_way_is_finished_before_the_end() {
     let asked = json!({ "texts": long_texts(40) });
     let client = thread::spawn(move || post(address, "/classify", &asked));
     let until = Instant::now() + Duration::from_secs(30);
-    while !get(address, "/metrics")
-        .body
-        .lines()
-        .any(|line| line.starts_with("cloze_queue_size ") && !line.ends_with(" 0"))
-    {
-        assert!(Instant::now() < until);
+    while waiting_rows(address) == 0 {
+        assert!(Instant::now() < until, "no row waits");
     }
     running.stop();
     assert_eq!(client.join().unwrap().status, 200);

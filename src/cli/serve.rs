@@ -174,7 +174,7 @@ fn classifiers(args: &Serve) -> Result<Vec<(String, PromptClassifier)>> {
         return runs(args, compute);
     }
     let options = Options { force_head: args.model.force_head, ..Options::default() };
-    let model = || Ok::<_, cloze::Error>(MaskedLm::of(setup::open_model(&args.model)?, options)?);
+    let model = || MaskedLm::of(setup::open_model(&args.model)?, options);
     let max_length = args.model.max_length;
     if let Some(file) = &args.verbalizer {
         let mut errors = Errors::new();

@@ -173,7 +173,7 @@ fn copy_of(error: &std::io::Error) -> std::io::Error {
 }
 
 /// "No space left on device" rather than "No space left on device (os error 28)".
-fn plain_reason(error: &std::io::Error) -> String {
+pub(crate) fn plain_reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = plain.chars();

@@ -206,7 +206,7 @@ impl View<'_> {
 
     fn classes(&self, features: &Features) -> Vec<ClassPreview> {
         let scores = |model: &Classifier| no_grad(|| model.class_scores(&[features], Mode::Score));
-        let (scores, probabilities) = match &self.classifiers[..] {
+        let (scores, probabilities) = match self.classifiers {
             [only] => {
                 let scores = scores(only);
                 let probabilities = scores.softmax(-1, Type::Double);

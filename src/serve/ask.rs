@@ -46,8 +46,8 @@ pub(super) async fn preview(app: Arc<App>, source: Arc<Source>) -> Answered {
     let host = named(&app, &root, raw.run)?;
     let classifier = made(&app, &host, &root, &raw).await?;
     let (columns, examples) = raw.rows(&root, &classifier, 1)?;
-    let [example] = <[_; 1]>::try_from(examples).map_err(|examples: Vec<_>| {
-        let message = format!("a preview is of one row, and here are {}", examples.len());
+    let [example] = <[_; 1]>::try_from(examples).map_err(|_| {
+        let message = "a preview is of one row: ask /classify about several".to_owned();
         Error::from(JsonError::Shape { message })
     })?;
     let asked = classifier.clone();

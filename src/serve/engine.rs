@@ -238,11 +238,8 @@ impl Shared {
 
     fn work(&self) {
         while let Some(rows) = self.next() {
-            let started = Instant::now();
-            rows.iter().for_each(|row| self.metrics.waited(started.duration_since(row.since)));
-            let count = rows.len();
-            let tokens = answer(rows);
-            self.metrics.batch(count, tokens, started.elapsed());
+            rows.iter().for_each(|row| self.metrics.waited(row.since.elapsed()));
+            answer(rows, &self.metrics);
         }
     }
 
@@ -311,31 +308,27 @@ impl Queue {
     }
 }
 
-/// Answers rows of one classifier. Where one cannot be answered, the others are, all the same. Gives the number
-/// of their tokens.
-fn answer(mut rows: Vec<Row>) -> usize {
+/// Answers rows of one classifier. Where one cannot be answered, the others are, all the same.
+fn answer(mut rows: Vec<Row>, metrics: &Metrics) {
     rows.retain(|row| !row.asked.gone.load(Ordering::Relaxed));
-    let Some(first) = rows.first() else { return 0 };
+    let Some(first) = rows.first() else { return };
     let (classifier, columns) = (first.classifier.clone(), first.columns.clone());
     let examples: Vec<Example> = rows.iter().map(|row| row.example.clone()).collect();
+    let started = Instant::now();
     let compute = || classifier.classify_in_detail(&columns, &examples);
     match (catch_unwind(AssertUnwindSafe(compute)), &rows[..]) {
         (Ok(Ok(answers)), _) => {
             let tokens = answers.iter().map(|answer| answer.tokens).sum();
+            // Before anybody is answered, who may ask for the counts next.
+            metrics.batch(rows.len(), tokens, started.elapsed());
             rows.iter().zip(answers).for_each(|(row, found)| row.asked.take(row.index, Ok(found)));
-            tokens
         }
-        (Ok(Err(error)), [row]) => {
-            row.asked.take(row.index, Err(Some(error)));
-            0
-        }
-        (Err(_), [row]) => {
-            row.asked.take(row.index, Err(None));
-            0
-        }
+        (Ok(Err(error)), [row]) => row.asked.take(row.index, Err(Some(error))),
+        (Err(_), [row]) => row.asked.take(row.index, Err(None)),
         _ => {
             let later = rows.split_off(rows.len() / 2);
-            answer(rows) + answer(later)
+            answer(rows, metrics);
+            answer(later, metrics);
         }
     }
 }

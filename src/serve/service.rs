@@ -19,7 +19,7 @@ use super::app::{App, Limits};
 use super::host::{Host, Hosts};
 use super::key::Key;
 use super::routes::router;
-use crate::error::{Error, Errors, Result, ServeError};
+use crate::error::{Error, Errors, Result, ServeError, plain_reason};
 use crate::predict::prompt_classifier::PromptClassifier;
 
 /// Threads that read requests and write answers; others compute.
@@ -135,8 +135,7 @@ pub fn listen(address: &str) -> Result<TcpListener> {
 }
 
 fn cannot_listen(address: &str, error: &std::io::Error) -> Error {
-    let reason = error.to_string();
-    let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
+    let reason = plain_reason(error);
     ServeError::CannotListen { address: address.to_owned(), reason }.into()
 }
 

@@ -12,9 +12,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// One of the files.
 pub(super) fn page(route: &str) -> Response {
     let (kind, text) = match route {
-        "/playground.js" => ("text/javascript; charset=utf-8", include_str!("playground/playground.js")),
-        "/playground.css" => ("text/css; charset=utf-8", include_str!("playground/playground.css")),
-        _ => ("text/html; charset=utf-8", include_str!("playground/playground.html")),
+        "/playground.js" => ("text/javascript; charset=utf-8", include_str!("playground.js")),
+        "/playground.css" => ("text/css; charset=utf-8", include_str!("playground.css")),
+        _ => ("text/html; charset=utf-8", include_str!("playground.html")),
     };
     with_policy(kind, text)
 }
