@@ -10,13 +10,18 @@ use crate::support::TINY;
 
 /// Starts a hub with one model, `someone/tiny`, of these files; returns its address. It ends with the tests.
 fn hub(files: &'static [&'static str]) -> String {
+    hub_of(TINY, files)
+}
+
+/// The same with the files of another folder.
+fn hub_of(folder: &'static str, files: &'static [&'static str]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream, files)));
+    thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream, folder, files)));
     address
 }
 
-fn answer(mut stream: TcpStream, files: &[&str]) {
+fn answer(mut stream: TcpStream, folder: &str, files: &[&str]) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
@@ -28,7 +33,7 @@ fn answer(mut stream: TcpStream, files: &[&str]) {
         let list = serde_json::json!({ "sha": "abc", "siblings": siblings });
         ("200 OK", String::new(), list.to_string().into_bytes())
     } else if let Some(file) = file {
-        let bytes = fs::read(Path::new(TINY).join(file)).unwrap();
+        let bytes = fs::read(Path::new(folder).join(file)).unwrap();
         let size = bytes.len();
         let part = if first_byte_only { &bytes[..1] } else { &bytes[..] };
         let range = format!("Content-Range: bytes 0-{}/{size}\r\n", part.len() - 1);
@@ -87,10 +92,39 @@ fn a_model_by_name_is_fetched_once() {
 }
 
 #[test]
+fn weights_in_several_files_are_fetched_with_their_index() {
+    const SHARDED: &str = "tests/fixtures/tiny-sharded";
+    const FILES: &[&str] = &[
+        "config.json",
+        "vocab.txt",
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let cache = tempfile::tempdir().unwrap();
+    let (done, said) = check("someone/tiny", &hub_of(SHARDED, FILES), cache.path());
+    assert!(done, "{said}");
+    let (done, said) = check("someone/tiny", "http://127.0.0.1:9", cache.path());
+    assert!(done, "{said}");
+    // What is not whole is fetched again.
+    let file = cache.path().join("hub/models--someone--tiny/snapshots/abc").join(FILES[4]);
+    fs::remove_file(&file).unwrap();
+    let (done, said) = check("someone/tiny", "http://127.0.0.1:9", cache.path());
+    assert!(!done && said.starts_with("error: cannot fetch \"someone/tiny\" from the hub: "), "{said}");
+    let cache = tempfile::tempdir().unwrap();
+    let (done, said) = check("someone/tiny", &hub_of(SHARDED, &FILES[..4]), cache.path());
+    let missing = "it has no model-00002-of-00002.safetensors, which its model.safetensors.index.json names";
+    assert!(!done && said.contains(missing), "{said}");
+}
+
+#[test]
 fn what_the_hub_does_not_have_is_told() {
     let cache = tempfile::tempdir().unwrap();
     let (done, said) = check("someone/tiny", &hub(&["config.json", "vocab.txt"]), cache.path());
     assert!(!done && said.contains("it has no model.safetensors or pytorch_model.bin"), "{said}");
+    let tokenizer_to_convert = &["config.json", "spiece.model", "model.safetensors"];
+    let (done, said) = check("someone/tiny", &hub(tokenizer_to_convert), cache.path());
+    assert!(!done && said.contains("transformers makes the first of spiece.model"), "{said}");
     let (done, said) = check("someone/other", &hub(FILES), cache.path());
     assert!(
         !done && said.starts_with("error: cannot fetch \"someone/other\" from the hub: http status: 404"),

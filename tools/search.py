@@ -29,7 +29,7 @@ def run(command):
 
 def patterns(name):
     spec = SETS[name]
-    return [path for path in sorted(Path("templates", spec["templates"]).glob("*.json")) if path.stem not in spec.get("without", [])]
+    return sorted(Path("templates", spec["templates"]).glob("*.json"))
 
 
 def score(args, name, verbalizer, calibration, report):

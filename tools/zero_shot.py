@@ -24,8 +24,8 @@ SETS = {
     "imdb": {"templates": "sentiment", "words": "sentiment", "columns": {"text_a": "text"}, "labelled": "train"},
     "ag_news": {"templates": "topic", "words": "topic", "columns": {"text_a": "text"}, "labelled": "dev"},
     "emotion": {"templates": "emotion", "words": "emotion", "columns": {"text_a": "text"}, "labelled": "dev"},
-    "mnli": {"templates": "inference", "words": "inference", "columns": PAIRS, "labelled": "dev", "without": ["true-or-false"]},
-    "rte": {"templates": "inference", "words": "inference-2", "columns": PAIRS, "labelled": "train", "without": ["true-or-false"]},
+    "mnli": {"templates": "inference", "words": "inference", "columns": PAIRS, "labelled": "dev"},
+    "rte": {"templates": "inference", "words": "inference-2", "columns": PAIRS, "labelled": "train"},
     "boolq": {"templates": "yes-no-question", "words": "yes-no-question", "columns": {"text_a": "passage", "text_b": "question"}, "labelled": "dev"},
 }
 # Sets that hold the truth in so many rows of a hundred.
@@ -36,7 +36,7 @@ def score(args, name, method, extra, report):
     """The report of a cell, made if it is not there; none where a class has too few labelled rows, which cloze refuses."""
     if not report.exists():
         spec, data = SETS[name], args.work / "data" / name
-        templates = [path for path in sorted(Path("templates", spec["templates"]).glob("*.json")) if path.stem not in spec.get("without", [])]
+        templates = sorted(Path("templates", spec["templates"]).glob("*.json"))
         command = [args.cloze, "score", "--template", *templates, "--verbalizer", f"verbalizers/{spec['words']}.json", "--data", data / "test.csv",
                    "--max-length", 128, "--out", "/dev/null", "--report", report, *extra]
         command += [] if method == "none" else ["--calibrate", method]

@@ -8,7 +8,7 @@ use cloze::learn::run::Device;
 use cloze::model::folder::EngineChoice;
 use cloze::predict::encode::Long;
 use cloze::predict::report::Pooling;
-use cloze::text::data::Format;
+use cloze::text::data::{Delimiter, Encoding, Format, Quoting};
 use cloze::text::demonstrations::Strategy;
 use cloze::tune::Tuning;
 
@@ -79,6 +79,16 @@ pub struct RowReading {
     /// The data's format [default: by the file's name; csv on standard input]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
+    /// The encoding of its text [default: UTF-8, or what its first bytes tell]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<Encoding>,
+    /// What stands between the columns of CSV and TSV: a character, or tab [default: by the format and the first
+    /// lines]
+    #[arg(long, value_name = "CHARACTER")]
+    pub delimiter: Option<Delimiter>,
+    /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub quoting: Option<Quoting>,
     /// The column with the true labels [default: label, if there is one]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,

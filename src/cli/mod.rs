@@ -11,6 +11,7 @@ mod help;
 mod render;
 
 // where rows come from, where output goes
+mod guesses;
 mod outputs;
 mod signals;
 mod source;
@@ -101,6 +102,7 @@ Example:
 pub fn main() -> ExitCode {
     let matches = help::in_groups(Args::command()).get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    guesses::watch(&matches);
     match signals::watch().map_err(Into::into).and_then(|()| run(args.command)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough (`cloze score … | head`): nothing went wrong.

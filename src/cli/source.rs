@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use cloze::error::Result;
-use cloze::text::data::{Adjust, BadRows, Input, Reading as DataReading, Rows, TEXT};
+use cloze::text::data::{Adjust, BadRows, Input, Layout, Reading as DataReading, Rows, TEXT};
 
 use super::args::{Data, Given, Reading, RowReading};
 use super::{render, shell};
@@ -122,6 +122,7 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
         unlabelled: args.unlabelled.clone(),
         no_labels: args.no_labels,
         skip_bad_rows: bad_rows.are_skipped(),
+        layout: Layout { encoding: args.encoding, delimiter: args.delimiter, quoting: args.quoting },
     };
     Ok(DataReading { format: args.format, label_column: args.label_column.clone(), adjust, bad_rows })
 }

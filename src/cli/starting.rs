@@ -128,11 +128,25 @@ impl Starting<'_> {
 
 /// How rows are read, as it is typed.
 pub fn reading_flags(reading: &RowReading) -> String {
-    let RowReading { format, label_column, no_labels, label_map, unlabelled, bad_rows } = reading;
+    let RowReading {
+        format,
+        encoding,
+        delimiter,
+        quoting,
+        label_column,
+        no_labels,
+        label_map,
+        unlabelled,
+        bad_rows,
+    } = reading;
+    let (encoding, delimiter) = (encoding.map(|own| own.to_string()), delimiter.map(|own| own.to_string()));
     let unlabelled = (!unlabelled.is_empty()).then(|| unlabelled.join(","));
     let bad_rows = bad_rows.as_ref().map(|how| how.display().to_string());
     [
         shell::flag("format", format.map(Format::name)),
+        shell::flag("encoding", encoding.as_deref()),
+        shell::flag("delimiter", delimiter.as_deref()),
+        shell::flag("quoting", quoting.as_ref().map(named).as_deref()),
         shell::flag("label-column", label_column.as_deref()),
         if *no_labels { " --no-labels".to_owned() } else { String::new() },
         shell::flag("label-map", label_map.as_deref()),

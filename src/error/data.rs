@@ -22,18 +22,18 @@ pub enum DataError {
     Ragged { found: usize, wanted: usize },
     #[error("a quote in this record is never closed")]
     UnclosedQuote,
+    #[error("a quoted field goes over several lines that look like rows")]
+    QuotesJoinLines,
+    #[error("{written:?} is not one character that can stand between columns")]
+    NoDelimiter { written: String },
+    #[error("{written:?} is not the name of an encoding")]
+    NoEncoding { written: String },
     #[error("{what} is not UTF-8 text")]
     NotUtf8 { what: String },
-    #[error("{data} is UTF-16 text, not UTF-8")]
-    Utf16 { data: String },
     #[error("{data} is {kind}")]
     NoTable { data: String, kind: &'static str },
     #[error("{data} is JSON, and read as a table")]
     Json { data: String },
-    #[error("the first line of {data} names a separator, not the columns")]
-    SeparatorLine { data: String },
-    #[error("the columns of {data} stand between {separators}")]
-    OtherSeparator { data: String, separators: &'static str },
     #[error("not an array of JSON objects: {message}")]
     NotArray { message: &'static str },
     #[error("{written:?} does not say which class a label stands for")]
@@ -85,21 +85,19 @@ impl DataError {
                 "put fields that contain the separator in quotes, double the quotes inside, and close each",
             ),
             UnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
-            NotUtf8 { .. } => help("save the file as UTF-8; it is probably Latin-1 (Windows-1252)"),
-            Utf16 { .. } => help("save it as UTF-8"),
+            QuotesJoinLines => help("say what quotes mean here: text, or that they stand round fields"),
+            NoDelimiter { .. } => help("one ASCII character as ; or |, or tab, comma, semicolon, bar"),
+            NoEncoding { .. } => {
+                help("utf-8, utf-16, latin1, windows-1251, shift_jis, gbk, and others that browsers know")
+            }
+            NotUtf8 { .. } => help(
+                "say the file's encoding, or save it as UTF-8; where it was put together of files in several, mend this row",
+            ),
             NoTable { kind, .. } if kind.starts_with("compressed") => {
-                help("unpack it first: CSV, TSV and JSON are read as text")
+                help("unpack it first: gzip and zstd are read, once")
             }
             NoTable { .. } => help("save the table as CSV (in Excel: \"CSV UTF-8\"), and give that file"),
             Json { .. } => help("say that its format is jsonl, or json for an array"),
-            SeparatorLine { .. } => help("take that line out, and put commas between the columns"),
-            OtherSeparator { separators: "tabs", .. } => {
-                help("name the file .tsv, or say that its format is tsv")
-            }
-            OtherSeparator { separators: "commas", .. } => {
-                help("name the file .csv, or say that its format is csv")
-            }
-            OtherSeparator { .. } => help("save it with commas between the columns, or with tabs as .tsv"),
             NotArray { .. } => help("objects between [ and ], with commas between them"),
             LabelMapUnclear { .. } => help("write LABEL=CLASS, as 0=negative,1=positive"),
             LabelMappedTwice { .. } => help("keep one of them"),
@@ -123,7 +121,9 @@ impl DataError {
                 vec![("columns", listed(columns)), ("help", "name the one to read".into())]
             }
             SeveralTexts { .. } => help("name the one to read, or several"),
-            FormatUnknown { .. } => vec![("allowed", ".csv, .tsv, .jsonl, .json".into())],
+            FormatUnknown { .. } => {
+                vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
+            }
             WithoutLabels { columns, .. } => vec![("columns", listed(columns))],
         }
     }

@@ -51,7 +51,9 @@ impl FileError {
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
             OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
-            NotWritten { .. } => vec![("allowed", ".csv, .tsv, .jsonl, .json".into())],
+            NotWritten { .. } => {
+                vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
+            }
             NoJsonIn { .. } => help("name a folder with such files, or the files"),
             SameColumn { .. } => help("rename it in the input"),
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{EncodeError, ModelError, Result, TemplateError};
 use crate::model::arch::Config;
-use crate::model::parameters::{Found, Parameters, weight_files};
+use crate::model::parameters::{Found, Parameters, WEIGHTS, weight_files};
 use crate::model::tokenizer::{self, Tokenizer};
 use crate::text::template::{Piece, Template};
 
@@ -34,14 +34,8 @@ impl EngineChoice {
     }
 }
 
-/// The files by which a model is known, beside its tokenizer's. Other weights have an index.
-const FILES: [&str; 5] = [
-    "config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
+/// The file that says what a model computes.
+const CONFIG: &str = "config.json";
 
 /// A model folder whose small files were read and found good; its weights are still on disk.
 pub struct ModelFolder {
@@ -62,16 +56,14 @@ impl ModelFolder {
         let folder = ModelFolder::open_any_head(path)?;
         match folder.config.untrained_head {
             None => Ok(folder),
-            Some(reason) => {
-                Err(ModelError::UntrainedHead { path: folder.path.join("config.json"), reason }.into())
-            }
+            Some(reason) => Err(ModelError::UntrainedHead { path: folder.path.join(CONFIG), reason }.into()),
         }
     }
 
     /// The same of whatever family: where that is forced, and of a run, for which it was.
     pub fn open_any_head(path: &Path) -> Result<ModelFolder> {
         let within = path.join(MODEL);
-        let path = match !path.join("config.json").exists() && within.join("config.json").exists() {
+        let path = match !path.join(CONFIG).exists() && within.join(CONFIG).exists() {
             true => &within,
             false => path,
         };
@@ -102,7 +94,8 @@ impl ModelFolder {
     /// The files that a model in a folder is read from, or would be if they were there: one more changes
     /// what the model is.
     pub fn files(folder: &Path) -> Vec<PathBuf> {
-        let named = FILES.iter().chain(&tokenizer::FILES).map(|name| folder.join(name));
+        // Beside the tokenizer's files; other weights have an index.
+        let named = [CONFIG].iter().chain(&WEIGHTS).chain(&tokenizer::FILES).map(|name| folder.join(name));
         named.chain(weight_files(folder).unwrap_or_default()).collect()
     }
 

@@ -8,13 +8,11 @@ use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo};
 
 use crate::error::{Error, ModelError, Result};
+use crate::model::parameters::{WEIGHTS, shards, weight_files};
+use crate::model::tokenizer::SENTENCE_PIECE;
 
 /// What a folder needs; of each line the first file that the hub has is enough.
-const NEEDED: [&[&str]; 3] = [
-    &["config.json"],
-    &[WHOLE_TOKENIZER, "vocab.txt", "vocab.json"],
-    &["model.safetensors", "pytorch_model.bin"],
-];
+const NEEDED: [&[&str]; 3] = [&["config.json"], &[WHOLE_TOKENIZER, "vocab.txt", "vocab.json"], &WEIGHTS];
 /// The file that says all of a tokenizer.
 const WHOLE_TOKENIZER: &str = "tokenizer.json";
 /// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the hub
@@ -55,6 +53,8 @@ fn cached(cache: &CacheRepo) -> Option<PathBuf> {
     let found = NEEDED.map(|choices| choices.iter().find_map(|file| cache.get(file)));
     let [Some(_), Some(_), Some(weights)] = found else { return None };
     let folder = weights.parent()?;
+    // An index may be there, and not all that it names.
+    weight_files(folder).ok()?;
     let known =
         |file: &&str| folder.join(file).exists() || absence(folder, file).is_some_and(|note| note.exists());
     let is_whole = folder.join(WHOLE_TOKENIZER).exists() || folder.join("vocab.txt").exists();
@@ -93,20 +93,45 @@ fn download(hub: &ApiRepo) -> Result<PathBuf, String> {
         OPTIONAL.iter().chain(beside).copied().filter(|file| listed.contains(*file)).collect();
     for choices in NEEDED {
         let found = choices.iter().find(|file| listed.contains(**file));
-        files.push(found.ok_or_else(|| format!("it has no {}", choices.join(" or ")))?);
+        files.push(found.ok_or_else(|| lacking(choices, &listed))?);
     }
     let mut folder = None;
-    for file in files {
+    let mut fetch = |file: &str| {
         let path = hub.download(file).map_err(|error| reason(&error))?;
         let own = path.parent().unwrap_or(Path::new(".")).to_owned();
         // The cache has a folder for each version of a model.
-        if folder.get_or_insert_with(|| own.clone()) != &own {
-            return Err("it was changed while it was fetched; fetch it again".to_owned());
+        match folder.get_or_insert_with(|| own.clone()) == &own {
+            true => Ok(path),
+            false => Err("it was changed while it was fetched; fetch it again".to_owned()),
+        }
+    };
+    for file in files {
+        let path = fetch(file)?;
+        if file.ends_with(".index.json") {
+            for shard in shards(&path).map_err(|error| error.to_string())? {
+                // A name that the hub does not list could lead out of the cache's folder.
+                if !listed.contains(&shard) || shard.contains(['/', '\\']) {
+                    return Err(format!("it has no {shard}, which its {file} names"));
+                }
+                fetch(&shard)?;
+            }
         }
     }
     let folder = folder.ok_or_else(|| "it has no files".to_owned())?;
     note_absence(&folder, &listed);
     Ok(folder)
+}
+
+/// What is wrong where a hub has none of these files.
+fn lacking(choices: &[&str], listed: &BTreeSet<String>) -> String {
+    let whole: Vec<&str> = choices.iter().copied().filter(|file| !file.ends_with(".index.json")).collect();
+    let wanted = format!("it has no {}", whole.join(" or "));
+    match SENTENCE_PIECE.iter().find(|file| choices.contains(&WHOLE_TOKENIZER) && listed.contains(**file)) {
+        Some(found) => {
+            format!("{wanted}; transformers makes the first of {found} (AutoTokenizer, then save_pretrained)")
+        }
+        None => wanted,
+    }
 }
 
 /// What failed, without the names of the layers above.

@@ -3,9 +3,8 @@
 // the processor's instructions
 pub mod processor;
 
-// tensors of several threads, types of numbers, names on the hub
+// tensors of several threads, types of numbers
 pub mod dtype;
-pub mod hub;
 pub mod shared;
 pub mod threads;
 pub mod values;
@@ -29,9 +28,10 @@ pub mod layers;
 // families
 pub mod arch;
 
-// whole folders, forward passes
+// whole folders, also by their names on the hub; forward passes
 pub mod encoder;
 pub mod folder;
+pub mod hub;
 
 // whole models, in memory
 pub mod masked_lm;

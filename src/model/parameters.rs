@@ -164,35 +164,39 @@ fn is_own_decoder(map: &TensorMap, tensors: &BTreeMap<String, Tensor>) -> bool {
     words.zip(decoder).is_some_and(|(words, decoder)| words != decoder)
 }
 
+/// The files that weights may lie in, or the index of several files; the safer format first.
+pub(super) const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
 /// The weight files of a folder, the safer format first.
 pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Some(path) = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.exists()) else {
+        let wanted = "model.safetensors or pytorch_model.bin";
+        return Err(ModelError::FileMissing { path: folder.to_owned(), wanted }.into());
+    };
+    if !path.to_string_lossy().ends_with(".index.json") {
+        return Ok(vec![path]);
+    }
+    let shards = shards(&path)?;
+    if let Some(missing) = shards.iter().find(|shard| !folder.join(shard).exists()) {
+        return Err(unreadable(&path, format!("it names {missing}, which is not in the folder")));
+    }
+    Ok(shards.into_iter().map(|shard| folder.join(shard)).collect())
+}
+
+/// The names of the files that an index names.
+pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    for name in [
-        "model.safetensors",
-        "model.safetensors.index.json",
-        "pytorch_model.bin",
-        "pytorch_model.bin.index.json",
-    ] {
-        let path = folder.join(name);
-        if !path.exists() {
-            continue;
-        }
-        if !name.ends_with(".index.json") {
-            return Ok(vec![path]);
-        }
-        let index: Index = serde_json::from_str(&json::read_text(&path)?)
-            .map_err(|error| unreadable(&path, error.to_string()))?;
-        let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-        if let Some(missing) = shards.iter().find(|shard| !folder.join(shard).exists()) {
-            return Err(unreadable(&path, format!("it names {missing}, which is not in the folder")));
-        }
-        return Ok(shards.into_iter().map(|shard| folder.join(shard)).collect());
-    }
-    Err(ModelError::FileMissing { path: folder.to_owned(), wanted: "model.safetensors or pytorch_model.bin" }
-        .into())
+    let parsed: Index = serde_json::from_str(&json::read_text(index)?)
+        .map_err(|error| unreadable(index, error.to_string()))?;
+    Ok(parsed.weight_map.into_values().collect())
 }
 
 /// All files of a model, once their names, shapes and types are found good: of files that do not fit, no

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::packing::Packing;
+
 /// How rows are written in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -36,8 +38,17 @@ impl Format {
         }
     }
 
-    /// The format that a file's name tells.
+    /// The format that a file's name tells; behind it the name may tell how the file is packed.
+    ///
+    /// ```
+    /// use cloze::text::data::Format;
+    /// assert_eq!(Format::of("rows.tsv.gz".as_ref()), Some(Format::Tsv));
+    /// ```
     pub fn of(path: &Path) -> Option<Format> {
+        let path = match Packing::of(path) {
+            Some(_) => Path::new(path.file_stem()?),
+            None => path,
+        };
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Format::Csv),
             "tsv" | "tab" => Some(Format::Tsv),

@@ -6,6 +6,9 @@ pub mod json;
 pub mod json_files;
 pub mod same_file;
 
+// what is packed
+pub mod packing;
+
 // a door for files that are written whole
 pub mod whole_file;
 

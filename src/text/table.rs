@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, FileError, Result};
 use crate::text::format::Format;
+use crate::text::packing::Packing;
 use crate::text::whole_file::WholeFile;
 
 /// Stands between the entries of a list, in formats that have no lists.
@@ -34,10 +35,15 @@ pub struct Destination<W> {
 }
 
 impl Destination<WholeFile> {
-    /// A file, in the format that its name tells.
+    /// A file, in the format that its name tells, and packed where that tells it.
     pub fn create(path: &Path) -> Result<Destination<WholeFile>> {
         let format = format_of(path)?;
-        Ok(Destination { output: WholeFile::create(path)?, name: path.to_owned(), format })
+        let output = WholeFile::create(path)?;
+        let output = match Packing::of(path) {
+            Some(packing) => output.packed(packing)?,
+            None => output,
+        };
+        Ok(Destination { output, name: path.to_owned(), format })
     }
 
     /// Standard output, as CSV.
@@ -83,8 +89,9 @@ enum Output<W: Write> {
 /// format which cloze does not write is refused.
 fn format_of(path: &Path) -> Result<Format> {
     const OTHERS: [&str; 10] =
-        ["xlsx", "xls", "ods", "parquet", "arrow", "feather", "gz", "zst", "zip", "pdf"];
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        ["xlsx", "xls", "ods", "parquet", "arrow", "feather", "bz2", "xz", "zip", "pdf"];
+    let named = if Packing::of(path).is_some() { path.with_extension("") } else { path.to_owned() };
+    let ending = named.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.filter(|ending| OTHERS.contains(&ending.as_str())) {
         Some(_) => Err(FileError::NotWritten { path: path.to_owned() }.into()),
         None => Ok(Format::of(path).unwrap_or(Format::Csv)),

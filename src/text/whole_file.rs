@@ -9,6 +9,7 @@ use serde::Serialize;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, FileError, Result};
+use crate::text::packing::{Packer, Packing};
 use crate::text::same_file::followed;
 
 /// A file under a temporary name in its folder, which gets its own name when all is written and synced.
@@ -20,6 +21,7 @@ pub struct WholeFile {
     /// As it was named: messages call it so.
     path: PathBuf,
     file: Destination,
+    packer: Option<Packer>,
 }
 
 enum Destination {
@@ -83,7 +85,11 @@ const NAME_IN_TEMPORARY: usize = 40;
 impl WholeFile {
     /// Standard output, which is written as it comes.
     pub fn stdout() -> WholeFile {
-        WholeFile { path: PathBuf::from("standard output"), file: Destination::Stdout(io::stdout()) }
+        WholeFile {
+            path: PathBuf::from("standard output"),
+            file: Destination::Stdout(io::stdout()),
+            packer: None,
+        }
     }
 
     /// Opens a file for writing; an existing one stays as it is until [`WholeFile::commit`].
@@ -95,7 +101,11 @@ impl WholeFile {
             }
             Ok(metadata) if !metadata.is_file() => {
                 let file = File::options().write(true).open(path).map_err(|error| wrap(&error))?;
-                return Ok(WholeFile { path: path.to_owned(), file: Destination::Direct(file) });
+                return Ok(WholeFile {
+                    path: path.to_owned(),
+                    file: Destination::Direct(file),
+                    packer: None,
+                });
             }
             // Links in a circle, or a folder that may not be looked into.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrap(&error)),
@@ -122,7 +132,17 @@ impl WholeFile {
         if let Ok(existing) = std::fs::metadata(&target) {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
-        Ok(WholeFile { path: path.to_owned(), file: Destination::Temporary(file, target, listed) })
+        Ok(WholeFile {
+            path: path.to_owned(),
+            file: Destination::Temporary(file, target, listed),
+            packer: None,
+        })
+    }
+
+    /// Packs what is written.
+    pub fn packed(self, packing: Packing) -> Result<WholeFile> {
+        let packer = Packer::new(packing).map_err(|error| Error::writing(&self.path, &error))?;
+        Ok(WholeFile { packer: Some(packer), ..self })
     }
 
     /// Writes a value as JSON that people can read, and gives the file its name.
@@ -142,7 +162,10 @@ impl WholeFile {
 
     /// Syncs the file and gives it its name.
     pub fn commit(self) -> Result<()> {
-        let WholeFile { path, file } = self;
+        let WholeFile { path, mut file, packer } = self;
+        if let Some(packer) = packer {
+            packer.finish(&mut file).map_err(|error| Error::writing(&path, &error))?;
+        }
         match file {
             Destination::Direct(mut file) => file.flush().map_err(|error| Error::writing(&path, &error)),
             Destination::Stdout(mut stdout) => stdout.flush().map_err(|error| Error::writing(&path, &error)),
@@ -157,7 +180,20 @@ impl WholeFile {
 
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.file {
+        match &mut self.packer {
+            Some(packer) => packer.write(bytes, &mut self.file).map(|()| bytes.len()),
+            None => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
             Destination::Temporary(file, ..) => file.write(bytes),
             Destination::Direct(file) => file.write(bytes),
             Destination::Stdout(stdout) => stdout.write(bytes),
@@ -165,7 +201,7 @@ impl Write for WholeFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.file {
+        match self {
             Destination::Temporary(file, ..) => file.flush(),
             Destination::Direct(file) => file.flush(),
             Destination::Stdout(stdout) => stdout.flush(),

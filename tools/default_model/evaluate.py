@@ -96,8 +96,7 @@ def cell(args, name, model):
             names.write_text(json.dumps(labels))
             command = ["classify", data, "--labels-file", names]
         else:
-            templates = [path for path in sorted((REPOSITORY / "templates" / spec["templates"]).glob("*.json"))
-                         if path.stem not in spec.get("without", [])]
+            templates = sorted((REPOSITORY / "templates" / spec["templates"]).glob("*.json"))
             command = ["score", "--template", *templates, "--verbalizer", REPOSITORY / "verbalizers" / f"{spec['words']}.json",
                        "--data", data, "--calibrate", "batch"]
         command = [args.cloze, *command, "--model", model, "--max-length", MAX_LENGTH, "--out", Path(folder, "out.csv"), "--report", report, "-q"]

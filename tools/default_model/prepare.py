@@ -94,8 +94,7 @@ def template_files(task):
     for family in task["templates"]:
         folder = HERE.parents[1] / "templates" / family[1:] if family.startswith("/") else HERE / "templates" / family
         for path in sorted(folder.glob("*.json")):
-            if path.stem not in task.get("without", []):
-                found[path.stem if path.stem not in found else f"{path.stem}-2"] = path
+            found[path.stem if path.stem not in found else f"{path.stem}-2"] = path
     return found
 
 

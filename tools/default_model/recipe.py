@@ -4,8 +4,8 @@
 SENTIMENT, TOPIC, INFERENCE = ["/sentiment", "verdict"], ["/topic", "topic"], ["/inference", "inference"]
 
 
-def task(name, rows, templates, words, share, **other):
-    return {"name": name, "rows": rows, "templates": templates, "verbalizer": words, "share": share, **other}
+def task(name, rows, templates, words, share):
+    return {"name": name, "rows": rows, "templates": templates, "verbalizer": words, "share": share}
 
 
 def two_ways(rows, share):
@@ -48,15 +48,15 @@ TASKS = [
     task("intents", "intents", ["request"], "intents", 5),
     task("desks", "desks", ["request"], "desk", 2),
     # Inference.
-    task("snli", "snli", INFERENCE, "inference", 4, without=["true-or-false"]),
-    task("snli-judgement", "snli", INFERENCE, "judgement", 1, without=["true-or-false"]),
-    task("snli-2", "snli-2", INFERENCE, "inference-2", 3, without=["true-or-false"]),
+    task("snli", "snli", INFERENCE, "inference", 4),
+    task("snli-judgement", "snli", INFERENCE, "judgement", 1),
+    task("snli-2", "snli-2", INFERENCE, "inference-2", 3),
     task("snli-claim", "snli-2", ["claim"], "claim", 1),
     task("snli-claim-3", "snli", ["claim"], "claim-3", 1),
-    task("articles", "articles-inference", INFERENCE, "inference", 3, without=["true-or-false"]),
-    task("articles-2", "articles-inference-2", INFERENCE, "inference-2", 3, without=["true-or-false"]),
+    task("articles", "articles-inference", INFERENCE, "inference", 3),
+    task("articles-2", "articles-inference-2", INFERENCE, "inference-2", 3),
     task("articles-claim", "articles-inference-2", ["claim"], "claim", 1),
-    *(task(f"{rows}-statements", f"{rows}-statements", INFERENCE, "inference-2", 0.5, without=["true-or-false"])
+    *(task(f"{rows}-statements", f"{rows}-statements", INFERENCE, "inference-2", 0.5)
       for rows in ("amazon", "cr", "trec", "dbpedia", "domains")),
     # Questions that are answered by yes or no.
     *two_ways("articles-questions", 3),

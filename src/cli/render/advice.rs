@@ -202,17 +202,17 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
     Some(match error {
         DataError::FormatUnknown { .. } => {
             vec![
-                ("allowed", ".csv, .tsv, .jsonl, .json".into()),
+                ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into()),
                 ("help", "say it with --format csv, tsv, jsonl or json".into()),
             ]
         }
-        DataError::OtherSeparator { separators: "tabs", .. } => {
-            help("name the file .tsv, or say --format tsv")
-        }
         DataError::Json { .. } => help("say --format jsonl, or --format json for an array"),
-        DataError::OtherSeparator { separators: "commas", .. } => {
-            help("name the file .csv, or say --format csv")
+        DataError::QuotesJoinLines => {
+            help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")
         }
+        DataError::NotUtf8 { .. } => help(
+            "say --encoding (latin1, for example), or save the file as UTF-8; where it was put together of files in several encodings, mend this row",
+        ),
         DataError::NameTaken { name, .. } => {
             vec![("help", format!("leave out --map {name}=…, or --text-column"))]
         }

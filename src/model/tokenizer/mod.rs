@@ -282,11 +282,13 @@ fn general((pieces, special): (General, SpecialIds)) -> (Pieces, SpecialIds) {
     (Pieces::General(Box::new(pieces)), special)
 }
 
+/// The files of SentencePiece, which are not read here.
+pub(super) const SENTENCE_PIECE: [&str; 5] =
+    ["sentencepiece.bpe.model", "spiece.model", "sentencepiece.model", "spm.model", "tokenizer.model"];
+
 /// The error of a folder that has no vocabulary that can be read.
 fn no_vocabulary(folder: &Path) -> Error {
-    let pieces =
-        ["sentencepiece.bpe.model", "spiece.model", "sentencepiece.model", "spm.model", "tokenizer.model"];
-    match pieces.into_iter().find(|name| folder.join(name).exists()) {
+    match SENTENCE_PIECE.into_iter().find(|name| folder.join(name).exists()) {
         Some(found) => ModelError::TokenizerToConvert { path: folder.join(found) }.into(),
         None => ModelError::FileMissing {
             path: folder.to_owned(),

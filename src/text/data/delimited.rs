@@ -4,8 +4,9 @@ use std::io::{self, BufRead as _, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use super::layout::Quoting;
 use super::reading::Reading;
-use super::recognise::Looked;
+use super::recognise::{Looked, Table};
 use super::{Columns, Example, stream_error};
 use crate::error::{DataError, Error, Place, Result};
 
@@ -18,25 +19,28 @@ pub(super) struct Reader {
     // One buffer for all records: its fields are copied out into the example.
     record: ByteRecord,
     count: u64,
-    /// In files with the line ends of Windows the crate counts a record's line before its first letter.
+    /// Lines that the crate does not count: in files with the line ends of Windows it counts a record's line before
+    /// its first letter.
     lines_before: u64,
+    table: Table,
 }
 
 impl Reader {
     pub(super) fn open(
         input: Looked,
         name: &str,
-        delimiter: u8,
+        table: Table,
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
         let mut input = input;
         let start = input.fill_buf().map_err(|error| stream_error(name, &error))?;
         let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let lines_before = u64::from(first.ends_with(b"\r"));
+        let lines_before = table.lines_before + u64::from(first.ends_with(b"\r"));
         // Without headers and flexible: the header and the field counts are checked here, because the crate's
         // own errors name no column.
         let mut records = ReaderBuilder::new()
-            .delimiter(delimiter)
+            .delimiter(table.delimiter.byte())
+            .quoting(table.quoting == Quoting::Double)
             .has_headers(false)
             .flexible(true)
             .from_reader(with_end(input));
@@ -45,8 +49,12 @@ impl Reader {
         if is_end(&record) {
             return Err(DataError::Empty { data: name.to_owned() }.into());
         }
-        let at_header =
-            |column: Option<String>| Place::Row { file: name.to_owned(), line: 1, record: 0, column };
+        let at_header = |column: Option<String>| Place::Row {
+            file: name.to_owned(),
+            line: 1 + table.lines_before,
+            record: 0,
+            column,
+        };
         if holds_end(&record) {
             return Err(Error::new(DataError::UnclosedQuote).at(at_header(None)));
         }
@@ -62,7 +70,7 @@ impl Reader {
             })
             .collect::<Result<Vec<String>>>()?;
         let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(at_header(None)))?;
-        Ok((Reader { records, record, count: 0, lines_before }, columns))
+        Ok((Reader { records, record, count: 0, lines_before, table }, columns))
     }
 
     pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
@@ -93,6 +101,10 @@ impl Reader {
         if holds_end(&self.record) {
             return Err(Error::new(DataError::UnclosedQuote).at(at(None)));
         }
+        if let Some(joined) = self.record.iter().position(|field| self.joins_rows(field)) {
+            let column = columns.in_file().get(joined).map(String::as_str);
+            return Err(Error::new(DataError::QuotesJoinLines).at(at(column)));
+        }
         let (found, wanted) = (self.record.len(), columns.in_file().len());
         if found != wanted {
             return Err(Error::new(DataError::Ragged { found, wanted }).at(at(None)));
@@ -108,6 +120,18 @@ impl Reader {
             })
             .collect::<Result<Vec<String>>>()?;
         Ok(columns.example(self.count, line, fields))
+    }
+}
+
+impl Reader {
+    /// Whether a field looks like several rows that stray quotes made one. Of TSV nobody knows what quotes mean
+    /// unless it is said, and a wrong guess must not lose rows.
+    fn joins_rows(&self, field: &[u8]) -> bool {
+        let Table { quoting, quoting_guessed, delimiter, .. } = self.table;
+        quoting_guessed
+            && quoting == Quoting::Double
+            && field.contains(&b'\n')
+            && (field.contains(&delimiter.byte()) || self.record.len() == 1)
     }
 }
 

@@ -13,14 +13,45 @@ use crate::text::json::plain_message;
 pub(super) type Object = Vec<(String, Box<RawValue>)>;
 
 /// A value as a field: a string's text, numbers and truth values as they are written, nothing for null; none
-/// for lists and objects.
+/// for lists and objects. Half of a surrogate pair, which is no character, becomes U+FFFD, as in Python's
+/// `errors="replace"`.
 pub(super) fn plain(value: &RawValue) -> Option<String> {
     match value.get().as_bytes().first()? {
-        b'"' => serde_json::from_str(value.get()).ok(),
+        b'"' => serde_json::from_str(value.get())
+            .or_else(|_| serde_json::from_str(&without_half_pairs(value.get())))
+            .ok(),
         b'[' | b'{' => None,
         b'n' => Some(String::new()),
         _ => Some(value.get().to_owned()),
     }
+}
+
+/// A string of JSON in which no escape is half of a surrogate pair.
+fn without_half_pairs(string: &str) -> String {
+    // The digits of an escape at the beginning, as a number.
+    let escaped =
+        |text: &str| -> Option<u32> { u32::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok() };
+    let (mut whole, mut rest) = (String::with_capacity(string.len()), string);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let second = escape.get(6..).and_then(escaped);
+        let length = match (escaped(escape), second) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                whole.push('\u{fffd}');
+                rest = &escape[6..];
+                continue;
+            }
+            (Some(_), _) => 6,
+            // A backslash and one letter.
+            (None, _) => 2,
+        };
+        let (kept, behind) = escape.split_at(length.min(escape.len()));
+        whole.push_str(kept);
+        rest = behind;
+    }
+    whole + rest
 }
 
 /// A line as an object.

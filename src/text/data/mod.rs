@@ -1,8 +1,14 @@
 //! Rows: CSV, TSV and JSON, read one at a time, so that memory does not grow with the file.
 
+// how a file is laid out
+mod layout;
+
 // how a file is read, and what is taken otherwise than it stands there
 mod reading;
 mod skipped;
+
+// bytes to text
+mod decoded;
 
 // what the formats look like
 mod json_object;
@@ -28,6 +34,7 @@ use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 use background::{Background, Come};
 
 pub use crate::text::format::Format;
+pub use layout::{Delimiter, Encoding, Guess, Layout, Quoting};
 pub use reading::{Adjust, Input, Reading};
 pub use skipped::{BadRows, Skipped};
 
@@ -60,11 +67,10 @@ pub struct Columns {
 
 impl Columns {
     /// Columns of the data that messages call `data`; two of one name are refused, and so is a label column
-    /// that was asked for and is not there.
+    /// that was asked for and is not there. Columns without a name, which spreadsheets write, may be several.
     pub fn check(data: &str, names: Vec<String>, label_column: Option<&str>) -> Result<Columns> {
-        if let Some(twice) =
-            names.iter().enumerate().find_map(|(index, name)| names[..index].contains(name).then_some(name))
-        {
+        let is_twice = |(index, name): (usize, &'_ String)| !name.is_empty() && names[..index].contains(name);
+        if let Some((_, twice)) = names.iter().enumerate().find(|(index, name)| is_twice((*index, name))) {
             return Err(DataError::SameColumn { column: twice.clone() }.into());
         }
         let label = names.iter().position(|name| name == label_column.unwrap_or(LABEL));
@@ -295,12 +301,14 @@ impl Rows {
     /// Reads the header of an input, whose name may tell its format.
     fn of(input: Box<dyn Read + Send>, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let mut input = recognise::look(Box::new(Counted { input, bytes: bytes.clone() }), name)?;
+        let layout = &reading.adjust.layout;
+        let mut tell = |guess: Guess| log::info!(target: guess.target(), "{name}: {guess}");
+        let counted = Box::new(Counted { input, bytes: bytes.clone() });
+        let mut input = recognise::text(counted, name, layout, &mut tell)?;
         let (reader, columns) = match reading.format(name, told)? {
             format @ (Format::Csv | Format::Tsv) => {
-                recognise::check_separator(&mut input, name, format)?;
-                let separator = if format == Format::Csv { b',' } else { b'\t' };
-                let (reader, columns) = delimited::Reader::open(input, name, separator, reading)?;
+                let table = recognise::table(&mut input, name, format, layout, &mut tell)?;
+                let (reader, columns) = delimited::Reader::open(input, name, table, reading)?;
                 (Reader::Delimited(reader), columns)
             }
             format @ (Format::JsonLines | Format::Json) => {

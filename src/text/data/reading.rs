@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use super::skipped::BadRows;
 use super::{Columns, Rows};
 use crate::error::{DataError, Error, FileError, Kind, Result};
@@ -45,6 +46,9 @@ pub struct Adjust {
     /// Whether rows that cannot be used are left out.
     #[serde(skip_serializing_if = "is_false")]
     pub skip_bad_rows: bool,
+    /// How the text is laid out, as far as it is said.
+    #[serde(skip_serializing_if = "Layout::is_nothing")]
+    pub layout: Layout,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.

@@ -1,22 +1,34 @@
-//! What a file is by its first bytes, so that one that is no table of text is called by its name.
+//! What a file is by its first bytes: packed or not, its encoding, what stands between its columns; and what is
+//! no table of text is called by its name.
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use flate2::bufread::MultiGzDecoder;
+
 use super::Format;
+use super::decoded::Decoded;
+use super::layout::{Delimiter, Encoding, Guess, Layout, Quoting};
 use crate::error::{DataError, Result};
 
 /// So many of the first bytes are looked at.
-const LOOKED_AT: usize = 8192;
+const LOOKED_AT: usize = 1 << 16;
+
+/// So many of the first lines are looked at.
+const LINES: usize = 100;
 
 /// A reader whose first bytes have been looked at.
 pub(super) type Looked = BufReader<Box<dyn Read + Send>>;
+
+const GZIP: &[u8] = b"\x1f\x8b";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Kinds of file that people give for a table, by the bytes that they begin with.
 const KINDS: [(&[u8], &str); 9] = [
     (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel file"),
-    (b"\x1f\x8b", "compressed by gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    (GZIP, "compressed twice"),
+    (ZSTD, "compressed twice"),
     (b"BZh", "compressed by bzip2"),
     (b"\xfd7zXZ", "compressed by xz"),
     (b"PAR1", "a Parquet file"),
@@ -24,54 +36,213 @@ const KINDS: [(&[u8], &str); 9] = [
     (b"%PDF-", "a PDF"),
 ];
 
-/// Refuses what is no text: another kind of file, or text in another encoding than UTF-8.
-pub(super) fn look(input: Box<dyn Read + Send>, name: &str) -> Result<Looked> {
-    let mut input = BufReader::with_capacity(LOOKED_AT, input);
+/// The text of an input as UTF-8: unpacked, and in another encoding if it is told or the first bytes tell it.
+/// Refuses what is no text.
+pub(super) fn text(
+    input: Box<dyn Read + Send>,
+    name: &str,
+    told: &Layout,
+    tell: &mut dyn FnMut(Guess),
+) -> Result<Looked> {
+    let mut input = unpacked(input).map_err(|error| super::stream_error(name, &error))?;
     let start = first_bytes(&mut input).map_err(|error| super::stream_error(name, &error))?;
-    let data = || name.to_owned();
     if let Some((_, kind)) = KINDS.iter().find(|(bytes, _)| start.starts_with(bytes)) {
-        return Err(DataError::NoTable { data: data(), kind }.into());
+        return Err(DataError::NoTable { data: name.to_owned(), kind }.into());
     }
-    // Without a byte order mark, the zeros beside Latin letters tell.
-    let zeros = start.iter().filter(|byte| **byte == 0).count();
-    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) || 3 * zeros > start.len() {
-        return Err(DataError::Utf16 { data: data() }.into());
+    let encoding = told.encoding.unwrap_or_else(|| encoding(start));
+    if encoding == Encoding::UTF_8 {
+        return Ok(input);
     }
-    Ok(input)
+    if told.encoding.is_none() {
+        tell(Guess::Encoding(encoding));
+    }
+    Ok(BufReader::with_capacity(LOOKED_AT, Box::new(Decoded::new(input, encoding))))
 }
 
-/// Refuses a CSV file with another separator than its format's.
-pub(super) fn check_separator(input: &mut Looked, name: &str, format: Format) -> Result<()> {
+/// What gzip and zstd packed, unpacked.
+fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
+    let mut input = BufReader::with_capacity(LOOKED_AT, input);
+    let start = first_bytes(&mut input)?;
+    let unpacked: Box<dyn Read + Send> = if start.starts_with(GZIP) {
+        Box::new(MultiGzDecoder::new(input))
+    } else if start.starts_with(ZSTD) {
+        Box::new(zstd::stream::read::Decoder::with_buffer(input)?)
+    } else {
+        return Ok(input);
+    };
+    Ok(BufReader::with_capacity(LOOKED_AT, unpacked))
+}
+
+/// The encoding of a text that begins so.
+fn encoding(start: &[u8]) -> Encoding {
+    match start {
+        [0xff, 0xfe, ..] => return Encoding::UTF_16LE,
+        [0xfe, 0xff, ..] => return Encoding::UTF_16BE,
+        _ => {}
+    }
+    // Without a byte order mark, the zeros beside Latin letters tell.
+    let zeros = |from: usize| start.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    if 3 * (even + odd) > start.len() {
+        return if odd > even { Encoding::UTF_16LE } else { Encoding::UTF_16BE };
+    }
+    let (whole, broken) = utf8(start);
+    // Where both stand beside each other, the file was put together of two: its row is told.
+    if broken == 0 || whole > broken {
+        return Encoding::UTF_8;
+    }
+    let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
+    detector.feed(start, false);
+    Encoding::of(detector.guess(None, chardetng::Utf8Detection::Deny))
+}
+
+/// How many characters beyond ASCII a text begins with that are UTF-8, and how often it is none.
+fn utf8(bytes: &[u8]) -> (usize, usize) {
+    let (mut whole, mut broken, mut seen) = (0, 0, 0);
+    for chunk in bytes.utf8_chunks() {
+        seen += chunk.valid().len() + chunk.invalid().len();
+        whole += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();
+        // The last character may go on behind the bytes that were looked at.
+        let is_cut = || {
+            let error = std::str::from_utf8(chunk.invalid());
+            seen == bytes.len() && error.is_err_and(|error| error.error_len().is_none())
+        };
+        broken += usize::from(!chunk.invalid().is_empty() && !is_cut());
+    }
+    (whole, broken)
+}
+
+/// How a table's text is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub delimiter: Delimiter,
+    pub quoting: Quoting,
+    /// Whether nobody said what quotes mean.
+    pub quoting_guessed: bool,
+    /// Lines before the columns' names that are none of them: Excel's `sep=;`.
+    pub lines_before: u64,
+}
+
+/// How a table is laid out: as it is told, or as its first lines tell. Refuses JSON.
+pub(super) fn table(
+    input: &mut Looked,
+    name: &str,
+    format: Format,
+    told: &Layout,
+    tell: &mut dyn FnMut(Guess),
+) -> Result<Table> {
     let start = first_bytes(input).map_err(|error| super::stream_error(name, &error))?;
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    let mut lines = start.split(|byte| *byte == b'\n');
-    let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let data = || name.to_owned();
-    if first.to_ascii_lowercase().starts_with(b"sep=") && first.trim_ascii_end().len() <= 5 {
-        return Err(DataError::SeparatorLine { data: data() }.into());
+    let mark = if start.starts_with(MARK) { MARK.len() } else { 0 };
+    let mut text = &start[mark..];
+    let line = |text: &[u8]| text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+    let first = text[..line(text)].trim_ascii();
+    if first.starts_with(b"{\"") && first.ends_with(b"}") || first.starts_with(b"[{") {
+        return Err(DataError::Json { data: name.to_owned() }.into());
     }
-    let object = first.trim_ascii();
-    if object.starts_with(b"{\"") && object.ends_with(b"}") || object.starts_with(b"[{") {
-        return Err(DataError::Json { data: data() }.into());
+    let separator = named_separator(first);
+    let skipped = if separator.is_some() { line(text) } else { 0 };
+    text = &text[skipped..];
+    let own = if format == Format::Tsv { Delimiter::TAB } else { Delimiter::COMMA };
+    let delimiter = told.delimiter.or(separator).unwrap_or_else(|| {
+        let guess = delimiter(text, own);
+        if guess != own {
+            tell(Guess::Delimiter(guess));
+        }
+        guess
+    });
+    let quoting = told.quoting.unwrap_or_else(|| {
+        if format == Format::Tsv && quotes_are_text(text, delimiter) {
+            tell(Guess::QuotesAreText);
+            return Quoting::None;
+        }
+        Quoting::Double
+    });
+    let table = Table {
+        delimiter,
+        quoting,
+        quoting_guessed: told.quoting.is_none() && format == Format::Tsv,
+        lines_before: u64::from(separator.is_some()),
+    };
+    if skipped > 0 {
+        input.consume(mark + skipped);
     }
-    let of_format = if format == Format::Tsv { b'\t' } else { b',' };
-    if fields(first, of_format) > 1 {
-        return Ok(());
+    Ok(table)
+}
+
+/// The separator that Excel's first line `sep=;` names.
+fn named_separator(line: &[u8]) -> Option<Delimiter> {
+    let is_named = line.len() == 5 && line[..4].eq_ignore_ascii_case(b"sep=");
+    is_named.then(|| Delimiter::of_byte(line[4])).flatten()
+}
+
+/// What stands between the columns: the format's own, unless another one alone gives each of the first lines
+/// as many fields as the header has, and more than one.
+fn delimiter(text: &[u8], own: Delimiter) -> Delimiter {
+    let records = records(text);
+    let fits = |delimiter: Delimiter| {
+        let mut counts = records.iter().map(|record| fields(record, delimiter));
+        let header = counts.next().unwrap_or(0);
+        header > 1 && records.len() > 1 && counts.all(|count| count == header)
+    };
+    let several = records.first().is_some_and(|header| fields(header, own) > 1);
+    let mut others =
+        Delimiter::USUAL.into_iter().map(|(delimiter, _)| delimiter).filter(|other| *other != own);
+    match (
+        fits(own) || several && records.len() < 2,
+        others.find(|other| fits(*other)),
+        others.find(|other| fits(*other)),
+    ) {
+        (false, Some(other), None) => other,
+        _ => own,
     }
-    // One column by the format's own separator, and the same several by another in both lines.
-    let others = [(b';', "semicolons"), (b'\t', "tabs"), (b',', "commas"), (b'|', "bars")];
-    let as_many =
-        |separator: u8| fields(first, separator) > 1 && fields(second, separator) == fields(first, separator);
-    match others.into_iter().find(|(separator, _)| *separator != of_format && as_many(*separator)) {
-        Some((_, separators)) => Err(DataError::OtherSeparator { data: data(), separators }.into()),
-        None => Ok(()),
+}
+
+/// The first whole records: lines, those between quotes together.
+fn records(text: &[u8]) -> Vec<&[u8]> {
+    let (mut records, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (end, byte) in text.iter().enumerate() {
+        quoted ^= *byte == b'"';
+        if *byte == b'\n' && !quoted {
+            records.push(text[start..end].trim_ascii_end());
+            start = end + 1;
+        }
+        if records.len() == LINES {
+            break;
+        }
     }
+    // What was looked at may end within a record; a short text is there as a whole.
+    if records.len() < 2 {
+        records.push(text[start..].trim_ascii_end());
+    }
+    records.retain(|record| !record.is_empty());
+    records
+}
+
+/// Whether quotes are text: one begins a field that it does not close, and each line is a row all the same.
+fn quotes_are_text(text: &[u8], delimiter: Delimiter) -> bool {
+    let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(text.len());
+    let lines =
+        || text[..end].split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let split = |line: &'_ [u8]| line.split(move |byte| *byte == delimiter.byte()).count();
+    let Some(columns) = lines().next().map(split) else { return false };
+    let open = |field: &[u8]| match field.strip_prefix(b"\"") {
+        Some(rest) => rest.strip_suffix(b"\"").is_none_or(|inside| !doubled(inside)),
+        None => false,
+    };
+    lines().filter(|line| !line.is_empty()).all(|line| split(line) == columns)
+        && lines().any(|line| line.split(|byte| *byte == delimiter.byte()).any(open))
+}
+
+/// Whether quotes stand only in pairs.
+fn doubled(inside: &[u8]) -> bool {
+    let mut runs = inside.split(|byte| *byte != b'"');
+    runs.all(|run| run.len() % 2 == 0)
 }
 
 /// Whether JSON is one array.
 pub(super) fn is_array(input: &mut Looked, name: &str) -> Result<bool> {
     let start = first_bytes(input).map_err(|error| super::stream_error(name, &error))?;
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let start = start.strip_prefix(MARK).unwrap_or(start);
     Ok(start.trim_ascii_start().first() == Some(&b'['))
 }
 
@@ -80,12 +251,12 @@ fn first_bytes(input: &mut Looked) -> io::Result<&[u8]> {
     input.fill_buf()
 }
 
-/// The fields of a line, those between quotes whole.
-fn fields(line: &[u8], separator: u8) -> usize {
+/// The fields of a record, those between quotes whole.
+fn fields(record: &[u8], delimiter: Delimiter) -> usize {
     let mut quoted = false;
-    let separators = line.iter().filter(|byte| {
+    let separators = record.iter().filter(|byte| {
         quoted ^= **byte == b'"';
-        **byte == separator && !quoted
+        **byte == delimiter.byte() && !quoted
     });
     separators.count() + 1
 }

@@ -79,8 +79,10 @@ impl BadRows {
     /// is not about one row.
     pub fn skip(&self, error: Error, row: &[String]) -> Result<()> {
         // Behind some errors nobody knows where the next row begins.
-        let is_last =
-            matches!(error.kind(), Kind::Data(DataError::UnclosedQuote | DataError::NotArray { .. }));
+        let is_last = matches!(
+            error.kind(),
+            Kind::Data(DataError::UnclosedQuote | DataError::QuotesJoinLines | DataError::NotArray { .. })
+        );
         let (Some(log), Place::Row { file, line, record: record @ 1.., .. }, false) =
             (&self.0, error.place(), is_last)
         else {
