@@ -3,6 +3,7 @@ by length and cut by a budget of tokens, and a batch starts as soon as the model
 
 import argparse
 import asyncio
+import contextlib
 import json
 
 import torch
@@ -23,9 +24,20 @@ tokenizer = AutoTokenizer.from_pretrained(args.model)
 model = AutoModelForMaskedLM.from_pretrained(args.model, dtype=torch.float32).eval()
 LABELS = {"negative": ["bad", "terrible", "horrible", "awful"], "positive": ["good", "great", "wonderful", "excellent"]}
 ids = [tokenizer.convert_tokens_to_ids(words) for words in LABELS.values()]
-app = FastAPI()
 waiting = []
 came = None
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_):
+    global came
+    came = asyncio.Event()
+    worker = asyncio.create_task(work())
+    yield
+    worker.cancel()
+
+
+app = FastAPI(lifespan=lifespan)
 
 
 def answer(rows):
@@ -65,13 +77,6 @@ async def work():
         for (_, future), share in zip(chosen, shares):
             if not future.done():
                 future.set_result(share)
-
-
-@app.on_event("startup")
-async def start():
-    global came
-    came = asyncio.Event()
-    asyncio.create_task(work())
 
 
 @app.post("/classify")

@@ -149,7 +149,7 @@ async def latencies(args, rows):
     ours, peers = args.port, args.port + 1
     services = [serving(args.cloze, args.threads, ours)]
     if not args.no_peer:
-        services.append(subprocess.Popen([python_of_peer(), str(HERE / "peer_fastapi.py"), "--model", str(MODEL), "--port", str(peers),
+        services.append(subprocess.Popen([args.python or python_of_peer(), str(HERE / "peer_fastapi.py"), "--model", str(MODEL), "--port", str(peers),
                                           "--threads", str(args.threads)]))
     try:
         await until_ready(ours, "/ready")
@@ -258,6 +258,7 @@ def main():
     p.add_argument("--seconds", type=float, default=20, help="for each number of connections (default %(default)s)")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--port", type=int, default=18700)
+    p.add_argument("--python", help="a Python that has what the peer needs, in place of one that is made")
     p.add_argument("--no-peer", action="store_true", help="cloze alone")
     p.add_argument("--soak", type=float, help="mixed load for so many seconds, and nothing else")
     args = p.parse_args()
