@@ -24,7 +24,8 @@ fn mood_of(model: &str) -> PromptClassifier {
 }
 
 fn limits() -> Limits {
-    Limits { threads: 2, ..Limits::default() }
+    // A machine that is busy elsewhere is slow, not wrong.
+    Limits { threads: 2, timeout: Duration::from_secs(600), ..Limits::default() }
 }
 
 fn start(limits: Limits) -> Running {
@@ -76,7 +77,7 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> Option<Answer> {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(600))).unwrap();
     stream
 }
 
@@ -404,15 +405,15 @@ fn a_key_is_asked_for_and_readonly_is_kept() {
 
 #[test]
 fn a_full_queue_says_when_to_come_again() {
-    let running = start(Limits { threads: 1, queue: 60, ..limits() });
+    let running = start(Limits { threads: 1, queue: 20, ..limits() });
     let address = running.address();
-    let asked = json!({ "texts": long_texts(60) });
+    let asked = json!({ "texts": long_texts(20) });
     let first = thread::spawn(move || post(address, "/classify", &asked).status);
     let until = Instant::now() + Duration::from_secs(60);
     while waiting_rows(address) == 0 {
         assert!(Instant::now() < until, "no row waits");
     }
-    let refused = post(address, "/classify", &json!({ "texts": long_texts(60) }));
+    let refused = post(address, "/classify", &json!({ "texts": long_texts(20) }));
     assert_eq!(refused.status, 429);
     assert!(refused.headers.contains("retry-after: 1"), "{}", refused.headers);
     assert_eq!(first.join().unwrap(), 200);

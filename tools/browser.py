@@ -107,6 +107,7 @@ class Browser:
         return self
 
     def __exit__(self, *_):
+        self.socket.socket.close()
         self.process.terminate()
         self.process.wait()
         self.process.stderr.close()

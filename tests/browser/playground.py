@@ -94,7 +94,7 @@ class Playground(unittest.TestCase):
             self.assertIn("<b>{text}</b>", page.run("document.querySelector('#answers').innerText"))
             self.assert_clean(page, url)
             broken = self.page(url + "/#%7Bnonsense")
-            self.assertEqual(broken.run("document.querySelector('#pattern-0').value"), "{text} It was {mask}.")
+            self.assertEqual(broken.run("document.querySelector('#pattern-0').value"), "It was {mask}. {text}")
 
     def test_rows_are_classified_and_files_saved(self):
         with Service(*PATTERN) as url, tempfile.TemporaryDirectory() as folder:
