@@ -21,6 +21,7 @@ const REQUEST: &str = "request";
 /// `POST /classify`: one of `text`, `texts` and `rows`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ClassifyRequest)]
 pub(super) struct RawClassify<'a> {
     /// A text, for patterns that read one column.
     #[serde(borrow, default)]
@@ -58,6 +59,7 @@ pub(super) struct RawClassify<'a> {
 /// `POST /fill-mask`, `/predict` and `/`: Hugging Face's shape, with the parameters of each.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = InputsRequest)]
 pub(super) struct RawInputs<'a> {
     /// A text, or a list of texts.
     #[serde(borrow)]
@@ -81,6 +83,7 @@ pub(super) struct RawInputs<'a> {
 /// The parameters of `/zero-shot`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ZeroShotParameters)]
 pub(super) struct RawZeroShot<'a> {
     /// The labels: a list, or one text with commas between them.
     #[serde(borrow)]
@@ -98,6 +101,7 @@ pub(super) struct RawZeroShot<'a> {
 /// The parameters of `/fill-mask`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FillMaskParameters)]
 pub(super) struct RawFill<'a> {
     /// How many words; 5 by default.
     #[serde(default)]
@@ -111,6 +115,7 @@ pub(super) struct RawFill<'a> {
 /// The parameters of a classification in Hugging Face's shape.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TopKParameters)]
 pub(super) struct RawTopK {
     /// How many labels; all by default.
     #[serde(default)]
@@ -131,6 +136,7 @@ pub(super) enum Softmax {
 /// `POST /predict`, in the shape of text-embeddings-inference.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PredictRequest)]
 pub(super) struct RawPredict<'a> {
     /// A text; a list of one text, or of a pair of texts; or a list of such lists.
     #[serde(borrow)]

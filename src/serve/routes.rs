@@ -119,7 +119,7 @@ async fn preview(State(app): Shared, request: Request) -> Response {
     app.respond("/preview", request, ask::preview).await
 }
 
-/// Texts by the labels that the request brings, in Hugging Face's shape; its parameters are those of RawZeroShot
+/// Texts by the labels that the request brings, in Hugging Face's shape; its parameters are those of ZeroShotParameters
 #[utoipa::path(
     post,
     path = "/zero-shot",
@@ -130,7 +130,7 @@ async fn zero_shot(State(app): Shared, request: Request) -> Response {
     app.respond("/zero-shot", request, ask::by_labels).await
 }
 
-/// The likeliest words for the blanks of texts, in Hugging Face's shape; its parameters are those of RawFill
+/// The likeliest words for the blanks of texts, in Hugging Face's shape; its parameters are those of FillMaskParameters
 #[utoipa::path(
     post,
     path = "/fill-mask",
@@ -153,7 +153,7 @@ async fn predict(State(app): Shared, request: Request) -> Response {
 }
 
 /// What huggingface_hub's InferenceClient sends: with candidate_labels as /zero-shot, else labels of texts; its
-/// parameters are then those of RawTopK
+/// parameters are then those of TopKParameters
 #[utoipa::path(
     post,
     path = "/",

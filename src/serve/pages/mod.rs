@@ -29,7 +29,7 @@ fn with_policy(kind: &'static str, text: impl IntoResponse) -> Response {
 
 /// The description of the service as a page to read.
 pub(super) fn documentation(description: &Value) -> Response {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().replace('`', "");
     let operations = description["paths"].as_object().into_iter().flatten().flat_map(|(path, methods)| {
         methods.as_object().into_iter().flatten().map(move |(method, operation)| (path, method, operation))
     });

@@ -213,6 +213,7 @@ function draw() {
 
 function changed() {
   history.replaceState(null, "", "#" + encodeURIComponent(JSON.stringify(state)));
+  at("answers").setAttribute("aria-busy", "true");
   clearTimeout(timer);
   timer = setTimeout(preview, WAIT_MS);
 }
@@ -225,7 +226,6 @@ async function preview() {
   for (const column of columns()) fields[column] = state.texts[column] || "";
   const names = Object.keys(fields);
   const row = names.length === 1 ? { text: fields[names[0]] } : { rows: [fields] };
-  at("answers").setAttribute("aria-busy", "true");
   try {
     const answer = await ask("preview", { ...row, ...question() }, own.signal);
     showProblems([]);
