@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// The headings, and the flags below each that have no heading of their own where they are declared.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     (
         "What you give",
         &[
@@ -85,7 +85,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "no_calibration",
         ],
     ),
-    ("Correction", &["no_correction", "prior", "calibrate"]),
+    ("Correction", &["no_correction", "prior", "calibrate", "calibration", "abstain_below"]),
+    ("Service", &["host", "port", "api_key_file", "readonly", "timeout", "max_queue", "max_body"]),
     (
         "Ensemble",
         &[
@@ -165,6 +166,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "threads",
             "dtype",
             "batch_tokens",
+            "max_batch_tokens",
             "allow_other_base",
         ],
     ),
@@ -174,7 +176,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 36] = [
+const OFTEN: [&str; 39] = [
     "template",
     "verbalizer",
     "labels",
@@ -211,6 +213,9 @@ const OFTEN: [&str; 36] = [
     "calibrate",
     "model",
     "resume",
+    "host",
+    "port",
+    "api_key_file",
 ];
 
 /// The same commands with their flags under headings, and a short and a long help.

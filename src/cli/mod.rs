@@ -44,6 +44,7 @@ mod report;
 mod robustness;
 mod score;
 mod search;
+mod serve;
 mod verbalizer;
 
 use std::io;
@@ -77,6 +78,7 @@ enum Command {
     Ensemble(Box<ensemble::Ensemble>),
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
+    Serve(Box<serve::Serve>),
     Report(report::Report),
     Compare(compare::Compare),
     Check(check::Check),
@@ -136,6 +138,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ensemble(args) => ensemble::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
 use cloze::predict::calibration::Method;
@@ -83,7 +83,7 @@ pub struct Score {
     #[command(flatten)]
     long: LongTexts,
     /// The type of numbers to compute in
-    #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
+    #[arg(long, value_parser = setup::dtypes(), value_name = "TYPE", default_value = "f32")]
     // By its whole path, which tells clap that it is one value.
     dtype: std::option::Option<Dtype>,
     /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
@@ -170,16 +170,6 @@ impl Calibration {
             || self.calibration.is_some()
             || self.abstain_below.is_some()
     }
-}
-
-/// The types of numbers, and the choice among them; none where it is to be chosen.
-fn dtypes() -> impl TypedValueParser<Value = Option<Dtype>> {
-    let auto = PossibleValue::new("auto").help(
-        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its \
-         label words, beside work that takes ten times as long",
-    );
-    let types = Dtype::value_variants().iter().filter_map(Dtype::to_possible_value);
-    PossibleValuesParser::new(types.chain([auto])).map(|name| Dtype::from_str(&name, false).ok())
 }
 
 /// Runs the command.

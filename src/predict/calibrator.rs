@@ -116,6 +116,22 @@ impl Calibrator {
         })
     }
 
+    /// One that corrects by inputs without content, so that it needs no rows; `nothing` is the calibration to
+    /// which nothing is done yet.
+    pub(crate) fn contextual(nothing: Fitted, labels: Vec<String>) -> Calibrator {
+        Calibrator {
+            method: Some(Method::Contextual),
+            prior: vec![1.0 / labels.len() as f64; labels.len()],
+            fit_on: None,
+            conformal: None,
+            abstain_below: None,
+            labels,
+            // What stands between classes is for reports of rows with labels.
+            structure: Structure::default(),
+            fitted: nothing,
+        }
+    }
+
     /// Fits corrections on these rows, in place of those that are scored.
     #[must_use]
     pub fn fitted_on(self, rows: Dataset) -> Calibrator {

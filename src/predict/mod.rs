@@ -59,6 +59,9 @@ pub mod checkup;
 pub mod explain;
 pub mod preview;
 
+// words for blanks in texts
+pub mod fill;
+
 // what is fitted on which rows
 pub mod calibrator;
 
