@@ -42,7 +42,6 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "seed",
             "patterns",
             "row",
-            "class",
             "rows",
             "data_rows",
             "generate",
