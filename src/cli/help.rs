@@ -48,7 +48,6 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "seed",
             "patterns",
             "row",
-            "class",
             "rows",
             "data_rows",
             "generate",
