@@ -60,8 +60,8 @@ zero-shot: build ## every calibration of every pattern on public sets into bench
 correction: build ## corrections without labels on even and skewed files into benches/correction.md (half an hour): make correction [DATA=folder]
 	@$(PYTHON) tools/correction.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
-structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300]
-	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS))
+structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300] [UNTRAINED=1]
+	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(UNTRAINED),--untrained)
 
 classify-table: build ## cloze classify on public sets into benches/classify.md (ten minutes): make classify-table [DATA=folder]
 	@$(PYTHON) tools/classify.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
