@@ -4,8 +4,8 @@
 use cloze::learn::objective::losses;
 use cloze::learn::target::Target;
 use cloze::numbers::multi_label::{Averaged, MultiLabelMetrics};
-use cloze::numbers::softmax::softmax;
-use cloze::predict::multi_label::scoring::{against_last, sigmoid};
+use cloze::numbers::softmax::{sigmoid, softmax};
+use cloze::predict::multi_label::scoring::against_last;
 use cloze::predict::multi_label::thresholds::Goal;
 use cloze::predict::report::Prediction;
 use serde_json::Value;

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use crate::error::{DataError, Errors, MultiLabelError, Result};
 use crate::model::folder::ModelFolder;
 use crate::model::masked_lm::Options;
+use crate::numbers::softmax::sigmoid;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::FittedFor;
 use crate::predict::label_words::LabelWords;
@@ -47,7 +48,7 @@ use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
 use report::{Answered, Counts};
-use scoring::{LabelScores, LabelScoring, asked_columns, sigmoid};
+use scoring::{LabelScores, LabelScoring, asked_columns};
 use sets::LabelSetsConformal;
 use thresholds::{CentredPattern, Goal, Thresholds, ThresholdsFor, USUAL};
 use way::{AskedLabel, REFERENCE_WORDS, Way};

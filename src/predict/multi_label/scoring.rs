@@ -165,8 +165,3 @@ fn yes_against_no(prediction: &Prediction) -> Option<f64> {
     let [no, yes] = prediction.probabilities[..] else { return None };
     Some(log(yes) - log(no))
 }
-
-/// A score's probability, `1 / (1 + exp(-score))`.
-pub fn sigmoid(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
-}

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::source::Source;
 use crate::error::{Error, MultiLabelError, Result};
+use crate::numbers::softmax::sigmoid;
 use crate::predict::calibration::FittedFor;
 use crate::predict::multi_label::way::Way;
 use crate::text::json::{self, Node};
@@ -18,10 +19,15 @@ const VERSION: u64 = 1;
 /// The threshold of a label of which nothing else is known.
 pub const USUAL: f64 = 0.5;
 
+/// The threshold of a label with so many rows stands halfway between what does best for it and what does best for all
+/// labels together: few rows say little. On sentences to a bank, 150 rows with 48 labels, 8 raised micro-F1 on other
+/// rows from 32.1 to 39.5 and macro-F1 from 33.5 to 36.3; 4 and 16 did nearly as well.
+const ROWS_OF_ALL: f64 = 8.0;
+
 /// What thresholds are fitted for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// The highest F1 of each label.
+    /// A high F1 of each label.
     F1,
     /// The most rows found of each label, where this share of those predicted is right.
     Precision(f64),
@@ -57,8 +63,9 @@ impl Goal {
     }
 
     /// The thresholds of labels: a row is given a label where its probability is not below. None where no threshold
-    /// reaches a wished precision: the label is never given. With F1 a label that no row has gets the threshold
-    /// that does best for all labels together.
+    /// reaches a wished precision: the label is never given. With F1 a threshold's log odds are the mean of those that do
+    /// best for the label, which count as often as it has rows, and of those that do best for all labels together,
+    /// which count 8 times.
     ///
     /// ```
     /// use cloze::predict::multi_label::thresholds::Goal;
@@ -82,11 +89,24 @@ impl Goal {
         };
         let mut of_all = None;
         let of_label = |label: usize| match self {
-            Goal::F1 => highest_f1(pairs(label)).or_else(|| Some(*of_all.get_or_insert_with(together))),
+            Goal::F1 => {
+                let of_all = *of_all.get_or_insert_with(together);
+                let rows = truths.iter().filter(|truth| truth[label]).count() as f64;
+                Some(highest_f1(pairs(label)).map_or(of_all, |own| between(own, rows, of_all)))
+            }
             Goal::Precision(share) => with_precision(pairs(label), share),
         };
         (0..labels).map(of_label).collect()
     }
+}
+
+/// The mean of two probabilities' log odds, the second with the weight of [`ROWS_OF_ALL`], as a probability.
+fn between(own: f64, rows: f64, of_all: f64) -> f64 {
+    let odds = |p: f64| {
+        let p = p.clamp(1e-9, 1.0 - 1e-9);
+        (p / (1.0 - p)).ln()
+    };
+    sigmoid((rows * odds(own) + ROWS_OF_ALL * odds(of_all)) / (rows + ROWS_OF_ALL))
 }
 
 /// From the highest score down, at each place where it changes: rows at or above it, those of them that are true,
