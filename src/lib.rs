@@ -73,6 +73,9 @@ pub mod predict;
 // rows to models
 pub mod learn;
 
+// what pages are made of
+pub(crate) mod page;
+
 // experiments
 pub mod study;
 

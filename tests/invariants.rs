@@ -429,6 +429,46 @@ fn awkward() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn of_a_very_long_text_no_more_is_read_than_is_kept_and_the_ids_are_the_same() {
+    let tokenizer = tokenizer(TINY);
+    let short = "a good film";
+    let long = "a film that was not good at all ".repeat(2000);
+    let unbroken = "good".repeat(20_000);
+    let blank = format!("{}film", " ".repeat(50_000));
+    for pattern in [
+        "{a|shorten}s {mask} {b|shorten}.",
+        "{mask} {a|shorten} {b}",
+        "{b|shorten} {sep} {mask}: {a|shorten}",
+    ] {
+        let pattern = pvp(pattern);
+        for (first, second) in [
+            (&*long, short),
+            (short, &*long),
+            (&*long, &*long),
+            (&*unbroken, &*long),
+            (&*blank, &*long),
+            (&*long, &*blank),
+        ] {
+            let read = |whole: bool| {
+                let fields = [first, second];
+                let prompt = wrap(&pattern, &fields);
+                match whole {
+                    true => encode_with_cuts(&prompt, &tokenizer, 40).map(|(features, _)| features),
+                    false => encode(&prompt, &tokenizer, 40),
+                }
+            };
+            match (read(true), read(false)) {
+                (Ok(whole), Ok(enough)) => {
+                    assert_eq!((&whole.ids, whole.mask), (&enough.ids, enough.mask));
+                    assert_eq!(whole.removed > 0, enough.removed > 0);
+                }
+                (whole, enough) => assert_eq!(whole.is_err(), enough.is_err()),
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -15,7 +15,9 @@ use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::TaskSet;
+use cloze::study::pictures::RowSample;
 use cloze::text::data::{Example, Rows};
+use cloze::text::dataset::truth;
 use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
 
@@ -56,13 +58,26 @@ pub struct Answering {
     pub compute: Compute,
     pub keep_columns: bool,
     pub quiet: bool,
+    /// Whether rows are kept for a page.
+    pub page: bool,
     /// Where the rows come from.
     pub source: Source,
 }
 
+/// What came of it.
+pub struct Answered {
+    pub report: Report,
+    pub fitted: Fitted,
+    /// The rows of the page, if there is to be one.
+    pub sample: Option<RowSample>,
+}
+
+/// So many label words of a row are shown.
+const WORDS: usize = 5;
+
 impl Answering {
-    /// Answers the rows and writes them; `seen` is given each of them. Gives the report, and what was fitted.
-    pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<(Report, Fitted)> {
+    /// Answers the rows and writes them; `seen` is given each of them.
+    pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<Answered> {
         let Answering { blueprint, tasks, mut rows, showing, mut calibrator, mut compute, .. } = self;
         let columns = rows.columns().clone();
         let live = Live::start(self.quiet, "loading the model");
@@ -76,8 +91,12 @@ impl Answering {
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
-        let writer = |to| PredictionWriter::create(to, labels.clone(), sets, &columns, keep_columns);
+        let structure = classifier.verbalizer().structure();
+        let writer = |to| {
+            PredictionWriter::create_structured(to, labels.clone(), structure, sets, &columns, keep_columns)
+        };
         let mut output = out.table.map(writer).transpose()?;
+        let mut sample = self.page.then(|| RowSample::of(&scoring.tasks));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
         let counted = scoring.run(
             rows,
@@ -89,6 +108,11 @@ impl Answering {
                             Some(output) => output.write(example, answer)?,
                             None => render::print(&render::answer(&labels, answer))?,
                         }
+                        if let Some(sample) = &mut sample {
+                            // A label that is no class was told, or passed over, where rows are read.
+                            let truth = truth(classifier.verbalizer(), &columns, example).ok().flatten();
+                            sample.add(example, answer, truth);
+                        }
                         seen(example, answer);
                     }
                     output.as_mut().map_or(Ok(()), PredictionWriter::flush)
@@ -97,9 +121,12 @@ impl Answering {
             &mut |at| progress.borrow_mut().advance(at),
         )?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;
+        if let Some(sample) = &mut sample {
+            sample.take_words(scoring.label_words(&sample.worth_a_look(), WORDS)?);
+        }
         let seconds = progress.into_inner().finish();
         self.source.finish(self.quiet)?;
         let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, seconds);
-        Ok((report, calibrator.fitted().clone()))
+        Ok(Answered { report, fitted: calibrator.fitted().clone(), sample })
     }
 }

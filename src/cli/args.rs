@@ -18,8 +18,17 @@ use super::shipped;
 const TRAINING_FILES: [&str; 3] = ["from", "experiment", "resume"];
 
 /// What such a file does not say; `tasks` is a file of its own.
-const NOT_IN_FILES: [&str; 8] =
-    ["model", "force_head", "threads", "out", "allow_other_base", "checkpoint_every", "quiet", "tasks"];
+const NOT_IN_FILES: [&str; 9] = [
+    "model",
+    "force_head",
+    "threads",
+    "out",
+    "page",
+    "allow_other_base",
+    "checkpoint_every",
+    "quiet",
+    "tasks",
+];
 
 /// Lets the flags that name a training's file exclude all that the file says.
 pub fn said_by_file(command: Command) -> Command {
@@ -89,6 +98,9 @@ pub struct RowReading {
     /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
     #[arg(long, value_enum, value_name = "HOW")]
     pub quoting: Option<Quoting>,
+    /// The most that one record may have, in MiB [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 30))]
+    pub max_record_mib: Option<u64>,
     /// The column with the true labels [default: label, if there is one]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,

@@ -9,11 +9,15 @@ use cloze::error::notes::listed;
 use cloze::model::tokenizer::Tokenizer;
 use cloze::predict::checkup::{Checkup, CheckupFiles};
 use cloze::predict::label_words::LabelWords;
+use cloze::study::pictures::strict_page;
 use cloze::study::run::Run;
 use cloze::text::data::{BadRows, Reading as DataReading};
 use cloze::text::verbalizer::{LabelWord, Verbalizer};
+use cloze::text::whole_file::WholeFile;
 
 use super::args::{Limits, Reading, Trained};
+use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Align};
 use super::setup;
 use super::shipped;
@@ -49,6 +53,9 @@ pub struct Check {
     /// another class
     #[arg(long, requires = "words")]
     strict: bool,
+    /// With --strict: where to write what the model says, as a page in one file that needs no network
+    #[arg(long, value_name = "FILE.html", requires = "strict")]
+    page: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -70,11 +77,15 @@ pub fn run(args: &Check) -> Result<()> {
         given.contains(&true) || args.limits.model.is_some() || args.trained.run.is_some(),
         "nothing to check: give a template, a verbalizer, data, a model, a run, or several of them"
     );
+    let reads = args.template.iter().chain(&args.verbalizer).chain(&args.data);
+    let reads = Reads::files(reads).folder(args.trained.run.as_deref());
+    outputs::check(&[("page", args.page.as_deref())], &reads)?;
+    let mut page = PageArgs { page: args.page.clone() }.open()?;
     // Whatever becomes of bad rows elsewhere: here they are listed.
     let reading =
         DataReading { bad_rows: BadRows::default(), ..source::reading_without_file(&args.reading)? };
     if let Some(run) = setup::run(&args.trained)? {
-        return of_run(args, &run, &reading);
+        return of_run(args, &run, &reading, page);
     }
     let files = CheckupFiles {
         templates: &args.template,
@@ -83,7 +94,7 @@ pub fn run(args: &Check) -> Result<()> {
         max_length: args.limits.max_length,
     };
     let found = Checkup::of(&files, || setup::open_model(&args.limits));
-    let mut text = summary(&found, args.strict, true)?;
+    let mut text = summary(&found, args.strict, true, &mut page)?;
     if found.problems.is_empty() {
         text.push_str("no problems found\n");
     }
@@ -92,9 +103,13 @@ pub fn run(args: &Check) -> Result<()> {
 }
 
 /// Everything that could go wrong with a run. Members of an ensemble are looked at one after the other.
-fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
+fn of_run(args: &Check, run: &Run, reading: &DataReading, mut page: Option<WholeFile>) -> Result<()> {
     let wanted = setup::part(&args.trained.part, args.trained.seed, &args.limits)?;
     let to_check = run.to_check(&wanted, args.trained.members, args.data.is_some())?;
+    anyhow::ensure!(
+        to_check.len() == 1 || page.is_none(),
+        "a page shows one model: name one of the members with --member"
+    );
     anyhow::ensure!(
         to_check.len() == 1 || args.data.as_deref() != Some(Path::new("-")),
         "each member reads the rows: give them as a file, not on standard input"
@@ -105,7 +120,7 @@ fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
         let found = run.checkup(&wanted, data);
         text += &name.map_or_else(String::new, |name| format!("{name}\n\n"));
         let verbalizer = found.verbalizer.as_ref().map(|verbalizer| verbalizer.file().to_owned());
-        text += &summary(&found, args.strict, verbalizer != words_of)?;
+        text += &summary(&found, args.strict, verbalizer != words_of, &mut page)?;
         words_of = verbalizer;
         let file = args.data.as_deref().filter(|path| *path != Path::new("-"));
         if let Some((trained_on, rows)) = file.and_then(|path| run.trained_on(&wanted, path, reading)) {
@@ -122,7 +137,7 @@ fn of_run(args: &Check, run: &Run, reading: &DataReading) -> Result<()> {
 }
 
 /// What was found, but for the problems.
-fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
+fn summary(found: &Checkup, strict: bool, with_words: bool, page: &mut Option<WholeFile>) -> Result<String> {
     let mut summary = String::new();
     if let (Some(verbalizer), Some(folder), Some(label_words)) =
         (&found.verbalizer, &found.folder, &found.words)
@@ -151,7 +166,10 @@ fn summary(found: &Checkup, strict: bool, with_words: bool) -> Result<String> {
         && let Some(report) = found.ask()?
         && let Some(verbalizer) = &found.verbalizer
     {
-        let report = render::strict(&report, &verbalizer.labels().collect::<Vec<_>>());
+        let labels: Vec<&str> = verbalizer.labels().collect();
+        let title = format!("What the model says of {}", verbalizer.file());
+        pages::write(page.take(), || strict_page(&title, &labels, &report))?;
+        let report = render::strict(&report, &labels);
         summary += &if report.is_empty() { report } else { format!("{}\n\n", report.trim_end()) };
     }
     if strict && !found.reads_words() {

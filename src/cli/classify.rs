@@ -2,24 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ArgGroup;
+use cloze::predict::multi_label::Centring;
+use cloze::predict::multi_label::zero_shot::{ManyZeroShot, ManyZeroShotRequest};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
-use cloze::text::data::TEXT;
+use cloze::study::pictures::score_page;
+use cloze::text::data::{Reading as DataReading, TEXT};
 use cloze::text::labels::{self, NamedLabel};
+use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::{WholeFile, free_folder};
 
-use super::answering::{self, Answering, AnswersOut};
+use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Given, LongTexts, Model, RowReading};
+use super::multi_label::{self, Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Worth};
 use super::setup;
 use super::shell;
 use super::shipped;
 use super::source::{self, Source};
 use super::starting::{self, Starting};
+use super::structure::StructureArgs;
 
 /// Sort texts by labels, with nothing but the labels' names
 #[derive(Debug, clap::Args)]
@@ -75,6 +82,8 @@ pub struct Classify {
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
     /// Write templates, verbalizer and correction into a new folder, for cloze score and cloze train
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -91,6 +100,10 @@ pub struct Classify {
     #[arg(long, value_name = "LABEL=SHARE,…", conflicts_with = "no_correction")]
     prior: Option<String>,
     #[command(flatten)]
+    structure: StructureArgs,
+    #[command(flatten)]
+    several: MultiLabelArgs,
+    #[command(flatten)]
     model: Model,
     #[command(flatten)]
     long: LongTexts,
@@ -98,17 +111,29 @@ pub struct Classify {
 
 /// Runs the command.
 pub fn run(args: &Classify) -> Result<()> {
+    if args.several.multi_label {
+        return several_labels(args);
+    }
+    args.several.check_unused()?;
     let out = answering::file(args.out.as_deref());
     let reads = Reads::files(args.data.iter().chain(&args.labels_file));
     let bad_rows = source::bad_rows_file(&args.reading);
     let (report, save) = (args.report.as_deref(), args.save.as_deref());
-    let written = [("rows", out), ("report", report), ("bad rows", bad_rows), ("files to start from", save)];
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("page", args.page.path()),
+        ("bad rows", bad_rows),
+        ("files to start from", save),
+    ];
     outputs::check(&written, &reads)?;
     save.map_or(Ok(()), free_folder)?;
     let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
+    let structure = args.structure.request()?;
     let request = ZeroShotRequest {
         labels: labels.clone(),
+        structure: structure.clone(),
         question,
         text_columns: text_columns(args),
         correcting: match &args.prior {
@@ -128,6 +153,7 @@ pub fn run(args: &Classify) -> Result<()> {
         render::tell(&render::found(&ready.found, usual))?;
     }
     let report_file = report.map(WholeFile::create).transpose()?;
+    let page_file = args.page.open()?;
     let outputs = AnswersOut::open(out, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
     let names = ready.blueprint.labels();
@@ -141,11 +167,15 @@ pub fn run(args: &Classify) -> Result<()> {
         compute: Compute { long, ..setup::compute(&args.model) },
         keep_columns: args.keep_columns,
         quiet: args.quiet,
+        page: page_file.is_some(),
         source,
     };
-    let (report, fitted) =
+    let Answered { report, fitted, sample } =
         answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+    if let Some(sample) = sample {
+        pages::write(page_file, || score_page(&format!("Answers to {}", report.run.data), &report, &sample))?;
+    }
     let labelled = matches!(truths, Truths::In(_));
     let reading = match truths {
         // Where labels are other ones, nothing but classify passes them over by itself.
@@ -169,12 +199,71 @@ pub fn run(args: &Classify) -> Result<()> {
     if let Some(folder) = &args.save {
         let readme = starting.readme();
         let calibration = Some(&fitted);
-        Starter { templates: &templates, labels: &labels, calibration, readme: &readme }.write(folder)?;
+        let structure = &structure;
+        Starter { templates: &templates, labels: &labels, structure, calibration, readme: &readme }
+            .write(folder)?;
     }
     if !args.quiet && args.data.is_some() {
         render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
     }
     Ok(())
+}
+
+/// Gives each row several labels, or none.
+fn several_labels(args: &Classify) -> Result<()> {
+    multi_label::check_alone(&args.page, &args.structure)?;
+    ensure!(args.prior.is_none(), "--prior is for one label a row: with --multi-label fit thresholds");
+    ensure!(args.save.is_none(), "--save writes files for one label a row: leave it or --multi-label out");
+    let out = answering::file(args.out.as_deref());
+    let report = args.report.as_deref();
+    let reads = args.data.iter().chain(&args.labels_file).chain(args.several.reads());
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("bad rows", source::bad_rows_file(&args.reading)),
+        args.several.written(),
+    ];
+    outputs::check(&written, &Reads::files(reads))?;
+    let way = args.several.way()?;
+    let long = setup::long(&args.long)?;
+    let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
+    let reading = DataReading {
+        lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
+        ..source::row_reading(&args.reading)?
+    };
+    let source = Source::new(args.data.as_deref(), &args.given, reading)?;
+    let request = ManyZeroShotRequest {
+        labels,
+        question,
+        way,
+        reference: args.several.reference(),
+        text_columns: text_columns(args),
+        separator: args.several.separator(),
+        adjust: &source.reading.adjust,
+        max_length: args.model.limits.max_length,
+        options: setup::options(&args.model)?,
+    };
+    let ready = ManyZeroShot::prepare(request, source.open()?, || setup::open_model(&args.model.limits))?;
+    outputs::check(&written, &Reads::default().model(ready.parts.folder().path()))?;
+    if !args.quiet && args.data.is_some() {
+        let columns = ready.rows.columns();
+        render::tell(&render::found_labels(&ready.text_columns, &ready.sets.columns(columns), usual))?;
+    }
+    let out = AnswersOut::open(out, &source)?;
+    let job = Job {
+        parts: ready.parts,
+        rows: ready.rows,
+        sets: ready.sets,
+        args: &args.several,
+        centring: if args.no_correction { Centring::Not } else { Centring::Rows },
+        conformal: None,
+        compute: Compute { long, ..setup::compute(&args.model) },
+        report,
+        keep_columns: args.keep_columns,
+        quiet: args.quiet,
+        source,
+    };
+    job.run(out)
 }
 
 /// The columns to read, where they are named. A text on the command line needs not look like one.
@@ -230,6 +319,7 @@ fn next(args: &Classify, starting: &Starting<'_>, labelled: bool) -> String {
         text.push_str(&format!("\n  cloze init {folder} --from {data}"));
         text.push_str(&starting::reading_flags(starting.reading));
         text.push_str(&labels);
+        text.push_str(&args.structure.typed());
         text.push_str(&shell::flag("text-column", columns.as_deref()));
         text.push_str(&shell::flag("ask", ask.as_deref()));
         text.push_str(&starting::limit_flags(starting.limits));

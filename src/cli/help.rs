@@ -13,6 +13,8 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "verbalizer",
             "labels",
             "labels_file",
+            "tree",
+            "ordered",
             "ask",
             "run",
             "task",
@@ -33,6 +35,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "encoding",
             "delimiter",
             "quoting",
+            "max_record_mib",
             "train",
             "descriptions",
             "shots",
@@ -44,6 +47,8 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "seeds",
             "seed",
             "patterns",
+            "row",
+            "class",
             "rows",
             "data_rows",
             "generate",
@@ -58,6 +63,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
         &[
             "out",
             "report",
+            "page",
             "json",
             "save",
             "merged",
@@ -164,7 +170,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 38] = [
+const OFTEN: [&str; 39] = [
     "template",
     "verbalizer",
     "labels",
@@ -187,6 +193,7 @@ const OFTEN: [&str; 38] = [
     "tokens",
     "minutes",
     "out",
+    "row",
     "report",
     "json",
     "save",

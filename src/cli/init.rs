@@ -12,6 +12,7 @@ use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{self, Question};
 use cloze::text::data::Rows;
 use cloze::text::labels::{self, NamedLabel};
+use cloze::text::structured_labels;
 use cloze::text::whole_file::free_folder;
 
 use super::args::{Limits, RowReading};
@@ -20,6 +21,7 @@ use super::setup;
 use super::shipped;
 use super::source;
 use super::starting::Starting;
+use super::structure::StructureArgs;
 
 /// Write templates and a verbalizer to start from
 #[derive(Debug, clap::Args)]
@@ -58,6 +60,8 @@ pub struct Init {
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     #[command(flatten)]
+    structure: StructureArgs,
+    #[command(flatten)]
     reading: RowReading,
     #[command(flatten)]
     limits: Limits,
@@ -92,7 +96,9 @@ pub fn run(args: &Init) -> Result<()> {
     let templates = question.templates(&columns)?;
     // A word that the model does not know is better told now.
     let folder = setup::open_model(&args.limits)?;
-    LabelWords::check(&labels::verbalizer(&labels)?, &folder.tokenizer, Options::default().device)?;
+    let structure = args.structure.request()?;
+    let verbalizer = structured_labels::verbalizer(&labels, &structure)?;
+    LabelWords::check(&verbalizer, &folder.tokenizer, Options::default().device)?;
     let data = args.from.as_deref().unwrap_or(Path::new("data.csv"));
     let starting = Starting {
         folder: &args.folder,
@@ -104,8 +110,8 @@ pub fn run(args: &Init) -> Result<()> {
         long: None,
     };
     let readme = starting.readme();
-    Starter { templates: &templates, labels: &labels, calibration: None, readme: &readme }
-        .write(&args.folder)?;
+    let (templates, labels, structure) = (&templates, &labels, &structure);
+    Starter { templates, labels, structure, calibration: None, readme: &readme }.write(&args.folder)?;
     source::finish(&reading, args.quiet)?;
     if !args.quiet {
         let (folder, columns) = (args.folder.display(), columns.join(", "));

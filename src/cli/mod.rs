@@ -9,10 +9,12 @@ mod shipped;
 mod args;
 mod help;
 mod render;
+mod structure;
 
 // where rows come from, where output goes
 mod guesses;
 mod outputs;
+mod pages;
 mod signals;
 mod source;
 
@@ -20,6 +22,9 @@ mod source;
 mod answering;
 mod setup;
 mod starting;
+
+// several labels a row
+mod multi_label;
 
 // trainings of several models
 mod ensemble;
@@ -29,6 +34,7 @@ mod train;
 mod check;
 mod classify;
 mod doctor;
+mod explain;
 mod export;
 mod init;
 mod pretrain;
@@ -80,6 +86,7 @@ enum Command {
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
+    Explain(explain::Explain),
     Doctor(doctor::Doctor),
     /// Print a completion script for a shell
     #[command(after_help = "\
@@ -136,6 +143,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Search(search) => search::run(&search),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

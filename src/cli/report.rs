@@ -111,7 +111,7 @@ pub fn run(args: &Report) -> Result<()> {
 fn results(report: &RunReport, run: &Path) -> String {
     match report {
         RunReport::Ensemble(report) => render::ensemble(report, run),
-        RunReport::Tasks(tasks) => format!("\n{}\n{}", run.display(), render::tasks(tasks)),
+        RunReport::Tasks(report) => format!("\n{}\n{}", run.display(), render::tasks(&report.tasks)),
         RunReport::Pretrain(report) => {
             format!("\n{}", render::pretraining(&report.metrics, &run.join("model")))
         }

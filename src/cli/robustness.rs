@@ -10,6 +10,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::args::{Asked, Data, Model};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Live};
 use super::setup;
 use super::shipped;
@@ -47,6 +48,8 @@ pub struct Robustness {
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
     /// No progress on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -71,8 +74,10 @@ pub fn run(args: &Robustness) -> Result<()> {
     let out = args.out.as_deref();
     let inputs = source.file().into_iter().chain(&robustness.paraphrase_files);
     let reads = Reads::asked(&args.asked, inputs).model(&model);
-    outputs::check(&[("rows", out), ("report", args.report.as_deref())], &reads)?;
+    let written = [("rows", out), ("report", args.report.as_deref()), ("page", args.page.path())];
+    outputs::check(&written, &reads)?;
     let report_file = args.report.as_deref().map(WholeFile::create).transpose()?;
+    let page_file = args.page.open()?;
     let mut live = Live::start(args.quiet, "loading the model");
     let began = Instant::now();
     let mut report = robustness.run(args.model.threads.map(usize::from), &mut |done, of| {
@@ -92,6 +97,7 @@ pub fn run(args: &Robustness) -> Result<()> {
         report.write_rows(path, &labels)?;
     }
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+    pages::write(page_file, || report.page(&data, &labels))?;
     let text = render::robustness(&report, &data, &labels) + &render::terms(&std::io::stdout());
     Ok(render::print(&text)?)
 }

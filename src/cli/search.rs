@@ -16,6 +16,7 @@ use cloze::text::whole_file::WholeFile;
 
 use super::args::{Model, Reading, RunPart, TRAINED};
 use super::outputs::{self, Reads};
+use super::pages::{self, PageArgs};
 use super::render::{self, Live};
 use super::setup;
 use super::shipped;
@@ -191,24 +192,30 @@ struct SearchOutput {
     /// Where to write all candidates with their measures, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    page: PageArgs,
     /// No progress on the terminal
     #[arg(long, short)]
     quiet: bool,
 }
 
 impl SearchOutput {
-    fn files(&self) -> [(&str, Option<&Path>); 2] {
-        [("what is found", Some(self.out.as_path())), ("report", self.report.as_deref())]
+    fn files(&self) -> [(&str, Option<&Path>); 3] {
+        [
+            ("what is found", Some(self.out.as_path())),
+            ("report", self.report.as_deref()),
+            ("page", self.page.path()),
+        ]
     }
 
-    /// Refuses to write over an input, before any of them is read; opens the report.
+    /// Refuses to write over an input, before any of them is read; opens the report and the page.
     fn open_report<'a>(
         &self,
         inputs: impl Iterator<Item = &'a PathBuf>,
         run: Option<&Path>,
-    ) -> Result<Option<WholeFile>, Error> {
+    ) -> Result<[Option<WholeFile>; 2]> {
         outputs::check(&self.files(), &Reads::files(inputs).folder(run))?;
-        self.report.as_deref().map(WholeFile::create).transpose()
+        Ok([self.report.as_deref().map(WholeFile::create).transpose()?, self.page.open()?])
     }
 
     /// Refuses to write over a model's files.
@@ -237,8 +244,12 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
         args.words.is_none() || args.method != Method::Ranked || args.rows.train.is_none(),
         "--method ranked finds one word a class: leave --words out"
     );
+    anyhow::ensure!(
+        args.output.page.path().is_none() || args.rows.train.is_some(),
+        "--page shows what was measured: without --train nothing is, leave it out"
+    );
     let inputs = args.template.iter().chain(&args.verbalizer).chain(&args.rows.train);
-    let report_file = args.output.open_report(inputs, args.start.run.as_deref())?;
+    let [report_file, page_file] = args.output.open_report(inputs, args.start.run.as_deref())?;
     let options = WordOptions {
         method: args.method,
         count: args.words.map(|words| words as usize),
@@ -268,6 +279,7 @@ fn verbalizer(args: &SearchVerbalizer) -> Result<()> {
             let terms = render::terms(&std::io::stdout());
             render::print(&format!("{}\n{words}{terms}", render::search(report)))?;
             report_file.map_or(Ok(()), |file| file.commit_json(report))?;
+            pages::write(page_file, || report.page("Search for label words"))?;
         }
     }
     Ok(found.write(&args.output.out)?)
@@ -279,7 +291,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         "--generate writes patterns for labelled rows: give --train"
     );
     let inputs = args.template.iter().chain(&args.verbalizer).chain([&args.data]).chain(&args.rows.train);
-    let report_file = args.output.open_report(inputs, args.start.run.as_deref())?;
+    let [report_file, page_file] = args.output.open_report(inputs, args.start.run.as_deref())?;
     let options = PatternOptions {
         data_rows: args.data_rows as usize,
         generate: args.generate.map(|count| count as usize),
@@ -306,6 +318,7 @@ fn pattern(args: &SearchPattern) -> Result<()> {
         watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
     render::print(&(render::search(&found.report) + &render::terms(&std::io::stdout())))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&found.report))?;
+    pages::write(page_file, || found.report.page("Search for patterns"))?;
     Ok(found.write(&args.output.out)?)
 }
 

@@ -122,9 +122,15 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
         unlabelled: args.unlabelled.clone(),
         no_labels: args.no_labels,
         skip_bad_rows: bad_rows.are_skipped(),
-        layout: Layout { encoding: args.encoding, delimiter: args.delimiter, quoting: args.quoting },
+        layout: Layout {
+            encoding: args.encoding,
+            delimiter: args.delimiter,
+            quoting: args.quoting,
+            max_record_mib: args.max_record_mib,
+        },
     };
-    Ok(DataReading { format: args.format, label_column: args.label_column.clone(), adjust, bad_rows })
+    let label_column = args.label_column.clone();
+    Ok(DataReading { format: args.format, label_column, adjust, bad_rows, lists: None })
 }
 
 /// How a command reads rows that keeps no file of those that it leaves out.

@@ -24,6 +24,8 @@ pub enum DataError {
     UnclosedQuote,
     #[error("a quoted field goes over several lines that look like rows")]
     QuotesJoinLines,
+    #[error("this record is longer than {most} MiB")]
+    RecordTooLong { most: u64 },
     #[error("{written:?} is not one character that can stand between columns")]
     NoDelimiter { written: String },
     #[error("{written:?} is not the name of an encoding")]
@@ -44,6 +46,8 @@ pub enum DataError {
     NameTaken { name: String, column: String, data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{cell:?} is several labels, and this takes one a row")]
+    SeveralLabels { cell: String, separator: &'static str },
     #[error("{data} has no column {column:?} for the labels")]
     NoLabelColumn { column: String, data: String, columns: Vec<String> },
     #[error("not a JSON object of plain values: {message}")]
@@ -86,6 +90,9 @@ impl DataError {
             ),
             UnclosedQuote => help("close the quote, or double it where it is part of a field that is quoted"),
             QuotesJoinLines => help("say what quotes mean here: text, or that they stand round fields"),
+            RecordTooLong { .. } => help(
+                "allow more if that is right; else look for a quote that is never closed, or for line ends that are missing",
+            ),
             NoDelimiter { .. } => help("one ASCII character as ; or |, or tab, comma, semicolon, bar"),
             NoEncoding { .. } => {
                 help("utf-8, utf-16, latin1, windows-1251, shift_jis, gbk, and others that browsers know")
@@ -103,6 +110,9 @@ impl DataError {
             LabelMappedTwice { .. } => help("keep one of them"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            SeveralLabels { separator, .. } => help(&format!(
+                "labels stand between {separator:?} here: ask for several labels a row, or keep one of them"
+            )),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
                 let mut notes = allowed_and_nearest("columns", column, columns);
                 notes.extend(without_header(columns));

@@ -21,6 +21,12 @@ pub enum EncodeError {
     TokenizerFailed { reason: String },
     #[error("the scores of this row are not finite numbers")]
     ScoreNotFinite,
+    #[error("there is nothing to explain: the patterns read no word of this row")]
+    NothingToExplain { columns: Vec<String> },
+    #[error("no gradients can be followed here: {reason}")]
+    NoGradients { reason: &'static str },
+    #[error("{steps} steps are too few or too many to follow gradients in")]
+    GradientSteps { steps: usize, most: usize },
 }
 
 impl EncodeError {
@@ -30,6 +36,11 @@ impl EncodeError {
         match self {
             MaxLengthOutOfRange { most, .. } => vec![("allowed", format!("3 to {most} tokens"))],
             TokenizerFailed { .. } => help("the files of the tokenizer are damaged, or ask for too much"),
+            NothingToExplain { columns } => {
+                vec![("read", columns.join(", ")), ("help", "name a row with words there".to_owned())]
+            }
+            NoGradients { .. } => help("leave words out one by one, which asks nothing but the answers"),
+            GradientSteps { most, .. } => vec![("allowed", format!("1 to {most}"))],
             ScoreNotFinite => help("the weights are damaged, or overflow"),
             PatternTooLong { .. } => help("shorten the pattern, or raise the maximum length"),
             LengthLeavesNoRoom { .. } => {

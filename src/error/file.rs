@@ -23,6 +23,8 @@ pub enum FileError {
     Unwritable { path: PathBuf, reason: String, pipe_closed: bool },
     #[error("{} is not UTF-8 text: line {line}, column {column}", path.display())]
     TextNotUtf8 { path: PathBuf, line: usize, column: usize },
+    #[error("{} has more than {most} MiB, and is read as a whole", path.display())]
+    TooLarge { path: PathBuf, most: u64 },
     #[error("the input column {column:?} would stand twice in the output")]
     SameColumn { column: String },
     #[error("{} would be written over, and it is read here too", path.display())]
@@ -55,6 +57,7 @@ impl FileError {
                 vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
             }
             NoJsonIn { .. } => help("name a folder with such files, or the files"),
+            TooLarge { .. } => help("name the file that is meant: none of this kind is so large"),
             SameColumn { .. } => help("rename it in the input"),
         }
     }

@@ -21,6 +21,7 @@ mod ensemble;
 mod file;
 mod json;
 mod model;
+mod multi_label;
 mod peft;
 mod run;
 mod search;
@@ -47,6 +48,7 @@ pub use ensemble::EnsembleError;
 pub use file::FileError;
 pub use json::JsonError;
 pub use model::ModelError;
+pub use multi_label::MultiLabelError;
 pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
@@ -239,6 +241,8 @@ pub enum Kind {
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     #[error(transparent)]
+    MultiLabel(#[from] MultiLabelError),
+    #[error(transparent)]
     Tuning(#[from] TuningError),
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -274,6 +278,7 @@ impl Kind {
             Kind::Model(error) => error.notes(),
             Kind::Encode(error) => error.notes(),
             Kind::Calibration(error) => error.notes(),
+            Kind::MultiLabel(error) => error.notes(),
             Kind::Tuning(error) => error.notes(),
             Kind::Training(error) => error.notes(),
             Kind::Corpus(error) => error.notes(),

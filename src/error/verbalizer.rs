@@ -45,9 +45,9 @@ pub enum VerbalizerError {
     SameWord { word: String, label: String },
     #[error("the word {word:?} stands for two classes, {first:?} and {second:?}")]
     SharedWord { word: String, first: String, second: String },
-    #[error("a weight must be a number above 0, not {found}")]
+    #[error("a weight must be a number above 0, not {found:?}")]
     BadWeight { found: f64 },
-    #[error("a prior is a probability above 0, not {found}")]
+    #[error("a prior is a probability above 0, not {found:?}")]
     BadPrior { found: f64 },
     #[error("{name:?} is not a way to aggregate")]
     UnknownAggregate { name: String, allowed: Vec<&'static str> },
@@ -59,6 +59,40 @@ pub enum VerbalizerError {
         "a {kind} verbalizer has no {key:?}: its vectors start from the weighted mean of words of one token"
     )]
     LearnedWith { kind: &'static str, key: &'static str },
+    #[error("{name:?} is not a way to score a tree")]
+    UnknownTreeMode { name: String, allowed: Vec<&'static str> },
+    #[error("no label is a path of a tree: none has a \"/\" in it")]
+    TreeWithoutBranches,
+    #[error("in the path {label:?} a name is empty")]
+    EmptyInPath { label: String },
+    #[error("in the path {label:?} {name:?} stands below itself")]
+    BelowItself { name: String, label: String },
+    #[error("{label:?} is a class, and {} a branch with others below it", if label == branch { "also".to_owned() } else { format!("{branch:?}") })]
+    LeafAndBranch { label: String, branch: String },
+    #[error("{name:?} stands under two parents, as {first:?} and as {second:?}")]
+    TwoParents { name: String, first: String, second: String },
+    #[error("the branch {label:?} has no children")]
+    BranchWithoutChildren { label: String },
+    #[error("{label:?} has a \"/\" in it, which stands between the names of a path")]
+    SeparatorInName { label: String },
+    #[error("a {kind} verbalizer has no words for branches: {label:?} has some")]
+    BranchWordsWith { kind: &'static str, label: String },
+    #[error("the order names {label:?}, which is no class")]
+    UnknownInOrder { label: String, classes: Vec<String> },
+    #[error("the order names {label:?} a second time")]
+    TwiceInOrder { label: String },
+    #[error("the order lacks the class {label:?}")]
+    NotInOrder { label: String },
+    #[error("the classes have values, but {label:?} has none")]
+    WithoutValue { label: String },
+    #[error("{label:?} has a value, but nothing says that the classes stand in an order")]
+    ValueWithoutOrder { label: String },
+    #[error("the order is named, and {label:?} has a value too")]
+    ValueAndOrder { label: String },
+    #[error("a class's value must be a number, not {found}")]
+    BadValue { found: f64 },
+    #[error("two classes have the value {value}")]
+    SameValue { value: f64 },
     #[error("{name:?} is not a way to score words of several tokens")]
     UnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
@@ -96,7 +130,26 @@ impl VerbalizerError {
             BadPrior { .. } => help("write it as 0.001"),
             NotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
             LearnedWith { .. } => help("leave it out"),
+            TreeWithoutBranches => help("write labels as sport/football, or leave the tree out"),
+            EmptyInPath { .. } => help("write it as sport/football"),
+            BelowItself { .. } => help("give one of them another name"),
+            LeafAndBranch { branch, .. } => {
+                vec![("help", format!("give the class a name below the branch, as \"{branch}/other\""))]
+            }
+            TwoParents { .. } => help("rows may name a class without its branches: give one another name"),
+            BranchWithoutChildren { .. } => help("leave \"children\" out where a class has none"),
+            SeparatorInName { .. } => help("nest classes with \"children\", or write whole paths, not both"),
+            BranchWordsWith { .. } => help("leave out the words of branches"),
+            UnknownInOrder { label, classes } => allowed_and_nearest("classes", label, classes),
+            TwiceInOrder { .. } => help("name each class once"),
+            NotInOrder { .. } => help("name all classes, from the lowest to the highest"),
+            WithoutValue { .. } => help("give each class a value, or none"),
+            ValueWithoutOrder { .. } => help("add \"ordered\": true, or leave the value out"),
+            ValueAndOrder { .. } => help("write \"ordered\": true, or leave the values out"),
+            BadValue { .. } => vec![],
+            SameValue { .. } => help("give each class a value of its own"),
             UnknownAggregate { name, allowed }
+            | UnknownTreeMode { name, allowed }
             | UnknownScoring { name, allowed }
             | UnknownKind { name, allowed } => allowed_and_nearest("allowed", name, allowed),
             WordSplits { .. } => help(

@@ -86,6 +86,15 @@ impl Encoder {
         Ok(())
     }
 
+    /// The vectors of some words of the vocabulary, as the first layer's sum has them.
+    ///
+    /// # Shapes
+    /// N ids → `[N,E]`
+    pub fn word_vectors(&self, ids: &[i64]) -> Tensor {
+        let ids = Tensor::from_slice(ids).to_device(self.network.device());
+        self.network.words().index_select(0, &ids).to_kind(Type::Float)
+    }
+
     /// The last layer's states of all tokens.
     ///
     /// # Shapes

@@ -3,6 +3,8 @@
 
 // procedures on plain numbers
 pub mod lbfgs;
+pub mod multi_label;
+pub mod quadrature;
 pub mod softmax;
 
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::task::{TaskSet, check_columns};
 use crate::text::data::Rows;
 use crate::text::template::Template;
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{StructureRequest, Verbalizer};
 use crate::tune::{Learned, Tuning, peft};
 
 /// A classifier before its weights.
@@ -128,6 +128,13 @@ impl Blueprint {
         let blueprint =
             Blueprint { verbalizer, folder, words, patterns, max_length, learned, of_run: true, options };
         Ok((blueprint, bound))
+    }
+
+    /// The same with the classes in a tree or an order: see [`Verbalizer::structured`].
+    pub fn structured(mut self, request: &StructureRequest) -> Result<Blueprint, Errors> {
+        self.verbalizer = self.verbalizer.structured(request)?;
+        self.words = LabelWords::check(&self.verbalizer, &self.folder.tokenizer, self.options.device)?;
+        Ok(self)
     }
 
     /// The labels in class order.

@@ -18,7 +18,7 @@ use crate::predict::task::Task;
 use crate::text::commas::{between_commas, unquoted};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{Structure, Verbalizer};
 
 /// What is asked of a calibration.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,7 @@ pub struct Calibrator {
     conformal: Option<(f64, Dataset, bool)>,
     abstain_below: Option<f64>,
     labels: Vec<String>,
+    structure: Structure,
     fitted: Fitted,
 }
 
@@ -103,13 +104,15 @@ impl Calibrator {
             conformal: conformal.zip(sets_on).map(|(alpha, rows)| (alpha, rows, *class_conditional)),
             abstain_below: request.abstain_below,
             labels,
+            structure: verbalizer.structure().clone(),
             fitted,
         })
     }
 
     /// One that corrects by inputs without content, so that it needs no rows; `nothing` is the calibration to
     /// which nothing is done yet.
-    pub(crate) fn contextual(nothing: Fitted, labels: Vec<String>) -> Calibrator {
+    pub(crate) fn contextual(nothing: Fitted, verbalizer: &Verbalizer) -> Calibrator {
+        let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
         Calibrator {
             method: Some(Method::Contextual),
             prior: vec![1.0 / labels.len() as f64; labels.len()],
@@ -117,6 +120,7 @@ impl Calibrator {
             conformal: None,
             abstain_below: None,
             labels,
+            structure: verbalizer.structure().clone(),
             fitted: nothing,
         }
     }
@@ -279,10 +283,11 @@ impl Counted {
     pub fn new(calibrator: &Calibrator, patterns: usize) -> Counted {
         let labels = &calibrator.labels;
         // Corrections may come later.
+        let counts = || Counts::new(labels, patterns).structured(&calibrator.structure);
         let corrects = calibrator.method.is_some() || calibrator.fitted.method.is_some();
         Counted {
-            before: corrects.then(|| Counts::new(labels, patterns)),
-            after: Counts::new(labels, patterns),
+            before: corrects.then(counts),
+            after: counts(),
             abstention: calibrator.abstain_below.map(|below| Abstention { below, ..Abstention::default() }),
             unanswered: vec![0; labels.len()],
             coverage: Coverage::new(labels.len()),

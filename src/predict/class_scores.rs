@@ -3,6 +3,7 @@
 use tch::{Kind as Type, Tensor};
 
 use crate::model::shared::Shared;
+use crate::predict::tree_scores::TreeScores;
 use crate::text::verbalizer::Aggregate;
 
 /// How the logits of C classes with W words at most become C scores.
@@ -14,6 +15,9 @@ pub struct ClassScores {
     pub(super) weights: Shared,
     /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
     pub(super) log_priors: Option<Shared>,
+    /// The tree that the classes stand in, where it has a part in their scores; behind the C classes are then the
+    /// branches that have words of their own.
+    pub(super) tree: Option<Box<TreeScores>>,
 }
 
 impl ClassScores {
@@ -23,6 +27,25 @@ impl ClassScores {
     /// # Shapes
     /// logits `[B,C·W]` in the classes' order → `[B,C]`
     pub fn of(&self, logits: &Tensor) -> Tensor {
+        self.in_tree(self.of_words(logits))
+    }
+
+    /// The scores of classes that have some by themselves, where a tree has a part in them.
+    ///
+    /// # Shapes
+    /// `[B,N]`, of classes and of branches with words of their own → `[B,C]`
+    pub fn in_tree(&self, scores: Tensor) -> Tensor {
+        match &self.tree {
+            Some(tree) => tree.of(&scores),
+            None => scores,
+        }
+    }
+
+    /// Of classes and of branches with words of their own.
+    ///
+    /// # Shapes
+    /// `[B,N·W]` → `[B,N]`
+    fn of_words(&self, logits: &Tensor) -> Tensor {
         let size = self.weights.size();
         let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
         let logits = without_prior.as_ref().unwrap_or(logits).view([-1, size[0], size[1]]);
@@ -38,6 +61,17 @@ impl ClassScores {
             Aggregate::LogSumExp => (logits + self.weights.log()).logsumexp([2], false),
             Aggregate::Max => logits.masked_fill(&absent, f64::NEG_INFINITY).amax([2], false),
         }
+    }
+
+    /// Each label word's share of the probability of all of them, 0 where a class has fewer words.
+    ///
+    /// # Shapes
+    /// logits `[B,C·W]` in the classes' order → `[B,C·W]`
+    pub fn shares(&self, logits: &Tensor) -> Tensor {
+        let without_prior = self.log_priors.as_ref().map(|priors| logits - &**priors);
+        let absent = self.weights.gt(0.0).logical_not().flatten(0, 1);
+        let logits = without_prior.as_ref().unwrap_or(logits);
+        logits.masked_fill(&absent, f64::NEG_INFINITY).softmax(-1, Type::Double)
     }
 
     /// `[B,C,W] → [B,C]`

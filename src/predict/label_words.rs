@@ -1,6 +1,7 @@
 //! Label words as ids of one model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::Rng;
 use tch::{Device, Kind as Type, Tensor};
@@ -10,7 +11,10 @@ use crate::model::shared::Shared;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
 use crate::predict::class_scores::ClassScores;
-use crate::text::verbalizer::{Aggregate, Class, LabelWord, MultiToken, Scoring, Verbalizer, VerbalizerKind};
+use crate::predict::tree_scores::TreeScores;
+use crate::text::verbalizer::{
+    Aggregate, Class, LabelWord, MultiToken, Scoring, Structure, Tree, Verbalizer, VerbalizerKind,
+};
 
 /// A verbalizer's words in a model's vocabulary: C classes, W words in the largest.
 #[derive(Clone)]
@@ -20,13 +24,15 @@ pub struct LabelWords {
     /// The ids of all classes' words, `[C·W]`; a class with fewer words than W repeats its first.
     ids: Shared,
     /// Where words may have several tokens and all of them count.
-    several: Option<Several>,
+    several: Option<Box<Several>>,
     /// What they are.
     kind: VerbalizerKind,
     /// Words of a list that are not among them.
     left_out: Vec<String>,
     /// Each class's texts, as tokens.
     texts: Vec<Vec<Vec<i64>>>,
+    /// What stands between the classes.
+    structure: Arc<Structure>,
     /// The same words as they are behind what is no space, where the model has other pieces for them there and
     /// has each.
     bare: Option<Box<LabelWords>>,
@@ -109,17 +115,23 @@ impl LabelWords {
         let shared = if is_list { shared_tokens(behind, verbalizer, tokenizer) } else { BTreeSet::new() };
         let mut log_priors: Vec<f64> = Vec::new();
         let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
-        let widest = verbalizer.classes().iter().map(|class| class.words.len()).max().unwrap_or(0);
+        let widest = verbalizer.scored().map(|class| class.words.len()).max().unwrap_or(0);
+        let mut of_branches = 0;
         let mut ids = Vec::new();
         let mut weights = Vec::new();
-        for class in verbalizer.classes() {
+        for (index, class) in verbalizer.scored().enumerate() {
+            if index == verbalizer.classes().len() {
+                // A branch may have a word of a class: they are never beside each other.
+                of_branches = known.len();
+            }
             let mut class_ids = Vec::with_capacity(widest);
             let left_before = left_out.len();
             for word in &class.words {
                 let tokens = match tokens_of(behind, word, verbalizer.multi_token(), tokenizer) {
                     Ok(tokens)
                         if shared.contains(&tokens)
-                            || (is_list && known.iter().any(|(known, ..)| *known == tokens)) =>
+                            || (is_list
+                                && known[of_branches..].iter().any(|(known, ..)| *known == tokens)) =>
                     {
                         left_out.push(word.word().to_owned());
                         continue;
@@ -134,7 +146,8 @@ impl LabelWords {
                         continue;
                     }
                 };
-                if let Some((_, first_word, first)) = known.iter().find(|(known, ..)| *known == tokens) {
+                let beside = &known[of_branches..];
+                if let Some((_, first_word, first)) = beside.iter().find(|(known, ..)| *known == tokens) {
                     problems.push(word.error(VerbalizerError::WordsSameToken {
                         first_word: (*first_word).to_owned(),
                         first: (*first).to_owned(),
@@ -163,9 +176,9 @@ impl LabelWords {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let several = all_count.map(|multi_token| Several {
-            multi_token,
-            words: known.into_iter().map(|(tokens, ..)| tokens).collect(),
+        let several = all_count.map(|multi_token| {
+            let words = known.into_iter().map(|(tokens, ..)| tokens).collect();
+            Box::new(Several { multi_token, words })
         });
         let texts = |class: &Class| {
             let tokens = |text: &String| tokenizer.tokenize(text).into_iter().map(|token| token.id).collect();
@@ -184,12 +197,19 @@ impl LabelWords {
                     .iter()
                     .any(|prior| *prior != 0.0)
                     .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+                tree: verbalizer
+                    .structure()
+                    .tree
+                    .as_ref()
+                    .and_then(|tree| TreeScores::new(tree, device))
+                    .map(Box::new),
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several,
             kind: verbalizer.kind(),
             left_out,
-            texts: verbalizer.classes().iter().map(texts).collect(),
+            texts: verbalizer.scored().map(texts).collect(),
+            structure: Arc::new(verbalizer.structure().clone()),
             bare: None,
         })
     }
@@ -205,7 +225,7 @@ impl LabelWords {
         })
     }
 
-    /// Each class's words, as ids.
+    /// Each class's words, as ids, and behind them those of branches of a tree that have words of their own.
     pub fn of_classes(&self) -> Vec<Vec<i64>> {
         let size = self.scores.weights.size();
         let ids: Vec<i64> = values(&self.ids);
@@ -224,12 +244,14 @@ impl LabelWords {
                 aggregate: Aggregate::MeanLogit,
                 weights: Tensor::zeros([0, 1], (Type::Float, device)).into(),
                 log_priors: None,
+                tree: None,
             },
             ids: Tensor::zeros([0], (Type::Int64, device)).into(),
             several: None,
             kind: VerbalizerKind::Words,
             left_out: Vec::new(),
             texts: Vec::new(),
+            structure: Arc::default(),
             bare: None,
         }
     }
@@ -256,14 +278,27 @@ impl LabelWords {
                 aggregate: self.scores.aggregate,
                 weights: Tensor::ones([count, 1], (Type::Float, device)).into(),
                 log_priors: None,
+                tree: self.scores.tree.clone(),
             },
             ids: Tensor::from_slice(&ids).to_device(device).into(),
             several: None,
             kind: self.kind,
             left_out: Vec::new(),
             texts: Vec::new(),
+            structure: self.structure.clone(),
             bare: self.bare.as_ref().map(|bare| Box::new(bare.only(numbers))),
         }
+    }
+
+    /// What stands between the classes.
+    pub fn structure(&self) -> &Structure {
+        &self.structure
+    }
+
+    /// So many classes they are of; branches of a tree with words of their own stand behind these.
+    pub fn classes(&self) -> usize {
+        let of_tree = self.structure.tree.as_ref().map(Tree::classes);
+        of_tree.unwrap_or_else(|| usize::try_from(self.scores.weights.size()[0]).unwrap_or_default())
     }
 
     /// Whether they are other pieces behind what is no space.
@@ -289,20 +324,20 @@ impl LabelWords {
 
     /// The words of several tokens, where all of these count.
     pub fn several(&self) -> Option<&Several> {
-        self.several.as_ref()
+        self.several.as_deref()
     }
 
     /// So many masks the blank grows to.
     pub fn most_masks(&self) -> usize {
         let grows = |several: &&Several| several.multi_token.scoring != Scoring::Pieces;
-        let several = self.several.as_ref().filter(grows);
+        let several = self.several.as_deref().filter(grows);
         let own = several.and_then(|several| several.words.iter().map(Vec::len).max()).unwrap_or(1);
         own.max(self.bare.as_ref().map_or(1, |bare| bare.most_masks()))
     }
 
     /// Forward passes for a row in a pattern, at most.
     pub fn forwards(&self) -> usize {
-        let own = self.several.as_ref().map_or(1, Several::forwards);
+        let own = self.several.as_deref().map_or(1, Several::forwards);
         own.max(self.bare.as_ref().map_or(1, |bare| bare.forwards()))
     }
 
@@ -330,6 +365,27 @@ impl LabelWords {
             None => vec![id],
         };
         self.of_classes().into_iter().map(|ids| ids.into_iter().map(tokens).collect()).collect()
+    }
+
+    /// The words as people write them in the place of their ids, `[C·W]`, each with its class; none in places of a
+    /// class with fewer words than W.
+    pub fn written(&self, tokenizer: &Tokenizer) -> Vec<Option<(usize, String)>> {
+        let (ids, weights): (Vec<i64>, Vec<f64>) = (values(&self.ids), values(&self.scores.weights));
+        // Classes and, behind them, the branches of a tree.
+        let rows = usize::try_from(self.scores.weights.size()[0]).unwrap_or_default();
+        let width = ids.len() / rows.max(1);
+        let written = |id: i64| match &self.several {
+            // The ids are indices.
+            Some(several) => {
+                let pieces = several.words[usize::try_from(id).unwrap_or_default()].iter();
+                pieces.map(|piece| tokenizer.written(*piece)).collect()
+            }
+            None => tokenizer.written(id).to_owned(),
+        };
+        let word = |(place, (id, weight)): (usize, (&i64, &f64))| {
+            (*weight > 0.0 && place / width < self.classes()).then(|| (place / width, written(*id)))
+        };
+        ids.iter().zip(&weights).enumerate().map(word).collect()
     }
 
     /// How their logits become class scores.

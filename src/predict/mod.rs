@@ -1,5 +1,8 @@
 //! Rows to predictions: a pattern, label words and a model bound together.
 
+// scores in a tree
+pub mod tree_scores;
+
 // label words' logits become class scores
 pub mod class_scores;
 
@@ -37,6 +40,9 @@ pub mod synonyms;
 // procedures: rows to predictions
 pub mod score;
 
+// which words were said
+pub mod mask_words;
+
 // what is done to what they say
 pub mod calibration;
 
@@ -48,8 +54,9 @@ pub mod strict;
 pub mod blueprint;
 pub mod showing;
 
-// all that could go wrong, how rows look to a model
+// all that could go wrong, how rows look to a model, what moves its answers
 pub mod checkup;
+pub mod explain;
 pub mod preview;
 
 // words for blanks in texts
@@ -70,3 +77,6 @@ pub mod zero_shot;
 
 // the front door
 pub mod prompt_classifier;
+
+// several labels a row
+pub mod multi_label;

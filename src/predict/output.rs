@@ -6,6 +6,7 @@ use crate::error::{FileError, Result};
 use crate::predict::report::Prediction;
 use crate::text::data::{Columns, Example};
 use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::verbalizer::{Order, Structure};
 
 /// What a row is answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +26,12 @@ impl From<Prediction> for Answer {
 }
 
 /// Predictions as a table: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order, then
-/// `set` and the input's columns if asked for.
+/// `expected`, the expected value, of classes in an order, `set` and the input's columns if asked for.
 pub struct PredictionWriter<W: Write> {
     table: TableWriter<W>,
     labels: Vec<String>,
+    /// The order that the classes stand in, if they do.
+    order: Option<Order>,
     /// Whether rows have sets of classes.
     sets: bool,
     keep_columns: bool,
@@ -43,8 +46,22 @@ impl<W: Write> PredictionWriter<W> {
         columns: &Columns,
         keep_columns: bool,
     ) -> Result<PredictionWriter<W>> {
+        PredictionWriter::create_structured(to, labels, &Structure::default(), sets, columns, keep_columns)
+    }
+
+    /// The same of classes in an order.
+    pub fn create_structured(
+        to: Destination<W>,
+        labels: Vec<String>,
+        structure: &Structure,
+        sets: bool,
+        columns: &Columns,
+        keep_columns: bool,
+    ) -> Result<PredictionWriter<W>> {
+        let order = structure.order.clone();
         let mut header: Vec<String> = ["row", "predicted", "confidence"].map(str::to_owned).to_vec();
         header.extend(labels.iter().map(|label| format!("p_{label}")));
+        header.extend(order.is_some().then(|| "expected".to_owned()));
         header.extend(sets.then(|| "set".to_owned()));
         if keep_columns {
             if let Some(column) = columns.in_file().iter().find(|column| header.contains(column)) {
@@ -53,7 +70,7 @@ impl<W: Write> PredictionWriter<W> {
             header.extend(columns.in_file().iter().cloned());
         }
         let table = TableWriter::create(to, &header)?;
-        Ok(PredictionWriter { table, labels, sets, keep_columns })
+        Ok(PredictionWriter { table, labels, order, sets, keep_columns })
     }
 
     /// Writes a row's answer; where it has none, `predicted` is empty.
@@ -65,6 +82,7 @@ impl<W: Write> PredictionWriter<W> {
         let mut row =
             vec![Cell::Number(example.record.to_string()), predicted, share(prediction.confidence())];
         row.extend(prediction.probabilities.iter().map(|probability| share(*probability)));
+        row.extend(self.order.iter().map(|order| share(order.expected(&prediction.probabilities))));
         if self.sets {
             row.push(Cell::List(answer.set.iter().flatten().map(|class| label(*class)).collect()));
         }

@@ -20,8 +20,10 @@ use crate::predict::calibration::Fitted;
 use crate::predict::calibrator::{CalibrationRequest, Calibrator, Counted, nothing_fitted};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::encode::Long;
+use crate::predict::explain::Explainer;
 use crate::predict::fill::{Filled, fill};
 use crate::predict::label_words::LabelWords;
+use crate::predict::mask_words::WordShare;
 use crate::predict::output::Answer;
 use crate::predict::preview::{RowPreview, View};
 use crate::predict::pvp::{Patterns, Pvp, SoftVectors};
@@ -172,17 +174,45 @@ impl Builder {
         self
     }
 
+    /// The same parts as a classifier whose answers are explained.
+    ///
+    /// ```
+    /// use cloze::predict::explain::Method;
+    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+    /// let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
+    /// let explainer = PromptClassifier::builder(model)
+    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
+    ///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+    ///     .explainer()?;
+    /// let found = explainer.explain_text("A lovely film", None, Method::LeaveOneOut)?;
+    /// assert_eq!(found.label, "positive");
+    /// let strongest = found.words.iter().max_by(|one, other| one.effect.total_cmp(&other.effect)).unwrap();
+    /// assert_eq!(strongest.word, "lovely");
+    /// // Along gradients, the words' sum is what they do together.
+    /// let found = explainer.explain_text("A lovely film", None, Method::Gradients { steps: 32 })?;
+    /// let sum: f64 = found.words.iter().map(|word| word.effect).sum();
+    /// assert!((sum - (found.score - found.baseline.unwrap())).abs() < 0.01);
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn explainer(self) -> Result<Explainer> {
+        let Builder { model, templates, verbalizer, max_length, compute, demonstrations, .. } = self;
+        let (verbalizer, words, patterns) = bound(&model, templates, verbalizer, max_length)?;
+        let columns = Columns::check("texts", patterns.columns(), None)?;
+        let tasks = patterns.on(&columns)?;
+        let showing =
+            demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
+        Showing::check_wanted(&tasks.tasks, showing.is_some())?;
+        let base = VerbalizedLm::new(model, words);
+        let members = members(&base, &patterns, &[], None)?;
+        let loaded = Loaded { verbalizer, base, patterns, learned: Vec::new(), members };
+        Explainer::of(loaded, tasks, Arc::new(columns), showing.as_ref(), compute.threads)
+    }
+
     /// The classifier. All that can be wrong between its parts is told at once.
     pub fn build(self) -> Result<PromptClassifier> {
         let Builder { model, templates, verbalizer, max_length, compute, demonstrations, calibration } = self;
         let _threads = compute.threads.map(Threads::on);
-        let verbalizer = verbalizer.ok_or_else(|| Error::from(VerbalizerError::NoneGiven))?;
-        if templates.is_empty() {
-            return Err(TemplateError::NoneGiven.into());
-        }
-        let words = LabelWords::check(&verbalizer, model.tokenizer(), model.device)?;
-        let max_length = model.folder.max_length(max_length)?;
-        let patterns = Patterns::bind(templates, &words, &model.folder, SoftVectors::Words, max_length)?;
+        let (verbalizer, words, patterns) = bound(&model, templates, verbalizer, max_length)?;
         let showing =
             demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
         let fitted = |file: PathBuf| -> Result<Fitted> {
@@ -198,6 +228,23 @@ impl Builder {
         let loaded = Loaded { verbalizer, base, patterns, learned: Vec::new(), members };
         PromptClassifier::of(loaded, compute, showing, calibration)
     }
+}
+
+/// Label words and patterns bound to a model; there must be some of each.
+fn bound(
+    model: &MaskedLm,
+    templates: Vec<Template>,
+    verbalizer: Option<Verbalizer>,
+    max_length: Option<usize>,
+) -> Result<(Verbalizer, LabelWords, Patterns)> {
+    let verbalizer = verbalizer.ok_or_else(|| Error::from(VerbalizerError::NoneGiven))?;
+    if templates.is_empty() {
+        return Err(TemplateError::NoneGiven.into());
+    }
+    let words = LabelWords::check(&verbalizer, model.tokenizer(), model.device)?;
+    let max_length = model.folder.max_length(max_length)?;
+    let patterns = Patterns::bind(templates, &words, &model.folder, SoftVectors::Words, max_length)?;
+    Ok((verbalizer, words, patterns))
 }
 
 impl PromptClassifier {
@@ -553,7 +600,7 @@ impl PromptClassifier {
         let tasks = self.patterns.on(&columns)?.tasks;
         let scoring = self.on(tasks, Arc::new(columns.clone()))?;
         let nothing = nothing_fitted(&self.folder, String::new(), &self.verbalizer, &scoring.tasks);
-        let mut calibrator = Calibrator::contextual(nothing, self.labels.clone());
+        let mut calibrator = Calibrator::contextual(nothing, &self.verbalizer);
         calibrator.fit(&scoring.scorer(), &columns, &mut |_| {})?;
         drop(scoring);
         self.calibration = Some(calibrator.fitted().clone());
@@ -765,6 +812,12 @@ impl Scoring<'_> {
         Ok(counted)
     }
 
+    /// The likeliest label words of each of a few rows, at most so many, the likeliest first.
+    pub fn label_words(&self, examples: &[Example], most: usize) -> Result<Vec<Vec<WordShare>>> {
+        let _threads = Threads::on(self.classifier.threads);
+        self.scorer().label_words(&self.columns, examples, most)
+    }
+
     /// What was run, for the report.
     pub fn described(&self) -> Run {
         let classifier = self.classifier;
@@ -789,7 +842,7 @@ impl Scoring<'_> {
 
 /// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the first
 /// are one; where there is other work to do, hardly any is waited for.
-fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
+pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
     // Long enough for a program at the other end of a pipe.
     const HARDLY: Duration = Duration::from_millis(50);
     let mut chunk = Vec::new();

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Errors, Result};
 use crate::predict::calibration::Fitted;
-use crate::text::labels::{self, NamedLabel};
+use crate::text::labels::NamedLabel;
+use crate::text::structured_labels;
 use crate::text::template::{self, Template};
+use crate::text::verbalizer::StructureRequest;
 use crate::text::whole_file::{WholeFile, whole_folder, write_text};
 
 /// The folder of the patterns with a blank: what can be trained.
@@ -25,6 +27,8 @@ pub struct Starter<'a> {
     pub templates: &'a [Template],
     /// The labels with their words.
     pub labels: &'a [NamedLabel],
+    /// The tree or the order that they stand in.
+    pub structure: &'a StructureRequest,
     /// The correction that was fitted, if one was.
     pub calibration: Option<&'a Fitted>,
     /// What README.md says.
@@ -41,14 +45,20 @@ impl Starter<'_> {
     /// use cloze::predict::starter::Starter;
     /// use cloze::text::labels;
     /// let (templates, labels) = (Ask::Spam.templates(&["text".to_owned()])?, labels::of_line("ham, spam")?);
-    /// let starter = Starter { templates: &templates, labels: &labels, calibration: None, readme: "" };
+    /// let structure = &Default::default();
+    /// let starter = Starter { templates: &templates, labels: &labels, structure, calibration: None, readme: "" };
     /// starter.write(&folder)?;
     /// let mut problems = cloze::Errors::new();
     /// assert_eq!(cloze::text::json_files::files(&[folder.join("templates")], &mut problems).len(), 4);
     /// assert!(starter.write(&folder).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub fn write(&self, folder: &Path) -> Result<(), Errors> {
+        let verbalizer = structured_labels::file_of(self.labels, self.structure)?;
+        self.write_with(&verbalizer, folder).map_err(Errors::from)
+    }
+
+    fn write_with(&self, verbalizer: &str, folder: &Path) -> Result<()> {
         whole_folder(folder, |folder| {
             let templates = folder.join(TEMPLATES);
             std::fs::create_dir(&templates).map_err(|error| Error::writing(&templates, &error))?;
@@ -60,7 +70,7 @@ impl Starter<'_> {
                 let (version, pattern) = (template::VERSION, json!(template.pattern()));
                 write_text(&path, &format!("{{ \"version\": {version}, \"{key}\": {pattern} }}\n"))?;
             }
-            write_text(&folder.join(VERBALIZER), &labels::file_of(self.labels))?;
+            write_text(&folder.join(VERBALIZER), verbalizer)?;
             write_text(&folder.join("README.md"), self.readme)?;
             let calibration = self.calibration.filter(|fitted| fitted.method.is_some());
             calibration.map_or(Ok(()), |fitted| fitted.write(WholeFile::create(&folder.join(CALIBRATION))?))

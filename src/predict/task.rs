@@ -142,6 +142,20 @@ impl Task {
         Template::columns_of_all([self.template()])
     }
 
+    /// The places of the fields of a row that the pattern and its steps read, each once.
+    pub fn places(&self) -> Vec<usize> {
+        let all = self.column_of_step.iter().flatten().chain(&self.column_of);
+        let mut places: Vec<usize> = all.copied().filter(|place| *place < self.columns).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// The place in a row of one of the pattern's fields; none where it is a step's word.
+    pub fn place_of(&self, field: usize) -> Option<usize> {
+        self.column_of.get(field).copied().filter(|place| *place < self.columns)
+    }
+
     /// The row's words that the pattern reads.
     pub(crate) fn text(&self, example: &Example) -> String {
         let of_data = self.column_of.iter().filter(|column| **column < self.columns);

@@ -11,10 +11,11 @@ use crate::predict::task::TaskSet;
 use crate::predict::usual_labels::usual;
 use crate::text::data::{Example, Rows};
 use crate::text::dataset::{Dataset, perhaps_labels};
-use crate::text::labels::{self, NamedLabel};
+use crate::text::labels::NamedLabel;
+use crate::text::structured_labels;
 use crate::text::template::Template;
 use crate::text::text_column::text_column;
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{StructureRequest, Verbalizer};
 
 /// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
 /// to correct by.
@@ -73,6 +74,8 @@ pub enum Correcting {
 pub struct ZeroShotRequest {
     /// The labels.
     pub labels: Vec<NamedLabel>,
+    /// The tree or the order that they stand in.
+    pub structure: StructureRequest,
     /// What is asked.
     pub question: Question,
     /// The columns to read; found, if there are none.
@@ -141,7 +144,7 @@ impl ZeroShot {
         rows: Rows,
         model: impl FnOnce() -> Result<ModelFolder>,
     ) -> Result<ZeroShot, Errors> {
-        let verbalizer = labels::verbalizer(&request.labels)?;
+        let verbalizer = structured_labels::verbalizer(&request.labels, &request.structure)?;
         let mut rows = rows;
         let sample: Vec<Example> = rows.look_ahead(LOOKED_AT + 1).cloned().collect();
         if sample.is_empty() {

@@ -16,6 +16,7 @@ use crate::predict::report::{Prediction, Report, Run as Described};
 use crate::predict::score::{Counts, Scored, batch_tokens};
 use crate::study::ensemble::report::{EnsembleReport, Pattern};
 use crate::study::ensemble::{self, Ensemble, EnsembleFolder, Manifest, Member};
+use crate::study::pictures::RowSample;
 use crate::study::run::{Contents, Run, Wanted, base};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::Dataset;
@@ -176,6 +177,17 @@ impl Answered {
     /// The rows with their answers.
     pub fn rows(&self) -> impl Iterator<Item = (&Example, &Answer)> {
         self.rows.examples.iter().zip(&self.answers)
+    }
+
+    /// The rows as a page shows them: all their columns but the label's.
+    pub fn sample(&self) -> RowSample {
+        let names = self.rows.columns.names().iter().enumerate();
+        let shown = names.filter(|(_, name)| self.rows.columns.label() != Some(name.as_str()));
+        let mut sample = RowSample::new(shown.map(|(place, _)| place).collect());
+        for ((example, answer), truth) in self.rows().zip(&self.rows.truths) {
+            sample.add(example, answer, *truth);
+        }
+        sample
     }
 
     /// What was run, and what came of it.

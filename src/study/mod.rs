@@ -3,6 +3,9 @@
 // what a reader of results should know
 pub mod warning;
 
+// pages of scored rows
+pub mod pictures;
+
 // what a method must beat
 pub mod baseline;
 pub mod compare;

@@ -17,8 +17,8 @@ use crate::text::template::Template;
 const MOST_NAMED: usize = 5;
 
 /// The rows that a run was trained on, or chosen by, as far as they can still be found; of each its hash
-/// alone stays in memory. Two rows are the same if they agree, but for white space at both ends, in the
-/// columns that are read.
+/// alone stays in memory. Two rows are the same if they agree, but for capitals and
+/// white space, in the columns that are read: to most models they are.
 pub struct SeenRows {
     read: Vec<String>,
     hashes: HashSet<u64>,
@@ -129,6 +129,10 @@ fn places(columns: &Columns, read: &[String]) -> Option<Vec<usize>> {
 
 fn hash(row: &Example, places: &[usize]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    places.iter().for_each(|&place| row.fields[place].trim().hash(&mut hasher));
+    for &place in places {
+        row.fields[place].split_whitespace().for_each(|word| word.to_lowercase().hash(&mut hasher));
+        // Between two fields.
+        hasher.write_u8(0xff);
+    }
     hasher.finish()
 }

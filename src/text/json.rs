@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +19,17 @@ use serde_json::value::RawValue;
 use crate::error::source::{Source, Span};
 use crate::error::{Error, FileError, JsonError, Kind, Place, Result};
 
-/// Reads a whole text file as UTF-8.
+/// Files that are read whole may have so many bytes: a device must not fill the memory.
+const MOST: u64 = 1 << 28;
+
+/// Reads a whole text file as UTF-8. One of more than 256 MiB is refused.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|error| Error::reading(path, &error))?;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Error::reading(path, &error))?;
+    if bytes.len() as u64 > MOST {
+        return Err(FileError::TooLarge { path: path.to_owned(), most: MOST >> 20 }.into());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid =
             String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();

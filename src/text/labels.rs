@@ -300,26 +300,6 @@ pub fn verbalizer(labels: &[NamedLabel]) -> Result<Verbalizer, Errors> {
     Ok(Verbalizer::parse("labels", "the labels", &text)?.with_words(labels.iter().map(weighted).collect()))
 }
 
-/// The text of a verbalizer file with these labels.
-///
-/// ```
-/// use cloze::text::labels::{file_of, of_line};
-/// use cloze::Verbalizer;
-/// let text = file_of(&of_line("card_arrival, lost card")?);
-/// assert_eq!(Verbalizer::parse("words", "words.json", &text)?.first_words(), ["card arrival", "lost card"]);
-/// # Ok::<(), cloze::Errors>(())
-/// ```
-pub fn file_of(labels: &[NamedLabel]) -> String {
-    let class = |NamedLabel { label, words, texts }: &NamedLabel| {
-        let words = if words.is_empty() { vec![as_said(label)] } else { words.clone() };
-        let texts = if texts.is_empty() { String::new() } else { format!(", \"texts\": {}", json!(texts)) };
-        format!("    {{ \"label\": {}, \"words\": {}{texts} }}", json!(label), json!(words))
-    };
-    let classes: Vec<String> = labels.iter().map(class).collect();
-    let head = format!("{{ \"version\": {VERSION}, \"multi_token\": \"pieces\", \"classes\": [\n");
-    format!("{head}{}\n] }}\n", classes.join(",\n"))
-}
-
 /// A name as people would say it: `card_arrival` is "card arrival".
 pub fn as_said(label: &str) -> String {
     let spaced = label.replace(['_', '-', '/'], " ");

@@ -32,6 +32,11 @@ pub mod verbalizer;
 pub mod labels;
 pub mod text_column;
 
+// labels in a tree or an order
+pub mod structured_labels;
+// several labels a row
+pub mod label_sets;
+
 // rows that are wanted whole
 pub mod dataset;
 

@@ -152,6 +152,12 @@ impl WholeFile {
         self.commit()
     }
 
+    /// Writes a text, and gives the file its name.
+    pub fn commit_text(mut self, text: &str) -> Result<()> {
+        self.write_all(text.as_bytes()).map_err(|error| Error::writing(&self.path, &error))?;
+        self.commit()
+    }
+
     /// The name that the file has until it is whole: for those who write by name.
     pub fn temporary(&self) -> &Path {
         match &self.file {
@@ -255,9 +261,7 @@ pub fn free_folder(path: &Path) -> Result<()> {
 
 /// Writes a text, whole or not at all.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    let mut file = WholeFile::create(path)?;
-    file.write_all(text.as_bytes()).map_err(|error| Error::writing(path, &error))?;
-    file.commit()
+    WholeFile::create(path)?.commit_text(text)
 }
 
 /// Writes a table as CSV, whole or not at all.

@@ -119,6 +119,7 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Model(error) => of_model(error),
         Kind::Encode(error) => of_encode(error),
         Kind::Calibration(error) => of_calibration(error),
+        Kind::MultiLabel(error) => super::multi_label::advice(error),
         Kind::Tuning(error) => of_tuning(error),
         Kind::Training(error) => of_training(error),
         Kind::Run(error) => of_run(error),
@@ -200,6 +201,9 @@ fn likely_text(columns: &[String]) -> Option<&str> {
 
 fn of_data(error: &DataError) -> Option<Vec<Note>> {
     Some(match error {
+        DataError::SeveralLabels { separator, .. } => help(&format!(
+            "labels stand between {separator:?} here: cloze classify, score and train give several with --multi-label; or keep one of them"
+        )),
         DataError::FormatUnknown { .. } => {
             vec![
                 ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into()),
@@ -210,6 +214,9 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         DataError::QuotesJoinLines => {
             help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")
         }
+        DataError::RecordTooLong { .. } => help(
+            "allow more with --max-record-mib if that is right; else look for a quote that is never closed, or for line ends that are missing",
+        ),
         DataError::NotUtf8 { .. } => help(
             "say --encoding (latin1, for example), or save the file as UTF-8; where it was put together of files in several encodings, mend this row",
         ),

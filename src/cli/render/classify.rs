@@ -14,6 +14,7 @@ use cloze::text::data::{Columns, Example};
 
 use super::advice::label_map;
 use super::alike;
+use super::structure::structure;
 use super::table::{Align, table};
 
 /// So many rows of a kind are worth a look; fewer where all rows are in a file.
@@ -260,4 +261,5 @@ fn evaluation(text: &mut String, report: &Report) {
         let _ = write!(text, "; always {}: {} %", majority.label, percent(majority.accuracy));
     }
     let _ = writeln!(text);
+    text.push_str(&structure(evaluation));
 }

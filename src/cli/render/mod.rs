@@ -9,7 +9,9 @@ mod classify;
 mod diagnostic;
 mod ensemble;
 mod ensemble_progress;
+mod explanation;
 mod live;
+mod multi_label;
 mod pretrain;
 mod preview;
 mod progress;
@@ -18,6 +20,7 @@ mod robustness;
 mod screen;
 mod search;
 mod strict;
+mod structure;
 mod table;
 mod tasks;
 mod text;
@@ -29,6 +32,7 @@ use std::path::Path;
 use cloze::Error;
 use cloze::study::warning::Warning;
 
+use self::explanation::{Shade, Shaded};
 use super::shipped;
 
 pub use answer::answer;
@@ -37,7 +41,9 @@ pub use classify::{Worth, ask, found, summary};
 pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;
+pub use explanation::explanation;
 pub use live::Live;
+pub use multi_label::{found_labels, labels_answer, multi_label};
 pub use pretrain::{PretrainProgress, pretraining};
 pub use preview::preview;
 pub use progress::Progress;
@@ -54,6 +60,15 @@ pub fn print(text: &str) -> Result<(), Error> {
     // What goes into a pipe or a file has its lines as they are, whatever terminal stands by.
     let piped = !stdout().is_terminal() && stderr().is_terminal();
     print_plain(&if piped { text.to_owned() } else { screen::wrapped_lines(text) })
+}
+
+/// Prints an explanation to standard output, by colours where a terminal shows them, else by marks.
+pub fn print_shaded(shaded: &Shaded) -> Result<(), Error> {
+    let shade = match anstream::AutoStream::choice(&stdout()) {
+        anstream::ColorChoice::Never => Shade::Marks,
+        _ => Shade::Colours,
+    };
+    print_plain(&shaded.text(shade, screen::width()))
 }
 
 /// Prints to standard output, for programs.

@@ -10,6 +10,7 @@ use cloze::predict::report::{Abstention, Evaluation, Report, SetCoverage, SetsRe
 
 use super::alike;
 use super::screen::{start_of, without_middle};
+use super::structure::structure;
 use super::table::{Align, fits, table};
 
 /// Columns of a class above its counts; before them it may have twice as many.
@@ -50,6 +51,7 @@ pub fn report(report: &Report) -> String {
     if let Some(evaluation) = &report.evaluation {
         summary(&mut text, report, evaluation);
         certainty(&mut text, report);
+        text.push_str(&structure(evaluation));
         classes(&mut text, evaluation);
         confusion(&mut text, evaluation);
     }

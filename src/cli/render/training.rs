@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
+use cloze::numbers::multi_label::MultiLabelMetrics;
 use cloze::numbers::{counted, interval, p_value, percent};
 use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
 
@@ -125,6 +126,9 @@ fn seed_line(metrics: &SeedMetrics) -> String {
     if let Some(evaluation) = &metrics.evaluation {
         let _ = write!(line, ", accuracy {}", percent(evaluation.accuracy));
     }
+    if let Some(found) = &metrics.several_labels {
+        let _ = write!(line, ", micro-F1 {}", percent(found.micro.f1));
+    }
     line
 }
 
@@ -138,6 +142,12 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         counted(metrics.trained_parameters as u64, "parameter"),
         out.display()
     );
+    let several: Vec<(u64, &MultiLabelMetrics)> =
+        metrics.seeds.iter().filter_map(|seed| Some((seed.seed, seed.several_labels.as_ref()?))).collect();
+    if !several.is_empty() {
+        text.push_str(&super::multi_label::trained(&several, metrics.zero_shot_labels.as_ref()));
+        return text;
+    }
     let evaluated: Vec<(&SeedMetrics, _)> =
         metrics.seeds.iter().filter_map(|seed| Some((seed, seed.evaluation.as_ref()?))).collect();
     if evaluated.is_empty() {

@@ -11,10 +11,15 @@ use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
+use cloze::study::report::{RunReport, page};
 use cloze::text::json::{self, Node};
+use cloze::text::whole_file::WholeFile;
 use cloze::tune::Tuning;
 
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::multi_label::LearnLabelsArgs;
+use super::outputs::{self, Reads};
+use super::pages::PageArgs;
 use super::render::{self, Live, TrainProgress};
 use super::{setup, shipped, signals, source};
 
@@ -116,6 +121,8 @@ pub struct Train {
     /// The folder for all that the run leaves
     #[arg(long, short, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     out: PathBuf,
+    #[command(flatten)]
+    page: PageArgs,
     /// No progress and no table on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -141,6 +148,8 @@ pub struct Train {
     /// How {demos:K} of patterns is filled: each seed shows its own train rows, of several tasks each its own
     #[command(flatten)]
     drawing: DrawingArgs,
+    #[command(flatten)]
+    several: LearnLabelsArgs,
     #[command(flatten)]
     model: Model,
     /// With --from: a base model whose weights are others than they were
@@ -218,6 +227,7 @@ pub fn run(args: &Train) -> Result<()> {
     if !args.quiet {
         live.beside(|| render::warnings(&warnings))?;
     }
+    let page = open_page(args)?;
     // Only now, when nothing is known any more that would stop the training.
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
     let stops = signals::stop_at_step(args.out.clone());
@@ -230,6 +240,7 @@ pub fn run(args: &Train) -> Result<()> {
     match metrics? {
         None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
         Some(metrics) => {
+            page_of_run(args, page)?;
             if !args.quiet {
                 let text = render::metrics(&metrics, &args.out) + &render::terms(&std::io::stderr());
                 render::tell(&text)?;
@@ -237,6 +248,19 @@ pub fn run(args: &Train) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Opens the page that is asked for, which is none of the run's own files.
+fn open_page(args: &Train) -> Result<Option<WholeFile>> {
+    outputs::check(&[("run", Some(&args.out)), ("page", args.page.path())], &Reads::default())?;
+    args.page.open()
+}
+
+/// Writes the page of the run that is finished.
+fn page_of_run(args: &Train, file: Option<WholeFile>) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let report = RunReport::of_run(&args.out)?;
+    Ok(file.commit_text(&page(&[(&args.out.display().to_string(), &report)]))?)
 }
 
 /// The manifest that a path means: a file, or that of a run's folder.
@@ -285,6 +309,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
         cls_baseline: args.baseline == Some(Baseline::Cls),
+        several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,
         engine: args.model.engine,

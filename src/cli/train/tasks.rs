@@ -13,7 +13,7 @@ use cloze::text::json::{self, Node};
 
 use super::super::render::{self, Live, TasksProgress};
 use super::super::{setup, signals, source};
-use super::{Train, manifest_file};
+use super::{Train, manifest_file, open_page, page_of_run};
 
 /// Runs the command with a file of tasks.
 pub fn run(args: &Train, tasks: &Path) -> Result<()> {
@@ -68,6 +68,7 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
         live.beside(|| render::warnings(&warnings))?;
     }
     let is_new = existing.is_none();
+    let page = open_page(args)?;
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
     let stops = signals::stop_at_step(args.out.clone());
     let mut progress = TasksProgress::start(live, &manifest);
@@ -79,6 +80,7 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
     match folder.unless_in_vain(metrics, is_new)? {
         None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
         Some(metrics) => {
+            page_of_run(args, page)?;
             if !args.quiet {
                 render::tell(&(render::tasks(&metrics) + &render::terms(&std::io::stderr())))?;
             }

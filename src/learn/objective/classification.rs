@@ -11,7 +11,7 @@ use super::prototype_contrast::contrastive_losses;
 use super::step::{Input, Step, backward};
 use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
-use crate::learn::target::Target;
+use crate::learn::target::{Target, several};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
@@ -215,6 +215,15 @@ impl Classification {
 /// scores `[B,C]` → `[B]`
 pub fn losses(scores: &Tensor, targets: &[&Target]) -> Tensor {
     let size = scores.size();
+    if let Some(labels) = several(targets) {
+        let count = size[1] - 1;
+        let held = scores.narrow(1, 0, count) - scores.narrow(1, count, 1);
+        let labels = Tensor::from_slice(&labels).to_kind(Type::Float).to_device(scores.device());
+        let labels = labels.view([-1, count]);
+        // -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + exp(z)) - y z
+        let losses = held.softplus() - labels * &held;
+        return losses.mean_dim([1].as_slice(), false, Type::Float);
+    }
     // Of two axes by construction.
     let classes = scores.numel() / targets.len().max(1);
     let (probabilities, temperatures): (Vec<Vec<f64>>, Vec<f64>) =

@@ -366,6 +366,10 @@ impl Network {
         self.words.device()
     }
 
+    pub(super) fn words(&self) -> &Tensor {
+        &self.words
+    }
+
     pub(super) fn depth(&self) -> usize {
         self.layers.len()
     }

@@ -275,6 +275,15 @@ impl Network {
         }
     }
 
+    /// The vectors of the vocabulary's words `[V,E]`.
+    pub(crate) fn words(&self) -> &Tensor {
+        match self {
+            Network::Bert(network) => network.words(),
+            Network::Deberta(network) => network.words(),
+            Network::ModernBert(network) => network.words(),
+        }
+    }
+
     /// The number of layers.
     pub(crate) fn depth(&self) -> usize {
         match self {

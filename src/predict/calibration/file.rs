@@ -129,7 +129,12 @@ impl FittedFor {
             (class.label.clone(), class.words.iter().map(word).chain(texts).collect())
         };
         let classes = verbalizer.classes().iter().map(words).collect();
-        FittedFor { model, sha256, aggregate: verbalizer.scoring(), classes }
+        let branches = verbalizer.scored().skip(verbalizer.classes().len()).map(|branch| {
+            let words: Vec<&str> = branch.words.iter().map(|word| word.word()).collect();
+            format!("; {}: {}", branch.label, words.join(", "))
+        });
+        let aggregate = branches.fold(verbalizer.scoring(), |text, branch| text + &branch);
+        FittedFor { model, sha256, aggregate, classes }
     }
 }
 

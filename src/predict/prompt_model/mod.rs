@@ -141,6 +141,27 @@ impl PromptModel {
         Some(PromptModel { label_vectors: Arc::default(), ..self.share()? })
     }
 
+    /// The vectors of some words of the vocabulary; none of rust-bert's model.
+    ///
+    /// # Shapes
+    /// N ids → `[N,E]`
+    pub fn word_vectors(&self, ids: &[i64]) -> Option<Tensor> {
+        match &self.engine {
+            Engine::Cloze(encoder, _) => Some(encoder.word_vectors(ids)),
+            Engine::RustBert(_) => None,
+        }
+    }
+
+    /// The same model with more vectors for soft tokens behind its own S, `[N,E]`; and S. None of rust-bert's model.
+    pub fn with_soft(&self, vectors: &Tensor) -> Option<(PromptModel, usize)> {
+        let mut model = self.share()?;
+        let own = self.additions.soft.as_deref();
+        let count = own.map_or(0, |own| usize::try_from(own.size()[0]).unwrap_or_default());
+        let all = own.map_or_else(|| vectors.shallow_clone(), |own| Tensor::cat(&[own, vectors], 0));
+        model.additions.soft = Some(all.into());
+        Some((model, count))
+    }
+
     /// The longest input that there are positions for.
     pub fn room(&self) -> i64 {
         self.folder.config.max_position_embeddings - self.additions.first_position
@@ -180,7 +201,7 @@ impl PromptModel {
         mode: Mode,
     ) -> (Tensor, Option<Tensor>) {
         if inputs.first().is_some_and(|input| input.masks == 0) {
-            return (self.similarities(inputs, words), None);
+            return (words.scores().in_tree(self.similarities(inputs, words)), None);
         }
         let by_vectors = self.additions.verbalizer.is_some();
         let (bare, other): (Vec<usize>, Vec<usize>) =
@@ -204,27 +225,48 @@ impl PromptModel {
 
     /// Of inputs whose words all have the same pieces.
     fn scores_of(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> (Tensor, Option<Tensor>) {
+        if let (Engine::Cloze(encoder, head), Some(classes), None) =
+            (&self.engine, &self.additions.verbalizer, words.several())
+        {
+            let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+            let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
+            let (scores, vectors) =
+                head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
+            return (words.scores().in_tree(scores), vectors);
+        }
+        (words.scores().of(&self.word_logits(inputs, words, mode)), None)
+    }
+
+    /// The logits of label words that all have the same pieces behind what is before the masks.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C·W]`
+    fn word_logits(&self, inputs: &[&Features], words: &LabelWords, mode: Mode) -> Tensor {
         if let Some(several) = words.several() {
-            return (
-                words.scores().of(&self.word_scores(inputs, several, mode).index_select(1, words.ids())),
-                None,
-            );
+            return self.word_scores(inputs, several, mode).index_select(1, words.ids());
         }
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
-        let logits = match &self.engine {
+        match &self.engine {
             Engine::Cloze(encoder, head) => {
                 let states = encoder.states_at_masks(&batch, &self.additions, mode).squeeze_dim(1);
-                if let Some(classes) = &self.additions.verbalizer {
-                    return head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
-                }
                 head.logits_of(&states, words.ids(), self.additions.transform.as_ref(), mode)
             }
             Engine::RustBert(reference) => batch
                 .at_masks(&reference.logits(&batch, self.additions.soft.as_deref(), mode))
                 .squeeze_dim(1)
                 .index_select(1, words.ids()),
-        };
-        (words.scores().of(&logits), None)
+        }
+    }
+
+    /// Each label word's share of the probability of all of them at an input's mask; none where no label words are
+    /// read there: where classes have vectors of their own, or the text is compared.
+    ///
+    /// # Shapes
+    /// 1 input → `[C·W]`
+    pub fn word_shares(&self, input: &Features, words: &LabelWords) -> Option<Tensor> {
+        let reads = input.masks > 0 && self.additions.verbalizer.is_none();
+        let words = words.behind(input.is_bare);
+        reads.then(|| words.scores().shares(&self.word_logits(&[input], words, Mode::Score)).squeeze_dim(0))
     }
 
     /// The logits of the whole vocabulary at the mask of inputs with one.

@@ -1,5 +1,8 @@
 //! Results: predictions, counts of right and wrong, and the report made of them.
 
+mod order;
+mod tree;
+
 mod tally;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::dtype::{Dtype, Trial};
 use crate::numbers::softmax::{log, softmax};
 
-pub use tally::{ClassMetrics, Confusion, Evaluation, Tally};
+pub use order::{OrderEvaluation, OrderMeasures};
+pub use tally::{Bin, ClassMetrics, Confusion, Evaluation, Tally};
+pub use tree::{LevelAccuracy, TreeEvaluation};
 
 /// One row's class probabilities.
 #[derive(Debug, Clone, Default, PartialEq)]

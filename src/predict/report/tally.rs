@@ -3,8 +3,11 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::order::{OrderEvaluation, OrderTally};
+use super::tree::TreeEvaluation;
 use super::{LabelCount, Majority, Prediction};
 use crate::numbers::wilson;
+use crate::text::verbalizer::{Structure, Tree};
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
@@ -59,6 +62,29 @@ pub struct Evaluation {
     pub classes: Vec<ClassMetrics>,
     /// Which class was taken for which.
     pub confusion: Confusion,
+    /// The bins of the calibration error that are not empty, for pages.
+    #[serde(skip)]
+    pub reliability: Vec<Bin>,
+    /// Of classes in an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderEvaluation>,
+    /// Of classes in a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeEvaluation>,
+}
+
+/// Rows whose predicted class has a probability of this range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Bin {
+    pub from: f64,
+    pub to: f64,
+    pub rows: u64,
+    /// The mean probability of the predicted class.
+    pub confidence: f64,
+    /// The share that is right.
+    pub accuracy: f64,
 }
 
 /// What has been counted so far.
@@ -70,11 +96,13 @@ pub struct Tally {
     predicted: Vec<u64>,
     /// The sums of the probabilities.
     probabilities: Vec<f64>,
-    bins: [Bin; BINS],
+    bins: [BinCounts; BINS],
+    order: Option<OrderTally>,
+    tree: Option<Tree>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Bin {
+struct BinCounts {
     rows: u64,
     right: u64,
     confidence: f64,
@@ -90,8 +118,17 @@ impl Tally {
             counts: Array2::zeros((classes, classes)),
             predicted: vec![0; classes],
             probabilities: vec![0.0; classes],
-            bins: [Bin::default(); BINS],
+            bins: [BinCounts::default(); BINS],
+            order: None,
+            tree: None,
         }
+    }
+
+    /// The same, which measures too what stands between the classes.
+    #[must_use]
+    pub fn structured(self, structure: &Structure) -> Tally {
+        let (order, tree) = (structure.order.clone().map(OrderTally::new), structure.tree.clone());
+        Tally { order, tree, ..self }
     }
 
     /// Counts a row; `truth` is its true class, if known.
@@ -108,6 +145,7 @@ impl Tally {
         bin.rows += 1;
         bin.right += u64::from(truth == class);
         bin.confidence += confidence;
+        self.order.iter_mut().for_each(|order| order.add(prediction, truth));
     }
 
     /// How often each class was predicted, unlabelled rows included.
@@ -141,21 +179,18 @@ impl Tally {
         })
     }
 
-    /// The bins of the calibration error that are not empty: from, to, rows, mean probability of the
-    /// predicted class, share that is right.
-    pub fn reliability(&self) -> Vec<(f64, f64, u64, f64, f64)> {
+    /// The bins of the calibration error that are not empty.
+    pub fn reliability(&self) -> Vec<Bin> {
         let edge = |index: usize| index as f64 / BINS as f64;
         let bins = self.bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0);
-        bins.map(|(index, bin)| {
-            (
-                edge(index),
-                edge(index + 1),
-                bin.rows,
-                bin.confidence / bin.rows as f64,
-                ratio(bin.right, bin.rows),
-            )
-        })
-        .collect()
+        let bin = |(index, bin): (usize, &BinCounts)| Bin {
+            from: edge(index),
+            to: edge(index + 1),
+            rows: bin.rows,
+            confidence: bin.confidence / bin.rows as f64,
+            accuracy: ratio(bin.right, bin.rows),
+        };
+        bins.map(bin).collect()
     }
 
     /// The measures; none without labelled rows.
@@ -182,7 +217,8 @@ impl Tally {
         let seen = (0..classes.len()).filter(|&class| support[class] + predicted[class] > 0);
         let (sum, count) =
             seen.fold((0.0, 0_u64), |(sum, count), class| (sum + classes[class].f1, count + 1));
-        let error = |bin: &Bin| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
+        let error =
+            |bin: &BinCounts| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
         Some(Evaluation {
             accuracy: ratio(right, rows),
             accuracy_95: wilson(right, rows),
@@ -194,6 +230,9 @@ impl Tally {
                 labels: self.labels.clone(),
                 counts: self.counts.outer_iter().map(|row| row.to_vec()).collect(),
             },
+            reliability: self.reliability(),
+            order: self.order.as_ref().map(|order| order.evaluate(&self.counts)),
+            tree: self.tree.as_ref().map(|tree| TreeEvaluation::of(&self.counts, tree)),
         })
     }
 }

@@ -25,6 +25,7 @@ use crate::predict::report::{PatternReport, Pooling, Prediction, Report, Run, Sp
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::template::Prompt;
+use crate::text::verbalizer::Structure;
 
 pub use chains::Chain;
 
@@ -582,6 +583,17 @@ impl Counts {
             truncated: 0,
             crowded: 0,
             windows: Windows { rows: 0, windows: 0 },
+        }
+    }
+
+    /// The same, which measures too what stands between the classes.
+    #[must_use]
+    pub fn structured(self, structure: &Structure) -> Counts {
+        let patterns = self.patterns.into_iter();
+        Counts {
+            average: self.average.structured(structure),
+            patterns: patterns.map(|(tally, cut)| (tally.structured(structure), cut)).collect(),
+            ..self
         }
     }
 

@@ -6,7 +6,7 @@ use super::Ensemble;
 use super::agreement::Agreement;
 use super::folder::{EnsembleFolder, Generation, STUDENT};
 use super::merge::{Weights, shares};
-use super::report::{self, Accuracies, Bin, Curve, EnsembleReport, Measured, Pattern, Setting, Stage};
+use super::report::{self, Accuracies, Curve, EnsembleReport, Measured, Pattern, Setting, Stage};
 use crate::error::Result;
 use crate::learn::train::Event;
 use crate::predict::report::{Prediction, Tally};
@@ -200,11 +200,7 @@ fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>
         accuracy_95: PairedBootstrap::of(&right, &never)?.difference_95,
         macro_f1: mean(&|evaluation| evaluation.macro_f1),
         expected_calibration_error: mean(&|evaluation| evaluation.expected_calibration_error),
-        reliability: together
-            .reliability()
-            .into_iter()
-            .map(|(from, to, rows, confidence, accuracy)| Bin { from, to, rows, confidence, accuracy })
-            .collect(),
+        reliability: together.reliability(),
         confusion: together.evaluate()?.confusion.counts,
         right: right
             .iter()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
+use crate::predict::report::Bin;
 use crate::study::compare::OverSeeds;
 
 /// The version of reports that this cloze writes and reads.
@@ -160,20 +161,6 @@ pub struct Measured {
     /// For each seed that was measured a character for each labelled test row: `1` right, `0` wrong. For
     /// paired tests.
     pub right: Vec<String>,
-}
-
-/// Rows whose predicted class has a probability of this range.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Bin {
-    pub from: f64,
-    pub to: f64,
-    pub rows: u64,
-    /// The mean probability of the predicted class.
-    pub confidence: f64,
-    /// The share that is right.
-    pub accuracy: f64,
 }
 
 /// The loss of a training, the mean over the seeds.

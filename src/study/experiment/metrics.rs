@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::learn::run::{History, Manifest};
+use crate::numbers::multi_label::MultiLabelMetrics;
 use crate::predict::report::{Evaluation, Prediction};
 use crate::study::compare::{OverSeeds, PairedBootstrap};
 use crate::text::dataset::Dataset;
@@ -28,6 +29,9 @@ pub struct Metrics {
     pub baselines: Vec<BaselineMetrics>,
     /// What a reader of the numbers should know.
     pub warnings: Vec<String>,
+    /// Where rows have several labels: what the model says without training, at a threshold of a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
 /// One seed's part of the table.
@@ -44,6 +48,9 @@ pub struct SeedMetrics {
     pub seconds: Option<f64>,
     /// On the test rows.
     pub evaluation: Option<Evaluation>,
+    /// The same where rows have several labels, at a threshold of a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several_labels: Option<MultiLabelMetrics>,
 }
 
 /// A baseline's part of the table.
@@ -68,6 +75,7 @@ pub(super) struct Found {
     pub logistic_regression: Vec<Vec<Prediction>>,
     pub cls: Vec<Vec<Prediction>>,
     pub zero_shot: Option<Vec<Prediction>>,
+    pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
 impl Found {
@@ -112,16 +120,19 @@ impl Found {
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
             self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
         };
+        let labelled = |seed: &SeedMetrics| seed.several_labels.as_ref().map(|found| found.rows as usize);
+        let several = self.seeds.iter().find_map(labelled).unwrap_or(0);
         Metrics {
             version: 1,
             method: manifest.tuning.name().to_owned(),
             trained_parameters: self.seeds.first().map_or(0, |seed| seed.history.trained_parameters),
-            test_rows: truths.len(),
+            test_rows: truths.len().max(several),
             accuracy: OverSeeds::of(&of(|evaluation| evaluation.accuracy)),
             macro_f1: OverSeeds::of(&of(|evaluation| evaluation.macro_f1)),
             seeds: self.seeds,
             baselines,
             warnings,
+            zero_shot_labels: self.zero_shot_labels,
         }
     }
 }

@@ -126,7 +126,7 @@ impl MultiTask {
         let scorer = Scorer::of(base, &classifiers, &patterns.tasks, patterns.max_length);
         let scored = scorer.score(&rows.columns, &rows.examples, &mut |_| {})?;
         let found: Vec<Prediction> = scored.into_iter().map(|row| row.average).collect();
-        let mut tally = Tally::new(task.labels.iter().cloned());
+        let mut tally = Tally::new(task.labels.iter().cloned()).structured(base.words.structure());
         found.iter().zip(&rows.truths).for_each(|(prediction, truth)| tally.add(prediction, *truth));
         Ok(tally.evaluate().map(|evaluation| (evaluation, found)))
     }

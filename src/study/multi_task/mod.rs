@@ -316,7 +316,7 @@ impl MultiTask {
             soft: &task.patterns.soft,
             together: &[],
             max_length: task.patterns.max_length,
-            classes: task.words.of_classes().len(),
+            classes: task.words.classes(),
             seed,
         }
     }
@@ -326,7 +326,7 @@ impl TaskData {
     /// A seed's rows; none where the task is not learned.
     fn rows(&self, shots: Option<usize>, seed: u64) -> Result<Option<LabelledDataset>> {
         let Some(train) = &self.train else { return Ok(None) };
-        let classes = self.words.of_classes().len();
+        let classes = self.words.classes();
         let drawn = sample::k_shot(&train.candidates(), classes, shots.unwrap_or(usize::MAX), seed).rows;
         let rows = train.pick(&drawn);
         let found = rows.classes();

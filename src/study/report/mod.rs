@@ -2,21 +2,20 @@
 
 mod page;
 mod pretrain;
+mod tasks;
 mod train;
 
 use std::path::Path;
 
-use crate::error::source::Source;
 use crate::error::{Result, RunError};
 use crate::learn::run::{MANIFEST, METRICS, RunKind, kind_of};
 use crate::study::ensemble::read::FILE;
 use crate::study::ensemble::report::{Accuracies, EnsembleReport};
 use crate::study::ensemble::summary::{BetweenRuns, Comparison, Rated, between_rated};
-use crate::study::multi_task::TaskMetrics;
-use crate::text::json::{self, Node};
 
 pub use page::page;
 pub use pretrain::PretrainReport;
+pub use tasks::TasksReport;
 pub use train::TrainReport;
 
 /// The results of a run, by its kind.
@@ -24,7 +23,7 @@ pub enum RunReport {
     /// Of a way of tuning over several seeds.
     Train(Box<TrainReport>),
     /// Of one model for several tasks, task by task.
-    Tasks(Vec<TaskMetrics>),
+    Tasks(Box<TasksReport>),
     /// Of a model that went on reading.
     Pretrain(Box<PretrainReport>),
     /// Of an ensemble of patterns, and its student.
@@ -55,10 +54,7 @@ impl RunReport {
                 return Err(RunError::ReportMissing { path: run.to_owned(), file: METRICS }.into());
             }
             Some(RunKind::Train) => RunReport::Train(Box::new(TrainReport::read(run)?)),
-            Some(RunKind::Tasks) => {
-                let source = Source::new(metrics.display().to_string(), json::read_text(&metrics)?);
-                RunReport::Tasks(Node::root(&source).read()?)
-            }
+            Some(RunKind::Tasks) => RunReport::Tasks(Box::new(TasksReport::read(run)?)),
             Some(RunKind::Pretrain) => RunReport::Pretrain(Box::new(PretrainReport::read(run)?)),
             None => RunReport::Ensemble(Box::new(EnsembleReport::of_run(run)?)),
         })

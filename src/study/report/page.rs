@@ -5,10 +5,13 @@ use maud::{Markup, html};
 use super::{RunReport, TrainReport, between_runs};
 use crate::learn::run::{DataFile, DescribedBy, Select};
 use crate::numbers::{count, counted, interval, p_value, percent};
-use crate::study::ensemble::page::numbers::{signed, signed_interval};
+use crate::page::document::{document, heading, setting as settings, warnings};
+use crate::page::numbers::{signed, signed_interval};
+use crate::page::plots::losses;
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
+use crate::study::pictures::{classes, confused, reliable, table_of_rows};
 
 /// The page of runs with their names. Of one run it shows that run; of several first how they compare.
 /// Ensembles alone have the page that their runs write.
@@ -20,7 +23,7 @@ pub fn page(runs: &[(&str, &RunReport)]) -> String {
     match runs {
         [(name, report)] => {
             let title = format!("{}: {name}", kind(report));
-            page::document(&title, &html! { header { h1 { (title) } (what(report)) } (body(report, 2)) })
+            document(&title, &html! { header { h1 { (title) } (what(report)) } (body(report, 2)) })
         }
         _ => {
             let title = format!("{} runs", runs.len());
@@ -36,7 +39,7 @@ pub fn page(runs: &[(&str, &RunReport)]) -> String {
                     article id=(format!("run-{}", index + 1)) { h2 { (name) } (what(report)) (body(report, 3)) }
                 }
             };
-            page::document(&title, &all)
+            document(&title, &all)
         }
     }
 }
@@ -64,7 +67,7 @@ fn what(report: &RunReport) -> Markup {
     match report {
         RunReport::Ensemble(report) => page::what(report),
         RunReport::Pretrain(report) => html! { p.what { (report.what()) } },
-        RunReport::Tasks(tasks) => html! { p.what { (counted(tasks.len() as u64, "task")) } },
+        RunReport::Tasks(report) => html! { p.what { (counted(report.tasks.len() as u64, "task")) } },
         RunReport::Train(report) => {
             let TrainReport { metrics, manifest, .. } = &**report;
             let mut parts = vec![
@@ -84,17 +87,12 @@ fn what(report: &RunReport) -> Markup {
 fn body(report: &RunReport, level: u8) -> Markup {
     match report {
         RunReport::Ensemble(report) => page::run(report, level),
-        RunReport::Tasks(tasks) => html! { section.first { (heading("Results", level)) (of_tasks(tasks)) } },
+        RunReport::Tasks(report) => html! {
+            section.first { (heading("Results", level)) (of_tasks(&report.tasks)) }
+            @if let Some(curves) = report.curves() { section { (heading("Learning curves", level)) (curves) } }
+        },
         RunReport::Train(report) => of_training(report, level),
         RunReport::Pretrain(report) => report.body(),
-    }
-}
-
-fn heading(text: &str, level: u8) -> Markup {
-    if level == 2 {
-        html! { h2 { (text) } }
-    } else {
-        html! { h3 { (text) } }
     }
 }
 
@@ -199,12 +197,7 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 }
                 None => p.headline { "Nothing was measured: there were no test rows with labels." }
             }
-            @if !metrics.warnings.is_empty() {
-                div.trouble role="note" {
-                    p { b { (counted(metrics.warnings.len() as u64, "warning")) } }
-                    ul { @for warning in &metrics.warnings { li { (warning) } } }
-                }
-            }
+            (warnings(&metrics.warnings))
         }
         @if report.accuracy().is_some() {
             section { (heading("Results", level)) (seeds(report)) }
@@ -216,7 +209,32 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 (heading("Confusion", level))
                 p { "Test rows by true and predicted class"
                     @if metrics.seeds.len() > 1 { ", " (metrics.seeds.len()) " seeds together" } "." }
-                (tables::confusion(&manifest.classes, &counts))
+                (confused(&manifest.classes, &counts))
+            }
+        }
+        @if let Ok(answers) = report.answers() {
+            @if let Some(evaluation) = &answers.evaluation {
+                section { (heading("Classes", level)) (classes(evaluation)) }
+                section { (heading("How sure", level)) (reliable(&[(2, "answers", &evaluation.reliability)])) }
+            }
+        }
+        @if report.losses.iter().any(|lines| !lines.is_empty()) {
+            section {
+                (heading("Learning curves", level))
+                p { "The loss by step." }
+                div.beside {
+                    (losses("train rows", &report.losses[0]))
+                    (losses("held-out rows", &report.losses[1]))
+                }
+            }
+        }
+        @if let Ok(answers) = report.answers() {
+            @if answers.sample.seen() > 0 {
+                section {
+                    (heading("Rows", level))
+                    @if metrics.seeds.len() > 1 { p { "The answers of seed " (metrics.seeds[0].seed) "." } }
+                    (table_of_rows(&answers.sample, &manifest.classes, &|text| heading(text, level + 1)))
+                }
             }
         }
         section { (heading("Setting", level)) (setting(report)) }
@@ -315,5 +333,5 @@ fn setting(report: &TrainReport) -> Markup {
         ("test file", file(&header.data.test)),
         ("cloze", header.cloze.clone()),
     ];
-    html! { dl.setting { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+    settings(&rows)
 }

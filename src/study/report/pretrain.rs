@@ -10,13 +10,9 @@ use crate::error::source::Source;
 use crate::learn::run::{MANIFEST, METRICS, RunFolder, SeedEvent};
 use crate::learn::train::Event;
 use crate::numbers::{brief, count};
-use crate::study::ensemble::page::loss_curves;
-use crate::study::ensemble::report::Curve;
+use crate::page::plots::{Line, POINTS, losses, thinned};
 use crate::study::pretrain::{Manifest, PretrainMetrics};
 use crate::text::json::{self, Node};
-
-/// Points of a curve.
-const POINTS: usize = 100;
 
 /// The results, and what was run.
 pub struct PretrainReport {
@@ -25,9 +21,9 @@ pub struct PretrainReport {
     /// What was run.
     pub manifest: Manifest,
     /// The loss on what was learned from, by step.
-    train: Curve,
+    train: Line,
     /// The loss on each held-out text, by step.
-    held_out: Vec<(String, Curve)>,
+    held_out: Vec<Line>,
 }
 
 impl PretrainReport {
@@ -37,23 +33,23 @@ impl PretrainReport {
         let file = run.join(METRICS);
         let source = Source::new(file.display().to_string(), json::read_text(&file)?);
         let metrics: PretrainMetrics = Node::root(&source).read_object()?;
-        let (mut losses, mut looks) = (Vec::new(), BTreeMap::<String, Vec<(usize, f64)>>::new());
+        let (mut learned, mut looks) = (Vec::new(), BTreeMap::<String, Vec<(f64, f64)>>::new());
         for look in &metrics.before {
-            looks.entry(look.of.clone()).or_default().push((0, look.loss));
+            looks.entry(look.of.clone()).or_default().push((0.0, look.loss));
         }
         folder.each_event(&mut |SeedEvent { event, .. }| match event {
             Event::Step { step, losses: found, .. } => {
-                losses.extend(found.language_modelling.map(|loss| (step, loss)));
+                learned.extend(found.language_modelling.map(|loss| (step as f64, loss)));
             }
             Event::Looked { step, looks: found } => {
                 for look in found {
-                    looks.entry(look.of).or_default().push((step, look.loss));
+                    looks.entry(look.of).or_default().push((step as f64, look.loss));
                 }
             }
             Event::Evaluated { .. } => {}
         })?;
-        let held_out = looks.into_iter().map(|(name, points)| (name, curve(&points, usize::MAX))).collect();
-        Ok(PretrainReport { metrics, manifest, train: curve(&losses, POINTS), held_out })
+        let train = ("learned".to_owned(), thinned(&learned, POINTS));
+        Ok(PretrainReport { metrics, manifest, train, held_out: looks.into_iter().collect() })
     }
 
     /// What was run, in a line.
@@ -71,8 +67,6 @@ impl PretrainReport {
 
     /// All about it.
     pub(super) fn body(&self) -> Markup {
-        let lines: Vec<(String, &Curve)> =
-            self.held_out.iter().map(|(name, curve)| (name.clone(), curve)).collect();
         html! {
             section.first {
                 @if self.metrics.after.is_empty() {
@@ -85,8 +79,8 @@ impl PretrainReport {
                 h2 { "Learning curves" }
                 p { "The mean loss of a masked token in nats, by step." }
                 div.beside {
-                    (loss_curves("texts that were learned from", &[("learned".to_owned(), &self.train)]))
-                    (loss_curves("held-out texts", &lines))
+                    (losses("texts that were learned from", std::slice::from_ref(&self.train)))
+                    (losses("held-out texts", &self.held_out))
                 }
             }
         }
@@ -123,15 +117,4 @@ impl PretrainReport {
             p.note { "The mean loss of a masked token in nats, on the same masks; its perplexity is e to that." }
         }
     }
-}
-
-/// A curve of at most so many points, each the mean of those since the one before.
-fn curve(points: &[(usize, f64)], most: usize) -> Curve {
-    let size = points.len().div_ceil(most).max(1);
-    let (mut steps, mut losses) = (Vec::new(), Vec::new());
-    for part in points.chunks(size) {
-        steps.extend(part.last().map(|(step, _)| *step));
-        losses.push(part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64);
-    }
-    Curve { generation: 0, pattern: None, steps, losses }
 }

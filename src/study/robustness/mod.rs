@@ -3,6 +3,7 @@
 
 pub mod changes;
 mod measure;
+mod page;
 mod variations;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Searching for label words and patterns, with how sure the choice is.
 
 mod basis;
+mod page;
 pub mod pattern;
 mod pattern_search;
 mod word_search;

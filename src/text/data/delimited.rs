@@ -1,6 +1,8 @@
 //! CSV and TSV.
 
 use std::io::{self, BufRead as _, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -15,7 +17,11 @@ use crate::error::{DataError, Error, Place, Result};
 const END: &[u8] = b"cloze: end of the input\x1f";
 
 pub(super) struct Reader {
-    records: csv::Reader<Box<dyn Read + Send>>,
+    records: csv::Reader<Bounded>,
+    /// Bytes that were read since the last record ended.
+    since: Arc<AtomicU64>,
+    /// So many are allowed.
+    most: u64,
     // One buffer for all records: its fields are copied out into the example.
     record: ByteRecord,
     count: u64,
@@ -38,23 +44,29 @@ impl Reader {
         let lines_before = table.lines_before + u64::from(first.ends_with(b"\r"));
         // Without headers and flexible: the header and the field counts are checked here, because the crate's
         // own errors name no column.
+        let (since, most) = (Arc::new(AtomicU64::new(0)), reading.adjust.layout.max_record());
+        let bounded = Bounded { input: with_end(input), since: since.clone(), most };
         let mut records = ReaderBuilder::new()
             .delimiter(table.delimiter.byte())
             .quoting(table.quoting == Quoting::Double)
             .has_headers(false)
             .flexible(true)
-            .from_reader(with_end(input));
+            .from_reader(bounded);
         let mut record = ByteRecord::new();
-        records.read_byte_record(&mut record).map_err(|error| crate_error(name, error))?;
-        if is_end(&record) {
-            return Err(DataError::Empty { data: name.to_owned() }.into());
-        }
         let at_header = |column: Option<String>| Place::Row {
             file: name.to_owned(),
             line: 1 + table.lines_before,
             record: 0,
             column,
         };
+        records.read_byte_record(&mut record).map_err(|error| match too_long(&since, most) {
+            Some(kind) => Error::new(kind).at(at_header(None)),
+            None => crate_error(name, error),
+        })?;
+        since.store(0, Ordering::Relaxed);
+        if is_end(&record) {
+            return Err(DataError::Empty { data: name.to_owned() }.into());
+        }
         if holds_end(&record) {
             return Err(Error::new(DataError::UnclosedQuote).at(at_header(None)));
         }
@@ -70,18 +82,33 @@ impl Reader {
             })
             .collect::<Result<Vec<String>>>()?;
         let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(at_header(None)))?;
-        Ok((Reader { records, record, count: 0, lines_before, table }, columns))
+        Ok((Reader { records, since, most, record, count: 0, lines_before, table }, columns))
     }
 
     pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
-        match self.records.read_byte_record(&mut self.record) {
+        // Behind a record that is too long nobody knows where the next begins.
+        if too_long(&self.since, self.most).is_some() {
+            return None;
+        }
+        let read = self.records.read_byte_record(&mut self.record);
+        if read.is_ok() {
+            self.since.store(0, Ordering::Relaxed);
+        }
+        match read {
             Ok(false) => None,
             Ok(true) if is_end(&self.record) => None,
             Ok(true) => {
                 self.count += 1;
                 Some(self.example(columns))
             }
-            Err(error) => Some(Err(crate_error(columns.data(), error))),
+            Err(error) => Some(Err(match too_long(&self.since, self.most) {
+                Some(kind) => {
+                    let line = self.records.position().line() + self.lines_before;
+                    let (file, record) = (columns.data().to_owned(), self.count + 1);
+                    Error::new(kind).at(Place::Row { file, line, record, column: None })
+                }
+                None => crate_error(columns.data(), error),
+            })),
         }
     }
 
@@ -133,6 +160,28 @@ impl Reader {
             && field.contains(&b'\n')
             && (field.contains(&delimiter.byte()) || self.record.len() == 1)
     }
+}
+
+/// An input of which no record is read beyond a bound: a line without an end must not fill the memory.
+struct Bounded {
+    input: Box<dyn Read + Send>,
+    since: Arc<AtomicU64>,
+    most: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if too_long(&self.since, self.most).is_some() {
+            return Err(io::Error::other("a record is too long"));
+        }
+        let length = self.input.read(buffer)?;
+        self.since.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+fn too_long(since: &AtomicU64, most: u64) -> Option<DataError> {
+    (since.load(Ordering::Relaxed) > most).then_some(DataError::RecordTooLong { most: most >> 20 })
 }
 
 fn with_end(input: Looked) -> Box<dyn Read + Send> {

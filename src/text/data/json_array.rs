@@ -9,6 +9,8 @@ use crate::error::{DataError, Error, Place, Result};
 
 pub(super) struct Objects {
     input: Looked,
+    /// The most bytes that an object may have.
+    most: u64,
     line: u64,
     /// What may come next.
     after: After,
@@ -31,12 +33,13 @@ enum Found {
     End,
     /// Behind this nobody knows where the next object begins.
     Wrong(&'static str),
+    TooLong,
     Unreadable(io::Error),
 }
 
 impl Objects {
-    pub(super) fn new(input: Looked) -> Objects {
-        Objects { input, line: 1, after: After::Nothing, ended: false }
+    pub(super) fn new(input: Looked, most: u64) -> Objects {
+        Objects { input, most, line: 1, after: After::Nothing, ended: false }
     }
 
     /// The line on which the next object begins, and what it is; none behind the last one.
@@ -59,6 +62,9 @@ impl Objects {
                 object(last).map_err(|kind| Error::new(kind).at(at(line)))
             }
             Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
+            Found::TooLong => {
+                Err(Error::new(DataError::RecordTooLong { most: self.most >> 20 }).at(at(line)))
+            }
             Found::Unreadable(error) => Err(stream_error(name, &error)),
             Found::End => return None,
         };
@@ -85,6 +91,7 @@ impl Objects {
                     self.after = After::Object;
                     let line = self.line;
                     return match self.rest_of_object() {
+                        Ok(Some(text)) if text.len() as u64 > self.most => (line, Found::TooLong),
                         Ok(Some(text)) => (line, Found::Object(text)),
                         Ok(None) => (line, Found::Wrong("the file ends before this object does")),
                         Err(error) => (line, Found::Unreadable(error)),
@@ -112,10 +119,11 @@ impl Objects {
         }
     }
 
-    /// An object from behind its first brace to its last; none where the input ends before.
+    /// An object from behind its first brace to its last, or as much of it as is allowed and a byte; none where the
+    /// input ends before.
     fn rest_of_object(&mut self) -> io::Result<Option<Vec<u8>>> {
         let (mut text, mut depth, mut quoted, mut escaped) = (vec![b'{'], 1_u32, false, false);
-        while depth > 0 {
+        while depth > 0 && text.len() as u64 <= self.most {
             let Some(byte) = self.byte()? else { return Ok(None) };
             text.push(byte);
             match byte {

@@ -1,6 +1,6 @@
 //! JSON: one object a line, or one array of objects; their keys are the columns.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use super::json_array::Objects;
 use super::json_object::{Object, object, plain};
@@ -17,6 +17,12 @@ pub(super) struct Reader {
     first: Option<Object>,
     /// What the last object was read from.
     last: Vec<u8>,
+    /// The most bytes that an object may have.
+    most: u64,
+    /// Whether one had more: behind it nobody knows where the next begins.
+    ended: bool,
+    /// What stands between the entries of lists.
+    lists: Option<String>,
 }
 
 /// How the objects stand in the input.
@@ -32,8 +38,10 @@ impl Reader {
         is_array: bool,
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
-        let source = if is_array { Source::Array(Objects::new(input)) } else { Source::Lines(input) };
-        let mut reader = Reader { source, line: 0, count: 0, first: None, last: Vec::new() };
+        let most = reading.adjust.layout.max_record();
+        let source = if is_array { Source::Array(Objects::new(input, most)) } else { Source::Lines(input) };
+        let (last, lists) = (Vec::new(), None);
+        let mut reader = Reader { source, line: 0, count: 0, first: None, last, most, ended: false, lists };
         let first = loop {
             match reader.object(name) {
                 None => return Err(DataError::Empty { data: name.to_owned() }.into()),
@@ -43,6 +51,7 @@ impl Reader {
         };
         let columns = Columns::of_file(name, first.iter().map(|(key, _)| key.clone()).collect(), reading)?;
         reader.first = Some(first);
+        reader.lists.clone_from(&reading.lists);
         Ok((reader, columns))
     }
 
@@ -65,11 +74,21 @@ impl Reader {
             }
         };
         loop {
+            if self.ended {
+                return None;
+            }
             self.last.clear();
-            match lines.read_until(b'\n', &mut self.last) {
+            match lines.take(self.most + 1).read_until(b'\n', &mut self.last) {
                 Err(error) => return Some(Err(stream_error(name, &error))),
                 Ok(0) => return None,
                 Ok(_) => self.line += 1,
+            }
+            if self.last.len() as u64 > self.most {
+                self.last.clear();
+                self.ended = true;
+                self.count += 1;
+                let kind = DataError::RecordTooLong { most: self.most >> 20 };
+                return Some(Err(Error::new(kind).at(self.place(name, None))));
             }
             let bytes = &self.last;
             let text =
@@ -93,7 +112,7 @@ impl Reader {
             .in_file()
             .iter()
             .map(|column| match object.iter().position(|(key, _)| key == column) {
-                Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
+                Some(index) => plain(&object.remove(index).1, self.lists.as_deref()).ok_or_else(|| {
                     Error::new(DataError::NotObject {
                         message: format!("the value of {column:?} is a list or an object"),
                     })

@@ -20,12 +20,23 @@ pub struct Layout {
     /// What a quote means in CSV and TSV.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quoting: Option<Quoting>,
+    /// The most that one record may have, in MiB; [`MAX_RECORD_MIB`] where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_record_mib: Option<u64>,
 }
+
+/// Longer records are taken for what is no table: an endless line, or a quote that swallowed the rest.
+pub const MAX_RECORD_MIB: u64 = 128;
 
 impl Layout {
     /// Whether nothing is said.
     pub fn is_nothing(&self) -> bool {
         *self == Layout::default()
+    }
+
+    /// The most bytes that one record may have.
+    pub(super) fn max_record(&self) -> u64 {
+        self.max_record_mib.unwrap_or(MAX_RECORD_MIB).saturating_mul(1 << 20)
     }
 }
 

@@ -34,7 +34,7 @@ use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 use background::{Background, Come};
 
 pub use crate::text::format::Format;
-pub use layout::{Delimiter, Encoding, Guess, Layout, Quoting};
+pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
 pub use skipped::{BadRows, Skipped};
 
@@ -114,6 +114,14 @@ impl Columns {
     pub fn with_label_of(mut self, other: &Columns) -> Columns {
         self.label = self.names.iter().position(|name| Some(name.as_str()) == other.label());
         self
+    }
+
+    /// The same columns with others behind them, which no file has.
+    #[must_use]
+    pub fn with<const N: usize>(&self, more: [&str; N]) -> Columns {
+        let mut columns = self.clone();
+        columns.names.extend(more.map(str::to_owned));
+        columns
     }
 
     /// The data's name in messages.

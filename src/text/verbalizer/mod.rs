@@ -17,12 +17,23 @@
 //! list of either. Where a pattern compares texts with classes, the class's vector is the mean over its words and
 //! these; a training may learn from them in place of rows ([`crate::text::descriptions`]).
 //!
+//! `"tree"` says that labels are paths of a tree, as `sport/football`, and how it is scored ([`TreeMode`]); or
+//! classes are nested: a branch has `"children"`, a list of classes or branches, and words if it likes.
+//! `"ordered": true` says that classes stand in an order, as stars do; then each may have a number as its
+//! `"value"`. Or `"ordered"` is a list of all labels, from the lowest to the highest.
+//!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or
 //! with more to say `{ "score": "joint", "normalise": false }` ([`Scoring`]).
 
 mod aggregate;
 mod multi_token;
+mod order;
 mod other_shapes;
+mod tree;
+
+// what stands between classes, and the list of them
+mod classes;
+mod structure;
 
 use std::path::Path;
 
@@ -32,6 +43,9 @@ use serde_json::{Value, json};
 
 pub use aggregate::Aggregate;
 pub use multi_token::{MultiToken, Scoring};
+pub use order::Order;
+pub use structure::{Ordered, Structure, StructureRequest};
+pub use tree::{Branch, LabelProblem, SEPARATOR, Tree, TreeMode, TreeNode, name_of};
 
 use crate::error::source::Source;
 use crate::error::{Error, Errors, Kind, Result, VerbalizerError};
@@ -59,6 +73,7 @@ pub struct Verbalizer {
     aggregate: Aggregate,
     multi_token: Option<MultiToken>,
     kind: VerbalizerKind,
+    structure: Structure,
 }
 
 /// What a verbalizer's words are.
@@ -161,33 +176,11 @@ struct RawVerbalizer<'a> {
     #[serde(borrow)]
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
+    tree: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ordered: Option<&'a RawValue>,
+    #[serde(borrow)]
     classes: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClass<'a> {
-    #[serde(borrow)]
-    label: &'a RawValue,
-    #[serde(borrow)]
-    words: &'a RawValue,
-    #[serde(borrow)]
-    description: Option<&'a RawValue>,
-    #[serde(borrow)]
-    examples: Option<&'a RawValue>,
-    #[serde(borrow)]
-    texts: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWord<'a> {
-    #[serde(borrow)]
-    word: &'a RawValue,
-    #[serde(borrow)]
-    weight: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prior: Option<&'a RawValue>,
 }
 
 impl Verbalizer {
@@ -233,16 +226,20 @@ impl Verbalizer {
             .and_then(|value| problems.keep(MultiToken::read(&root.key("multi_token", value))));
         let kind = raw.kind.map(|value| root.key("kind", value));
         let found = kind.as_ref().and_then(|node| problems.keep(read_kind(node))).unwrap_or_default();
-        let classes = read_classes(
+        let read = classes::read(
             &root.key("classes", raw.classes),
             found == VerbalizerKind::Knowledge,
             &mut problems,
         );
         if let Some(node) = kind {
-            problems.extend(
-                problem_of_kind(found, &classes, aggregate, multi_token).map(|kind| node.error(kind)),
-            );
+            problems
+                .extend(problem_of_kind(found, &read, aggregate, multi_token).map(|kind| node.error(kind)));
         }
+        let (tree, ordered) = (raw.tree, raw.ordered);
+        let (tree, ordered) =
+            (tree.map(|value| root.key("tree", value)), ordered.map(|value| root.key("ordered", value)));
+        let order = read.order(ordered.as_ref(), &mut problems);
+        let tree = read.tree(tree.as_ref(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -251,10 +248,11 @@ impl Verbalizer {
             name: name.to_owned(),
             file: file.to_owned(),
             about,
-            classes,
+            classes: read.classes,
             aggregate,
             multi_token,
             kind: found,
+            structure: Structure { order, tree },
         })
     }
 
@@ -299,6 +297,16 @@ impl Verbalizer {
         Verbalizer { classes: self.classes.iter().zip(words).map(class).collect(), ..self.clone() }
     }
 
+    /// The same with one more class, the last, whose words count alike.
+    #[must_use]
+    pub fn with_class(&self, label: &str, words: &[String]) -> Verbalizer {
+        let word =
+            |word: &String| LabelWord { text: Text::unwritten("label word", word), weight: 1.0, prior: None };
+        let words = words.iter().map(word).collect();
+        let class = Class { label: label.to_owned(), words, texts: Vec::new() };
+        Verbalizer { classes: self.classes.iter().cloned().chain([class]).collect(), ..self.clone() }
+    }
+
     /// Each class's first word: what stands in the blank where the class is shown.
     pub fn first_words(&self) -> Vec<String> {
         self.classes.iter().map(|class| class.words[0].word().to_owned()).collect()
@@ -319,8 +327,23 @@ impl Verbalizer {
         self.multi_token
     }
 
-    /// How scores come about, in words: `mean_logit`, or `mean_logit of joint`.
+    /// The classes, and behind them the branches of a tree that have words of their own: what is scored.
+    pub fn scored(&self) -> impl Iterator<Item = &Class> {
+        let branches = self.structure.tree.iter().flat_map(Tree::branches);
+        self.classes.iter().chain(branches.filter_map(|branch| branch.own.as_ref()))
+    }
+
+    /// How scores come about, in words: `mean_logit`, or `mean_logit of joint`, or `mean_logit, top-down`.
     pub fn scoring(&self) -> String {
+        let mode = self.structure.tree.as_ref().map_or(TreeMode::Flat, Tree::mode);
+        match mode {
+            TreeMode::Flat => self.scoring_of_words(),
+            TreeMode::TopDown => format!("{}, level by level", self.scoring_of_words()),
+            TreeMode::Joint => format!("{}, branches added", self.scoring_of_words()),
+        }
+    }
+
+    fn scoring_of_words(&self) -> String {
         let aggregate = self.aggregate.name();
         match self.multi_token {
             None => aggregate.to_owned(),
@@ -331,9 +354,13 @@ impl Verbalizer {
         }
     }
 
-    /// The index of a label among the classes.
+    /// The index of a label among the classes; in a tree a class may be called without the branches above it.
     pub fn class_of(&self, label: &str) -> Option<usize> {
-        self.classes.iter().position(|class| class.label == label)
+        let whole = self.classes.iter().position(|class| class.label == label);
+        whole.or_else(|| {
+            let tree = self.structure.tree.as_ref()?;
+            (0..tree.classes()).find(|class| tree.name(*class) == label)
+        })
     }
 
     /// The index of the only class whose label this is but for case, and blanks at the ends.
@@ -346,8 +373,11 @@ impl Verbalizer {
     /// ```
     pub fn class_near(&self, label: &str) -> Option<usize> {
         let plain = |label: &str| label.trim().to_lowercase();
-        let mut near =
-            (0..self.classes.len()).filter(|&class| plain(&self.classes[class].label) == plain(label));
+        let tree = self.structure.tree.as_ref();
+        let mut near = (0..self.classes.len()).filter(|&class| {
+            plain(&self.classes[class].label) == plain(label)
+                || tree.is_some_and(|tree| plain(tree.name(class)) == plain(label))
+        });
         near.next().filter(|_| near.next().is_none())
     }
 }
@@ -371,10 +401,11 @@ fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
 /// What a kind does not go with.
 fn problem_of_kind(
     kind: VerbalizerKind,
-    classes: &[Class],
+    read: &classes::Read,
     aggregate: Option<Aggregate>,
     multi_token: Option<MultiToken>,
 ) -> Option<VerbalizerError> {
+    let classes = &read.classes;
     match kind {
         VerbalizerKind::Words | VerbalizerKind::Knowledge => None,
         VerbalizerKind::OneToOne => {
@@ -382,6 +413,10 @@ fn problem_of_kind(
             Some(VerbalizerError::NotOneToOne { label: class.label.clone(), found: class.words.len() })
         }
         VerbalizerKind::Soft | VerbalizerKind::Prototype => {
+            if let Some(branch) = read.branches.first() {
+                let label = branch.label.clone();
+                return Some(VerbalizerError::BranchWordsWith { kind: kind.name(), label });
+            }
             let has_prior = classes.iter().flat_map(|class| &class.words).any(|word| word.prior.is_some());
             let other_mean = aggregate.is_some_and(|aggregate| aggregate != Aggregate::MeanLogit);
             let wrong =
@@ -392,111 +427,4 @@ fn problem_of_kind(
                 .map(|(key, _)| VerbalizerError::LearnedWith { kind: kind.name(), key })
         }
     }
-}
-
-/// The classes that can be read; they are whole only if no problem was found.
-fn read_classes(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Vec<Class> {
-    let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return Vec::new() };
-    if raw.len() < 2 {
-        problems.push(list.error(VerbalizerError::TooFewClasses { found: raw.len() }));
-    }
-    let mut classes: Vec<Class> = Vec::with_capacity(raw.len());
-    for (index, value) in raw.into_iter().enumerate() {
-        let node = list.element(index, value);
-        let Some(raw) = problems.keep(node.read_object::<RawClass>()) else { continue };
-        let Some(label) = problems.keep(node.key("label", raw.label).text()) else { continue };
-        if label.value.is_empty() {
-            problems.push(label.whole_error(VerbalizerError::EmptyLabel));
-        }
-        if classes.iter().any(|class| class.label == label.value) {
-            problems.push(label.whole_error(VerbalizerError::SameLabel { label: label.value.clone() }));
-        }
-        let earlier = if may_share { &[][..] } else { &classes };
-        let words = read_words(&node.key("words", raw.words), &label.value, earlier, problems);
-        let texts = [("description", raw.description), ("examples", raw.examples), ("texts", raw.texts)]
-            .into_iter()
-            .filter_map(|(key, value)| {
-                Some(read_texts(&node.key(key, value?), key == "description", problems))
-            })
-            .flatten()
-            .collect();
-        classes.push(Class { label: label.value, words, texts });
-    }
-    classes
-}
-
-/// One text, or a list of some.
-fn read_texts(node: &Node<'_>, is_one: bool, problems: &mut Errors) -> Vec<String> {
-    let read = if is_one { node.read().map(|text| vec![text]) } else { node.read() };
-    let texts: Vec<String> = problems.keep(read).unwrap_or_default();
-    if texts.iter().any(|text| text.trim().is_empty()) {
-        problems.push(node.error(VerbalizerError::EmptyText));
-    }
-    texts
-}
-
-fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Errors) -> Vec<LabelWord> {
-    if let Ok(word) = list.read::<String>() {
-        problems.push(list.error(VerbalizerError::WordsWithoutList { list: other_shapes::list_of(&word) }));
-        return Vec::new();
-    }
-    let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return Vec::new() };
-    if raw.is_empty() {
-        problems.push(list.error(VerbalizerError::ClassWithoutWords { label: label.to_owned() }));
-    }
-    let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
-    for (index, value) in raw.into_iter().enumerate() {
-        let Some(word) = problems.keep(read_word(&list.element(index, value))) else { continue };
-        if word.word().trim().is_empty() {
-            problems.push(word.error(VerbalizerError::EmptyWord));
-        }
-        if words.iter().any(|known| known.word() == word.word()) {
-            problems.push(
-                word.error(VerbalizerError::SameWord {
-                    word: word.word().to_owned(),
-                    label: label.to_owned(),
-                }),
-            );
-        } else if let Some(first) =
-            earlier.iter().find(|class| class.words.iter().any(|known| known.word() == word.word()))
-        {
-            let kind = VerbalizerError::SharedWord {
-                word: word.word().to_owned(),
-                first: first.label.clone(),
-                second: label.to_owned(),
-            };
-            problems.push(word.error(kind));
-        }
-        words.push(word);
-    }
-    words
-}
-
-/// A word is a string, or an object with the word and its weight.
-fn read_word(node: &Node<'_>) -> Result<LabelWord> {
-    if !node.is_object() {
-        return Ok(LabelWord { text: node.text()?, weight: 1.0, prior: None });
-    }
-    let raw: RawWord = node.read()?;
-    let weight = raw.weight.map_or(Ok(1.0), |weight| read_weight(&node.key("weight", weight)))?;
-    let prior = raw.prior.map(|prior| read_prior(&node.key("prior", prior))).transpose()?;
-    Ok(LabelWord { text: node.key("word", raw.word).text()?, weight, prior })
-}
-
-fn read_prior(node: &Node<'_>) -> Result<f64> {
-    let prior: f64 = node.read()?;
-    // Its logarithm must be a number in fp32.
-    if prior >= f64::from(f32::MIN_POSITIVE) && prior <= 1.0 {
-        Ok(prior)
-    } else {
-        Err(node.error(VerbalizerError::BadPrior { found: prior }))
-    }
-}
-
-fn read_weight(node: &Node<'_>) -> Result<f64> {
-    let weight: f64 = node.read()?;
-    // Scores are fp32: a weight must be a number there too.
-    #[allow(clippy::cast_possible_truncation)]
-    let usable = weight > 0.0 && (weight as f32).is_normal();
-    if usable { Ok(weight) } else { Err(node.error(VerbalizerError::BadWeight { found: weight })) }
 }

@@ -1,19 +1,20 @@
 //! `report.html`: the results of one or several runs as a page that needs nothing but itself.
 
-mod canvas;
-pub(crate) mod numbers;
-mod plots;
+mod numbers;
+pub(crate) mod plots;
 pub(crate) mod tables;
 
-use crate::numbers::{count, counted, percent};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use self::numbers::by_seed;
 pub(crate) use self::numbers::mean_and_deviation;
-use super::report::{Accuracies, Bin, Curve, EnsembleReport, Measured};
+use super::report::{Accuracies, EnsembleReport, Measured};
 use super::summary::between_runs;
-
-const STYLE: &str = include_str!("style.css");
+use crate::numbers::{count, counted, percent};
+use crate::page::document::{document, heading, setting as settings, warnings};
+use crate::page::plots::{Line, losses, reliability};
+use crate::page::tables::{bins, confusion};
+use crate::predict::report::Bin;
 
 /// The page of runs with their names. Of one run it shows that run; of several first how they compare.
 ///
@@ -53,24 +54,6 @@ pub fn page(runs: &[(&str, &EnsembleReport)]) -> String {
     document(&title, &body)
 }
 
-/// A whole page.
-pub(crate) fn document(title: &str, body: &Markup) -> String {
-    let whole = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { (body) } }
-        }
-    };
-    whole.into_string()
-}
-
 /// What was run, in a line.
 pub(crate) fn what(report: &EnsembleReport) -> Markup {
     let setting = &report.setting;
@@ -94,13 +77,6 @@ pub(crate) fn what(report: &EnsembleReport) -> Markup {
 
 /// All about one run.
 pub(crate) fn run(report: &EnsembleReport, level: u8) -> Markup {
-    let heading = |text: &str| {
-        if level == 2 {
-            html! { h2 { (text) } }
-        } else {
-            html! { h3 { (text) } }
-        }
-    };
     let last = report.last_stage();
     html! {
         section.first {
@@ -108,37 +84,37 @@ pub(crate) fn run(report: &EnsembleReport, level: u8) -> Markup {
             (trouble(report))
         }
         @if last.is_some() {
-            section { (heading("Results")) (tables::results(report)) }
+            section { (heading("Results", level)) (tables::results(report)) }
         }
         section {
-            (heading("Patterns"))
+            (heading("Patterns", level))
             @if last.is_some() { figure { figcaption { "Accuracy in %, with 95 % intervals over other test rows" } (plots::accuracies(report)) } }
             (tables::patterns(report))
         }
         @let comparisons = report.comparisons();
         @if !comparisons.is_empty() {
-            section { (heading("Paired tests")) (tables::comparisons(comparisons.iter())) }
+            section { (heading("Paired tests", level)) (tables::comparisons(comparisons.iter())) }
         }
         @if let Some(agreement) = report.stages.iter().rev().find_map(|stage| stage.agreement.as_ref().map(|agreement| (stage, agreement))) {
-            section { (heading("Agreement")) (agreed(report, agreement.0.name(), agreement.1)) }
+            section { (heading("Agreement", level)) (agreed(report, agreement.0.name(), agreement.1)) }
         }
         @if last.is_some() {
-            section { (heading("Calibration")) (calibration(report)) }
+            section { (heading("Calibration", level)) (calibration(report)) }
         }
         @if let Some((name, found)) = report.classifier() {
             section {
-                (heading("Confusion"))
+                (heading("Confusion", level))
                 p { "Test rows by true and predicted class, of the " (name) @if found.right.len() > 1 { ", " (found.right.len()) " seeds together" } "." }
-                (tables::confusion(&report.setting.classes, &found.confusion))
+                (confusion(&report.setting.classes, &found.confusion))
             }
         }
         @if !report.curves.is_empty() {
-            section { (heading("Learning curves")) (learning_curves(report)) }
+            section { (heading("Learning curves", level)) (learning_curves(report)) }
         }
         @if !report.seconds.is_empty() {
-            section { (heading("Time")) (tables::seconds(report)) }
+            section { (heading("Time", level)) (tables::seconds(report)) }
         }
-        section { (heading("Setting")) (setting(report)) }
+        section { (heading("Setting", level)) (setting(report)) }
     }
 }
 
@@ -206,12 +182,7 @@ fn trouble(report: &EnsembleReport) -> Markup {
                 }
             }
         }
-        @if !report.warnings.is_empty() {
-            div.trouble role="note" {
-                p { b { (counted(report.warnings.len() as u64, "warning")) } }
-                ul { @for warning in &report.warnings { li { (warning) } } }
-            }
-        }
+        (warnings(&report.warnings))
     }
 }
 
@@ -247,38 +218,28 @@ fn calibration(report: &EnsembleReport) -> Markup {
             }
             "."
         }
-        figure { (plots::reliability(&curves)) }
+        figure { (reliability(&curves)) }
         details {
             summary { "The bins" }
-            (tables::bins(&curves))
+            (bins(&curves))
         }
     }
 }
 
-/// The losses of trainings by step, a line for each.
-pub(crate) fn loss_curves(title: &str, curves: &[(String, &Curve)]) -> Markup {
-    plots::curves(title, curves)
-}
-
 fn learning_curves(report: &EnsembleReport) -> Markup {
     let last = report.curves.iter().map(|curve| curve.generation).max().unwrap_or(0);
-    let members = |generation: usize| -> Vec<(String, &Curve)> {
+    let members = |generation: usize| -> Vec<Line> {
         let of_generation = report.curves.iter().filter(|curve| curve.generation == generation);
-        of_generation.filter_map(|curve| Some(((curve.pattern? + 1).to_string(), curve))).collect()
+        of_generation.filter_map(|curve| Some(plots::line((curve.pattern? + 1).to_string(), curve))).collect()
     };
-    let name =
-        |curve: &Curve| if last > 0 { format!("gen. {}", curve.generation) } else { "student".to_owned() };
-    let students = report
-        .curves
-        .iter()
-        .filter(|curve| curve.pattern.is_none())
-        .map(|curve| (name(curve), curve))
-        .collect::<Vec<_>>();
+    let name = |generation| if last > 0 { format!("gen. {generation}") } else { "student".to_owned() };
+    let students = report.curves.iter().filter(|curve| curve.pattern.is_none());
+    let students: Vec<Line> = students.map(|curve| plots::line(name(curve.generation), curve)).collect();
     html! {
         p { "The loss by step, the mean over the seeds; members have the numbers of their patterns." }
         div.beside {
-            @for generation in 0..=last { (plots::curves(&format!("members of generation {generation}"), &members(generation))) }
-            (plots::curves("students", &students))
+            @for generation in 0..=last { (losses(&format!("members of generation {generation}"), &members(generation))) }
+            (losses("students", &students))
         }
     }
 }
@@ -307,5 +268,5 @@ fn setting(report: &EnsembleReport) -> Markup {
         ("test file’s SHA-256", setting.test_sha256.clone().unwrap_or_else(none)),
         ("cloze", setting.cloze.clone()),
     ];
-    html! { dl.setting { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+    settings(&rows)
 }

@@ -1,37 +1,13 @@
-//! Numbers that only the page shows.
+//! Numbers of several seeds.
 
 use crate::numbers::{count, percent};
 use crate::study::ensemble::report::Accuracies;
-
-/// With a sign that is as wide as a digit. What rounds to 0 has none.
-pub(crate) fn signed(share: f64) -> String {
-    match percent(share.abs()) {
-        zero if zero == "0.0" => zero,
-        points if share < 0.0 => format!("\u{2212}{points}"),
-        points => format!("+{points}"),
-    }
-}
-
-pub(crate) fn signed_interval([low, high]: [f64; 2]) -> String {
-    format!("{} to {}", signed(low), signed(high))
-}
 
 pub(crate) fn mean_and_deviation(accuracies: &Accuracies) -> String {
     let mean = percent(accuracies.mean);
     accuracies
         .standard_deviation
         .map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {}", percent(deviation)))
-}
-
-/// "0.4 s", "7 s", "3 min 20 s", "2 h 5 min".
-pub(super) fn time(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, 0, _) if seconds < 9.95 => format!("{seconds:.1} s"),
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }
 
 /// One number where all are the same, or else each.

@@ -9,15 +9,15 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, IntoFont as _, RGBColor, ShapeStyle, TextStyle};
 
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type Drawn = Result<(), plotters::drawing::DrawingAreaErrorKind<std::io::Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawn = Result<(), plotters::drawing::DrawingAreaErrorKind<std::io::Error>>;
 
 /// The backend rounds to whole pixels: with two to each unit of the page, curves stay smooth.
-pub(super) const UNIT: i32 = 2;
+pub(crate) const UNIT: i32 = 2;
 
 /// A colour by its role. What is drawn has a stand-in, which style.css maps to the colour itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     Text,
     Muted,
     Grid,
@@ -42,17 +42,17 @@ impl Ink {
     }
 
     /// A line of this width.
-    pub(super) fn line(self, width: f64) -> ShapeStyle {
+    pub(crate) fn line(self, width: f64) -> ShapeStyle {
         self.color().stroke_width((width * f64::from(UNIT)).round() as u32)
     }
 
-    pub(super) fn filled(self) -> ShapeStyle {
+    pub(crate) fn filled(self) -> ShapeStyle {
         self.color().filled()
     }
 }
 
 /// Text of the usual size. Where it stands to its point: left of it, right of it, in its middle.
-pub(super) fn text(ink: Ink, across: HPos) -> TextStyle<'static> {
+pub(crate) fn text(ink: Ink, across: HPos) -> TextStyle<'static> {
     // The backend takes sizes by another measure than CSS and divides by 1.24; the family is the page's.
     ("sans-serif", 12.0 * 1.24 * f64::from(UNIT))
         .into_font()
@@ -61,7 +61,7 @@ pub(super) fn text(ink: Ink, across: HPos) -> TextStyle<'static> {
 }
 
 /// A plot. What it shows is told in words too.
-pub(super) fn plot(
+pub(crate) fn plot(
     (width, height): (i32, i32),
     title: &str,
     words: &str,
@@ -89,7 +89,7 @@ pub(super) fn plot(
 }
 
 /// The mark of a series, so that colour does not tell them apart alone: the shapes of [`GLYPHS`].
-pub(super) fn mark(area: &Area<'_>, series: usize, (x, y): (i32, i32), radius: i32) -> Drawn {
+pub(crate) fn mark(area: &Area<'_>, series: usize, (x, y): (i32, i32), radius: i32) -> Drawn {
     let (ink, r) = (Ink::Series(series), radius * UNIT);
     match series % SERIES {
         0 => {
@@ -118,7 +118,7 @@ pub(super) fn mark(area: &Area<'_>, series: usize, (x, y): (i32, i32), radius: i
 const GLYPHS: [&str; SERIES] = ["○", "●", "▲", "■", "◆", "□"];
 
 /// What each mark means.
-pub(super) fn legend(entries: &[(usize, String)]) -> Markup {
+pub(crate) fn legend(entries: &[(usize, String)]) -> Markup {
     html! {
         p.legend {
             @for (series, name) in entries {
@@ -130,7 +130,7 @@ pub(super) fn legend(entries: &[(usize, String)]) -> Markup {
 
 /// Texts on a line of their own each: as near as can be to where they are wanted, `gap` apart, between `top`
 /// and `bottom`.
-pub(super) fn apart(wanted: &[i32], gap: i32, top: i32, bottom: i32) -> Vec<i32> {
+pub(crate) fn apart(wanted: &[i32], gap: i32, top: i32, bottom: i32) -> Vec<i32> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by_key(|&index| wanted[index]);
     let mut found = wanted.to_vec();

@@ -1,0 +1,14 @@
+//! Pages of scored rows: what a report says in pictures, the rows themselves, and what moved them.
+
+mod explanations;
+mod rows;
+mod scores;
+mod strict;
+
+pub use explanations::explanations_page;
+pub use rows::{KeptRow, RowSample, SEED};
+pub use scores::score_page;
+pub use strict::strict_page;
+
+pub(crate) use rows::table as table_of_rows;
+pub(crate) use scores::{classes, confused, reliable};
