@@ -13,6 +13,7 @@ mod explain;
 mod families;
 mod front_door;
 mod golden;
+mod growth;
 mod hub;
 mod invariants;
 mod knowledge;

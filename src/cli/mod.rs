@@ -33,6 +33,7 @@ mod train;
 // the other commands
 mod check;
 mod classify;
+mod compare;
 mod doctor;
 mod explain;
 mod export;
@@ -79,6 +80,7 @@ enum Command {
     Export(export::Export),
     Serve(Box<serve::Serve>),
     Report(report::Report),
+    Compare(compare::Compare),
     Check(check::Check),
     Robustness(robustness::Robustness),
     #[command(subcommand)]
@@ -138,6 +140,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),

@@ -128,6 +128,7 @@ pub fn drawing(args: &DrawingArgs) -> Drawing {
         strategy: args.demo_strategy.unwrap_or(usual.strategy),
         draws: args.demo_draws.map_or(usual.draws, usize::from),
         seed: args.demo_seed.unwrap_or(usual.seed),
+        each_epoch: usual.each_epoch,
     }
 }
 
@@ -187,6 +188,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         weight_decay: Some(args.weight_decay),
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
+        r_drop: None,
         bf16: args.dtype == TrainDtypeName::Bf16,
     }
 }

@@ -243,6 +243,13 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
             vec![("columns", listed(columns)), ("help", "name the one to read with --text-column".into())]
         }
         DataError::SeveralTexts { .. } => help("name the one to read with --text-column, or several"),
+        DataError::ScoresWithoutLabels { columns, .. } => vec![
+            ("columns", listed(columns)),
+            (
+                "help",
+                "name it with --label-column, or give the rows with their labels with --true-labels".into(),
+            ),
+        ],
         DataError::WithoutLabels { columns, .. } => {
             let perhaps = columns.iter().find(|column| called_as_labels(column));
             let name = perhaps.map_or_else(String::new, |column| format!(" {column}"));

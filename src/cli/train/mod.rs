@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
+use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::study::report::{RunReport, page};
@@ -140,6 +141,10 @@ pub struct Train {
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
+    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is added to the
+    /// loss
+    #[arg(long, hide_short_help = true, value_name = "ALPHA")]
+    r_drop: Option<f64>,
     #[command(flatten)]
     held_out: HeldOutArgs,
     /// How the step that is kept is chosen
@@ -302,7 +307,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         reading,
         tuning: tuning.unwrap_or(Tuning::Full),
         init_from: args.init_from.clone(),
-        plan: setup::plan_options(&args.plan),
+        plan: PlanOptions { r_drop: args.r_drop, ..setup::plan_options(&args.plan) },
         evaluate_every: args.held_out.evaluate_every,
         patience: args.held_out.patience,
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),

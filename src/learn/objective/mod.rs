@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::learn::turns::Turns;
 
 pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
-pub use classification::{Classification, Each, Lesson, losses};
+pub use classification::{Classification, Each, Lesson, divergences, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
 pub use masking::Masking;
 pub use packed::{MaskedSequence, PackedLanguageModelling, add_gradients_of, loss_of};

@@ -164,7 +164,7 @@ impl From<First> for Manifest {
             verbalizer: first.verbalizer,
             classes: first.classes,
             columns: first.columns,
-            tuning: first.tuning,
+            tuning: first.tuning.of_first(),
             init_from: None,
             plan: first.plan,
             descriptions: None,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::learn::run::{History, Manifest};
 use crate::numbers::multi_label::MultiLabelMetrics;
 use crate::predict::report::{Evaluation, Prediction};
-use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
 
 /// The table of results.
@@ -63,7 +63,7 @@ pub struct BaselineMetrics {
     /// Their mean.
     pub mean: f64,
     /// The method less this baseline.
-    pub difference: Option<PairedBootstrap>,
+    pub difference: Option<PairedDifference>,
 }
 
 /// Predictions as they come, a list for each seed.
@@ -104,7 +104,7 @@ impl Found {
                 name: name.to_owned(),
                 mean: accuracies.iter().sum::<f64>() / accuracies.len() as f64,
                 accuracies,
-                difference: PairedBootstrap::of(&method, &correct),
+                difference: PairedDifference::of(&method, &correct),
             });
         };
         // The first of equals.
