@@ -118,7 +118,8 @@ impl Calibrator {
 
     /// One that corrects by inputs without content, so that it needs no rows; `nothing` is the calibration to
     /// which nothing is done yet.
-    pub(crate) fn contextual(nothing: Fitted, labels: Vec<String>) -> Calibrator {
+    pub(crate) fn contextual(nothing: Fitted, verbalizer: &Verbalizer) -> Calibrator {
+        let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
         Calibrator {
             method: Some(Method::Contextual),
             prior: vec![1.0 / labels.len() as f64; labels.len()],
@@ -126,8 +127,7 @@ impl Calibrator {
             conformal: None,
             abstain_below: None,
             labels,
-            // What stands between classes is for reports of rows with labels.
-            structure: Structure::default(),
+            structure: verbalizer.structure().clone(),
             fitted: nothing,
         }
     }

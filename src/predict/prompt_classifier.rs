@@ -600,7 +600,7 @@ impl PromptClassifier {
         let tasks = self.patterns.on(&columns)?.tasks;
         let scoring = self.on(tasks, Arc::new(columns.clone()))?;
         let nothing = nothing_fitted(&self.folder, String::new(), &self.verbalizer, &scoring.tasks);
-        let mut calibrator = Calibrator::contextual(nothing, self.labels.clone());
+        let mut calibrator = Calibrator::contextual(nothing, &self.verbalizer);
         calibrator.fit(&scoring.scorer(), &columns, &mut |_| {})?;
         drop(scoring);
         self.calibration = Some(calibrator.fitted().clone());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
 use cloze::numbers::multi_label::MultiLabelMetrics;
-use cloze::numbers::{counted, interval, p_value, percent};
+use cloze::numbers::{counted, interval, percent};
 use cloze::study::compare::holm;
 use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
 
