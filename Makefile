@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure classify-table search reproduce model model-data model-table bench bench-pretrain bench-families lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve page-check explain-deletion test-browser test-clients lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -60,8 +60,11 @@ zero-shot: build ## every calibration of every pattern on public sets into bench
 correction: build ## corrections without labels on even and skewed files into benches/correction.md (half an hour): make correction [DATA=folder]
 	@$(PYTHON) tools/correction.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
-structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300]
-	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS))
+several-labels: build ## several labels a row on public sets into benches/several-labels.md (half an hour): make several-labels [DATA=folder]
+	@$(PYTHON) tools/several_labels.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
+
+structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300] [UNTRAINED=1]
+	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(UNTRAINED),--untrained)
 
 classify-table: build ## cloze classify on public sets into benches/classify.md (ten minutes): make classify-table [DATA=folder]
 	@$(PYTHON) tools/classify.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
@@ -103,6 +106,16 @@ page-check: build ## show pages in headless Chromium and let axe-core look at th
 
 explain-deletion: build ## do the words that cloze explain marks carry the label? delete them and see, over 200 rows (ten minutes)
 	@$(PYTHON) tools/explain_deletion.py --cloze $(CLOZE)
+
+bench-serve: build ## load cloze serve beside cloze score, and beside FastAPI with transformers (makes a Python environment once): make bench-serve [THREADS=1] [OPTIONS='--soak 3600']
+	@$(PYTHON) benches/serve.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS)) $(OPTIONS)
+
+test-browser: build ## the playground in a headless Chromium, as a person uses it (apt-get install chromium): make test-browser [PICTURES=folder]
+	@$(PYTHON) tests/browser/playground.py $(CLOZE) $(PICTURES)
+
+test-clients: build ## huggingface_hub and curl as clients of cloze serve (makes a Python environment once)
+	@test -x target/clients-env/bin/python || { $(PYTHON) -m venv target/clients-env && target/clients-env/bin/pip install --quiet huggingface_hub; }
+	@target/clients-env/bin/python tests/clients/huggingface.py $(CLOZE)
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

@@ -79,6 +79,10 @@ pub(crate) mod page;
 // experiments
 pub mod study;
 
+// a classifier behind HTTP
+#[cfg(feature = "serve")]
+pub mod serve;
+
 pub use error::{Error, Errors, Result};
 pub use model::masked_lm::{MaskedLm, Options};
 pub use predict::prompt_classifier::PromptClassifier;

@@ -35,7 +35,7 @@ fn corrections_equal_scipy() {
         compare("to_prior", &Correction::to_prior(&fit, &numbers(&set["prior"])), &fit, 1e-7);
         // What the weak penalty and scipy's own stop leave.
         compare("temperature", &Correction::temperature(&fit, &truths), &fit, 1e-5);
-        compare("vector", &Correction::vector(&fit, &truths), &fit, 1e-4);
+        compare("vector", &Correction::dirichlet(&fit, &truths), &fit, 1e-4);
     }
 }
 
@@ -52,7 +52,7 @@ fn a_matched_prior_is_the_mean_of_the_rows() {
 fn scalings_of_rows_without_errors_stay_finite() {
     let rows: Vec<Prediction> =
         [[1.0, 0.0], [0.0, 1.0]].map(|row| Prediction { probabilities: row.to_vec() }).into();
-    for correction in [Correction::temperature(&rows, &[0, 1]), Correction::vector(&rows, &[0, 1])] {
+    for correction in [Correction::temperature(&rows, &[0, 1]), Correction::dirichlet(&rows, &[0, 1])] {
         let found = correction.apply(&rows[0]).probabilities;
         assert!(found.iter().all(|number| number.is_finite()) && found[0] > 0.99, "{correction:?}");
     }

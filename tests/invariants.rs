@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cloze::error::{Kind, ModelError};
+use cloze::learn::encoded::EncodedRows;
 use cloze::model::batch::Batch;
 use cloze::model::dtype::Dtype;
 use cloze::model::encoder::{Additions, Encoder, Mode};
@@ -590,6 +591,42 @@ fn demonstrations_are_as_if_written_into_the_row() {
             "average of the draws",
         );
     }
+}
+
+#[test]
+fn a_training_shows_other_demonstrations_in_each_epoch() {
+    let columns = Arc::new(Columns::check("rows", vec!["text".to_owned()], None).unwrap());
+    let row = |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None };
+    let texts =
+        ["a great day", "the worst book", "new and wonderful", "an old film", "not good", "the best team"];
+    let shown: Vec<(Example, usize)> =
+        texts.iter().enumerate().map(|(place, text)| (row(text), place % 2)).collect();
+    let words = ["great", "bad"].map(str::to_owned);
+    let model = Arc::new(ModelFolder::open(Path::new(TINY)).unwrap());
+    let encoded = |each_epoch: bool| {
+        let drawing = Drawing { draws: 2, each_epoch, ..Drawing::default() };
+        let task = task("{demos:2}{text} It was {mask}.", &columns).with_support(&shown, &words, drawing);
+        let rows: Vec<Example> = texts.iter().map(|text| row(text)).collect();
+        EncodedRows::new(model.clone(), &[task], 64, &columns, &rows).unwrap()
+    };
+    let rows = encoded(true);
+    assert_eq!(rows.len(), 12);
+    assert!((0..12).all(|place| rows.anew(place, 0).unwrap().is_none()));
+    let ids = |place: usize, epoch: usize| {
+        rows.anew(place, epoch).unwrap().map_or_else(
+            || rows.item(place).unwrap().features.ids.clone(),
+            |item| {
+                assert_eq!(item.row, place / 2);
+                item.features.ids
+            },
+        )
+    };
+    // Of three rows of one class and two of the other, in two orders, some draws are the same by chance.
+    let others = |epoch: usize| (0..12).filter(|&place| ids(place, epoch) != ids(place, 0)).count();
+    assert!(others(1) >= 6 && others(2) >= 6, "{} {}", others(1), others(2));
+    assert_eq!(ids(3, 1), ids(3, 1));
+    let rows = encoded(false);
+    assert!((0..12).all(|place| rows.anew(place, 1).unwrap().is_none()));
 }
 
 fn words_of(part: &Shown) -> &str {

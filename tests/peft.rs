@@ -425,7 +425,6 @@ fn assert_refused(result: Result<PeftAdapter, Error>, parts: &[&str]) {
 #[test]
 fn settings_that_change_scores_are_refused_by_name() {
     let cases = [
-        ("use_dora", json!(true)),
         ("bias", json!("all")),
         ("bias", json!("lora_only")),
         ("fan_in_fan_out", json!(true)),

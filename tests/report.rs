@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cloze::error::{JsonError, Kind};
-use cloze::study::compare::PairedBootstrap;
+use cloze::study::compare::PairedDifference;
 use cloze::study::ensemble::page::page;
 use cloze::study::ensemble::report::EnsembleReport;
 use cloze::study::ensemble::summary::{BetweenRuns, between_runs};
@@ -205,17 +205,17 @@ fn paired_tests_are_those_of_the_rows() {
     };
     let patterns: Vec<Vec<bool>> = last.patterns.iter().flat_map(of).collect();
     let wanted = [
-        ("student", "ensemble", PairedBootstrap::of(&of(&last.student), &of(&last.ensemble))),
-        ("ensemble", "mean pattern", PairedBootstrap::of(&of(&last.ensemble), &patterns)),
+        ("student", "ensemble", PairedDifference::of(&of(&last.student), &of(&last.ensemble))),
+        ("ensemble", "mean pattern", PairedDifference::of(&of(&last.ensemble), &patterns)),
         (
             "ensemble of generation 1",
             "ensemble of generation 0",
-            PairedBootstrap::of(&of(&last.ensemble), &of(&first.ensemble)),
+            PairedDifference::of(&of(&last.ensemble), &of(&first.ensemble)),
         ),
         (
             "ensemble",
             "ensemble without training",
-            PairedBootstrap::of(&of(&last.ensemble), &of(&untrained.ensemble)),
+            PairedDifference::of(&of(&last.ensemble), &of(&untrained.ensemble)),
         ),
     ];
     let found = report.comparisons();

@@ -40,7 +40,8 @@ const PATTERN: &str = "{text} it was {mask}.";
 const SOFT_PATTERN: &str = "{text} {soft:2} {mask}.";
 
 /// Every method, and its options that take other ways; smaller than their defaults, for the tiny model.
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 21] = [
+    r#"{ "lora": { "rank": 3, "dora": true, "targets": ["query", "output.dense"] } }"#,
     r#""full""#,
     r#""head""#,
     r#""bias""#,
@@ -245,6 +246,7 @@ fn plan(learning_rate: f64, steps: usize, batch_size: usize) -> Plan {
         weight_decay: 0.01,
         clip_norm: 1.0,
         dropout: None,
+        r_drop: 0.0,
         bf16: false,
         evaluate_every: 1000,
         patience: 1000,

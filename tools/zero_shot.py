@@ -15,7 +15,7 @@ from few_shot import prepare
 
 # Label-free, in the page's order; then those that learn from labels.
 FREE = ["none", "contextual", "domain", "pmi", "batch", "prior"]
-LABELLED = ["temperature", "vector"]
+LABELLED = ["temperature", "dirichlet"]
 
 # The folder's patterns for each task, all of them, and the words that go with them. `labelled` are the rows for what needs labels.
 PAIRS = {"text_a": "premise", "text_b": "hypothesis"}

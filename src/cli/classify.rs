@@ -2,18 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ArgGroup;
+use cloze::predict::multi_label::Centring;
+use cloze::predict::multi_label::zero_shot::{ManyZeroShot, ManyZeroShotRequest};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
 use cloze::study::pictures::score_page;
-use cloze::text::data::TEXT;
+use cloze::text::data::{Reading as DataReading, TEXT};
 use cloze::text::labels::{self, NamedLabel};
+use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::{WholeFile, free_folder};
 
 use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Given, LongTexts, Model, RowReading};
+use super::multi_label::{self, Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
 use super::pages::{self, PageArgs};
 use super::render::{self, Worth};
@@ -98,6 +102,8 @@ pub struct Classify {
     #[command(flatten)]
     structure: StructureArgs,
     #[command(flatten)]
+    several: MultiLabelArgs,
+    #[command(flatten)]
     model: Model,
     #[command(flatten)]
     long: LongTexts,
@@ -105,6 +111,10 @@ pub struct Classify {
 
 /// Runs the command.
 pub fn run(args: &Classify) -> Result<()> {
+    if args.several.multi_label {
+        return several_labels(args);
+    }
+    args.several.check_unused()?;
     let out = answering::file(args.out.as_deref());
     let reads = Reads::files(args.data.iter().chain(&args.labels_file));
     let bad_rows = source::bad_rows_file(&args.reading);
@@ -197,6 +207,63 @@ pub fn run(args: &Classify) -> Result<()> {
         render::tell(&render::summary(&report, &worth, &next(args, &starting, labelled)))?;
     }
     Ok(())
+}
+
+/// Gives each row several labels, or none.
+fn several_labels(args: &Classify) -> Result<()> {
+    multi_label::check_alone(&args.page, &args.structure)?;
+    ensure!(args.prior.is_none(), "--prior is for one label a row: with --multi-label fit thresholds");
+    ensure!(args.save.is_none(), "--save writes files for one label a row: leave it or --multi-label out");
+    let out = answering::file(args.out.as_deref());
+    let report = args.report.as_deref();
+    let reads = args.data.iter().chain(&args.labels_file).chain(args.several.reads());
+    let written = [
+        ("rows", out),
+        ("report", report),
+        ("bad rows", source::bad_rows_file(&args.reading)),
+        args.several.written(),
+    ];
+    outputs::check(&written, &Reads::files(reads))?;
+    let way = args.several.way()?;
+    let long = setup::long(&args.long)?;
+    let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
+    let reading = DataReading {
+        lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
+        ..source::row_reading(&args.reading)?
+    };
+    let source = Source::new(args.data.as_deref(), &args.given, reading)?;
+    let request = ManyZeroShotRequest {
+        labels,
+        question,
+        way,
+        reference: args.several.reference(),
+        text_columns: text_columns(args),
+        separator: args.several.separator(),
+        adjust: &source.reading.adjust,
+        max_length: args.model.limits.max_length,
+        options: setup::options(&args.model)?,
+    };
+    let ready = ManyZeroShot::prepare(request, source.open()?, || setup::open_model(&args.model.limits))?;
+    outputs::check(&written, &Reads::default().model(ready.parts.folder().path()))?;
+    if !args.quiet && args.data.is_some() {
+        let columns = ready.rows.columns();
+        render::tell(&render::found_labels(&ready.text_columns, &ready.sets.columns(columns), usual))?;
+    }
+    let out = AnswersOut::open(out, &source)?;
+    let job = Job {
+        parts: ready.parts,
+        rows: ready.rows,
+        sets: ready.sets,
+        args: &args.several,
+        centring: if args.no_correction { Centring::Not } else { Centring::Rows },
+        conformal: None,
+        compute: Compute { long, ..setup::compute(&args.model) },
+        report,
+        keep_columns: args.keep_columns,
+        quiet: args.quiet,
+        source,
+    };
+    job.run(out)
 }
 
 /// The columns to read, where they are named. A text on the command line needs not look like one.

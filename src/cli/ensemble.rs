@@ -9,6 +9,7 @@ use cloze::error::{EnsembleError, Error, RunError};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::RunFolder;
 use cloze::model::folder::ModelFolder;
+use cloze::study::ensemble::growth::Draw;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::tune::Tuning;
@@ -102,6 +103,10 @@ pub struct Ensemble {
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
+    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is added to the
+    /// loss
+    #[arg(long, hide_short_help = true, value_name = "ALPHA")]
+    r_drop: Option<f64>,
     #[command(flatten)]
     model: Model,
     /// With --experiment: a base model whose weights are not those of the manifest
@@ -137,6 +142,10 @@ struct EnsembleArgs {
     /// The share of the other members that label rows for a member; two at least
     #[arg(long, value_name = "X", default_value_t = ensemble::ANNOTATORS)]
     annotators: f64,
+    /// Which of the rows that they label it learns from: a draw by chance, in proportion to how sure they are
+    /// (PET), or those of which they are surest
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Draw::Proportional)]
+    draw: Draw,
     /// Keep the weights of all members in the run's folder: cloze score --members needs them. Without it one
     /// model for each seed stays there in the end, and no more than one besides at any time
     #[arg(long)]
@@ -277,7 +286,7 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
         shots: args.shots.map(|shots| shots as usize),
         seeds: args.seeds.clone(),
         tuning: setup::tuning(&args.tuning)?,
-        plan: setup::plan_options(&args.plan),
+        plan: PlanOptions { r_drop: args.r_drop, ..setup::plan_options(&args.plan) },
         mlm_weight: options.mlm_weight,
         merge: options.merge,
         weights: options.weights,
@@ -305,6 +314,7 @@ fn asked_for(args: &Ensemble) -> Result<Manifest> {
         generations: options.generations,
         growth: options.growth,
         annotators: options.annotators,
+        draw: options.draw,
         keep_members: options.keep_members,
         ..Manifest::default()
     };

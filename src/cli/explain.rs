@@ -16,6 +16,9 @@ use super::render::{self, Live};
 use super::setup;
 use super::source::{self, Source};
 
+/// The heading of what says how words are weighed.
+const EXPLANATION: &str = "Explanation";
+
 /// Show how much each word of a row moves the score of its class
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,13 +43,13 @@ pub struct Explain {
     #[arg(long, value_name = "N,N-N,…", value_parser = numbers, default_value = "1", hide_default_value = true)]
     row: Numbers,
     /// The class whose score is explained [default: each row's answer]
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, help_heading = EXPLANATION, value_name = "LABEL")]
     class: Option<String>,
     /// How words are weighed
-    #[arg(long, value_enum, value_name = "METHOD", default_value_t = Weighing::LeaveOneOut)]
+    #[arg(long, value_enum, value_name = "METHOD", help_heading = EXPLANATION, default_value_t = Weighing::LeaveOneOut)]
     method: Weighing,
     /// With --method gradients: places on the way from a row of masks to the row [default: 32]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = EXPLANATION, value_name = "N")]
     steps: Option<usize>,
     /// Where to write the words with what they add, as JSON
     #[arg(long, value_name = "FILE")]

@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// The headings, and the flags below each that have no heading of their own where they are declared.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     (
         "What you give",
         &[
@@ -48,12 +48,15 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "seed",
             "patterns",
             "row",
-            "class",
             "rows",
             "data_rows",
             "generate",
             "from",
             "wordnet",
+            "given",
+            "predicted_column",
+            "id_column",
+            "true_labels",
             "experiment",
             "resume",
         ],
@@ -81,7 +84,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "no_calibration",
         ],
     ),
-    ("Correction", &["no_correction", "prior", "calibrate"]),
+    ("Correction", &["no_correction", "prior", "calibrate", "calibration", "abstain_below"]),
+    ("Service", &["host", "port", "api_key_file", "readonly", "timeout", "max_queue", "max_body"]),
     (
         "Ensemble",
         &[
@@ -92,6 +96,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "generations",
             "growth",
             "annotators",
+            "draw",
             "keep_members",
         ],
     ),
@@ -140,6 +145,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "weight_decay",
             "clip_norm",
             "dropout",
+            "r_drop",
             "evaluate_every",
             "patience",
             "select",
@@ -159,6 +165,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "threads",
             "dtype",
             "batch_tokens",
+            "max_batch_tokens",
             "allow_other_base",
         ],
     ),
@@ -168,7 +175,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 36] = [
+const OFTEN: [&str; 39] = [
     "template",
     "verbalizer",
     "labels",
@@ -205,6 +212,9 @@ const OFTEN: [&str; 36] = [
     "calibrate",
     "model",
     "resume",
+    "host",
+    "port",
+    "api_key_file",
 ];
 
 /// The same commands with their flags under headings, and a short and a long help.

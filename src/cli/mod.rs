@@ -23,6 +23,9 @@ mod answering;
 mod setup;
 mod starting;
 
+// several labels a row
+mod multi_label;
+
 // trainings of several models
 mod ensemble;
 mod train;
@@ -30,6 +33,7 @@ mod train;
 // the other commands
 mod check;
 mod classify;
+mod compare;
 mod doctor;
 mod explain;
 mod export;
@@ -40,6 +44,7 @@ mod report;
 mod robustness;
 mod score;
 mod search;
+mod serve;
 mod verbalizer;
 
 use std::io;
@@ -73,7 +78,9 @@ enum Command {
     Ensemble(Box<ensemble::Ensemble>),
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
+    Serve(Box<serve::Serve>),
     Report(report::Report),
+    Compare(compare::Compare),
     Check(check::Check),
     Robustness(robustness::Robustness),
     #[command(subcommand)]
@@ -131,7 +138,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ensemble(args) => ensemble::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),

@@ -29,8 +29,9 @@ Examples:
       --json compared.json
 
 The page is one file that needs no network. Runs on the same test rows are
-compared row by row, by paired bootstrap. For a run of cloze train this needs
-its test file; what cannot be compared stands side by side, with the reason.")]
+compared row by row. For a run of cloze train this needs its test file; what
+cannot be compared stands side by side, with the reason. cloze compare does the
+same with files of scores.")]
 pub struct Report {
     /// Folders of runs of cloze train or cloze ensemble
     #[arg(required = true, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]

@@ -4,27 +4,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cloze::error::Error;
 use cloze::model::dtype::Dtype;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::encode::Long;
+use cloze::predict::multi_label::{Centring, LabelFiles, MultiLabel};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
 use cloze::predict::task::Task;
 use cloze::study::members::Members;
 use cloze::study::pictures::{RowSample, score_page};
-use cloze::study::run::Run;
+use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::Counter;
-use cloze::text::data::{Columns, Reading};
+use cloze::text::data::{Columns, Reading, Rows};
 use cloze::text::dataset::{perhaps_labels, read_columns};
+use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
 use super::answering::{self, Answered, Answering, AnswersOut};
 use super::args::{Asked, Data, Demonstrations, LongTexts, Model};
+use super::multi_label::{self, Job, MultiLabelArgs};
 use super::outputs::{self, Reads};
 use super::pages::{self, PageArgs};
 use super::render::{self, Live};
@@ -70,6 +73,8 @@ pub struct Score {
     #[command(flatten)]
     structure: StructureArgs,
     #[command(flatten)]
+    several: MultiLabelArgs,
+    #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
     demonstrations: Demonstrations,
@@ -78,7 +83,7 @@ pub struct Score {
     #[command(flatten)]
     long: LongTexts,
     /// The type of numbers to compute in
-    #[arg(long, value_parser = dtypes(), value_name = "TYPE", default_value = "f32")]
+    #[arg(long, value_parser = setup::dtypes(), value_name = "TYPE", default_value = "f32")]
     // By its whole path, which tells clap that it is one value.
     dtype: std::option::Option<Dtype>,
     /// Most tokens in a batch, padding counted [default: 1024, on a GPU 16384]
@@ -167,16 +172,6 @@ impl Calibration {
     }
 }
 
-/// The types of numbers, and the choice among them; none where it is to be chosen.
-fn dtypes() -> impl TypedValueParser<Value = Option<Dtype>> {
-    let auto = PossibleValue::new("auto").help(
-        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its \
-         label words, beside work that takes ten times as long",
-    );
-    let types = Dtype::value_variants().iter().filter_map(Dtype::to_possible_value);
-    PossibleValuesParser::new(types.chain([auto])).map(|name| Dtype::from_str(&name, false).ok())
-}
-
 /// Runs the command.
 pub fn run(args: &Score) -> Result<()> {
     ensure!(
@@ -185,6 +180,11 @@ pub fn run(args: &Score) -> Result<()> {
     );
     let long = setup::long(&args.long)?;
     let run = setup::run(&args.asked.trained)?;
+    let of_run = run.as_ref().is_some_and(Run::gives_several_labels);
+    if args.several.multi_label || of_run {
+        return several_labels(args, run.as_ref());
+    }
+    args.several.check_unused()?;
     if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
@@ -232,6 +232,107 @@ pub fn run(args: &Score) -> Result<()> {
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     write_page(outputs.page, &report, sample.as_ref())?;
     finish(args, outputs.report, &report)
+}
+
+/// Gives each row several labels, or none.
+fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
+    multi_label::check_alone(&args.page, &args.structure)?;
+    let centring = centring(args)?;
+    let out = answering::file(args.out.as_deref());
+    let source = Source::new(
+        args.data.data.as_deref(),
+        &args.data.given,
+        Reading {
+            lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
+            ..source::reading(&args.data.reading)?
+        },
+    )?;
+    let (parts, sets, rows) = match (run, &args.asked.verbalizer) {
+        (Some(run), _) => of_run(args, run, &source)?,
+        (None, Some(verbalizer)) => of_files(args, verbalizer, &source)?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    check_outputs(args, out, parts.folder().path())?;
+    let out = AnswersOut::open(out, &source)?;
+    let job = Job {
+        parts,
+        rows,
+        sets,
+        args: &args.several,
+        centring,
+        conformal: args.calibration.conformal.zip(args.calibration.conformal_on.as_deref()),
+        compute: Compute { dtype: args.dtype, long: setup::long(&args.long)?, ..compute(args) },
+        report: args.report.as_deref(),
+        keep_columns: args.keep_columns,
+        quiet: args.quiet,
+        source,
+    };
+    job.run(out)
+}
+
+/// Several labels a row as a run learned them.
+fn of_run(args: &Score, run: &Run, source: &Source) -> Result<(MultiLabel, LabelSets, Rows)> {
+    ensure!(
+        args.several.way.is_none() && args.several.reference.is_empty(),
+        "a run knows how it asks for labels: leave --way and --reference out"
+    );
+    let wanted = setup::wanted(&args.asked.trained, &args.model)?;
+    let wanted = Wanted { several_labels: true, ..wanted };
+    let (blueprint, _, rows) = run.blueprint(&wanted, || source.open())?;
+    let parts = MultiLabel::of_run(blueprint);
+    let found = LabelSets::find(&parts.labels(), rows, args.several.separator(), &source.reading.adjust);
+    let (sets, rows) = found?;
+    Ok((parts, sets, rows))
+}
+
+/// Several labels a row by templates and a verbalizer.
+fn of_files(args: &Score, verbalizer: &Path, source: &Source) -> Result<(MultiLabel, LabelSets, Rows)> {
+    let reference = args.several.reference();
+    let files = LabelFiles {
+        templates: &args.asked.template,
+        verbalizer,
+        way: args.several.way()?,
+        reference: &reference,
+        separator: args.several.separator(),
+        max_length: args.model.limits.max_length,
+    };
+    Ok(MultiLabel::of_files(
+        files,
+        &source.reading.adjust,
+        || source.open(),
+        || setup::open_model(&args.model.limits),
+        setup::options(&args.model)?,
+    )?)
+}
+
+/// What is taken off scores; what has no meaning for several labels a row is refused.
+fn centring(args: &Score) -> Result<Centring> {
+    let calibration = &args.calibration;
+    let refused = [
+        ("--calibrate-on", calibration.calibrate_on.is_some()),
+        ("--calibration", calibration.calibration.is_some()),
+        ("--calibration-out", calibration.calibration_out.is_some()),
+        ("--abstain-below", calibration.abstain_below.is_some()),
+        ("--class-conditional", calibration.class_conditional),
+        ("--prior", calibration.prior.is_some()),
+        ("--demos", args.demonstrations.demos.is_some()),
+        ("--peft", args.asked.trained.peft.is_some()),
+    ];
+    if let Some((flag, _)) = refused.iter().find(|(_, given)| *given) {
+        bail!("{flag} is for one label a row: leave it or --multi-label out");
+    }
+    ensure!(
+        calibration.conformal.is_none_or(|alpha| alpha > 0.0 && alpha < 1.0),
+        "--conformal takes a number between 0 and 1"
+    );
+    match calibration.calibrate {
+        None => Ok(Centring::Not),
+        Some(Method::Contextual) => Ok(Centring::WithoutContent),
+        Some(Method::Batch) => Ok(Centring::Rows),
+        Some(method) => {
+            bail!("--calibrate {} is for one label a row: several take contextual or batch", method.name())
+        }
+    }
 }
 
 /// On what the rows are computed, and how many at once.
@@ -394,9 +495,11 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         ("report", args.report.as_deref()),
         ("page", args.page.path()),
         ("calibration", calibration.calibration_out.as_deref()),
+        args.several.written(),
     ];
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
-    let rows = args.data.data.iter().chain(fitted_on).chain(&args.demonstrations.demos);
+    let rows =
+        args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
     outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model))
 }

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use clap::ValueEnum as _;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cloze::error::{Errors, Result};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::Device;
+use cloze::model::dtype::Dtype;
 use cloze::model::folder::ModelFolder;
 use cloze::model::hub;
 use cloze::model::masked_lm::Options;
@@ -125,6 +128,7 @@ pub fn drawing(args: &DrawingArgs) -> Drawing {
         strategy: args.demo_strategy.unwrap_or(usual.strategy),
         draws: args.demo_draws.map_or(usual.draws, usize::from),
         seed: args.demo_seed.unwrap_or(usual.seed),
+        each_epoch: usual.each_epoch,
     }
 }
 
@@ -184,6 +188,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         weight_decay: Some(args.weight_decay),
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
+        r_drop: None,
         bf16: args.dtype == TrainDtypeName::Bf16,
     }
 }
@@ -196,6 +201,16 @@ pub fn question(text: &str) -> Result<Question, String> {
         Err(_) if text.contains("{mask}") => Ok(Question::Own(text.to_owned())),
         Err(_) => Err("neither a kind of question nor words with a {mask}".to_owned()),
     }
+}
+
+/// The types of numbers, and the choice among them; none where it is to be chosen.
+pub fn dtypes() -> impl TypedValueParser<Value = Option<Dtype>> {
+    let auto = PossibleValue::new("auto").help(
+        "The fastest of them here whose scores on a sample are near f32's: measured once for a model and its \
+         label words, beside work that takes ten times as long",
+    );
+    let types = Dtype::value_variants().iter().filter_map(Dtype::to_possible_value);
+    PossibleValuesParser::new(types.chain([auto])).map(|name| Dtype::from_str(&name, false).ok())
 }
 
 /// The command line, for the manifest.

@@ -16,6 +16,9 @@ static STOPPING: OnceLock<Stopping> = OnceLock::new();
 /// What is said of the work where a command says it itself.
 static KEPT: OnceLock<String> = OnceLock::new();
 
+/// What a service does at the first signal, and whether it came.
+static FINISHING: OnceLock<(Box<dyn Fn() + Send + Sync>, AtomicBool)> = OnceLock::new();
+
 /// The signal that came last.
 static SIGNAL: AtomicI32 = AtomicI32::new(2);
 
@@ -24,6 +27,12 @@ static SIGNAL: AtomicI32 = AtomicI32::new(2);
 pub fn stop_at_step(run: PathBuf) -> impl Fn() -> bool {
     let stopping = STOPPING.get_or_init(|| Stopping { wanted: AtomicBool::new(false), run });
     || stopping.wanted.load(Ordering::Relaxed)
+}
+
+/// Does this at the first signal, in place of an end at once; a second signal ends the program.
+pub fn finish(first: impl Fn() + Send + Sync + 'static) {
+    // It is said once, by the command at hand.
+    let _ = FINISHING.set((Box::new(first), AtomicBool::new(false)));
 }
 
 /// Says what is kept, or what becomes of it, where the program is ended.
@@ -50,7 +59,7 @@ mod unix {
     use signal_hook::low_level;
 
     use super::super::render;
-    use super::{KEPT, SIGNAL, STOPPING, exit_code};
+    use super::{FINISHING, KEPT, SIGNAL, STOPPING, exit_code};
 
     /// Watches for signals from now on.
     pub fn watch() -> io::Result<()> {
@@ -58,6 +67,13 @@ mod unix {
         thread::spawn(move || {
             for signal in signals.forever() {
                 SIGNAL.store(signal, Ordering::Relaxed);
+                if let Some((finish, came)) = FINISHING.get()
+                    && !came.swap(true, Ordering::Relaxed)
+                {
+                    tell("finishing what is under way; once more stops at once", false);
+                    finish();
+                    continue;
+                }
                 match STOPPING.get() {
                     Some(stopping) if !stopping.wanted.swap(true, Ordering::Relaxed) => {
                         tell("stopping at the next step; once more stops at once", true);

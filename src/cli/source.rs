@@ -129,7 +129,8 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
             max_record_mib: args.max_record_mib,
         },
     };
-    Ok(DataReading { format: args.format, label_column: args.label_column.clone(), adjust, bad_rows })
+    let label_column = args.label_column.clone();
+    Ok(DataReading { format: args.format, label_column, adjust, bad_rows, lists: None })
 }
 
 /// How a command reads rows that keeps no file of those that it leaves out.

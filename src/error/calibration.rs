@@ -21,6 +21,8 @@ pub enum CalibrationError {
     Number { name: String, found: f64, allowed: String },
     #[error("{reason}")]
     Unclear { reason: String },
+    #[error("{} is to fit the correction and to find the thresholds of prediction sets", path.display())]
+    SameRows { path: PathBuf },
     #[error("{data} has no rows to calibrate on")]
     WithoutRows { data: String },
     #[error(
@@ -50,6 +52,9 @@ impl CalibrationError {
                 vec![("fitted for", fitted_for.clone()), ("now", now.clone()), ("help", "fit it anew".into())]
             }
             Count { .. } | Number { .. } | Unclear { .. } => help("fit it anew"),
+            SameRows { .. } => help(
+                "give each rows of its own: on those that it was fitted on, a correction looks better than it is",
+            ),
             WithoutRows { .. } => {
                 help("give rows to fit it on, or a method that needs none: contextual, pmi")
             }

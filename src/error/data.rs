@@ -46,6 +46,8 @@ pub enum DataError {
     NameTaken { name: String, column: String, data: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{cell:?} is several labels, and this takes one a row")]
+    SeveralLabels { cell: String, separator: &'static str },
     #[error("{data} has no column {column:?} for the labels")]
     NoLabelColumn { column: String, data: String, columns: Vec<String> },
     #[error("not a JSON object of plain values: {message}")]
@@ -68,6 +70,14 @@ pub enum DataError {
     WithoutLabels { data: String, columns: Vec<String> },
     #[error("{data} has no column {column:?}, which is read from {first}")]
     OtherColumns { data: String, columns: Vec<String>, first: String, column: String },
+    #[error("{data} has no column for the labels, and no other file has them")]
+    ScoresWithoutLabels { data: String, columns: Vec<String> },
+    #[error("{folder} holds no run and no file of scores")]
+    WithoutScores { folder: String },
+    #[error("{data} has two rows with the id {id:?}")]
+    SameId { id: String, data: String },
+    #[error("{data} has other rows than {first}")]
+    OtherRows { data: String, first: String },
 }
 
 impl DataError {
@@ -108,6 +118,9 @@ impl DataError {
             LabelMappedTwice { .. } => help("keep one of them"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            SeveralLabels { separator, .. } => help(&format!(
+                "labels stand between {separator:?} here: ask for several labels a row, or keep one of them"
+            )),
             NoLabelColumn { column, columns, .. } | NoTextColumn { column, columns, .. } => {
                 let mut notes = allowed_and_nearest("columns", column, columns);
                 notes.extend(without_header(columns));
@@ -129,7 +142,16 @@ impl DataError {
             FormatUnknown { .. } => {
                 vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
             }
-            WithoutLabels { columns, .. } => vec![("columns", listed(columns))],
+            WithoutLabels { columns, .. } | ScoresWithoutLabels { columns, .. } => {
+                vec![("columns", listed(columns))]
+            }
+            WithoutScores { .. } => {
+                help("name a run's folder, a file, or a folder of .csv, .tsv, .jsonl or .json files")
+            }
+            SameId { .. } => {
+                help("an id names one row: name another column, or take the rows by their order")
+            }
+            OtherRows { .. } => help("give files of the same rows, with the same ids or in the same order"),
         }
     }
 }

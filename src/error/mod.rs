@@ -21,9 +21,11 @@ mod ensemble;
 mod file;
 mod json;
 mod model;
+mod multi_label;
 mod peft;
 mod run;
 mod search;
+mod serve;
 mod task;
 mod template;
 mod training;
@@ -46,9 +48,11 @@ pub use ensemble::EnsembleError;
 pub use file::FileError;
 pub use json::JsonError;
 pub use model::ModelError;
+pub use multi_label::MultiLabelError;
 pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
+pub use serve::ServeError;
 pub use task::TaskError;
 pub use template::TemplateError;
 pub use tensor::TensorProblem;
@@ -171,7 +175,7 @@ fn copy_of(error: &std::io::Error) -> std::io::Error {
 }
 
 /// "No space left on device" rather than "No space left on device (os error 28)".
-fn plain_reason(error: &std::io::Error) -> String {
+pub(crate) fn plain_reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = plain.chars();
@@ -237,6 +241,8 @@ pub enum Kind {
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     #[error(transparent)]
+    MultiLabel(#[from] MultiLabelError),
+    #[error(transparent)]
     Tuning(#[from] TuningError),
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -252,6 +258,8 @@ pub enum Kind {
     Ensemble(#[from] EnsembleError),
     #[error(transparent)]
     Peft(#[from] PeftError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Several errors that were found together.
     #[error("{0}")]
     Several(Errors),
@@ -270,6 +278,7 @@ impl Kind {
             Kind::Model(error) => error.notes(),
             Kind::Encode(error) => error.notes(),
             Kind::Calibration(error) => error.notes(),
+            Kind::MultiLabel(error) => error.notes(),
             Kind::Tuning(error) => error.notes(),
             Kind::Training(error) => error.notes(),
             Kind::Corpus(error) => error.notes(),
@@ -278,6 +287,7 @@ impl Kind {
             Kind::Search(error) => error.notes(),
             Kind::Ensemble(error) => error.notes(),
             Kind::Peft(error) => error.notes(),
+            Kind::Serve(error) => error.notes(),
             Kind::Several(_) => Vec::new(),
         }
     }

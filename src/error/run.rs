@@ -26,7 +26,7 @@ pub enum RunError {
     OutOfPlace { path: PathBuf, place: String },
     #[error("the run {} has no {file}", path.display())]
     ReportMissing { path: PathBuf, file: &'static str },
-    #[error("the run {} is named twice", path.display())]
+    #[error("{} is named twice", path.display())]
     SameRun { path: PathBuf },
     #[error("the page of several runs belongs to none of them")]
     PageWithoutName,

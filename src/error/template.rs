@@ -93,6 +93,12 @@ pub enum TemplateError {
     ReadsNothing,
     #[error("the pattern shows the label column {column:?} to the model")]
     UsesLabel { column: String },
+    #[error("the text has no {mask} to fill")]
+    TextWithoutBlank { mask: String },
+    #[error("this classifier has a head of its own: it says no words at blanks")]
+    NothingAtBlank,
+    #[error("{why}, so nothing else can be asked of this classifier")]
+    AsksNothingElse { why: &'static str },
     #[error("this model has one segment only, the pattern has a {{sep}}")]
     WithoutSecondSegment,
 }
@@ -103,6 +109,10 @@ impl TemplateError {
         use TemplateError::*;
         match self {
             NoneGiven => vec![],
+            TextWithoutBlank { mask } => vec![("help", format!("write {mask} where a word is missing"))],
+            NothingAtBlank | AsksNothingElse { .. } => {
+                help("ask a base model, or a run of another method, such as full or lora")
+            }
             TwoPatterns => help("give each a file of its own"),
             InCompared { .. } => help("leave it out, or write a \"pattern\" with a {mask}"),
             ComparesNothing => help("name the column of the text, as {text|shorten}"),

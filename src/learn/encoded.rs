@@ -99,6 +99,21 @@ impl EncodedRows {
         Ok(cell.get().unwrap_or_else(|| unreachable!("it was just made")))
     }
 
+    /// One of the inputs as it is in an epoch, counted from 0, where its pattern then shows other rows than in the
+    /// first; none where it is the same.
+    pub fn anew(&self, place: usize, epoch: usize) -> Result<Option<Item>> {
+        let pattern = &self.patterns[self.pattern_of(place)];
+        let Some(drawing) = pattern.task.drawing().filter(|drawing| drawing.each_epoch && epoch > 0) else {
+            return Ok(None);
+        };
+        let (row, draw) = (self.item(place)?.row, (place - pattern.start) % drawing.draws);
+        let task = pattern.task.in_epoch(epoch);
+        let encoded =
+            self.scorer().encode(&task, &self.columns, std::slice::from_ref(&self.examples[row]))?;
+        let features = encoded.into_iter().flatten().nth(draw);
+        Ok(features.map(|(features, _)| Item { features, row }))
+    }
+
     /// Which row an input is of.
     pub fn row_of(&self, place: usize) -> usize {
         let pattern = &self.patterns[self.pattern_of(place)];
@@ -180,6 +195,11 @@ impl EpochOrder {
             return Vec::new();
         }
         places.map(|place| self.of_epoch(place / count)[place % count]).collect()
+    }
+
+    /// The epoch of a place, counted from 0.
+    pub fn epoch_of(&self, place: usize) -> usize {
+        place / self.count.max(1)
     }
 
     fn of_epoch(&mut self, epoch: usize) -> &[usize] {

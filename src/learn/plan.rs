@@ -32,6 +32,10 @@ pub struct Plan {
     pub clip_norm: f64,
     /// The probability of dropout in place of the model's own.
     pub dropout: Option<f64>,
+    /// R-Drop's α (Liang et al. 2021): rows of classes go through the model twice, with dropout of their own each
+    /// time, and this times how far their answers differ is added to the mean of both losses; 0 for once.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub r_drop: f64,
     /// Whether the encoder's products are computed in bfloat16, where there are instructions for it; what is
     /// learned, its gradients and AdamW stay in single precision.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -40,6 +44,11 @@ pub struct Plan {
     pub evaluate_every: usize,
     /// Early stopping: so many evaluations without a better one end the training.
     pub patience: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_nothing(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// The most rows in a batch, batches in a step, and rows in a step.
@@ -59,6 +68,7 @@ impl Plan {
             weight_decay: 0.01,
             clip_norm: 1.0,
             dropout: None,
+            r_drop: 0.0,
             bf16: false,
             evaluate_every: (steps / 10).max(1),
             patience: 5,
@@ -107,6 +117,7 @@ impl Plan {
                 (0.0..1.0).contains(&self.dropout.unwrap_or(0.0)),
                 "from 0 to below 1",
             ),
+            ("r_drop", self.r_drop, self.r_drop.is_finite() && self.r_drop >= 0.0, "0 or more"),
             ("evaluate_every", self.evaluate_every as f64, self.evaluate_every >= 1, "1 or more"),
             ("patience", self.patience as f64, self.patience >= 1, "1 or more"),
         ];
@@ -150,6 +161,8 @@ pub struct PlanOptions {
     pub weight_decay: Option<f64>,
     pub clip_norm: Option<f64>,
     pub dropout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r_drop: Option<f64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bf16: bool,
 }
@@ -172,6 +185,7 @@ impl PlanOptions {
             weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
             clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
             dropout: self.dropout,
+            r_drop: self.r_drop.unwrap_or(usual.r_drop),
             bf16: self.bf16,
             ..usual
         }
@@ -190,6 +204,7 @@ impl PlanOptions {
             weight_decay: Some(plan.weight_decay),
             clip_norm: Some(plan.clip_norm),
             dropout: plan.dropout,
+            r_drop: (plan.r_drop > 0.0).then_some(plan.r_drop),
             bf16: plan.bf16,
         }
     }

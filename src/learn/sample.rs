@@ -99,6 +99,52 @@ pub fn k_shot_after(
     sample
 }
 
+/// Draws rows that have several labels, or none: `shots` of each label, label by label, and `shots` of those without
+/// any, among the rows that are not `taken`. A row that a label before it has drawn counts for each of its labels, and
+/// is drawn once. What is short is told by the label's number; rows without any have the number behind the last.
+///
+/// ```
+/// use cloze::learn::sample::{Shortage, k_shot_of_sets};
+/// let identities = ["a", "b", "c", "d"].map(str::to_owned);
+/// let truths = [vec![true, true], vec![true, false], vec![true, false], vec![false, false]];
+/// let sample = k_shot_of_sets(&identities, &truths, 1, &[], 0);
+/// assert!(sample.rows.contains(&0) && sample.rows.contains(&3) && sample.rows.len() <= 3);
+/// assert_eq!(k_shot_of_sets(&identities, &truths, 2, &[], 0).short[0], Shortage { class: 1, found: 1 });
+/// ```
+pub fn k_shot_of_sets(
+    identities: &[String],
+    truths: &[Vec<bool>],
+    shots: usize,
+    taken: &[usize],
+    seed: u64,
+) -> Sample {
+    let labels = truths.first().map_or(0, Vec::len);
+    let key = |row: &usize| {
+        let identity = identities[*row].as_str();
+        (seed::generator(seed, &format!("k-shot {identity}")).next_u64(), identity)
+    };
+    let taken: HashSet<usize> = taken.iter().copied().collect();
+    let mut order: Vec<usize> = (0..truths.len()).filter(|row| !taken.contains(row)).collect();
+    order.sort_by_cached_key(|row| {
+        let (key, identity) = key(row);
+        (key, identity.to_owned(), *row)
+    });
+    let (mut rows, mut drawn) = (Vec::new(), HashSet::new());
+    let mut short = Vec::new();
+    for class in 0..=labels {
+        let is_of = |row: &&usize| match class < labels {
+            true => truths[**row][class],
+            false => !truths[**row].contains(&true),
+        };
+        let of_class: Vec<usize> = order.iter().filter(is_of).take(shots).copied().collect();
+        if of_class.len() < shots {
+            short.push(Shortage { class, found: of_class.len() });
+        }
+        rows.extend(of_class.into_iter().filter(|row| drawn.insert(*row)));
+    }
+    Sample { rows, short }
+}
+
 /// Stratified folds: `count` lists of row indices, each row in one of them, rows and classes spread as evenly
 /// as they divide.
 ///

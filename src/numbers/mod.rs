@@ -3,6 +3,7 @@
 
 // procedures on plain numbers
 pub mod lbfgs;
+pub mod multi_label;
 pub mod quadrature;
 pub mod softmax;
 
@@ -39,13 +40,26 @@ pub fn interval(ends: [f64; 2]) -> String {
 /// assert_eq!(wilson(0, 0), [0.0, 1.0]);
 /// ```
 pub fn wilson(part: u64, whole: u64) -> [f64; 2] {
+    wilson_of(part as f64, whole as f64)
+}
+
+/// The same of a mean of shares that is as sure as one of so many rows; these need not be a whole number.
+///
+/// ```
+/// use cloze::numbers::{wilson, wilson_of_mean};
+/// assert_eq!(wilson_of_mean(0.75, 8.0), wilson(6, 8));
+/// ```
+pub fn wilson_of_mean(share: f64, rows: f64) -> [f64; 2] {
+    wilson_of(share * rows, rows)
+}
+
+fn wilson_of(hits: f64, rows: f64) -> [f64; 2] {
     /// The standard normal distribution's quantile at 0.975, squared.
     const Z2: f64 = 1.959_963_984_540_054 * 1.959_963_984_540_054;
-    let (hits, rows) = (part as f64, whole as f64);
     let (middle, half) = (hits + Z2 / 2.0, (Z2 * (hits * (rows - hits) / rows.max(1.0) + Z2 / 4.0)).sqrt());
     // The edges themselves without rounding.
-    let low = if part == 0 { 0.0 } else { (middle - half) / (rows + Z2) };
-    let high = if part >= whole { 1.0 } else { (middle + half) / (rows + Z2) };
+    let low = if hits <= 0.0 { 0.0 } else { (middle - half) / (rows + Z2) };
+    let high = if hits >= rows { 1.0 } else { (middle + half) / (rows + Z2) };
     [low, high]
 }
 

@@ -33,3 +33,12 @@ pub fn log_sum_exp(scores: impl Iterator<Item = f64> + Clone) -> f64 {
 pub fn log(probability: f64) -> f64 {
     probability.max(f64::MIN_POSITIVE).ln()
 }
+
+/// A score's probability against one of 0: `1 / (1 + exp(-score))`.
+///
+/// ```
+/// assert_eq!(cloze::numbers::softmax::sigmoid(0.0), 0.5);
+/// ```
+pub fn sigmoid(score: f64) -> f64 {
+    1.0 / (1.0 + (-score).exp())
+}

@@ -18,6 +18,7 @@ use crate::predict::task::Task;
 use crate::text::commas::{between_commas, unquoted};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
+use crate::text::same_file::same_file;
 use crate::text::verbalizer::{Structure, Verbalizer};
 
 /// What is asked of a calibration.
@@ -74,6 +75,12 @@ impl Calibrator {
         let mut errors = Errors::new();
         let prior = errors.keep(prior(request.prior.as_deref(), verbalizer)).unwrap_or_default();
         let read = read_columns(tasks.iter().map(Task::template), columns);
+        if let (Some(fit_on), Some(sets_on)) = (&request.fit_on, &request.conformal_on)
+            && same_file(fit_on, sets_on)
+        {
+            errors.push(CalibrationError::SameRows { path: sets_on.clone() });
+            return Err(errors);
+        }
         let mut rows = |path: &PathBuf, labels: Labels| {
             let set = errors.keep(Dataset::read(path, reading, &read, verbalizer, Some(columns), labels))?;
             if set.examples.is_empty() {
@@ -107,6 +114,22 @@ impl Calibrator {
             structure: verbalizer.structure().clone(),
             fitted,
         })
+    }
+
+    /// One that corrects by inputs without content, so that it needs no rows; `nothing` is the calibration to
+    /// which nothing is done yet.
+    pub(crate) fn contextual(nothing: Fitted, verbalizer: &Verbalizer) -> Calibrator {
+        let labels: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+        Calibrator {
+            method: Some(Method::Contextual),
+            prior: vec![1.0 / labels.len() as f64; labels.len()],
+            fit_on: None,
+            conformal: None,
+            abstain_below: None,
+            labels,
+            structure: verbalizer.structure().clone(),
+            fitted: nothing,
+        }
     }
 
     /// Fits corrections on these rows, in place of those that are scored.
@@ -171,7 +194,7 @@ impl Calibrator {
                 }
                 Method::Prior => Correction::to_prior(&said(), &self.prior),
                 Method::Temperature => Correction::temperature(&said(), truths),
-                Method::Vector => Correction::vector(&said(), truths),
+                Method::Dirichlet => Correction::dirichlet(&said(), truths),
             };
             self.fitted.patterns[index].correction = Some(correction);
         }

@@ -39,7 +39,7 @@ impl Scorer<'_> {
             }
             Method::Pmi => self.encode(task, columns, &[example(columns, &mut |_| String::new())])?,
             Method::Domain => self.encode(task, columns, &random_texts(columns, rows))?,
-            Method::Batch | Method::Mixed | Method::Prior | Method::Temperature | Method::Vector => {
+            Method::Batch | Method::Mixed | Method::Prior | Method::Temperature | Method::Dirichlet => {
                 unreachable!("{} looks at rows", method.name())
             }
         };

@@ -59,6 +59,9 @@ pub mod checkup;
 pub mod explain;
 pub mod preview;
 
+// words for blanks in texts
+pub mod fill;
+
 // what is fitted on which rows
 pub mod calibrator;
 
@@ -74,3 +77,6 @@ pub mod zero_shot;
 
 // the front door
 pub mod prompt_classifier;
+
+// several labels a row
+pub mod multi_label;

@@ -12,7 +12,7 @@ use crate::model::tokenizer::Tokenizer;
 use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::encode::{Cut, encode_with_cuts};
-use crate::predict::score::{Chain, Scorer};
+use crate::predict::score::{Chain, Scorer, batch_tokens};
 use crate::predict::showing::{Showing, likeliest};
 use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example};
@@ -141,14 +141,41 @@ impl Previewer {
 
     /// A row in each pattern.
     pub fn previews(&self, example: &Example) -> impl Iterator<Item = Result<RowPreview>> {
-        self.tasks.iter().filter_map(move |task| self.preview(task, example).transpose())
+        let view = View {
+            verbalizer: &self.verbalizer,
+            tokenizer: self.base.tokenizer(),
+            classifiers: &self.classifiers,
+            columns: &self.columns,
+            max_length: self.max_length,
+        };
+        self.tasks.iter().filter_map(move |task| view.preview(task, example).transpose())
     }
+}
 
+/// Models that rows are shown to, on the columns of rows.
+pub(crate) struct View<'a> {
+    /// The classes and their words.
+    pub verbalizer: &'a Verbalizer,
+    /// The tokenizer of all of the models.
+    pub tokenizer: &'a Tokenizer,
+    /// The models; with several, their probabilities are averaged.
+    pub classifiers: &'a [Classifier],
+    /// The rows' columns.
+    pub columns: &'a Columns,
+    /// The longest input, in tokens.
+    pub max_length: usize,
+}
+
+impl View<'_> {
     /// A row in a pattern; nothing if no step's blank can be filled.
-    fn preview(&self, task: &Task, example: &Example) -> Result<Option<RowPreview>> {
-        let tokenizer = self.base.tokenizer();
-        let scorer = Scorer::of(&self.base, &self.classifiers, &[], self.max_length);
-        let chains = scorer.chains(task, &self.columns, std::slice::from_ref(example))?.remove(0);
+    pub(crate) fn preview(&self, task: &Task, example: &Example) -> Result<Option<RowPreview>> {
+        let tokenizer = self.tokenizer;
+        let scorer = Scorer {
+            classifiers: self.classifiers,
+            batch_tokens: batch_tokens(self.classifiers[0].device()),
+            ..Scorer::to_encode(tokenizer, self.max_length)
+        };
+        let chains = scorer.chains(task, self.columns, std::slice::from_ref(example))?.remove(0);
         let Some((filled, _)) = likeliest(&chains) else { return Ok(None) };
         let prompts = task.prompts(std::slice::from_ref(filled))?.remove(0);
         let Some(prompt) = prompts.into_iter().next() else { return Ok(None) };
@@ -179,7 +206,7 @@ impl Previewer {
 
     fn classes(&self, features: &Features) -> Vec<ClassPreview> {
         let scores = |model: &Classifier| no_grad(|| model.class_scores(&[features], Mode::Score));
-        let (scores, probabilities) = match &self.classifiers[..] {
+        let (scores, probabilities) = match self.classifiers {
             [only] => {
                 let scores = scores(only);
                 let probabilities = scores.softmax(-1, Type::Double);
@@ -217,7 +244,7 @@ impl Previewer {
         let vocabulary = mean(said.into_iter());
         let (top, ids) = vocabulary.topk(TOP_WORDS.min(vocabulary.size()[1]), -1, true, true);
         let word = |rank: i64| {
-            let word = self.base.tokenizer().written(ids.int64_value(&[0, rank]));
+            let word = self.tokenizer.written(ids.int64_value(&[0, rank]));
             (word.to_owned(), top.double_value(&[0, rank]))
         };
         (0..top.size()[1]).map(word).collect()

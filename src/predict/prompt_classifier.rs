@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use crate::error::{DataError, Error, Result, TemplateError, VerbalizerError};
+use crate::error::{DataError, Error, Errors, Result, TemplateError, VerbalizerError};
 use crate::model::dtype::{Dtype, Trial};
 use crate::model::encoder::load_kernels;
 use crate::model::folder::{EngineChoice, ModelFolder};
@@ -17,23 +17,27 @@ use crate::model::threads::Threads;
 use crate::predict::auto;
 use crate::predict::blueprint::{Blueprint, Loaded, identity, members};
 use crate::predict::calibration::Fitted;
-use crate::predict::calibrator::{Calibrator, Counted, nothing_fitted};
+use crate::predict::calibrator::{CalibrationRequest, Calibrator, Counted, nothing_fitted};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::encode::Long;
 use crate::predict::explain::Explainer;
+use crate::predict::fill::{Filled, fill};
 use crate::predict::label_words::LabelWords;
 use crate::predict::mask_words::WordShare;
 use crate::predict::output::Answer;
-use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::predict::report::{Pooling, Run};
+use crate::predict::preview::{RowPreview, View};
+use crate::predict::pvp::{Patterns, Pvp, SoftVectors};
+use crate::predict::report::{Pooling, Prediction, Run};
 use crate::predict::score::{Coming, Scored, Scorer, batch_tokens};
 use crate::predict::showing::{Showing, forwards};
 use crate::predict::task::Task;
-use crate::text::data::{Columns, Example, Next, Rows};
+use crate::predict::zero_shot::Question;
+use crate::text::data::{Columns, Example, Next, Rows, TEXT};
 use crate::text::dataset::{Dataset, is_near, truth};
 use crate::text::demonstrations::Drawing;
+use crate::text::labels::{NamedLabel, verbalizer};
 use crate::text::template::Template;
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 
 /// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
 /// sort well by length, little enough to hold in memory whatever the rows are.
@@ -96,6 +100,23 @@ pub struct PromptClassifier {
     showing: Option<Showing>,
     calibration: Option<Fitted>,
     remark: Option<String>,
+}
+
+/// An answer with what it came from.
+#[derive(Debug, Clone)]
+pub struct DetailedAnswer {
+    /// The answer, corrected where there is a calibration.
+    pub answer: Answer,
+    /// Each pattern's prediction, corrected where there is a calibration.
+    pub by_pattern: Vec<Prediction>,
+    /// Each pattern's prediction before a correction.
+    pub uncorrected: Vec<Prediction>,
+    /// Which patterns had to cut the row.
+    pub truncated: Vec<bool>,
+    /// So many windows it was read in, in the pattern with most.
+    pub windows: usize,
+    /// So many tokens it has in all patterns together.
+    pub tokens: usize,
 }
 
 /// What a [`PromptClassifier`] is made of.
@@ -263,6 +284,50 @@ impl PromptClassifier {
         PromptClassifier::of(loaded, compute, showing, None)
     }
 
+    /// The same with a file of a calibration ([`Fitted`]), where there is one. One that was fitted for another
+    /// model, other label words or other patterns is refused. All problems at once.
+    pub fn load_calibrated(
+        blueprint: Blueprint,
+        compute: Compute,
+        calibration: Option<PathBuf>,
+    ) -> Result<PromptClassifier, Errors> {
+        let Some(file) = calibration else { return Ok(PromptClassifier::load(blueprint, compute, None)?) };
+        let columns = Columns::check("texts", blueprint.patterns.columns(), None)?;
+        let tasks = blueprint.patterns.on(&columns)?.tasks;
+        let asked = CalibrationRequest { fitted: Some(file), ..CalibrationRequest::default() };
+        let calibrator = Calibrator::check(&asked, &blueprint, &tasks, &columns)?;
+        let fitted = calibrator.fitted().clone();
+        Ok(PromptClassifier::load(blueprint, compute, None)?.with_calibration(fitted))
+    }
+
+    /// One that sorts texts by labels of which the names say what is asked, corrected by what its patterns say to
+    /// inputs without content. All problems at once.
+    ///
+    /// ```
+    /// use cloze::predict::prompt_classifier::{Compute, PromptClassifier};
+    /// use cloze::predict::zero_shot::Question;
+    /// use cloze::text::labels::of_line;
+    /// use cloze::{MaskedLm, Options};
+    /// let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
+    /// let labels = of_line("negative, positive")?;
+    /// let mood = PromptClassifier::of_labels(model, labels, Question::ByLabels, None, Compute::default())?;
+    /// assert_eq!(mood.label(&mood.classify(&["I want my money back."])?[0]), "negative");
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn of_labels(
+        model: MaskedLm,
+        labels: Vec<NamedLabel>,
+        question: Question,
+        max_length: Option<usize>,
+        compute: Compute,
+    ) -> Result<PromptClassifier, Errors> {
+        let (question, labels, _) = question.of(labels);
+        let templates = question.templates(&[TEXT.to_owned()])?;
+        let builder = PromptClassifier::builder(model).compute(compute).verbalizer(verbalizer(&labels)?);
+        let builder = Builder { templates, max_length, ..builder };
+        Ok(builder.build()?.corrected()?)
+    }
+
     fn of(
         loaded: Loaded,
         compute: Compute,
@@ -377,10 +442,211 @@ impl PromptClassifier {
     }
 
     fn answer(&self, mut scored: Scored) -> Answer {
-        let Some(fitted) = &self.calibration else { return scored.average.into() };
+        self.answer_to(&mut scored)
+    }
+
+    /// The answer; the patterns' predictions are corrected too.
+    fn answer_to(&self, scored: &mut Scored) -> Answer {
+        let Some(fitted) = &self.calibration else { return std::mem::take(&mut scored.average).into() };
         let prediction = fitted.apply(&mut scored.by_pattern);
         let set = fitted.conformal.as_ref().map(|conformal| conformal.set(&prediction));
         Answer { prediction, answered: true, set }
+    }
+
+    /// Classifies rows that are read and checked already, in their order, with what each answer came from.
+    /// An error names its row.
+    ///
+    /// ```
+    /// use cloze::text::data::{Columns, Example};
+    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+    /// let classifier = PromptClassifier::builder(MaskedLm::load("models/cloze-minilm-l6", Options::default())?)
+    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
+    ///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+    ///     .build()?
+    ///     .corrected()?;
+    /// let columns = Columns::check("texts", vec!["text".to_owned()], None)?;
+    /// let row = Example { record: 1, line: 1, fields: vec!["Lovely.".to_owned()], label: None };
+    /// let answer = &classifier.classify_in_detail(&columns, &[row])?[0];
+    /// assert_ne!(answer.by_pattern, answer.uncorrected);
+    /// assert_eq!(answer.tokens, 8); // [CLS] lovely . it was [MASK] . [SEP]
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn classify_in_detail(&self, columns: &Columns, examples: &[Example]) -> Result<Vec<DetailedAnswer>> {
+        let tasks = self.patterns.on(columns)?.tasks;
+        let scoring = self.on(tasks, Arc::new(columns.clone()))?;
+        let scored = scoring.scorer().score(columns, examples, &mut |_| {})?;
+        let detailed = |mut scored: Scored| {
+            let uncorrected = scored.by_pattern.clone();
+            let answer = self.answer_to(&mut scored);
+            let Scored { by_pattern, truncated, windows, tokens, .. } = scored;
+            DetailedAnswer { answer, by_pattern, uncorrected, truncated, windows, tokens }
+        };
+        Ok(scored.into_iter().map(detailed).collect())
+    }
+
+    /// Refuses columns that the patterns cannot read. All problems at once.
+    pub fn check_columns(&self, columns: &Columns) -> Result<(), Errors> {
+        self.patterns.on(columns).map(drop)
+    }
+
+    /// A row as the models see it in each pattern, without a correction; nothing of a pattern in which no
+    /// step's blank can be filled.
+    pub fn previews(&self, columns: &Columns, example: &Example) -> Result<Vec<RowPreview>> {
+        let tasks = self.patterns.on(columns)?.tasks;
+        let scoring = self.on(tasks, Arc::new(columns.clone()))?;
+        let view = View {
+            verbalizer: &self.verbalizer,
+            tokenizer: &self.folder.tokenizer,
+            classifiers: &scoring.members,
+            columns,
+            max_length: self.patterns.max_length,
+        };
+        scoring.tasks.iter().filter_map(|task| view.preview(task, example).transpose()).collect()
+    }
+
+    /// The likeliest words, so many at most, for each blank of a text: where the model's mask token stands.
+    ///
+    /// ```
+    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+    /// let classifier = PromptClassifier::builder(MaskedLm::load("models/cloze-minilm-l6", Options::default())?)
+    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
+    ///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+    ///     .build()?;
+    /// let words = classifier.fill("Paris is the [MASK] of [MASK].", 3)?;
+    /// assert_eq!((words.len(), words[0].len()), (2, 3));
+    /// assert!(words[0].iter().any(|filled| filled.word == "capital"));
+    /// assert!(classifier.fill("Nothing is missing here.", 3).is_err());
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn fill(&self, text: &str, most: usize) -> Result<Vec<Vec<Filled>>> {
+        let scoring = self.on(Vec::new(), Arc::new(Columns::check("texts", Vec::new(), None)?))?;
+        fill(&scoring.members, &self.folder.tokenizer, self.patterns.max_length, text, most)
+    }
+
+    /// Other patterns and label words, asked of the same models over the same weights: no weight is loaded or
+    /// copied. Models that have a head, label-word vectors or soft tokens of their own are refused. All
+    /// problems at once.
+    ///
+    /// ```
+    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+    /// let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
+    /// let mood = PromptClassifier::builder(model)
+    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
+    ///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
+    ///     .build()?;
+    /// let pattern = Template::from_pattern("{text} This is about {mask}.")?;
+    /// let topic = mood.asking(vec![pattern], Verbalizer::of(&[("money", &["money"]), ("sport", &["sport"])])?)?;
+    /// let answers = topic.classify(&["The bank raised its rates.", "She won the race."])?;
+    /// assert_eq!(answers.iter().map(|answer| topic.label(answer)).collect::<Vec<_>>(), ["money", "sport"]);
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn asking(
+        &self,
+        templates: Vec<Template>,
+        verbalizer: Verbalizer,
+    ) -> Result<PromptClassifier, Errors> {
+        let kind = self.verbalizer.kind();
+        let refused = |why| Errors::from(TemplateError::AsksNothingElse { why });
+        if matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype) {
+            return Err(refused("its classes are vectors that were learned"));
+        }
+        if !self.patterns.soft.is_empty() {
+            return Err(refused("its patterns have soft tokens that were learned"));
+        }
+        if templates.is_empty() {
+            return Err(TemplateError::NoneGiven.into());
+        }
+        let mut errors = Errors::new();
+        let words = errors.keep(LabelWords::check(&verbalizer, &self.folder.tokenizer, self.device));
+        let max_length = self.patterns.max_length;
+        let vectors = SoftVectors::Words;
+        let patterns =
+            Patterns::bind_fitting(templates, words.as_ref(), &self.folder, vectors, max_length, &mut errors);
+        errors.extend(patterns.pvps.iter().filter_map(|pvp| {
+            let soft = pvp.template().soft().next()?;
+            Some(pvp.template().soft_error(soft, TemplateError::SoftUntrained))
+        }));
+        errors.none()?;
+        let Some(words) = words else { unreachable!("an error says what is wrong with the words") };
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let with_words = |member: &Classifier| match member {
+            Classifier::Sequence(_) => Err(refused("it has a head of its own")),
+            Classifier::Prompt(model, _) => model
+                .share_for_other_words()
+                .map(|model| Classifier::Prompt(model, words.clone()))
+                .ok_or_else(|| refused("it runs on rust-bert's engine")),
+        };
+        let members = members.iter().map(with_words).collect::<Result<Vec<_>, Errors>>()?;
+        Ok(PromptClassifier {
+            labels: verbalizer.labels().map(str::to_owned).collect(),
+            verbalizer,
+            folder: self.folder.clone(),
+            forwards: words.forwards(),
+            patterns,
+            members: Mutex::new(members),
+            tried: self.tried.clone(),
+            showing: None,
+            calibration: None,
+            remark: self.remark.clone(),
+            ..*self
+        })
+    }
+
+    /// The same with its probabilities corrected by what its patterns say to inputs without content
+    /// ([`Method::Contextual`](crate::predict::calibration::Method::Contextual)), in place of any other
+    /// correction: it needs no rows, and costs three inputs a pattern.
+    pub fn corrected(mut self) -> Result<PromptClassifier> {
+        let columns = Columns::check("texts", self.patterns.columns(), None)?;
+        let tasks = self.patterns.on(&columns)?.tasks;
+        let scoring = self.on(tasks, Arc::new(columns.clone()))?;
+        let nothing = nothing_fitted(&self.folder, String::new(), &self.verbalizer, &scoring.tasks);
+        let mut calibrator = Calibrator::contextual(nothing, &self.verbalizer);
+        calibrator.fit(&scoring.scorer(), &columns, &mut |_| {})?;
+        drop(scoring);
+        self.calibration = Some(calibrator.fitted().clone());
+        Ok(self)
+    }
+
+    /// The same on so many threads of a processor.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> PromptClassifier {
+        PromptClassifier { threads, ..self }
+    }
+
+    /// The same with a calibration that was fitted for it.
+    #[must_use]
+    pub fn with_calibration(self, fitted: Fitted) -> PromptClassifier {
+        PromptClassifier { calibration: Some(fitted), ..self }
+    }
+
+    /// The calibration, if there is one.
+    pub fn calibration(&self) -> Option<&Fitted> {
+        self.calibration.as_ref()
+    }
+
+    /// The columns that the patterns read, each once.
+    pub fn columns(&self) -> Vec<String> {
+        self.patterns.columns()
+    }
+
+    /// The patterns.
+    pub fn templates(&self) -> impl ExactSizeIterator<Item = &Template> {
+        self.patterns.pvps.iter().map(Pvp::template)
+    }
+
+    /// The longest input, in tokens.
+    pub fn max_length(&self) -> usize {
+        self.patterns.max_length
+    }
+
+    /// The most tokens in a batch.
+    pub fn batch_tokens(&self) -> usize {
+        self.batch_tokens
+    }
+
+    /// The type of numbers.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// The patterns on the columns of rows, with all that has to be asked of the model before the rows. While
@@ -576,7 +842,7 @@ impl Scoring<'_> {
 
 /// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the first
 /// are one; where there is other work to do, hardly any is waited for.
-fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
+pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
     // Long enough for a program at the other end of a pipe.
     const HARDLY: Duration = Duration::from_millis(50);
     let mut chunk = Vec::new();

@@ -116,6 +116,12 @@ impl Task {
         self.support.as_ref().map(Support::drawing)
     }
 
+    /// The same with the demonstrations of an epoch of training, counted from 0.
+    #[must_use]
+    pub fn in_epoch(&self, epoch: usize) -> Task {
+        Task { support: self.support.as_ref().map(|support| support.in_epoch(epoch)), ..self.clone() }
+    }
+
     /// The pattern, and the rows that it shows: what a row's answer depends on besides the model.
     pub fn identity(&self) -> String {
         let steps = self

@@ -120,6 +120,8 @@ impl Members {
                 truncated: vec![by_seed.iter().any(|seed| seed[row].1)],
                 crowded: Vec::new(),
                 windows: 1,
+                // Nobody counts the tokens of members.
+                tokens: 0,
             };
             counts.add(&scored, *truth);
             answers.push(scored.average.into());

@@ -33,6 +33,9 @@ pub mod ensemble;
 pub mod report;
 pub mod run;
 
+// methods against each other, runs or not
+pub mod methods;
+
 // what could go wrong with it, and what it was trained on
 pub mod checkup;
 pub mod seen;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::source::Source;
-use crate::error::{EncodeError, EnsembleError, Error, Errors, Kind, Result, RunError, TaskError};
+use crate::error::{
+    EncodeError, EnsembleError, Error, Errors, Kind, MultiLabelError, Result, RunError, TaskError,
+};
 use crate::learn::run::{MANIFEST, Manifest, ModelFiles, RunFolder, RunKind, StoredFile, kind_of};
 use crate::model::arch::Config;
 use crate::model::folder::ModelFolder;
@@ -64,6 +66,8 @@ pub struct Wanted {
     pub allow_other_base: bool,
     /// The longest input, in tokens, if not the run's.
     pub max_length: Option<usize>,
+    /// Whether a row may have several labels: a run that was trained otherwise is refused.
+    pub several_labels: bool,
     /// How the model is loaded.
     pub options: Options,
 }
@@ -128,6 +132,11 @@ impl Run {
             Contents::Tasks(_, manifest) => &manifest.header.seeds,
             Contents::Ensemble(_, manifest) => &manifest.seeds,
         }
+    }
+
+    /// Whether it was trained for several labels a row.
+    pub fn gives_several_labels(&self) -> bool {
+        matches!(&self.contents, Contents::Train(_, manifest) if manifest.several_labels.is_some())
     }
 
     /// The names of its tasks, where it has several.
@@ -242,6 +251,11 @@ impl Run {
         on: impl FnOnce(&Patterns, &mut Errors) -> Result<T>,
     ) -> Result<(Blueprint, T), Errors> {
         let seeds = self.chosen_seeds(wanted.seed)?;
+        match (self.gives_several_labels(), wanted.several_labels) {
+            (true, false) => return Err(MultiLabelError::MultiLabelRun { path: self.path.clone() }.into()),
+            (false, true) => return Err(MultiLabelError::SingleLabelRun { path: self.path.clone() }.into()),
+            _ => {}
+        }
         let kept = self.kept(wanted)?;
         let (folder, max_length) = self.base(&kept, wanted)?;
         let parts = OfRun {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{DataError, Error, Errors, Kind, Result};
 use crate::numbers::counted;
 use crate::text::data::{BadRows, Columns, Example, ID, Reading, Rows};
+use crate::text::label_sets::looks_like_several;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
@@ -191,10 +192,11 @@ pub fn read_columns<'a>(templates: impl IntoIterator<Item = &'a Template>, colum
 pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>> {
     let Some(label) = &example.label else { return Ok(None) };
     verbalizer.class_of(label).or_else(|| verbalizer.class_near(label)).map(Some).ok_or_else(|| {
-        let kind = DataError::UnknownLabel {
-            label: label.clone(),
-            verbalizer: verbalizer.file().to_owned(),
-            classes: verbalizer.labels().map(str::to_owned).collect(),
+        let classes: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+        let verbalizer = verbalizer.file().to_owned();
+        let kind = match looks_like_several(label, &classes) {
+            Some(separator) => DataError::SeveralLabels { cell: label.clone(), separator },
+            None => DataError::UnknownLabel { label: label.clone(), verbalizer, classes },
         };
         Error::new(kind).at(columns.place(example, columns.label()))
     })

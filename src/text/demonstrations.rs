@@ -55,11 +55,15 @@ pub struct Drawing {
     pub draws: usize,
     /// The seed of every draw.
     pub seed: u64,
+    /// Whether a training draws others in each epoch (LM-BFF: Gao et al. 2021), or has those of the first in all:
+    /// what 0.1.0 did, whose files do not say it.
+    #[serde(default)]
+    pub each_epoch: bool,
 }
 
 impl Default for Drawing {
     fn default() -> Drawing {
-        Drawing { strategy: Strategy::default(), draws: 4, seed: 0 }
+        Drawing { strategy: Strategy::default(), draws: 4, seed: 0, each_epoch: true }
     }
 }
 
@@ -93,24 +97,32 @@ pub type Similarity = Arc<dyn Fn(&[Example]) -> Result<Vec<Vec<f32>>> + Send + S
 pub struct Support {
     drawing: Drawing,
     classes: usize,
-    demonstrations: Vec<Demonstration>,
+    demonstrations: Arc<Vec<Demonstration>>,
     /// What rows are like, and the support rows' own vectors; for [`Strategy::Similar`] alone.
-    similarity: Option<(Similarity, Vec<Vec<f32>>)>,
+    similarity: Option<(Similarity, Arc<Vec<Vec<f32>>>)>,
+    /// The number of the first draw.
+    first: usize,
 }
 
 impl Support {
     /// Rows of so many classes to draw from; in whatever order they come, the same are drawn.
     pub fn new(drawing: Drawing, classes: usize, mut demonstrations: Vec<Demonstration>) -> Support {
         demonstrations.sort_by(|one, other| (&one.text, one.class).cmp(&(&other.text, other.class)));
-        Support { drawing, classes, demonstrations, similarity: None }
+        Support { drawing, classes, demonstrations: Arc::new(demonstrations), similarity: None, first: 0 }
     }
 
     /// The same with what rows are like, which [`Strategy::Similar`] needs.
     pub fn with_similarity(mut self, similarity: Similarity) -> Result<Support> {
         let examples: Vec<Example> = self.demonstrations.iter().map(|shown| shown.example.clone()).collect();
         let own = similarity(&examples)?;
-        self.similarity = Some((similarity, own));
+        self.similarity = Some((similarity, Arc::new(own)));
         Ok(self)
+    }
+
+    /// The same with other draws, those of an epoch, counted from 0; of the first they are the usual.
+    #[must_use]
+    pub fn in_epoch(&self, epoch: usize) -> Support {
+        Support { first: epoch * self.drawing.draws, ..self.clone() }
     }
 
     /// How they are drawn.
@@ -120,7 +132,7 @@ impl Support {
 
     /// What the demonstrations of rows are, for telling them from others.
     pub fn identity(&self) -> String {
-        let Drawing { strategy, draws, seed } = self.drawing;
+        let Drawing { strategy, draws, seed, .. } = self.drawing;
         let rows: Vec<&Vec<Shown>> = self.demonstrations.iter().map(|shown| &shown.parts).collect();
         format!("{} {draws} {seed} {:x}", strategy.name(), Sha256::digest(format!("{rows:?}")))
     }
@@ -157,7 +169,7 @@ impl Support {
             };
             chosen.into_iter().map(|row| self.demonstrations[row].parts.as_slice()).collect()
         };
-        (0..self.drawing.draws).map(once).collect()
+        (self.first..self.first + self.drawing.draws).map(once).collect()
     }
 
     fn balanced(

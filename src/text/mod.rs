@@ -34,6 +34,8 @@ pub mod text_column;
 
 // labels in a tree or an order
 pub mod structured_labels;
+// several labels a row
+pub mod label_sets;
 
 // rows that are wanted whole
 pub mod dataset;

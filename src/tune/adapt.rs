@@ -11,8 +11,8 @@ use crate::model::tensor_map::Module;
 use crate::tune::merge;
 use crate::tune::options::Tuning;
 use crate::tune::trainable::{
-    ADAPTER_ROLES, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, PROTOTYPES, SOFT_TOKENS,
-    adapter_name,
+    ADAPTERS, BEHIND_NORM, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, MAGNITUDE, PEFT, PREFIX, PROTOTYPES,
+    SOFT_TOKENS, adapter_name,
 };
 
 /// How updates of weights take part.
@@ -66,11 +66,17 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
                 Tuning::Lora(lora) => (merge::scale(lora, down.size()[0]), lora.dropout),
                 _ => unreachable!("low-rank updates of another method"),
             };
-            if form == Form::Merged {
+            let magnitude = of_peft(MAGNITUDE);
+            // Lengths are those of whole weights: there is no update beside them.
+            if form == Form::Merged || magnitude.is_some() {
                 // Once for layers that share it.
-                weights
-                    .entry(format!("{}.weight", linear.name))
-                    .or_insert_with(|| merge::low_rank(base.weight(linear.module), down, up, scale));
+                weights.entry(format!("{}.weight", linear.name)).or_insert_with(|| {
+                    let updated = merge::low_rank(base.weight(linear.module), down, up, scale);
+                    match magnitude {
+                        None => updated,
+                        Some(lengths) => merge::of_lengths(&updated, lengths),
+                    }
+                });
                 continue;
             }
             let (down, up) = (down.shallow_clone().into(), up.shallow_clone().into());
@@ -101,13 +107,14 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
         }
     }
     for layer in 0..layers {
-        for role in ADAPTER_ROLES {
-            let name = adapter_name(&config.tensors, layer, role);
+        for (role, called) in ADAPTERS {
+            let name = adapter_name(&config.tensors, layer, (role, called));
             let part = |part: &str| learned.get(&format!("{name}.{part}")).map(Tensor::shallow_clone);
             if let (Some(down), Some(up)) = (part("down.weight"), part("up.weight")) {
                 let adapter = Adapter {
                     down: Linear::new(down, part("down.bias")),
                     up: Linear::new(up, part("up.bias")),
+                    behind_norm: called == BEHIND_NORM,
                 };
                 added(&mut additions, layers, layer).set_adapter(role, adapter);
             }

@@ -12,6 +12,24 @@ pub(super) fn low_rank(weight: &Tensor, down: &Tensor, up: &Tensor, scale: f64) 
     weight + up.matmul(down) * scale
 }
 
+/// A linear layer's weight with its rows' directions turned by a low-rank update, and lengths of their own:
+/// `m · V / ‖V‖`, V the weight with the update within it (DoRA: Liu et al. 2024). The norm counts as a constant in
+/// gradients (their section 4.3).
+///
+/// # Shapes
+/// updated (V) `[out,in]`, lengths (m) `[out]` → `[out,in]`
+pub(super) fn of_lengths(updated: &Tensor, lengths: &Tensor) -> Tensor {
+    updated * (lengths.unsqueeze(1) / self::lengths(&updated.detach()))
+}
+
+/// The lengths of a weight's rows.
+///
+/// # Shapes
+/// `[out,in] → [out,1]`
+pub(super) fn lengths(weight: &Tensor) -> Tensor {
+    weight.norm_scalaropt_dim(2.0, [1].as_slice(), true)
+}
+
 /// s of `s·B·A`.
 pub(super) fn scale(lora: &Lora, rank: i64) -> f64 {
     let rank = rank as f64;

@@ -85,6 +85,10 @@ pub struct Lora {
     pub targets: Vec<String>,
     /// Whether the update is scaled by α/√R instead of α/R.
     pub rank_stabilized: bool,
+    /// Whether a weight's rows are taken apart into directions, which the update turns, and lengths, which learn
+    /// by themselves (DoRA: Liu et al. 2024).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dora: bool,
 }
 
 /// Options of `prompt-tuning` and `p-tuning`.
@@ -146,16 +150,29 @@ pub struct Adapter {
     pub bottleneck: i64,
     /// Where they stand.
     pub placement: Placement,
+    /// Whether the encoder's layer norms learn too; by default where the paper has it so: with `houlsby`.
+    pub layer_norms: Option<bool>,
+}
+
+impl Adapter {
+    /// Whether layer norms learn.
+    pub fn trains_norms(&self) -> bool {
+        self.layer_norms.unwrap_or(self.placement == Placement::Houlsby)
+    }
 }
 
 /// Where adapters stand in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// Behind the feed-forward.
+    /// Behind the feed-forward's add and norm, with ReLU, added to what came before that norm, which then
+    /// follows once more (Pfeiffer et al. 2021; AdapterHub's `seq_bn`).
     Pfeiffer,
-    /// Behind the attention and behind the feed-forward.
+    /// Behind the attention and behind the feed-forward, both before the add and norm, with the model's own
+    /// activation, and the layer norms learn (Houlsby et al. 2019).
     Houlsby,
+    /// The second of these alone. 0.1.0 called it `pfeiffer`.
+    FeedForward,
 }
 
 /// Options of `cls`.
@@ -187,6 +204,7 @@ impl Default for Lora {
             dropout: 0.0,
             targets: vec!["query".into(), "value".into()],
             rank_stabilized: false,
+            dora: false,
         }
     }
 }
@@ -205,7 +223,7 @@ impl Default for Prefix {
 
 impl Default for Adapter {
     fn default() -> Adapter {
-        Adapter { bottleneck: 64, placement: Placement::Pfeiffer }
+        Adapter { bottleneck: 64, placement: Placement::Pfeiffer, layer_norms: None }
     }
 }
 
@@ -237,6 +255,22 @@ impl Tuning {
             ("adapter", Tuning::Adapter(Adapter::default())),
             ("cls", Tuning::Cls(Cls::default())),
         ]
+    }
+
+    /// The same method in the words of today, of options that 0.1.0 wrote: its adapters stood before the add
+    /// and norm, whatever the placement was called, and no layer norm learned with them.
+    #[must_use]
+    pub fn of_first(self) -> Tuning {
+        match self {
+            Tuning::Adapter(adapter) => {
+                let placement = match adapter.placement {
+                    Placement::Pfeiffer => Placement::FeedForward,
+                    placement => placement,
+                };
+                Tuning::Adapter(Adapter { placement, layer_norms: Some(false), ..adapter })
+            }
+            other => other,
+        }
     }
 
     /// Reads a file of options.
@@ -375,6 +409,12 @@ impl Tuning {
                     (0.0..1.0).contains(&lora.dropout),
                     "from 0 to below 1",
                 )?;
+                in_range(
+                    "lora.dropout",
+                    lora.dropout,
+                    !lora.dora || lora.dropout == 0.0,
+                    "0 with lora.dora, whose update is one of whole weights",
+                )?;
                 let map = &config.tensors;
                 let unknown = |target: &str| {
                     let layers = map.kinds_of(map.linear_layers());
@@ -482,10 +522,22 @@ impl Tuning {
             return vec![Difference::of("the method", earlier.name(), method)];
         }
         let options = |tuning: &Tuning| {
-            let all = serde_json::to_value(tuning).unwrap_or_default();
+            let all = match tuning {
+                Tuning::Adapter(adapter) => serde_json::to_value(Tuning::Adapter(Adapter {
+                    layer_norms: Some(adapter.trains_norms()),
+                    ..adapter.clone()
+                })),
+                other => serde_json::to_value(other),
+            };
+            let all = all.unwrap_or_default();
             all.get(method).cloned().unwrap_or_default()
         };
         let (here, there) = (options(self), options(earlier));
+        // Left out where it is false.
+        let dora = |tuning: &Tuning| matches!(tuning, Tuning::Lora(lora) if lora.dora);
+        if dora(self) != dora(earlier) {
+            return vec![Difference::of("lora.dora", dora(earlier).to_string(), dora(self).to_string())];
+        }
         let counts = |key: &str| {
             let told_by_tensors = key == "length" && matches!(self, Tuning::PTuning(_));
             !NO_MATTER.contains(&key) && !told_by_tensors

@@ -11,6 +11,7 @@ use crate::model::encoder::Encoder;
 use crate::model::parameters::Parameters;
 use crate::model::tensor_map::{LinearLayer, Module, Role, TensorMap};
 use crate::seed;
+use crate::tune::merge;
 use crate::tune::options::{Cls, Placement, PromptEncoder, Tuning, lora_layers};
 
 /// What PEFT writes before a module's name.
@@ -19,6 +20,8 @@ pub const PEFT: &str = "base_model.model.";
 pub const LORA_A: &str = ".lora_A.weight";
 /// The end of B's name.
 pub const LORA_B: &str = ".lora_B.weight";
+/// The end of the name of a weight's lengths, DoRA's.
+pub const MAGNITUDE: &str = ".lora_magnitude_vector";
 /// The end of a rescaling vector's name.
 pub const IA3: &str = ".ia3_l";
 
@@ -92,8 +95,11 @@ pub fn is_verbalizer(name: &str) -> bool {
 
 /// The name of the prefixes, `[P,N·2·H]`: for each layer that has one the key and the value.
 pub const PREFIX: &str = "prefix";
-/// What an adapter may stand behind.
-pub(super) const ADAPTER_ROLES: [Role; 2] = [Role::AttentionOutput, Role::Output];
+/// What an adapter may stand behind, and what its tensors are called below that.
+pub(super) const ADAPTERS: [(Role, &str); 3] =
+    [(Role::AttentionOutput, "adapter"), (Role::Output, "adapter"), (Role::Output, BEHIND_NORM)];
+/// What an adapter is called that stands behind the add and norm.
+pub(super) const BEHIND_NORM: &str = "adapter_behind_norm";
 /// The name of the classifier on `[CLS]`.
 pub const CLASSIFIER: &str = "classifier";
 
@@ -106,11 +112,11 @@ pub fn pooler_name(map: &TensorMap) -> String {
 ///
 /// # Panics
 /// If the model has no such layer.
-pub(super) fn adapter_name(map: &TensorMap, layer: usize, role: Role) -> String {
+pub(super) fn adapter_name(map: &TensorMap, layer: usize, (role, name): (Role, &str)) -> String {
     let Some(block) = map.block_of(Module::Linear(layer, role)) else {
         panic!("no layer {layer} with {role:?}")
     };
-    format!("{block}.adapter")
+    format!("{block}.{name}")
 }
 
 /// The beginning of the names of what is dropped after training.
@@ -188,7 +194,13 @@ impl Trainable {
                 }
             }
             Tuning::Lora(lora) => {
-                for LinearLayer { name, size: [output, input], .. } in lora_layers(lora, config) {
+                for LinearLayer { name, module, size: [output, input] } in lora_layers(lora, config) {
+                    if lora.dora {
+                        leaves.insert(
+                            format!("{PEFT}{name}{MAGNITUDE}"),
+                            merge::lengths(base.weight(module)).squeeze_dim(1),
+                        );
+                    }
                     // Kaiming's uniform with a = √5, as PEFT and PyTorch's linear layers: bound 1/√in.
                     let bound = 1.0 / (input as f64).sqrt();
                     leaves.insert(
@@ -229,13 +241,18 @@ impl Trainable {
                 }
             }
             Tuning::Adapter(adapter) => {
-                let roles = match adapter.placement {
-                    Placement::Houlsby => &ADAPTER_ROLES[..],
-                    Placement::Pfeiffer => &[Role::Output],
+                if adapter.trains_norms() {
+                    let of_encoder = |module: Module| module.is_norm() && !module.is_head();
+                    copy(&|name| map.module_of(name).is_some_and(of_encoder));
+                }
+                let places = match adapter.placement {
+                    Placement::Houlsby => &ADAPTERS[..2],
+                    Placement::FeedForward => &ADAPTERS[1..2],
+                    Placement::Pfeiffer => &ADAPTERS[2..],
                 };
                 for layer in 0..map.layers() {
-                    for &role in roles {
-                        let name = adapter_name(map, layer, role);
+                    for &place in places {
+                        let name = adapter_name(map, layer, place);
                         leaves.insert(
                             format!("{name}.down.weight"),
                             draw.normal(&name, &[adapter.bottleneck, config.hidden_size], 0.02),
@@ -459,6 +476,7 @@ pub fn decays(map: &TensorMap, name: &str) -> bool {
     !(name.ends_with(".bias")
         || map.module_of(name).is_some_and(Module::is_norm)
         || name.ends_with(IA3)
+        || name.ends_with(MAGNITUDE)
         || is_soft(name)
         || name.contains(".bias_"))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cloze::learn::adamw::{AdamW, clip_gradients};
-use cloze::learn::objective::{Chosen, Masked, losses, token_losses};
+use cloze::learn::objective::{Chosen, Masked, divergences, losses, token_losses};
 use cloze::learn::schedule;
 use cloze::learn::target::Target;
 use cloze::model::encoder::Mode;
@@ -12,14 +12,14 @@ use cloze::model::features::{Features, SoftSlot};
 use cloze::model::folder::EngineChoice;
 use cloze::model::tensor_file;
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
-use cloze::tune::{Beginning, Form, Learned, PREFIX, SOFT_TOKENS, Trainable, Tuning, decays};
+use cloze::tune::{Beginning, Form, Learned, PREFIX, SOFT_TOKENS, Trainable, Tuning, decays, peft};
 use serde_json::Value;
 use tch::Tensor;
 
 use super::{largest, tiny, tuning};
 use crate::support::{
-    TINY, assert_close, golden, golden_features, integers, lone_generator, numbers, read_json, values,
-    verbalizer,
+    TINY, assert_close, features, golden, golden_features, integers, lone_generator, numbers, read_json,
+    values, verbalizer,
 };
 
 const FOLDER: &str = "tests/fixtures/training";
@@ -481,4 +481,134 @@ fn learning_rates_equal_transformers() {
         // The file has twelve digits.
         assert_close(&found, &wanted, 1e-15, "rates");
     }
+}
+
+#[test]
+fn logits_with_adapters_equal_adapterhubs() {
+    let folder = "tests/fixtures/adapters";
+    let (expected, base) = (golden(folder), base());
+    for (name, options, called) in [
+        ("pfeiffer", r#"{ "adapter": { "bottleneck": 8 } }"#, "adapter_behind_norm"),
+        ("houlsby", r#"{ "adapter": { "bottleneck": 8, "placement": "houlsby" } }"#, "adapter"),
+    ] {
+        let own = |theirs: &str| {
+            theirs
+                .replace(&format!("adapters.{name}.adapter_down.0."), &format!("{called}.down."))
+                .replace(&format!("adapters.{name}.adapter_up."), &format!("{called}.up."))
+        };
+        let stored = tensor_file::read(&PathBuf::from(folder).join(format!("{name}.safetensors"))).unwrap().0;
+        let stored: Learned = stored.into_iter().map(|(theirs, tensor)| (own(&theirs), tensor)).collect();
+        let tuning = tuning(options);
+        let ours = trainable(&base, &tuning, 0);
+        assert_eq!(
+            ours.leaves().keys().collect::<Vec<_>>(),
+            stored.keys().collect::<Vec<_>>(),
+            "{name}: what learns"
+        );
+        let Classifier::Prompt(model, _) = adapted(&base, &tuning, &stored, Form::Beside) else {
+            unreachable!()
+        };
+        for (row, wanted) in expected[name]["logits"].as_array().unwrap().iter().enumerate() {
+            let ids = integers(&expected["ids"][row]);
+            let mask = usize::try_from(integers(&expected["masks"])[row]).unwrap();
+            let input = features(&ids, ids.len(), mask);
+            let found = tch::no_grad(|| model.vocabulary_logits(&[&input]));
+            assert_close(&values(&found), &numbers(wanted), 1e-5, &format!("{name}, row {row}"));
+        }
+    }
+}
+
+#[test]
+fn adapters_of_the_first_version_stand_before_the_norm() {
+    let first = tuning(r#"{ "adapter": { "bottleneck": 4, "placement": "pfeiffer" } }"#).of_first();
+    let ours = trainable(&base(), &first, 0);
+    let names: Vec<&String> = ours.leaves().keys().collect();
+    assert_eq!(names.len(), 2 * 4);
+    assert!(names.iter().all(|name| name.contains(".output.adapter.") && !name.contains("attention")));
+    let houlsby = tuning(r#"{ "adapter": { "bottleneck": 4, "placement": "houlsby" } }"#);
+    let ours = trainable(&base(), &houlsby.of_first(), 0);
+    assert!(ours.leaves().keys().all(|name| name.contains(".adapter.")));
+}
+
+#[test]
+fn r_drop_equals_its_authors() {
+    let expected = read_json(PathBuf::from(FOLDER).join("r_drop.json"));
+    let flat = |value: &Value| value.as_array().unwrap().iter().flat_map(numbers).collect::<Vec<f64>>();
+    let scores = |name: &str| {
+        Tensor::from_slice(&flat(&expected[name]))
+            .view([4, 3])
+            .to_kind(tch::Kind::Float)
+            .set_requires_grad(true)
+    };
+    let (one, other) = (scores("one"), scores("other"));
+    let targets: Vec<Target> = integers(&expected["truths"])
+        .iter()
+        .map(|truth| Target::Class(usize::try_from(*truth).unwrap()))
+        .collect();
+    let targets: Vec<&Target> = targets.iter().collect();
+    let apart = divergences(&one, &other);
+    assert_close(&values(&apart.detach()), &numbers(&expected["divergences"]), 1e-6, "divergences");
+    let alpha = expected["alpha"].as_f64().unwrap();
+    let loss =
+        ((losses(&one, &targets) + losses(&other, &targets)) / 2.0 + apart * alpha).mean(tch::Kind::Float);
+    assert_close(&values(&loss.detach()), &[expected["loss"].as_f64().unwrap()], 1e-6, "loss");
+    loss.backward();
+    for (scores, gradient) in [&one, &other].into_iter().zip(expected["gradients"].as_array().unwrap()) {
+        assert_close(&values(&scores.grad()), &flat(gradient), 1e-6, "gradient");
+    }
+}
+
+#[test]
+fn dora_equals_peft() {
+    let expected = read_json(PathBuf::from(FOLDER).join("dora.json"));
+    let base = base();
+    let config = &base.model.folder.config;
+    let adapter = peft::read(&PathBuf::from(FOLDER).join("peft/dora"), config).unwrap();
+    let ours = trainable(&base, &adapter.tuning, 0);
+    assert_eq!(
+        ours.leaves().keys().collect::<Vec<_>>(),
+        adapter.learned.keys().collect::<Vec<_>>(),
+        "what learns"
+    );
+    let ids = integers(&expected["ids"]);
+    let input = features(&ids, ids.len(), usize::try_from(expected["mask"].as_i64().unwrap()).unwrap());
+    for form in [Form::Beside, Form::Merged] {
+        let leaf = |(name, tensor): (&String, &Tensor)| {
+            (name.clone(), tensor.copy().detach().set_requires_grad(true))
+        };
+        let leaves: Learned = adapter.learned.iter().map(leaf).collect();
+        let Classifier::Prompt(model, _) = adapted(&base, &adapter.tuning, &leaves, form) else {
+            unreachable!()
+        };
+        let logits = model.vocabulary_logits(&[&input]);
+        assert_close(&values(&logits.detach()), &numbers(&expected["logits"]), 2e-5, &format!("{form:?}"));
+        logits.square().sum(tch::Kind::Float).backward();
+        for (name, leaf) in &leaves {
+            let wanted = numbers(&expected["gradients"][name.as_str()]);
+            let largest = wanted.iter().fold(0.0_f64, |largest, one| largest.max(one.abs()));
+            assert_close(&values(&leaf.grad()), &wanted, largest * 1e-4, name);
+        }
+    }
+    // And back.
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("written");
+    peft::write(&written, &adapter.tuning, config, &adapter.learned, 0, TINY).unwrap();
+    let again = peft::read(&written, config).unwrap();
+    assert_eq!(again.tuning, adapter.tuning);
+    assert!(again.learned.iter().all(|(name, tensor)| *tensor == adapter.learned[name]));
+}
+
+#[test]
+fn dora_starts_as_the_base_model() {
+    let base = base();
+    let tuning = tuning(r#"{ "lora": { "rank": 2, "dora": true } }"#);
+    let learned = trainable(&base, &tuning, 0).finished();
+    let input = features(&[6, 20, 21, 8, 7], 5, 3);
+    let logits = |learned: &Learned, tuning: &Tuning| {
+        let Classifier::Prompt(model, _) = adapted(&base, tuning, learned, Form::Merged) else {
+            unreachable!()
+        };
+        values(&tch::no_grad(|| model.vocabulary_logits(&[&input])))
+    };
+    assert_close(&logits(&learned, &tuning), &logits(&Learned::new(), &Tuning::Full), 1e-5, "logits");
 }

@@ -249,6 +249,8 @@ fn each_method_learns_only_what_it_says() {
             Tuning::Full => (&|_| true, count(&|_| true)),
             Tuning::Head => (&|name| name.starts_with("cls."), 5),
             Tuning::Bias => (&|name| name.ends_with("bias"), count(&|name| name.ends_with("bias"))),
+            // The attention's output ends in output.dense too.
+            Tuning::Lora(lora) if lora.dora => (&|name| name.starts_with(PEFT), 2 * 3 * 3),
             Tuning::Lora(lora) if lora.rank == 4 => (&|name| name.starts_with(PEFT), 2 * 2 * 2),
             // Key, the attention's output and both feed-forward layers, and the head's.
             Tuning::Lora(_) => (
@@ -259,8 +261,9 @@ fn each_method_learns_only_what_it_says() {
             Tuning::PromptTuning(_) | Tuning::PTuning(_) => (&|_| false, 0),
             Tuning::Prefix(_) | Tuning::PTuningV2(_) => (&|name| name == PREFIX, 1),
             Tuning::Adapter(_) => (
-                &|name| name.contains(".adapter."),
-                if options.contains("houlsby") { 2 * 2 * 4 } else { 2 * 4 },
+                &|name| name.contains(".adapter") || name.contains("LayerNorm"),
+                // Adapters, and of Houlsby's the encoder's five layer norms.
+                if options.contains("houlsby") { 2 * 2 * 4 + 5 * 2 } else { 2 * 4 },
             ),
             Tuning::Cls(cls) if cls.frozen_encoder => (&|name| !name.starts_with("bert.encoder"), 4),
             Tuning::Cls(_) => {

@@ -55,6 +55,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         shots: Some(4),
         select,
         cls_baseline: false,
+        several_labels: None,
         demonstrations: None,
     }
 }
@@ -106,6 +107,7 @@ impl Runs {
             dev: None,
             test: Some(rows(3)),
             descriptions: None,
+            several: None,
             start: None,
             checkpoint_every: 5,
         };

@@ -12,10 +12,13 @@ use cloze::model::features::Features;
 use cloze::model::folder::EngineChoice;
 use cloze::model::tensor_map::Module;
 use cloze::predict::encode::encode;
+use cloze::text::verbalizer::Verbalizer;
 use cloze::tune::{Form, Learned, PREFIX, SOFT_TOKENS, Tuning, decays};
 use tch::Tensor;
 
-use super::{METHODS, PATTERN, SOFT_PATTERN, Setting, largest, learned, made_up, moody, tuning, with_soft};
+use super::{
+    METHODS, PATTERN, SOFT_PATTERN, Setting, largest, learned, made_up, moody, tiny, tuning, with_soft,
+};
 use crate::support::{Parts, TINY, assert_close, lone_generator, values};
 
 /// The gradients of a training's first step, clipped: the first moments are a tenth of them.
@@ -263,4 +266,39 @@ fn every_method_lowers_the_training_loss() {
         // The weakest, p-tuning-v2, takes 17 % away.
         assert!(losses[39] < 0.9 * losses[0], "{name}: {losses:?}");
     }
+}
+
+#[test]
+fn rows_of_a_prototype_verbalizer_are_contrasted_with_all_rows_of_their_step() {
+    let verbalizer = Verbalizer::parse(
+        "mood",
+        "mood.json",
+        &super::MOOD.replacen("\"version\": 1,", "\"version\": 1, \"kind\": \"prototype\",", 1),
+    )
+    .unwrap();
+    let at_once = |batch_tokens| {
+        let base = tiny(EngineChoice::Cloze, 0.0, &verbalizer);
+        let mut setting = Setting::on(base, Tuning::Bias, &[PATTERN], &made_up(4));
+        (setting.plan.clip_norm, setting.plan.batch_tokens) = (1e9, batch_tokens);
+        first_gradients(&mut setting)
+    };
+    let whole = at_once(100_000);
+    assert!(largest(&whole["verbalizer.projection"]) > 0.0);
+    assert_same_gradients(&at_once(1), &whole, "row by row");
+    assert_same_gradients(&at_once(30), &whole, "in parts");
+}
+
+#[test]
+fn r_drop_adds_how_far_two_passes_differ_and_nothing_without_dropout() {
+    let losses = |dropout: f64, r_drop: f64| {
+        let mut setting =
+            Setting::on(moody(EngineChoice::Cloze, dropout), Tuning::Bias, &[PATTERN], &made_up(4));
+        (setting.plan.steps, setting.plan.r_drop) = (1, r_drop);
+        setting.train().1[0]
+    };
+    assert_close(&[losses(0.0, 5.0)], &[losses(0.0, 0.0)], 1e-6, "without dropout");
+    let (once, twice, more) = (losses(0.3, 0.0), losses(0.3, 1e-9), losses(0.3, 10.0));
+    assert!(more > twice + 1e-4, "{more} is not above {twice}");
+    // The second pass drops others than the first.
+    assert!((once - twice).abs() > 1e-6, "{once} is {twice}");
 }

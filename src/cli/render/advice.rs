@@ -119,6 +119,7 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Model(error) => of_model(error),
         Kind::Encode(error) => of_encode(error),
         Kind::Calibration(error) => of_calibration(error),
+        Kind::MultiLabel(error) => super::multi_label::advice(error),
         Kind::Tuning(error) => of_tuning(error),
         Kind::Training(error) => of_training(error),
         Kind::Run(error) => of_run(error),
@@ -200,6 +201,9 @@ fn likely_text(columns: &[String]) -> Option<&str> {
 
 fn of_data(error: &DataError) -> Option<Vec<Note>> {
     Some(match error {
+        DataError::SeveralLabels { separator, .. } => help(&format!(
+            "labels stand between {separator:?} here: cloze classify, score and train give several with --multi-label; or keep one of them"
+        )),
         DataError::FormatUnknown { .. } => {
             vec![
                 ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into()),
@@ -239,6 +243,13 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
             vec![("columns", listed(columns)), ("help", "name the one to read with --text-column".into())]
         }
         DataError::SeveralTexts { .. } => help("name the one to read with --text-column, or several"),
+        DataError::ScoresWithoutLabels { columns, .. } => vec![
+            ("columns", listed(columns)),
+            (
+                "help",
+                "name it with --label-column, or give the rows with their labels with --true-labels".into(),
+            ),
+        ],
         DataError::WithoutLabels { columns, .. } => {
             let perhaps = columns.iter().find(|column| called_as_labels(column));
             let name = perhaps.map_or_else(String::new, |column| format!(" {column}"));

@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cloze::numbers::{count, counted, interval, p_value, percent};
-use cloze::study::compare::PairedBootstrap;
+use cloze::numbers::{counted, interval, percent};
 use cloze::study::ensemble::report::{Accuracies, EnsembleReport, Stage};
 use cloze::study::ensemble::summary::{BetweenRuns, Comparison};
 
 use super::alike;
+use super::paired;
 use super::table::{Align, table};
 use super::text::printable;
-use super::training::{LEARN_MORE, between, signed};
+use super::training::LEARN_MORE;
 
 /// The whole report of the run in a folder.
 pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
@@ -28,7 +28,7 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
             .map_or_else(|| "without training".to_owned(), |method| format!("with {method}"))
     );
     let _ = write!(text, "{}, ", counted(setting.seeds.len() as u64, "seed"));
-    let _ = writeln!(
+    let _ = write!(
         text,
         "{}",
         setting
@@ -36,6 +36,11 @@ pub fn ensemble(report: &EnsembleReport, run: &Path) -> String {
             .as_ref()
             .map_or_else(|| "no student".to_owned(), |student| format!("student {student}"))
     );
+    if report.patterns.len() > 1 {
+        let _ = write!(text, ", weights {}", setting.weights);
+    }
+    let drawn = setting.draw.as_ref().map(|draw| format!(", draw {draw}"));
+    let _ = writeln!(text, "{}", drawn.unwrap_or_default());
     for failure in &report.failures {
         let of = printable(&failure.name);
         let at = format!("seed {}, generation {}", failure.seed, failure.generation);
@@ -96,7 +101,7 @@ fn results(text: &mut String, report: &EnsembleReport) {
     let seeds = if several { ", over the seeds (Student's t)" } else { "" };
     let _ = writeln!(
         text,
-        "  {}; intervals: over the rows (bootstrap){seeds}",
+        "  {}; intervals: over the rows (Wilson){seeds}",
         counted(report.setting.test_rows as u64, "test row")
     );
 }
@@ -125,12 +130,17 @@ fn patterns(text: &mut String, report: &EnsembleReport) {
 
 /// The paired tests between runs, and which cannot be made.
 pub fn between_runs(found: &[BetweenRuns]) -> String {
+    pairs("between the runs", found)
+}
+
+/// The same of runs and whatever else.
+pub fn pairs(title: &str, found: &[BetweenRuns]) -> String {
     let mut text = String::new();
     let compared = found.iter().filter_map(|pair| match pair {
         BetweenRuns::Compared(comparison) => Some(comparison.clone()),
         BetweenRuns::Apart { .. } => None,
     });
-    tests(&mut text, "between the runs", &compared.collect::<Vec<_>>());
+    tests(&mut text, title, &compared.collect::<Vec<_>>());
     let apart = found.iter().filter_map(|pair| match pair {
         BetweenRuns::Apart { first, second, not_compared } => {
             Some(format!("\n  {first} and {second}: {not_compared}"))
@@ -148,21 +158,18 @@ fn tests(text: &mut String, title: &str, comparisons: &[Comparison]) {
     if comparisons.is_empty() {
         return;
     }
-    let mut rows = vec![[title, "difference", "95 %", "p"].map(str::to_owned).to_vec()];
-    for Comparison { first, second, found: PairedBootstrap { difference, difference_95, p_value: p, .. } } in
-        comparisons
-    {
-        rows.push(vec![
-            format!("{first} less {second}"),
-            signed(*difference),
-            between(*difference_95),
-            p_value(*p),
-        ]);
+    let mut rows = vec![std::iter::once(title).chain(paired::HEAD).map(str::to_owned).collect::<Vec<_>>()];
+    for Comparison { first, second, found, p_holm } in comparisons {
+        rows.push(
+            [format!("{first} less {second}")].into_iter().chain(paired::cells(found, *p_holm)).collect(),
+        );
     }
     let right = Align::Right;
-    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right], &rows));
-    let rows = comparisons.iter().map(|comparison| comparison.found.rows as u64).max().unwrap_or(0);
-    let _ = writeln!(text, "  difference in points; paired bootstrap over {} rows", count(rows));
+    let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right], &rows));
+    let most = comparisons.iter().map(|comparison| comparison.found.rows as u64).max().unwrap_or(0);
+    let found: Vec<_> = comparisons.iter().map(|comparison| &comparison.found).collect();
+    let _ =
+        writeln!(text, "  difference in points over {}\n  {}", counted(most, "row"), paired::note(&found));
 }
 
 fn mean_and_deviation(accuracies: &Accuracies) -> String {

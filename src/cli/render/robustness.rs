@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use cloze::numbers::{counted, percent};
-use cloze::study::compare::PairedBootstrap;
+use cloze::study::compare::PairedDifference;
 use cloze::study::robustness::{RobustnessReport, Target};
 
+use super::paired::{between, signed};
 use super::report::trained_on;
 use super::table::{Align, table};
-use super::training::{between, signed};
 
 /// So many of the rows whose label flips most are shown.
 const MOST_ROWS: usize = 10;
@@ -70,7 +70,7 @@ fn changes(report: &RobustnessReport) -> String {
             rows.push(vec![heading(change.target).to_owned()]);
         }
         let (difference, interval) = match &change.difference {
-            Some(PairedBootstrap { difference, difference_95, .. }) => {
+            Some(PairedDifference { difference, difference_95, .. }) => {
                 (signed(*difference), between(*difference_95))
             }
             None => (String::new(), String::new()),

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use cloze::numbers::{counted, interval, p_value, percent};
-use cloze::study::compare::PairedBootstrap;
+use cloze::study::compare::PairedDifference;
 use cloze::study::search::{Certainty, SearchReport, SearchStep, WRITTEN};
 
+use super::paired::{between, signed};
 use super::table::{Align, table};
-use super::training::{between, signed};
 
 /// So many candidates are shown.
 const MOST: usize = 15;
@@ -67,10 +67,14 @@ fn ranking(report: &SearchReport) -> String {
 fn sureness(text: &mut String, report: &SearchReport, certainty: &Certainty) {
     let (candidates, rows) = (&report.candidates, counted(report.labelled_rows as u64, "row"));
     let scored = candidates.iter().any(|candidate| candidate.score.is_some());
-    let _ = writeln!(text, "  against chance (labels shuffled): p {}", p_value(certainty.p_chance));
-    let less = |what: &str, found: &Option<PairedBootstrap>| {
+    let _ = writeln!(
+        text,
+        "  against chance (labels shuffled, nothing fitted anew): p {}",
+        p_value(certainty.p_chance)
+    );
+    let less = |what: &str, found: &Option<PairedDifference>| {
         found.as_ref().map(|found| {
-            let PairedBootstrap { difference, difference_95, p_value: p, .. } = found;
+            let PairedDifference { difference, difference_95, p_value: p, .. } = found;
             format!(
                 "  less {what}: {} points, 95 % {}, p {}\n",
                 signed(*difference),

@@ -1,16 +1,18 @@
 //! Several tasks on the terminal: a training as it goes, and its results.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
 use cloze::learn::train::{Event, Look};
-use cloze::numbers::{interval, p_value, percent};
+use cloze::numbers::{interval, percent};
+use cloze::study::compare::holm;
 use cloze::study::multi_task::{Manifest, TaskMetrics, TasksEvent};
 
 use super::live::Live;
+use super::paired;
 use super::pretrain::reading;
 use super::table::{Align, table};
-use super::training::{between, signed};
 
 /// Where a training of several tasks stands.
 pub struct TasksProgress {
@@ -80,7 +82,16 @@ fn looked(looks: &[Look]) -> String {
 
 /// The results of several tasks: those that were learned, then those that were not.
 pub fn tasks(metrics: &[TaskMetrics]) -> String {
-    let head = ["task", "rows", "before", "after", "95 %", "change", "95 %", "p"];
+    let head = ["task", "rows", "before", "after", "95 %", "change"]
+        .into_iter()
+        .chain(paired::HEAD[1..].iter().copied());
+    let head: Vec<String> = head.map(str::to_owned).collect();
+    let found: Vec<_> = metrics.iter().filter_map(|task| task.difference.as_ref()).collect();
+    let p_values = holm(&found.iter().map(|found| found.p_value).collect::<Vec<_>>());
+    let mut p_holm = BTreeMap::new();
+    for (task, p) in metrics.iter().filter(|task| task.difference.is_some()).zip(p_values) {
+        p_holm.insert(task.name.as_str(), p);
+    }
     let mut text = String::new();
     for (learned, title) in [(true, "Tasks that were learned:"), (false, "Tasks that were not:")] {
         let of_kind: Vec<&TaskMetrics> =
@@ -88,9 +99,9 @@ pub fn tasks(metrics: &[TaskMetrics]) -> String {
         if of_kind.is_empty() {
             continue;
         }
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(of_kind.into_iter().map(row));
-        let mut aligned = [Align::Right; 8];
+        let mut rows = vec![head.clone()];
+        rows.extend(of_kind.into_iter().map(|task| row(task, p_holm.get(task.name.as_str()).copied())));
+        let mut aligned = [Align::Right; 9];
         aligned[0] = Align::Left;
         // Writing to a String cannot fail.
         let _ = write!(text, "{title}\n{}", table(&aligned, &rows));
@@ -103,11 +114,11 @@ pub fn tasks(metrics: &[TaskMetrics]) -> String {
         false => " (95 %: over the rows, Wilson)",
     };
     let _ = writeln!(text, "  accuracy on test rows in percent{spread}");
-    let _ = writeln!(text, "  change: after less before, in points; paired bootstrap over the rows");
+    let _ = writeln!(text, "  change: after less before, in points\n  {}", paired::note(&found));
     text
 }
 
-fn row(task: &TaskMetrics) -> Vec<String> {
+fn row(task: &TaskMetrics, p_holm: Option<f64>) -> Vec<String> {
     let spread = match (&task.over_seeds, &task.after_95[..]) {
         (Some(over_seeds), _) => interval(over_seeds.mean_95),
         (None, [of_rows]) => interval(*of_rows),
@@ -120,10 +131,8 @@ fn row(task: &TaskMetrics) -> Vec<String> {
         task.mean_after().map(percent).unwrap_or_default(),
         spread,
     ];
-    if let Some(difference) = &task.difference {
-        row.push(signed(difference.difference));
-        row.push(between(difference.difference_95));
-        row.push(p_value(difference.p_value));
+    if let Some((difference, p_holm)) = task.difference.as_ref().zip(p_holm) {
+        row.extend(paired::cells(difference, p_holm));
     }
     row
 }

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
-use cloze::numbers::{counted, interval, p_value, percent};
+use cloze::numbers::multi_label::MultiLabelMetrics;
+use cloze::numbers::{counted, interval, percent};
+use cloze::study::compare::holm;
 use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
 
 use super::alike;
 use super::live::Live;
+use super::paired;
 use super::table::{Align, table};
 
 /// Where a training stands.
@@ -125,6 +128,9 @@ fn seed_line(metrics: &SeedMetrics) -> String {
     if let Some(evaluation) = &metrics.evaluation {
         let _ = write!(line, ", accuracy {}", percent(evaluation.accuracy));
     }
+    if let Some(found) = &metrics.several_labels {
+        let _ = write!(line, ", micro-F1 {}", percent(found.micro.f1));
+    }
     line
 }
 
@@ -138,6 +144,12 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         counted(metrics.trained_parameters as u64, "parameter"),
         out.display()
     );
+    let several: Vec<(u64, &MultiLabelMetrics)> =
+        metrics.seeds.iter().filter_map(|seed| Some((seed.seed, seed.several_labels.as_ref()?))).collect();
+    if !several.is_empty() {
+        text.push_str(&super::multi_label::trained(&several, metrics.zero_shot_labels.as_ref()));
+        return text;
+    }
     let evaluated: Vec<(&SeedMetrics, _)> =
         metrics.seeds.iter().filter_map(|seed| Some((seed, seed.evaluation.as_ref()?))).collect();
     if evaluated.is_empty() {
@@ -208,32 +220,27 @@ fn summed<'a>(of_seeds: impl Iterator<Item = &'a Vec<Vec<u64>>>) -> Vec<Vec<u64>
 }
 
 fn baselines(metrics: &Metrics) -> String {
-    let mut rows =
-        vec![["on the same rows", "accuracy", "difference", "95 %", "p"].map(str::to_owned).to_vec()];
+    let head = ["on the same rows", "accuracy"].into_iter().chain(paired::HEAD);
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    let found: Vec<_> =
+        metrics.baselines.iter().filter_map(|baseline| baseline.difference.as_ref()).collect();
+    let mut p_holm = holm(&found.iter().map(|found| found.p_value).collect::<Vec<_>>()).into_iter();
     for BaselineMetrics { name, mean, difference, .. } in &metrics.baselines {
         let mut row = vec![name.clone(), percent(*mean)];
-        if let Some(difference) = difference {
-            row.push(signed(difference.difference));
-            row.push(between(difference.difference_95));
-            row.push(p_value(difference.p_value));
+        if let Some((difference, p_holm)) =
+            difference.as_ref().and_then(|found| Some((found, p_holm.next()?)))
+        {
+            row.extend(paired::cells(difference, p_holm));
         }
         rows.push(row);
     }
     let right = Align::Right;
-    let mut text = format!("\n{}", table(&[Align::Left, right, right, right, right], &rows));
+    let mut text = format!("\n{}", table(&[Align::Left, right, right, right, right, right], &rows));
     let _ = writeln!(
         text,
-        "  difference: {} less the baseline, in points; paired bootstrap over the rows",
-        metrics.method
+        "  difference: {} less the baseline, in points\n  {}",
+        metrics.method,
+        paired::note(&found)
     );
     text
-}
-
-pub(super) fn signed(share: f64) -> String {
-    format!("{:+.1}", share * 100.0)
-}
-
-/// An interval of differences.
-pub(super) fn between([low, high]: [f64; 2]) -> String {
-    format!("{} to {}", signed(low), signed(high))
 }

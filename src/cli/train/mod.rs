@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
+use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::study::report::{RunReport, page};
@@ -17,6 +18,7 @@ use cloze::text::whole_file::WholeFile;
 use cloze::tune::Tuning;
 
 use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::multi_label::LearnLabelsArgs;
 use super::outputs::{self, Reads};
 use super::pages::PageArgs;
 use super::render::{self, Live, TrainProgress};
@@ -139,6 +141,10 @@ pub struct Train {
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
+    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is added to the
+    /// loss
+    #[arg(long, hide_short_help = true, value_name = "ALPHA")]
+    r_drop: Option<f64>,
     #[command(flatten)]
     held_out: HeldOutArgs,
     /// How the step that is kept is chosen
@@ -147,6 +153,8 @@ pub struct Train {
     /// How {demos:K} of patterns is filled: each seed shows its own train rows, of several tasks each its own
     #[command(flatten)]
     drawing: DrawingArgs,
+    #[command(flatten)]
+    several: LearnLabelsArgs,
     #[command(flatten)]
     model: Model,
     /// With --from: a base model whose weights are others than they were
@@ -299,13 +307,14 @@ fn manifest(args: &Train) -> Result<Manifest> {
         reading,
         tuning: tuning.unwrap_or(Tuning::Full),
         init_from: args.init_from.clone(),
-        plan: setup::plan_options(&args.plan),
+        plan: PlanOptions { r_drop: args.r_drop, ..setup::plan_options(&args.plan) },
         evaluate_every: args.held_out.evaluate_every,
         patience: args.held_out.patience,
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
         cls_baseline: args.baseline == Some(Baseline::Cls),
+        several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,
         engine: args.model.engine,

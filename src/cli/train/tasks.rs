@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use cloze::error::source::Source;
 use cloze::error::{Error, RunError};
+use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::{MANIFEST, RunFolder};
 use cloze::model::threads::Threads;
 use cloze::study::multi_task::{Manifest, MultiTask, TasksFile, TasksRequest};
@@ -22,7 +23,7 @@ pub fn run(args: &Train, tasks: &Path) -> Result<()> {
         files: TasksFile::read(tasks)?,
         tuning: setup::tuning(&args.tuning)?,
         init_from: args.init_from.clone(),
-        plan: setup::plan_options(&args.plan),
+        plan: PlanOptions { r_drop: args.r_drop, ..setup::plan_options(&args.plan) },
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         evaluate_every: args.held_out.evaluate_every,
         folder: setup::open_model(&args.model.limits)?,

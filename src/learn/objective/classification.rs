@@ -7,11 +7,11 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tch::{Kind as Type, Tensor};
 
-use super::prototype_contrast::contrastive_losses;
+use super::prototype_contrast::{Contrasted, PartContrast, WholeContrast, contrastive_losses};
 use super::step::{Input, Step, backward};
 use crate::error::{Error, Kind, Result, TrainingError};
-use crate::learn::encoded::{EncodedRows, EpochOrder};
-use crate::learn::target::Target;
+use crate::learn::encoded::{EncodedRows, EpochOrder, Item};
+use crate::learn::target::{Target, several};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
@@ -79,14 +79,19 @@ impl Order {
         Order::Balanced((0..count).filter_map(of_class).collect())
     }
 
-    fn items(&mut self, places: Range<usize>) -> Vec<usize> {
+    /// The items at some places, each with the epoch, its own order's.
+    fn items(&mut self, places: Range<usize>) -> Vec<(usize, usize)> {
         match self {
-            Order::Shuffled(order) => order.items(places),
+            Order::Shuffled(order) => {
+                let epochs: Vec<usize> = places.clone().map(|place| order.epoch_of(place)).collect();
+                order.items(places).into_iter().zip(epochs).collect()
+            }
             Order::Balanced(classes) => {
                 let count = classes.len();
                 let item = |place: usize| {
                     let (items, order) = &mut classes[place % count];
-                    order.items(place / count..place / count + 1).into_iter().map(|of_it| items[of_it]).next()
+                    let (within, epoch) = (place / count, order.epoch_of(place / count));
+                    order.items(within..within + 1).into_iter().map(|of_it| (items[of_it], epoch)).next()
                 };
                 places.filter_map(item).collect()
             }
@@ -127,10 +132,16 @@ impl Classification {
             }
         };
         let drawn = self.order.items(step.places(step.plan.batch_size));
-        let mut inputs: Vec<Input<(&Features, &Target)>> = Vec::with_capacity(drawn.len());
-        for item in drawn {
-            let item = self.rows.item(first + item)?;
-            let content = (&item.features, &self.targets[item.row]);
+        let anew = |(item, epoch): &(usize, usize)| self.rows.anew(first + item, *epoch);
+        let anew: Vec<Option<Item>> = drawn.iter().map(anew).collect::<Result<_>>()?;
+        let mut inputs: Vec<Input<Contrasted<'_>>> = Vec::with_capacity(drawn.len());
+        for ((item, _), anew) in drawn.iter().zip(&anew) {
+            let item = match anew {
+                Some(item) => item,
+                None => self.rows.item(first + item)?,
+            };
+            let (features, target) = (&item.features, &self.targets[item.row]);
+            let content = Contrasted { place: inputs.len(), features, target };
             inputs.push(Input { row: item.row, length: item.features.ids.len(), losses: 1, content });
         }
         let words = match self.lesson.words {
@@ -139,24 +150,37 @@ impl Classification {
                 .words
                 .one_of_each(&mut seed::generator(step.seed, &format!("words of step {}", step.number))),
         };
-        let number = step.number;
+        let (number, r_drop) = (step.number, step.plan.r_drop);
+        let whole = WholeContrast::of(step, &inputs, &words);
         let found = step.add_gradients(&inputs, weight, |classifier, part, scale| {
-            let (inputs, targets): (Vec<&Features>, Vec<&Target>) = part.iter().copied().copied().unzip();
-            backward(&self.losses(classifier, &words, &inputs, &targets), scale)
+            let inputs: Vec<&Features> = part.iter().map(|asked| asked.features).collect();
+            let targets: Vec<&Target> = part.iter().map(|asked| asked.target).collect();
+            let contrast = whole.as_ref().map(|whole| whole.of_part(part));
+            let once = || self.losses(classifier, &words, &inputs, &targets, contrast.as_ref());
+            let (scores, losses) = once();
+            if r_drop == 0.0 {
+                return backward(&losses, scale);
+            }
+            let (again, others) = once();
+            backward(&((losses + others) / 2.0 + divergences(&scores, &again) * r_drop), scale)
         });
         let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
         Ok((mean, inputs.into_iter().map(|input| input.row).collect()))
     }
 
+    /// Scores and losses. A prototype verbalizer's contrast is one of the part's rows, or where a step goes
+    /// through in parts that of them all.
+    ///
     /// # Shapes
-    /// B inputs → `[B]`
+    /// B inputs → `[B,C]`, `[B]`
     fn losses(
         &self,
         classifier: &Classifier,
         words: &LabelWords,
         inputs: &[&Features],
         targets: &[&Target],
-    ) -> Tensor {
+        contrast: Option<&PartContrast>,
+    ) -> (Tensor, Tensor) {
         let (scores, vectors) = match classifier {
             Classifier::Prompt(model, _) if self.lesson.vocabulary_weight > 0.0 => {
                 return self.losses_with_vocabulary(model, words, inputs, targets);
@@ -165,10 +189,12 @@ impl Classification {
             Classifier::Sequence(model) => (model.class_scores(inputs, Mode::Train), None),
         };
         let losses = losses(&scores, targets);
-        match vectors {
-            None => losses,
-            Some(vectors) => losses + contrastive_losses(&vectors, targets),
-        }
+        let losses = match (vectors, contrast) {
+            (None, _) => losses,
+            (Some(vectors), None) => losses + contrastive_losses(&vectors, targets),
+            (Some(vectors), Some(contrast)) => losses + contrast.losses(&vectors),
+        };
+        (scores, losses)
     }
 
     fn losses_with_vocabulary(
@@ -177,7 +203,7 @@ impl Classification {
         words: &LabelWords,
         inputs: &[&Features],
         targets: &[&Target],
-    ) -> Tensor {
+    ) -> (Tensor, Tensor) {
         let logits = model.logits_at_masks(inputs, Mode::Train).squeeze_dim(1);
         let own = |row: usize| {
             let words = words.behind(inputs[row].is_bare);
@@ -187,7 +213,8 @@ impl Classification {
             true => Tensor::stack(&(0..inputs.len()).map(own).collect::<Vec<_>>(), 0),
             false => logits.index_select(1, words.ids()),
         };
-        let of_classes = losses(&words.scores().of(&own), targets);
+        let scores = words.scores().of(&own);
+        let of_classes = losses(&scores, targets);
         let all = [false, true].map(|is_bare| self.words.behind(is_bare).of_classes());
         let of_vocabulary: Vec<Tensor> = targets
             .iter()
@@ -199,7 +226,7 @@ impl Classification {
             })
             .collect();
         let of_vocabulary = logits.logsumexp([1], false) - Tensor::stack(&of_vocabulary, 0);
-        of_classes + of_vocabulary * self.lesson.vocabulary_weight
+        (scores, of_classes + of_vocabulary * self.lesson.vocabulary_weight)
     }
 
     pub(super) fn not_finite(&self, step: usize, rows: &[usize]) -> Error {
@@ -209,12 +236,39 @@ impl Classification {
     }
 }
 
+/// How far the answers of two passes differ, row by row: `½ (KL(p‖q) + KL(q‖p))` (R-Drop: Liang et al. 2021).
+///
+/// ```
+/// use cloze::learn::objective::divergences;
+/// use tch::Tensor;
+/// // By hand, of ½ : ½ and ¼ : ¾: ½ · ((½ - ¼) · ln 2 + (½ - ¾) · ln ⅔) = ½ · ¼ · ln 3.
+/// let scores = |of: [f64; 2]| Tensor::from_slice(&of).view([1, 2]).log();
+/// let found = divergences(&scores([0.5, 0.5]), &scores([0.25, 0.75])).double_value(&[0]);
+/// assert!((found - 3.0_f64.ln() / 8.0).abs() < 1e-6);
+/// ```
+///
+/// # Shapes
+/// scores `[B,C]`, others `[B,C]` → `[B]`
+pub fn divergences(scores: &Tensor, others: &Tensor) -> Tensor {
+    let [one, other] = [scores, others].map(|scores| scores.log_softmax(-1, Type::Float));
+    ((one.exp() - other.exp()) * (one - other)).sum_dim_intlist(-1, false, Type::Float) / 2.0
+}
+
 /// Each row's loss: see [`Target`].
 ///
 /// # Shapes
 /// scores `[B,C]` → `[B]`
 pub fn losses(scores: &Tensor, targets: &[&Target]) -> Tensor {
     let size = scores.size();
+    if let Some(labels) = several(targets) {
+        let count = size[1] - 1;
+        let held = scores.narrow(1, 0, count) - scores.narrow(1, count, 1);
+        let labels = Tensor::from_slice(&labels).to_kind(Type::Float).to_device(scores.device());
+        let labels = labels.view([-1, count]);
+        // -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + exp(z)) - y z
+        let losses = held.softplus() - labels * &held;
+        return losses.mean_dim([1].as_slice(), false, Type::Float);
+    }
     // Of two axes by construction.
     let classes = scores.numel() / targets.len().max(1);
     let (probabilities, temperatures): (Vec<Vec<f64>>, Vec<f64>) =

@@ -11,6 +11,7 @@
 //! | objective | minimises | rows |
 //! |---|---|---|
 //! | [`Classification`] | cross-entropy of the class scores, or of soft labels at a temperature (distillation) | with targets |
+//! | several labels a row | the mean binary cross-entropy of `σ(z_l - z_reference)` over the labels | with targets |
 //! | the same with a prototype verbalizer | besides, the contrast of rows and rows: [`contrastive_losses`] | with targets |
 //! | [`LanguageModelling`] | cross-entropy of the vocabulary where tokens were masked | any |
 //! | [`PackedLanguageModelling`] | the same, on sequences of a [`crate::learn::corpus::Corpus`] | texts |
@@ -38,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::learn::turns::Turns;
 
 pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
-pub use classification::{Classification, Each, Lesson, losses};
+pub use classification::{Classification, Each, Lesson, divergences, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
 pub use masking::Masking;
 pub use packed::{MaskedSequence, PackedLanguageModelling, add_gradients_of, loss_of};

@@ -61,14 +61,7 @@ impl Step<'_> {
         let mut total = 0.0;
         for part in parts(inputs, self.plan.batch_tokens) {
             // Anew for each part: a part's backward pass uses its graph up.
-            let mut learned = self.trainable.learned();
-            if let Some(task) = self.task {
-                learned = of_task(self.tuning, &learned, task);
-            }
-            self.classifier.adapt(self.base, self.tuning, &learned, Form::Beside);
-            if self.plan.bf16 {
-                self.classifier.narrow();
-            }
+            self.adapt();
             let contents: Vec<&T> = part.iter().map(|input| &input.content).collect();
             total += add(self.classifier, &contents, scale).map_err(|bad| {
                 let rows: Vec<usize> = part.iter().flat_map(|input| vec![input.row; input.losses]).collect();
@@ -76,6 +69,36 @@ impl Step<'_> {
             })?;
         }
         Ok((count > 0).then_some(total))
+    }
+
+    /// What is made of each part of the inputs, without gradients; none where all go through at once.
+    pub(super) fn of_parts<T, R>(
+        &mut self,
+        inputs: &[Input<T>],
+        make: impl Fn(&Classifier, &[&T]) -> R,
+    ) -> Option<Vec<R>> {
+        let parts = parts(inputs, self.plan.batch_tokens);
+        (parts.len() > 1).then(|| {
+            tch::no_grad(|| {
+                self.adapt();
+                let contents = |part: Vec<&'_ Input<T>>| -> R {
+                    make(self.classifier, &part.into_iter().map(|input| &input.content).collect::<Vec<_>>())
+                };
+                parts.into_iter().map(contents).collect()
+            })
+        })
+    }
+
+    /// The model with what was learned so far.
+    fn adapt(&mut self) {
+        let mut learned = self.trainable.learned();
+        if let Some(task) = self.task {
+            learned = of_task(self.tuning, &learned, task);
+        }
+        self.classifier.adapt(self.base, self.tuning, &learned, Form::Beside);
+        if self.plan.bf16 {
+            self.classifier.narrow();
+        }
     }
 }
 

@@ -10,9 +10,11 @@ use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError};
 use crate::learn::train::Plan;
 use crate::model::folder::EngineChoice;
+use crate::text::data::Reading;
 use crate::text::demonstrations::{Drawing, MOST_DRAWS};
 use crate::text::descriptions::Descriptions;
 use crate::text::json::{self, Node};
+use crate::text::table::BETWEEN;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
 
@@ -51,6 +53,20 @@ pub struct Manifest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+    /// Where a row has several labels: then the last of the classes is what the others are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several_labels: Option<SeveralLabels>,
+}
+
+/// Several labels a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeveralLabels {
+    /// The words that labels are held against.
+    pub reference: Vec<String>,
+    /// What stands between labels in the data, if not what is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
 }
 
 /// Refuses demonstrations of which nothing says how they are drawn, or that are drawn too often.
@@ -148,7 +164,7 @@ impl From<First> for Manifest {
             verbalizer: first.verbalizer,
             classes: first.classes,
             columns: first.columns,
-            tuning: first.tuning,
+            tuning: first.tuning.of_first(),
             init_from: None,
             plan: first.plan,
             descriptions: None,
@@ -156,6 +172,7 @@ impl From<First> for Manifest {
             shots: first.shots,
             select: first.select,
             cls_baseline: first.cls_baseline,
+            several_labels: None,
         }
     }
 }
@@ -186,6 +203,13 @@ impl Manifest {
                 Descriptions::parse(&file.file, &file.text, verbalizer).map(Some)
             }
         }
+    }
+
+    /// How files of rows are read: where a row has several labels, a list of them in JSON is one cell.
+    pub fn reading(&self) -> Reading {
+        let between =
+            |several: &SeveralLabels| several.separator.clone().unwrap_or_else(|| BETWEEN.to_owned());
+        Reading { lists: self.several_labels.as_ref().map(between), ..self.header.data.reading() }
     }
 
     /// Refuses what no training can be, as far as it can be told without the files. All problems at once.

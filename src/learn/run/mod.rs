@@ -46,7 +46,7 @@ pub use header::{
 };
 pub(crate) use header::{Planned, parse, place, written};
 pub(crate) use manifest::check_drawing;
-pub use manifest::{DescribedBy, Manifest, Select};
+pub use manifest::{DescribedBy, Manifest, Select, SeveralLabels};
 use sealed::Owner;
 
 /// A run's folder.

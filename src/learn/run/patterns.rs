@@ -4,14 +4,20 @@ use super::Manifest;
 use crate::error::{Errors, Result};
 use crate::model::folder::ModelFolder;
 use crate::predict::label_words::LabelWords;
+use crate::predict::multi_label::way::with_reference;
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
 impl Manifest {
-    /// The verbalizer.
+    /// The verbalizer; where rows have several labels, with what these are held against as its last class.
     pub fn verbalizer(&self) -> Result<Verbalizer, Errors> {
-        Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)
+        let written =
+            Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)?;
+        match &self.several_labels {
+            None => Ok(written),
+            Some(several) => Ok(with_reference(&written, &several.reference)?),
+        }
     }
 
     /// The templates as written.

@@ -16,11 +16,13 @@ use crate::learn::encoded::EncodedRows;
 use crate::learn::objective::{
     Auxiliary, Classification, CombinedLoss, LanguageModelling, Lesson, Mixture, Objective, Step, Term,
 };
+use crate::learn::target::Target;
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::numbers::softmax::log;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
-use crate::predict::score::Scorer;
+use crate::predict::multi_label::scoring::against_last;
+use crate::predict::score::{Scored, Scorer};
 use crate::predict::task::Task;
 use crate::seed;
 use crate::text::data::{Columns, Example};
@@ -256,6 +258,9 @@ impl Trainer<'_> {
         let classifiers =
             [self.base.learned(self.tuning, &state.trainable.finished())?.prepared(Dtype::F32)?];
         let scored = self.scorer(&classifiers).score(&held_out.columns, &held_out.examples, &mut |_| {})?;
+        if let Some(evaluation) = of_several(state.step, &scored, held_out) {
+            return Ok(evaluation);
+        }
         let pairs = || scored.iter().zip(held_out.classes());
         let right = pairs().filter(|(scored, truth)| scored.average.class() == *truth).count();
         let loss: f64 = pairs().map(|(scored, truth)| -log(scored.average.probabilities[truth])).sum();
@@ -270,4 +275,23 @@ impl Trainer<'_> {
         let beside = is_verbalizer(name) || (name == SOFT_TOKENS && !learns_vectors);
         if beside { self.plan.soft_learning_rate } else { self.plan.learning_rate }
     }
+}
+
+/// Micro-F1 at a half, and the mean loss, of rows with several labels each; none where rows have one class.
+fn of_several(step: usize, scored: &[Scored], held_out: &LabelledDataset) -> Option<HeldOutEvaluation> {
+    let (mut both, mut said_or_true, mut loss) = (0_u64, 0_u64, 0.0);
+    for (scored, target) in scored.iter().zip(&held_out.targets) {
+        let Target::Labels(labels) = target else { return None };
+        let scores = against_last(&scored.average);
+        for (&has, score) in labels.iter().zip(scores) {
+            let given = score >= 0.0;
+            both += u64::from(has && given);
+            said_or_true += u64::from(has) + u64::from(given);
+            // ln(1 + exp(-|z|)), and |z| more where the label is on the other side.
+            let wrong = if has == given { 0.0 } else { score.abs() };
+            loss += ((-score.abs()).exp().ln_1p() + wrong) / labels.len() as f64;
+        }
+    }
+    let accuracy = if said_or_true == 0 { 0.0 } else { 2.0 * both as f64 / said_or_true as f64 };
+    (!scored.is_empty()).then(|| HeldOutEvaluation { step, accuracy, loss: loss / scored.len() as f64 })
 }

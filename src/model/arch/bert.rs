@@ -444,7 +444,7 @@ impl Layer {
         let inner = self.activation.forward(&linear(Role::Intermediate, &self.intermediate, &attended));
         let output = linear(Role::Output, &self.output, &inner);
         let output = adapted(Role::Output, drop_out(output, self.dropout, mode));
-        self.output_norm.forward(&(output + attended))
+        Adapter::behind(added.adapter(Role::Output), &output, &attended, |sum| self.output_norm.forward(sum))
     }
 
     /// Queries of the rows, keys and values of all states, by heads.

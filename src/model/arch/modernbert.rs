@@ -434,7 +434,8 @@ impl Layer {
         let halves = inner.chunk(2, -1);
         let inner = drop_out(self.activation.forward(&halves[0]) * &halves[1], self.dropout, mode);
         let output = adapted(Role::Output, linear(Role::Output, &self.output, &inner));
-        attended + output
+        // No norm follows here: the next layer begins with one.
+        Adapter::behind(added.adapter(Role::Output), &output, &attended, Tensor::shallow_clone)
     }
 
     /// Queries of the rows, keys and values of all states, by heads.

@@ -111,13 +111,19 @@ pub struct Prefix {
     pub value: Shared,
 }
 
-/// A bottleneck (Houlsby et al. 2019): `h + W₂·σ(W₁·h)`.
+/// A bottleneck, of h, what a linear layer gave, and x, what it is added to.
+///
+/// Before the add and norm `norm(h + W₂·σ(W₁·h) + x)`, with the model's activation σ (Houlsby et al. 2019);
+/// behind it `norm(h + W₂·relu(W₁·norm(h + x)) + x)` (Pfeiffer et al. 2021). Where a family has no norm there,
+/// the norm is left out.
 #[derive(Clone)]
 pub struct Adapter {
     /// W₁, `H → D`.
     pub down: Linear,
     /// W₂, `D → H`.
     pub up: Linear,
+    /// Whether it stands behind the add and norm.
+    pub behind_norm: bool,
 }
 
 impl LowRank {
@@ -143,14 +149,39 @@ impl LowRank {
 }
 
 impl Adapter {
+    /// What a linear layer gave, behind its adapter, if that stands before the add and norm.
     pub(crate) fn apply(adapter: Option<&Adapter>, activation: Activation, states: Tensor) -> Tensor {
-        match adapter {
+        match adapter.filter(|adapter| !adapter.behind_norm) {
             None => states,
             Some(adapter) => {
                 let wide = states.to_kind(Type::Float);
-                (adapter.up.forward(&activation.forward(&adapter.down.forward(&wide))) + wide)
-                    .to_kind(states.kind())
+                (adapter.update(activation, &wide) + wide).to_kind(states.kind())
             }
         }
+    }
+
+    /// `norm(output + rows)`, with the adapter's part if it stands behind that.
+    ///
+    /// # Shapes
+    /// output, rows `[…,H] → […,H]`
+    pub(crate) fn behind(
+        adapter: Option<&Adapter>,
+        output: &Tensor,
+        rows: &Tensor,
+        norm: impl Fn(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let sum = output + rows;
+        match adapter.filter(|adapter| adapter.behind_norm) {
+            None => norm(&sum),
+            Some(adapter) => {
+                let wide = norm(&sum).to_kind(Type::Float);
+                norm(&(adapter.update(Activation::Relu, &wide) + &sum).to_kind(sum.kind()))
+            }
+        }
+    }
+
+    /// `W₂·σ(W₁·h)`, in single precision.
+    fn update(&self, activation: Activation, wide: &Tensor) -> Tensor {
+        self.up.forward(&activation.forward(&self.down.forward(wide)))
     }
 }

@@ -88,6 +88,11 @@ impl Conformal {
         }
     }
 
+    /// Which of so many scores, sorted, is the threshold for α, from 1: `⌈(n+1)(1-α)⌉`.
+    pub(crate) fn place(rows: usize, alpha: f64) -> usize {
+        place(rows, alpha)
+    }
+
     /// The fewest rows from which a threshold for α comes: with fewer `⌈(n+1)(1-α)⌉` is beyond them.
     pub(super) fn rows_needed(alpha: f64) -> usize {
         // It is about 1/α - 1; one below that for rounding. Counting from 1 would take hours where α is tiny.

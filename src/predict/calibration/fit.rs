@@ -33,7 +33,7 @@ impl Method {
     pub(super) fn weights(self) -> RangeInclusive<f64> {
         match self {
             Method::Temperature => LEAST_WEIGHT..=1.0 + FURTHEST,
-            Method::Vector => 1.0 - FURTHEST..=1.0 + FURTHEST,
+            Method::Dirichlet => 1.0 - FURTHEST..=1.0 + FURTHEST,
             _ => 1.0..=1.0,
         }
     }
@@ -48,7 +48,7 @@ impl Method {
             // at most 745, and their mean is 0.
             Method::Prior => -1500.0..=1500.0,
             Method::Temperature => 0.0..=0.0,
-            Method::Vector => -FURTHEST..=FURTHEST,
+            Method::Dirichlet => -FURTHEST..=FURTHEST,
         }
     }
 }
@@ -111,7 +111,7 @@ impl Correction {
     }
 
     /// A weight and a bias for each class, with the same loss.
-    pub fn vector(rows: &[Prediction], truths: &[usize]) -> Correction {
+    pub fn dirichlet(rows: &[Prediction], truths: &[usize]) -> Correction {
         let classes = rows.first().map_or(0, |row| row.probabilities.len());
         let scaling = Scaling::new(rows, truths, false);
         let start = (0..2 * classes).map(|index| f64::from(u8::from(index < classes))).collect();

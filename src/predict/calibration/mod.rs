@@ -55,8 +55,14 @@ pub enum Method {
     ///
     /// One weight for all classes, 1/T, with the lowest loss.
     Temperature,
-    /// A weight and a bias a class, fitted to labelled rows (Guo et al. 2017).
-    Vector,
+    /// A weight and a bias a class, fitted to labelled rows (Kull et al. 2019, diagonal).
+    ///
+    /// The weights are those of logarithms of probabilities: Dirichlet calibration with a diagonal matrix. Guo et al.'s
+    /// vector scaling weighs the scores before the softmax, which is the same only where all weights are. 0.1.0
+    /// called this one `vector`, and files that say so are read.
+    #[serde(alias = "vector")]
+    #[cfg_attr(feature = "cli", value(alias = "vector"))]
+    Dirichlet,
 }
 
 /// What a method was fitted on that looks at no rows.
@@ -72,7 +78,7 @@ impl Method {
         Method::Prior,
         Method::Pmi,
         Method::Temperature,
-        Method::Vector,
+        Method::Dirichlet,
     ];
 
     /// The name in files and on the command line.
@@ -85,13 +91,13 @@ impl Method {
             Method::Prior => "prior",
             Method::Pmi => "pmi",
             Method::Temperature => "temperature",
-            Method::Vector => "vector",
+            Method::Dirichlet => "dirichlet",
         }
     }
 
     /// Whether it learns from labels.
     pub fn needs_labels(self) -> bool {
-        matches!(self, Method::Temperature | Method::Vector)
+        matches!(self, Method::Temperature | Method::Dirichlet)
     }
 
     /// Whether it looks at rows at all.

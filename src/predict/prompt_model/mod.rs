@@ -157,6 +157,11 @@ impl PromptModel {
         Some((model, count))
     }
 
+    /// The same beside other label words, with which texts may have been compared.
+    pub(crate) fn share_for_other_words(&self) -> Option<PromptModel> {
+        Some(PromptModel { label_vectors: Arc::default(), ..self.share()? })
+    }
+
     /// The longest input that there are positions for.
     pub fn room(&self) -> i64 {
         self.folder.config.max_position_embeddings - self.additions.first_position

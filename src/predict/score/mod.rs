@@ -85,6 +85,8 @@ pub struct Scored {
     pub crowded: Vec<bool>,
     /// So many windows it was read in, in the pattern with most.
     pub windows: usize,
+    /// So many tokens it has in all patterns together, with all of its windows and demonstrations.
+    pub tokens: usize,
 }
 
 /// Inputs for one model, to be scored together.
@@ -497,6 +499,11 @@ impl TaskRows {
         let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
         TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, windows, predictions }
     }
+
+    /// The tokens of all inputs of a row.
+    fn tokens(&self, row: usize) -> usize {
+        self.of_row[row].iter().map(|&(input, _)| self.features[input].ids.len()).sum()
+    }
 }
 
 impl<R: AsRef<[Example]>> Chunk<R> {
@@ -548,6 +555,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
                 crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
                 windows: self.by_task.iter().map(|rows| rows.windows[row]).max().unwrap_or(1),
+                tokens: self.by_task.iter().map(|rows| rows.tokens(row)).sum(),
             }
         };
         (0..self.rows.as_ref().len()).map(row).collect()

@@ -3,12 +3,43 @@
 //!
 //! Schick & Schütze (2021, section 3.4): generation g learns from `N · dᵍ` rows, N the labelled ones among
 //! them and d the factor of growth; the rest are rows that a random share of the other members labelled, with
-//! as many of each class as the train rows have in proportion.
+//! as many of each class as the train rows have in proportion. Which of the rows of a class is a matter of
+//! [`Draw`].
 
-use rand::Rng as _;
+use rand::Rng;
+use rand_distr::Exp1;
+use serde::{Deserialize, Serialize};
 
 use crate::predict::report::Prediction;
 use crate::seed;
+
+/// Where members without training say some class too seldom: rows that are likeliest of a class, of which its
+/// rows are drawn (PET's paper, section 3.4).
+pub const LIKELIEST: usize = 100;
+
+/// Which rows the next generation is given of those that others labelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Draw {
+    /// Drawn by chance, a row the likelier the surer its label is (PET): see [`proportional`].
+    #[default]
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Proportional,
+    /// Those of which the labels are surest: see [`surest`]. Runs of 0.1.0 have it so.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Surest,
+}
+
+impl Draw {
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Draw::Proportional => "proportional",
+            Draw::Surest => "surest",
+        }
+    }
+}
 
 /// Labelled rows of each class that are taken for there being none: what the first generation of an
 /// experiment without labels starts from, divided by the factor of growth (PET's code: 10 examples in all;
@@ -111,5 +142,59 @@ pub fn surest(
         }
     }
     taken.sort_by_key(|labelled| labelled.class);
+    taken
+}
+
+/// Draws so many of the `free` rows of each class, without replacement, each draw by chance in proportion to
+/// the probabilities of the class for the rows that are left (PET's `generate_ipet_train_set`).
+///
+/// Where `strict`, the rows of a class are those of which it is the likeliest class; where these are too few,
+/// each of them stands there as often as it takes, so that a row may be given more than once. Else, for labels
+/// of members without training, they are the 100 rows for which the class is likeliest, or as many as are
+/// wanted, and a row may be given in two classes. A class without any row is given none.
+///
+/// Draws of that kind are the smallest of exponentially distributed numbers with the probabilities as rates
+/// (Efraimidis & Spirakis 2006): one number for each row, in the rows' order.
+///
+/// ```
+/// use cloze::study::ensemble::growth::{Labelled, proportional};
+/// use cloze::predict::report::Prediction;
+/// let rows = [[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]].map(|p| Prediction { probabilities: p.to_vec() });
+/// let generator = || cloze::seed::generator(7, "rows");
+/// let drawn = proportional(&rows, &[true; 4], &[2, 3], true, &mut generator());
+/// assert_eq!(drawn.iter().map(|labelled| labelled.class).collect::<Vec<_>>(), [0, 0, 1, 1, 1]);
+/// assert_ne!(drawn[0].row, drawn[1].row);
+/// // The only row of its class, topped up.
+/// assert_eq!(drawn[2..], [Labelled { row: 3, class: 1 }; 3]);
+/// assert_eq!(drawn, proportional(&rows, &[true; 4], &[2, 3], true, &mut generator()));
+/// // Nobody says the class of rows that are left.
+/// assert_eq!(proportional(&rows, &[true, true, true, false], &[0, 1], true, &mut generator()), []);
+/// ```
+pub fn proportional(
+    predictions: &[Prediction],
+    free: &[bool],
+    wanted: &[usize],
+    strict: bool,
+    generator: &mut impl Rng,
+) -> Vec<Labelled> {
+    let mut taken = Vec::new();
+    for (class, &wanted) in wanted.iter().enumerate() {
+        let of_class = |row: usize| predictions[row].probabilities[class];
+        let mut pool: Vec<usize> = (0..predictions.len()).filter(|&row| free[row]).collect();
+        if strict {
+            pool.retain(|&row| predictions[row].class() == class);
+        } else {
+            // Stable: of equals the first stays first.
+            pool.sort_by(|&one, &other| of_class(other).total_cmp(&of_class(one)));
+            pool.truncate(LIKELIEST.max(wanted));
+            pool.sort_unstable();
+        }
+        let copies = if pool.is_empty() { 0 } else { wanted.div_ceil(pool.len()).max(1) };
+        let each = pool.iter().flat_map(|&row| std::iter::repeat_n(row, copies));
+        let mut keyed: Vec<(f64, usize)> =
+            each.map(|row| (generator.sample::<f64, _>(Exp1) / of_class(row), row)).collect();
+        keyed.sort_by(|one, other| one.0.total_cmp(&other.0));
+        taken.extend(keyed.into_iter().take(wanted).map(|(_, row)| Labelled { row, class }));
+    }
     taken
 }

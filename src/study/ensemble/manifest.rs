@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::growth::Draw;
 use super::merge::{Calibration, Merge, Weights};
 use crate::error::source::Source;
 use crate::error::{
@@ -109,6 +110,8 @@ pub struct Manifest {
     pub growth: f64,
     /// The share of the other members that label rows for a member.
     pub annotators: f64,
+    /// Which of the rows that they label it learns from.
+    pub draw: Draw,
     /// Whether the members' weights stay in the run's folder; without a student those of the last generation
     /// do.
     pub keep_members: bool,
@@ -189,6 +192,8 @@ pub struct Body {
     generations: usize,
     growth: f64,
     annotators: f64,
+    #[serde(default = "draw_of_old_runs")]
+    draw: Draw,
     keep_members: bool,
 }
 
@@ -224,6 +229,7 @@ impl Default for Manifest {
             generations: 0,
             growth: GROWTH,
             annotators: ANNOTATORS,
+            draw: Draw::default(),
             keep_members: false,
             run: None,
         }
@@ -240,6 +246,11 @@ impl Default for Student {
             labelled: false,
         }
     }
+}
+
+/// What a run did that does not say it: before there was a choice.
+fn draw_of_old_runs() -> Draw {
+    Draw::Surest
 }
 
 /// A method's name, or an object with its options.
@@ -266,7 +277,15 @@ impl Manifest {
             Form::Now => Manifest::of(run::read(&root, RunKind::Ensemble)?)?,
             Form::First => {
                 root.check_version(VERSION)?;
-                root.read_object()?
+                let mut manifest: Manifest = root.read_object()?;
+                if manifest.run.is_some() && root.at("draw").is_none() {
+                    manifest.draw = draw_of_old_runs();
+                    manifest.tuning = manifest.tuning.of_first();
+                    if let Some(student) = &mut manifest.student {
+                        student.tuning = student.tuning.clone().of_first();
+                    }
+                }
+                manifest
             }
         };
         manifest.check().map_err(|errors| errors.map(|error| place(error, &root)))?;
@@ -311,6 +330,7 @@ impl Manifest {
             generations: body.generations,
             growth: body.growth,
             annotators: body.annotators,
+            draw: body.draw,
             keep_members: body.keep_members,
             run: Some(RunWith {
                 cloze,
@@ -377,6 +397,7 @@ impl Manifest {
             generations: self.generations,
             growth: self.growth,
             annotators: self.annotators,
+            draw: self.draw,
             keep_members: self.keep_members,
         };
         Some(Written::of(RunKind::Ensemble, &header, self.plan.bf16, body))

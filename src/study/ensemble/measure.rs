@@ -1,16 +1,17 @@
 //! From the scores in a run's folder to the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Ensemble;
 use super::agreement::Agreement;
 use super::folder::{EnsembleFolder, Generation, STUDENT};
+use super::growth::Draw;
 use super::merge::{Weights, shares};
 use super::report::{self, Accuracies, Curve, EnsembleReport, Measured, Pattern, Setting, Stage};
 use crate::error::Result;
 use crate::learn::train::Event;
 use crate::predict::report::{Prediction, Tally};
-use crate::study::compare::PairedBootstrap;
+use crate::study::compare::accuracy_95;
 use crate::text::dataset::Dataset;
 
 /// The most points of a curve.
@@ -66,6 +67,7 @@ pub(super) fn report(
             temperature: manifest.temperature,
             mlm_weight: manifest.mlm_weight,
             generations: manifest.generations,
+            draw: (manifest.generations > 0).then(|| manifest.draw.name().to_owned()),
         },
         patterns: patterns.collect(),
         stages,
@@ -188,8 +190,6 @@ fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>
     let together = tally(&said);
     let right: Vec<Vec<bool>> =
         said.iter().map(|predictions| test.right(|row| predictions[row].class())).collect();
-    // The difference to what is never right is the accuracy.
-    let never = vec![vec![false; right.first()?.len()]];
     let mean = |values: &dyn Fn(&crate::predict::report::Evaluation) -> f64| {
         each.iter().copied().map(values).sum::<f64>() / each.len() as f64
     };
@@ -197,7 +197,7 @@ fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>
         accuracy: Accuracies::of(
             by_seed.iter().map(|evaluation| Some(evaluation.as_ref()?.accuracy)).collect(),
         )?,
-        accuracy_95: PairedBootstrap::of(&right, &never)?.difference_95,
+        accuracy_95: accuracy_95(&right)?,
         macro_f1: mean(&|evaluation| evaluation.macro_f1),
         expected_calibration_error: mean(&|evaluation| evaluation.expected_calibration_error),
         reliability: together.reliability(),
@@ -209,7 +209,7 @@ fn measured(test: Option<&Dataset>, classes: &[String], seeds: &[Vec<Prediction>
     })
 }
 
-/// Members that were given fewer rows of a class than they should have been.
+/// Members that were given fewer rows of a class than they should have been, or some of them more than once.
 fn shortages(ensemble: &Ensemble, folder: &EnsembleFolder) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for generation in 1..=ensemble.manifest.generations {
@@ -219,7 +219,8 @@ fn shortages(ensemble: &Ensemble, folder: &EnsembleFolder) -> Result<Vec<String>
             for index in 0..ensemble.members.len() {
                 let found = ensemble.labelled_by_others(folder, seed, generation, index)?;
                 for (class, &wanted) in wanted.iter().enumerate() {
-                    let count = found.iter().filter(|labelled| labelled.class == class).count();
+                    let of_class = found.iter().filter(|labelled| labelled.class == class);
+                    let count = of_class.map(|labelled| labelled.row).collect::<HashSet<_>>().len();
                     let least = worst.entry(class).or_insert((count, wanted));
                     *least = (*least).min((count, wanted));
                 }
@@ -227,7 +228,8 @@ fn shortages(ensemble: &Ensemble, folder: &EnsembleFolder) -> Result<Vec<String>
         }
         warnings.extend(worst.into_iter().filter(|(_, (found, wanted))| found < wanted).map(|(class, (found, wanted))| {
             let label = &ensemble.run.classes[class];
-            format!("generation {generation}: some member was given {found} of the {wanted} rows of {label:?} that it should learn from: the members before say it too seldom")
+            let again = if found > 0 && ensemble.manifest.draw == Draw::Proportional { ", so some stand there more than once" } else { "" };
+            format!("generation {generation}: some member was given {found} of the {wanted} rows of {label:?} that it should learn from: the members before say it too seldom{again}")
         }));
     }
     Ok(warnings)

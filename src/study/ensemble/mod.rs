@@ -47,6 +47,7 @@ pub use manifest::{
 };
 pub use resolve::ResolveWith;
 
+use growth::Draw;
 use merge::{Weights, shares};
 use report::EnsembleReport;
 
@@ -291,7 +292,14 @@ impl Ensemble {
         let known: HashSet<String> = drawn.collect();
         let free: Vec<bool> =
             unlabeled.examples.iter().map(|row| !known.contains(&text(&unlabeled.columns, row))).collect();
-        Ok(growth::surest(&merged, free, &self.wanted(seed, generation), before.is_some()))
+        let (wanted, strict) = (self.wanted(seed, generation), before.is_some());
+        Ok(match self.manifest.draw {
+            Draw::Surest => growth::surest(&merged, free, &wanted, strict),
+            Draw::Proportional => {
+                let mut generator = seed::generator(own_seed, "rows that others labelled");
+                growth::proportional(&merged, &free, &wanted, strict, &mut generator)
+            }
+        })
     }
 
     /// The members of a stage that could be trained.

@@ -72,6 +72,10 @@ pub struct Setting {
     pub mlm_weight: Option<f64>,
     /// Generations after the first (iPET).
     pub generations: usize,
+    /// Which rows further generations are given: `proportional` or `surest`; none without any, or where a
+    /// report is older than the choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
 }
 
 /// A pattern with label words.
@@ -148,7 +152,8 @@ impl Accuracies {
 pub struct Measured {
     /// The accuracy.
     pub accuracy: Accuracies,
-    /// The 95 % interval of the mean accuracy over other test rows (bootstrap).
+    /// The 95 % interval of the mean accuracy over other test rows: see [`crate::study::compare::accuracy_95`]. In
+    /// reports of earlier versions by bootstrap.
     pub accuracy_95: [f64; 2],
     /// The mean macro-F1.
     pub macro_f1: f64,

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::report::{Accuracies, EnsembleReport, Measured, Stage};
-use crate::study::compare::PairedBootstrap;
+use crate::study::compare::{PairedDifference, holm};
 
 /// A stage's part of the main table.
 #[derive(Debug, Clone)]
@@ -43,7 +43,23 @@ pub struct Comparison {
     pub second: String,
     /// The first less the second.
     #[serde(flatten)]
-    pub found: PairedBootstrap,
+    pub found: PairedDifference,
+    /// Its p value, corrected for all comparisons that it stands beside (Holm 1979).
+    pub p_holm: f64,
+}
+
+impl Comparison {
+    /// One that stands alone.
+    pub fn of(first: String, second: String, found: PairedDifference) -> Comparison {
+        Comparison { first, second, p_holm: found.p_value, found }
+    }
+
+    /// Corrects the p values of comparisons that are read together.
+    pub fn correct<'a>(together: impl IntoIterator<Item = &'a mut Comparison>) {
+        let mut together: Vec<&mut Comparison> = together.into_iter().collect();
+        let p_values: Vec<f64> = together.iter().map(|comparison| comparison.found.p_value).collect();
+        together.iter_mut().zip(holm(&p_values)).for_each(|(comparison, p)| comparison.p_holm = p);
+    }
 }
 
 /// Two runs, by what each has in the end.
@@ -167,6 +183,7 @@ impl EnsembleReport {
                 &before.ensemble.iter().collect::<Vec<_>>(),
             );
         }
+        Comparison::correct(&mut found);
         found
     }
 }
@@ -190,7 +207,13 @@ pub fn between_runs(runs: &[(&str, &EnsembleReport)]) -> Vec<BetweenRuns> {
 /// The same of runs of whatever kind; of some it is not known which rows are right, and why.
 pub fn between_rated(runs: &[(&str, Result<Rated<'_>, &'static str>)]) -> Vec<BetweenRuns> {
     let pairs = (0..runs.len()).flat_map(|first| (first + 1..runs.len()).map(move |second| (first, second)));
-    pairs.map(|(first, second)| between(&runs[first], &runs[second])).collect()
+    let mut found: Vec<BetweenRuns> =
+        pairs.map(|(first, second)| between(&runs[first], &runs[second])).collect();
+    Comparison::correct(found.iter_mut().filter_map(|pair| match pair {
+        BetweenRuns::Compared(comparison) => Some(comparison),
+        BetweenRuns::Apart { .. } => None,
+    }));
+    found
 }
 
 fn between(
@@ -206,8 +229,8 @@ fn between(
     };
     let same =
         one.test_sha256.is_some() && one.test_sha256 == other.test_sha256 && one.test_rows == other.test_rows;
-    match PairedBootstrap::of(&one.right, &other.right).filter(|_| same) {
-        Some(found) => BetweenRuns::Compared(Comparison { first, second, found }),
+    match PairedDifference::of(&one.right, &other.right).filter(|_| same) {
+        Some(found) => BetweenRuns::Compared(Comparison::of(first, second, found)),
         None => BetweenRuns::Apart { first, second, not_compared: "the test rows are not the same" },
     }
 }
@@ -221,7 +244,7 @@ fn compared(
 ) -> Option<Comparison> {
     let lists =
         |side: &[&Measured]| -> Vec<Vec<bool>> { side.iter().flat_map(|side| side.lists()).collect() };
-    Some(Comparison { first, second, found: PairedBootstrap::of(&lists(of_first), &lists(of_second))? })
+    Some(Comparison::of(first, second, PairedDifference::of(&lists(of_first), &lists(of_second))?))
 }
 
 fn rows(stage: &Stage) -> Vec<Row<'_>> {

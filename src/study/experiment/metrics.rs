@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::learn::run::{History, Manifest};
+use crate::numbers::multi_label::MultiLabelMetrics;
 use crate::predict::report::{Evaluation, Prediction};
-use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
 
 /// The table of results.
@@ -28,6 +29,9 @@ pub struct Metrics {
     pub baselines: Vec<BaselineMetrics>,
     /// What a reader of the numbers should know.
     pub warnings: Vec<String>,
+    /// Where rows have several labels: what the model says without training, at a threshold of a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
 /// One seed's part of the table.
@@ -44,6 +48,9 @@ pub struct SeedMetrics {
     pub seconds: Option<f64>,
     /// On the test rows.
     pub evaluation: Option<Evaluation>,
+    /// The same where rows have several labels, at a threshold of a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several_labels: Option<MultiLabelMetrics>,
 }
 
 /// A baseline's part of the table.
@@ -56,7 +63,7 @@ pub struct BaselineMetrics {
     /// Their mean.
     pub mean: f64,
     /// The method less this baseline.
-    pub difference: Option<PairedBootstrap>,
+    pub difference: Option<PairedDifference>,
 }
 
 /// Predictions as they come, a list for each seed.
@@ -68,6 +75,7 @@ pub(super) struct Found {
     pub logistic_regression: Vec<Vec<Prediction>>,
     pub cls: Vec<Vec<Prediction>>,
     pub zero_shot: Option<Vec<Prediction>>,
+    pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
 impl Found {
@@ -96,7 +104,7 @@ impl Found {
                 name: name.to_owned(),
                 mean: accuracies.iter().sum::<f64>() / accuracies.len() as f64,
                 accuracies,
-                difference: PairedBootstrap::of(&method, &correct),
+                difference: PairedDifference::of(&method, &correct),
             });
         };
         // The first of equals.
@@ -112,16 +120,19 @@ impl Found {
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
             self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
         };
+        let labelled = |seed: &SeedMetrics| seed.several_labels.as_ref().map(|found| found.rows as usize);
+        let several = self.seeds.iter().find_map(labelled).unwrap_or(0);
         Metrics {
             version: 1,
             method: manifest.tuning.name().to_owned(),
             trained_parameters: self.seeds.first().map_or(0, |seed| seed.history.trained_parameters),
-            test_rows: truths.len(),
+            test_rows: truths.len().max(several),
             accuracy: OverSeeds::of(&of(|evaluation| evaluation.accuracy)),
             macro_f1: OverSeeds::of(&of(|evaluation| evaluation.macro_f1)),
             seeds: self.seeds,
             baselines,
             warnings,
+            zero_shot_labels: self.zero_shot_labels,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod metrics;
 mod prepare;
 mod request;
+mod several;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -35,6 +36,7 @@ use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
 pub use request::{DescriptionFiles, TrainRequest};
+pub use several::LabelTruths;
 
 /// Everything that a run needs.
 pub struct Experiment {
@@ -56,6 +58,8 @@ pub struct Experiment {
     pub dev: Option<Dataset>,
     /// Rows to evaluate on.
     pub test: Option<Dataset>,
+    /// The rows' labels, where they have several.
+    pub several: Option<LabelTruths>,
     /// The earlier run that it starts from, if from one.
     pub start: Option<Start>,
     /// Steps from one checkpoint to the next.
@@ -190,9 +194,13 @@ impl Experiment {
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
             let predictions = self.predict(&patterns, classifier, watch)?;
             if let (Some(test), Some(predictions)) = (&self.test, &predictions) {
-                self.write_predictions(folder, seed, test, predictions)?;
-                found.method.push(predictions.clone());
-                self.baselines(&rows, test, &mut found);
+                if let Some(truths) = &self.several {
+                    self.write_labels(&folder.predictions(seed), truths, test, predictions)?;
+                } else {
+                    self.write_predictions(folder, seed, test, predictions)?;
+                    found.method.push(predictions.clone());
+                    self.baselines(&rows, test, &mut found);
+                }
             }
             if self.manifest.cls_baseline {
                 let start = None;
@@ -207,7 +215,11 @@ impl Experiment {
                 .as_ref()
                 .zip(predictions.as_ref())
                 .and_then(|(test, predictions)| self.evaluate(test, predictions));
-            let metrics = SeedMetrics { seed, train_rows: rows.targets.len(), history, seconds, evaluation };
+            let several_labels = self.several.as_ref().zip(predictions.as_ref());
+            let several_labels =
+                several_labels.and_then(|(truths, predictions)| self.evaluate_several(truths, predictions));
+            let train_rows = rows.targets.len();
+            let metrics = SeedMetrics { seed, train_rows, history, seconds, evaluation, several_labels };
             let _ = watch(ExperimentEvent::Done { metrics: &metrics });
             found.seeds.push(metrics);
         }
@@ -220,6 +232,12 @@ impl Experiment {
                 watch,
             )?;
         }
+        let zero_shot = self.several.as_ref().zip(found.zero_shot.as_ref());
+        found.zero_shot_labels =
+            zero_shot.and_then(|(truths, predictions)| self.evaluate_several(truths, predictions));
+        if self.several.is_some() {
+            found.zero_shot = None;
+        }
         let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
@@ -227,6 +245,9 @@ impl Experiment {
 
     /// A seed's rows: the same for every method.
     fn split(&self, seed: u64) -> Result<Split> {
+        if let Some(truths) = &self.several {
+            return self.split_of_several(truths, seed);
+        }
         let classes = self.manifest.classes.len();
         let train = self.train.candidates();
         let shots = self.manifest.shots.unwrap_or(usize::MAX);
@@ -270,6 +291,9 @@ impl Experiment {
     /// What a seed learns from: its rows, and all descriptions.
     fn rows(&self, split: &Split) -> LabelledDataset {
         let mut rows = self.train.pick(&split.train);
+        if let Some(truths) = &self.several {
+            return several::with_labels(rows, &truths.train, &split.train);
+        }
         if let Some(descriptions) = &self.descriptions {
             let all = descriptions.pick(&(0..descriptions.examples.len()).collect::<Vec<_>>());
             rows.examples.extend(all.examples);

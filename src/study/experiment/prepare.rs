@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Experiment;
+use super::{Experiment, LabelTruths, several};
 use crate::error::{Errors, Result};
 use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
 use crate::learn::start::{Beginner, Own, Start};
@@ -26,6 +26,7 @@ struct Sets {
     descriptions: Option<Dataset>,
     dev: Option<Dataset>,
     test: Option<Dataset>,
+    several: Option<LabelTruths>,
 }
 
 impl Experiment {
@@ -37,6 +38,7 @@ impl Experiment {
     ) -> Result<(Experiment, Vec<Warning>), Errors> {
         let mut errors = Errors::new();
         errors.keep(manifest.check());
+        errors.keep(several::check(&manifest));
         let device = errors.keep(device(manifest.header.device == Device::Cuda));
         let folder = errors.keep(folder(&manifest));
         let of_method = folder.as_ref().and_then(|folder| {
@@ -57,7 +59,7 @@ impl Experiment {
             Some(mut warnings),
             Some(templates),
             Some(words),
-            Some((Sets { train, descriptions, dev, test }, remarks)),
+            Some((Sets { train, descriptions, dev, test, several }, remarks)),
         ) = (device, folder, of_method, templates, words, sets)
         else {
             return Err(errors.distinct());
@@ -107,6 +109,7 @@ impl Experiment {
             descriptions,
             dev,
             test,
+            several,
             start,
             checkpoint_every,
         };
@@ -131,8 +134,11 @@ impl Sets {
         errors: &mut Errors,
     ) -> Option<(Sets, Vec<String>)> {
         let DataFiles { train, dev, test, .. } = &manifest.header.data;
-        let reading = manifest.header.data.reading();
+        let reading = manifest.reading();
+        let is_several = manifest.several_labels.is_some();
         let read = |file: &DataFile, wanted: Option<&Columns>, labels: Labels| {
+            // Several labels are read from the rows afterwards.
+            let labels = if is_several { Labels::Ignored } else { labels };
             Dataset::read(&file.path, &reading, &manifest.columns, verbalizer, wanted, labels)
         };
         let described = errors.keep(manifest.descriptions(verbalizer));
@@ -150,8 +156,13 @@ impl Sets {
             errors.keep(texts.as_rows(&train.columns, &manifest.columns[0], verbalizer))
         };
         let descriptions = described.and_then(as_rows);
+        let several = is_several.then(|| {
+            let needed: Vec<&Dataset> = [&train].into_iter().chain(&dev).collect();
+            errors.keep(LabelTruths::read(manifest, &needed, test.as_ref()))
+        });
+        let several = several.flatten();
         let remarks = remarks([&train].into_iter().chain(&dev).chain(&test), verbalizer, &reading.bad_rows);
-        Some((Sets { train, descriptions, dev, test }, remarks))
+        Some((Sets { train, descriptions, dev, test, several }, remarks))
     }
 }
 

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
-    DataFile, DataFiles, DescribedBy, Device, Header, InitFrom, Manifest, ModelFiles, Select, StoredFile,
+    DataFile, DataFiles, DescribedBy, Device, Header, InitFrom, Manifest, ModelFiles, Select, SeveralLabels,
+    StoredFile,
 };
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::threads::Threads;
+use crate::predict::multi_label::way::with_reference;
 use crate::text::data::{Format, Reading};
 use crate::text::dataset::read_columns;
 use crate::text::demonstrations::Drawing;
 use crate::text::json_files;
+use crate::text::label_sets::LabelSets;
+use crate::text::table::BETWEEN;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
@@ -52,6 +56,8 @@ pub struct TrainRequest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+    /// Where a row has several labels: how they are held against their absence.
+    pub several_labels: Option<SeveralLabels>,
     /// The seeds.
     pub seeds: Vec<u64>,
     /// The longest input, in tokens, if not the model's own.
@@ -113,6 +119,7 @@ impl TrainRequest {
             shots: None,
             select: Select::default(),
             cls_baseline: false,
+            several_labels: None,
             seeds: vec![13],
             max_length: None,
             engine: EngineChoice::default(),
@@ -139,6 +146,9 @@ impl TrainRequest {
         let (train, dev, test) = (hashed(&self.train), hashed(&self.dev), hashed(&self.test));
         // The first file of rows says which columns there are.
         let first = [&self.train, &self.dev, &self.test].into_iter().flatten().next();
+        if self.several_labels.is_some() {
+            self.reading.lists.get_or_insert_with(|| BETWEEN.to_owned());
+        }
         let rows = first.and_then(|path| errors.keep(self.reading.open(path)));
         let folder = errors.keep(model());
         // Weights are hashed only when all else is good: that reads all of them.
@@ -147,6 +157,22 @@ impl TrainRequest {
         let labels = verbalizer
             .as_ref()
             .and_then(|file| errors.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+        let (labels, rows) = match (&self.several_labels, labels, rows) {
+            (Some(several), Some(labels), Some(rows)) => {
+                let names: Vec<String> = labels.labels().map(str::to_owned).collect();
+                let (separator, adjust) = (several.separator.as_deref(), &self.reading.adjust);
+                let found = errors.keep(LabelSets::find(&names, rows, separator, adjust));
+                let rows = found.map(|(sets, rows)| {
+                    // What every file of the run has its labels in.
+                    if let [column] = sets.columns(rows.columns())[..] {
+                        self.reading.label_column = Some(column.to_owned());
+                    }
+                    rows
+                });
+                (errors.keep(with_reference(&labels, &several.reference)), rows)
+            }
+            (_, labels, rows) => (labels, rows),
+        };
         let parsed: Vec<Template> = templates
             .iter()
             .filter_map(|file| errors.keep(Template::parse("template", &file.file, &file.text)))
@@ -155,6 +181,13 @@ impl TrainRequest {
             Some(rows) => read_columns(&parsed, rows.columns()),
             None => Template::columns_of_all(&parsed),
         };
+        // Without patterns all columns are read: not those of 0 and 1, which tell the labels.
+        let tells = |column: &String| {
+            self.several_labels.is_some()
+                && parsed.is_empty()
+                && labels.as_ref().is_some_and(|labels| labels.class_of(column).is_some())
+        };
+        let columns: Vec<String> = columns.into_iter().filter(|column| !tells(column)).collect();
         let (Some(verbalizer), Some(labels), Some(folder), Some(max_length), true) =
             (verbalizer, labels, folder, max_length, errors.is_empty())
         else {
@@ -199,6 +232,7 @@ impl TrainRequest {
             shots: self.shots,
             select: self.select,
             cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
+            several_labels: self.several_labels,
             tuning: self.tuning,
             init_from,
         })

@@ -138,7 +138,7 @@ impl From<First> for Manifest {
             },
             tasks: first.tasks,
             language_modelling: None,
-            tuning: first.tuning,
+            tuning: first.tuning.of_first(),
             init_from: None,
             plan: first.plan,
             demonstrations: None,

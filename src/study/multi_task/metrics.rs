@@ -9,7 +9,7 @@ use crate::predict::classifier::Classifier;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::Scorer;
 use crate::predict::task::TaskSet;
-use crate::study::compare::{OverSeeds, PairedBootstrap};
+use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
 
 /// What came of a task.
@@ -35,7 +35,7 @@ pub struct TaskMetrics {
     pub over_seeds: Option<OverSeeds>,
     /// After less before, on the same rows.
     #[serde(default)]
-    pub difference: Option<PairedBootstrap>,
+    pub difference: Option<PairedDifference>,
 }
 
 impl TaskMetrics {
@@ -88,7 +88,7 @@ impl Answers {
         let accuracies: Vec<f64> = self.after.iter().map(|found| found.evaluation.accuracy).collect();
         let right = |found: &Answered| found.right.clone();
         let difference = self.before.as_ref().filter(|_| !self.after.is_empty()).and_then(|before| {
-            PairedBootstrap::of(&self.after.iter().map(right).collect::<Vec<_>>(), &[right(before)])
+            PairedDifference::of(&self.after.iter().map(right).collect::<Vec<_>>(), &[right(before)])
         });
         TaskMetrics {
             name: task.name.clone(),

@@ -90,7 +90,7 @@ impl RunReport {
     }
 
     /// The test rows that it gets right, or why they are not known.
-    fn rated(&self) -> Result<Rated<'_>, &'static str> {
+    pub(super) fn rated(&self) -> Result<Rated<'_>, &'static str> {
         match self {
             RunReport::Train(report) => report.rated(),
             RunReport::Tasks(_) => Err("of several tasks no answers are kept"),

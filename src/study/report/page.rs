@@ -147,7 +147,7 @@ fn of_tasks(tasks: &[TaskMetrics]) -> Markup {
         p.note {
             "Accuracy in % with its 95 % interval, before and after the training: over the rows (Wilson), "
             "or over the seeds where there are several (Student's t). Change: after less before, in points; "
-            "paired bootstrap over the rows."
+            "sign-flip test over the rows, each task by itself."
         }
     }
 }

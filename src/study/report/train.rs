@@ -86,13 +86,12 @@ impl TrainReport {
     /// The method less each baseline, on the same rows.
     pub(super) fn comparisons(&self) -> Vec<Comparison> {
         let of = |baseline: &BaselineMetrics| {
-            Some(Comparison {
-                first: self.metrics.method.clone(),
-                second: baseline.name.clone(),
-                found: baseline.difference.clone()?,
-            })
+            let found = baseline.difference.clone()?;
+            Some(Comparison::of(self.metrics.method.clone(), baseline.name.clone(), found))
         };
-        self.metrics.baselines.iter().filter_map(of).collect()
+        let mut found: Vec<Comparison> = self.metrics.baselines.iter().filter_map(of).collect();
+        Comparison::correct(&mut found);
+        found
     }
 
     /// What each seed said of the test rows, or why that is not known.

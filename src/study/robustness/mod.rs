@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::predict::report::{Prediction, Spread, TrainedOn};
-use crate::study::compare::PairedBootstrap;
+use crate::study::compare::PairedDifference;
 use crate::text::table::{Cell, Destination, TableWriter};
 
 pub use measure::Robustness;
@@ -94,7 +94,7 @@ pub struct ChangeReport {
     /// The accuracy under it.
     pub accuracy: Option<f64>,
     /// This less the accuracy without a change.
-    pub difference: Option<PairedBootstrap>,
+    pub difference: Option<PairedDifference>,
     /// The share of rows whose label it flips.
     pub flips: f64,
     /// The mean over rows and classes of how much the probabilities differ.
@@ -181,7 +181,7 @@ impl RobustnessReport {
                 target,
                 name,
                 accuracy: share(&own),
-                difference: PairedBootstrap::of(&[own], std::slice::from_ref(&plainly_right)),
+                difference: PairedDifference::of(&[own], std::slice::from_ref(&plainly_right)),
                 flips: f64::from(flips) / plain.len() as f64,
                 probability_change: difference / (plain.len() * classes) as f64,
             });

@@ -96,7 +96,7 @@ impl RobustnessReport {
                 }
             }
             p.note {
-                "In %. Difference: the accuracy under the change less that without one, in points; paired bootstrap over the rows."
+                "In %. Difference: the accuracy under the change less that without one, in points; its interval is over the rows (Agresti and Min)."
                 @if !self.unseen.is_empty() { " Changes that this model does not see: " (self.unseen.join(", ")) "." }
             }
         }

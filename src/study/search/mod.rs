@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::seed;
-use crate::study::compare::PairedBootstrap;
+use crate::study::compare::PairedDifference;
 
 pub use basis::{LabelledFile, SearchFiles};
 pub use pattern_search::{FoundPattern, PatternOptions, PatternSearch};
@@ -101,9 +101,9 @@ pub struct Certainty {
     /// more (Ojala & Garriga 2010): of many candidates the best looks good by chance.
     pub p_chance: f64,
     /// The first less the second, on the same rows.
-    pub over_second: Option<PairedBootstrap>,
+    pub over_second: Option<PairedDifference>,
     /// What was chosen on other rows each time less what was there before, on the same rows.
-    pub over_given: Option<PairedBootstrap>,
+    pub over_given: Option<PairedDifference>,
 }
 
 impl Certainty {
@@ -113,6 +113,8 @@ impl Certainty {
     }
 }
 
+/// A test of answers against chance, not of the search: candidates are not sought anew among shuffled labels.
+///
 /// The share of shuffles of the truths, the truths themselves counted as one, with which some candidate
 /// agrees at least as often as the best does with the truths. `said` has what each candidate says of each
 /// row.
@@ -209,9 +211,9 @@ fn certainty(
     let second = order.iter().copied().find(|&other| other != winner && other >= searched);
     Some(Certainty {
         p_chance: permutation_test(&said, truths, seed),
-        over_second: second.and_then(|second| PairedBootstrap::of(&[right(winner)], &[right(second)])),
+        over_second: second.and_then(|second| PairedDifference::of(&[right(winner)], &[right(second)])),
         over_given: chosen
-            .and_then(|chosen| PairedBootstrap::of(std::slice::from_ref(&chosen.right), &[right(0)])),
+            .and_then(|chosen| PairedDifference::of(std::slice::from_ref(&chosen.right), &[right(0)])),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::numbers::{counted, interval, p_value, percent};
 use crate::page::document::document;
 use crate::page::numbers::{signed, signed_interval};
 use crate::page::plots::{Ranged, intervals};
-use crate::study::compare::PairedBootstrap;
+use crate::study::compare::PairedDifference;
 
 /// Candidates in the picture; the table has all.
 const MOST: usize = 60;
@@ -52,7 +52,7 @@ impl SearchReport {
 
     fn headline(&self) -> Markup {
         let winner = &self.candidates[self.winner];
-        let against = |name: &str, found: &Option<PairedBootstrap>| {
+        let against = |name: &str, found: &Option<PairedDifference>| {
             let found = found.as_ref()?;
             Some(html! {
                 li {

@@ -12,14 +12,18 @@ use crate::text::json::plain_message;
 /// Keys and values of an object, in its order.
 pub(super) type Object = Vec<(String, Box<RawValue>)>;
 
-/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null; none
-/// for lists and objects. Half of a surrogate pair, which is no character, becomes U+FFFD, as in Python's
-/// `errors="replace"`.
-pub(super) fn plain(value: &RawValue) -> Option<String> {
+/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null, and the
+/// texts of a list with what stands `between` them, if anything does; none for other lists and for objects. Half
+/// of a surrogate pair, which is no character, becomes U+FFFD, as in Python's `errors="replace"`.
+pub(super) fn plain(value: &RawValue, between: Option<&str>) -> Option<String> {
     match value.get().as_bytes().first()? {
         b'"' => serde_json::from_str(value.get())
             .or_else(|_| serde_json::from_str(&without_half_pairs(value.get())))
             .ok(),
+        b'[' if between.is_some() => {
+            let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
+            Some(texts.join(between?))
+        }
         b'[' | b'{' => None,
         b'n' => Some(String::new()),
         _ => Some(value.get().to_owned()),

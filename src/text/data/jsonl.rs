@@ -21,6 +21,8 @@ pub(super) struct Reader {
     most: u64,
     /// Whether one had more: behind it nobody knows where the next begins.
     ended: bool,
+    /// What stands between the entries of lists.
+    lists: Option<String>,
 }
 
 /// How the objects stand in the input.
@@ -38,8 +40,8 @@ impl Reader {
     ) -> Result<(Reader, Columns)> {
         let most = reading.adjust.layout.max_record();
         let source = if is_array { Source::Array(Objects::new(input, most)) } else { Source::Lines(input) };
-        let mut reader =
-            Reader { source, line: 0, count: 0, first: None, last: Vec::new(), most, ended: false };
+        let (last, lists) = (Vec::new(), None);
+        let mut reader = Reader { source, line: 0, count: 0, first: None, last, most, ended: false, lists };
         let first = loop {
             match reader.object(name) {
                 None => return Err(DataError::Empty { data: name.to_owned() }.into()),
@@ -49,6 +51,7 @@ impl Reader {
         };
         let columns = Columns::of_file(name, first.iter().map(|(key, _)| key.clone()).collect(), reading)?;
         reader.first = Some(first);
+        reader.lists.clone_from(&reading.lists);
         Ok((reader, columns))
     }
 
@@ -109,7 +112,7 @@ impl Reader {
             .in_file()
             .iter()
             .map(|column| match object.iter().position(|(key, _)| key == column) {
-                Some(index) => plain(&object.remove(index).1).ok_or_else(|| {
+                Some(index) => plain(&object.remove(index).1, self.lists.as_deref()).ok_or_else(|| {
                     Error::new(DataError::NotObject {
                         message: format!("the value of {column:?} is a list or an object"),
                     })

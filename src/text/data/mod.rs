@@ -116,6 +116,14 @@ impl Columns {
         self
     }
 
+    /// The same columns with others behind them, which no file has.
+    #[must_use]
+    pub fn with<const N: usize>(&self, more: [&str; N]) -> Columns {
+        let mut columns = self.clone();
+        columns.names.extend(more.map(str::to_owned));
+        columns
+    }
+
     /// The data's name in messages.
     pub fn data(&self) -> &str {
         &self.data

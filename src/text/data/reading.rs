@@ -25,6 +25,8 @@ pub struct Reading {
     pub adjust: Adjust,
     /// What becomes of rows that cannot be used.
     pub bad_rows: BadRows,
+    /// What stands between the entries of a list of texts in JSON, made one text; none where lists are refused.
+    pub lists: Option<String>,
 }
 
 /// What is taken otherwise than it stands in a file.
@@ -60,7 +62,7 @@ impl Reading {
     /// Of a format and a label column, all else as it stands in the file.
     pub fn of(format: Option<Format>, label_column: Option<String>, adjust: Adjust) -> Reading {
         let bad_rows = if adjust.skip_bad_rows { BadRows::skipped() } else { BadRows::default() };
-        Reading { format, label_column, adjust, bad_rows }
+        Reading { format, label_column, adjust, bad_rows, lists: None }
     }
 
     /// Opens a file, or standard input for `-`, and reads its header.

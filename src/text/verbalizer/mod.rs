@@ -297,6 +297,16 @@ impl Verbalizer {
         Verbalizer { classes: self.classes.iter().zip(words).map(class).collect(), ..self.clone() }
     }
 
+    /// The same with one more class, the last, whose words count alike.
+    #[must_use]
+    pub fn with_class(&self, label: &str, words: &[String]) -> Verbalizer {
+        let word =
+            |word: &String| LabelWord { text: Text::unwritten("label word", word), weight: 1.0, prior: None };
+        let words = words.iter().map(word).collect();
+        let class = Class { label: label.to_owned(), words, texts: Vec::new() };
+        Verbalizer { classes: self.classes.iter().cloned().chain([class]).collect(), ..self.clone() }
+    }
+
     /// Each class's first word: what stands in the blank where the class is shown.
     pub fn first_words(&self) -> Vec<String> {
         self.classes.iter().map(|class| class.words[0].word().to_owned()).collect()

@@ -5,7 +5,7 @@
 //!
 //! | method | `peft_type` | tensors |
 //! |---|---|---|
-//! | `lora` | `LORA` | `base_model.model.<layer>.lora_A.weight` `[R,in]`, `…lora_B.weight` `[out,R]` |
+//! | `lora` | `LORA` | `base_model.model.<layer>.lora_A.weight` `[R,in]`, `…lora_B.weight` `[out,R]`; with `use_dora` `…lora_magnitude_vector` `[out]` |
 //! | `ia3` | `IA3` | `base_model.model.<layer>.ia3_l`, `[out,1]` or, for `feedforward_modules`, `[1,in]` |
 //! | `prompt-tuning`, `p-tuning` without a network | `PROMPT_TUNING` | `prompt_embeddings` `[n,H]` |
 //! | `p-tuning` | `P_TUNING` | the same: what the network made, not the network |
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 
 use crate::model::tensor_map::{LinearLayer, TensorMap, is_target};
 use crate::tune::options::Tuning;
-use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, PEFT};
+use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, MAGNITUDE, PEFT};
 
 pub use read::read;
 pub use write::write;
@@ -48,7 +48,7 @@ fn modules_of<'a>(keys: impl Iterator<Item = &'a String>, map: &TensorMap) -> Ve
     let named: BTreeSet<&str> = keys
         .filter_map(|key| {
             let name = key.strip_prefix(PEFT)?;
-            [LORA_A, LORA_B, IA3].iter().find_map(|end| name.strip_suffix(end))
+            [LORA_A, LORA_B, MAGNITUDE, IA3].iter().find_map(|end| name.strip_suffix(end))
         })
         .collect();
     let has = |name: &str| named.contains(name) || map.bare(name).is_some_and(|name| named.contains(name));

@@ -17,7 +17,7 @@ use crate::model::tensor_map::{LinearLayer, Module, TensorMap, is_target};
 use crate::model::values::is_finite;
 use crate::text::json::{self, Node};
 use crate::tune::options::{Lora, Prefix, PromptEncoder, SoftPrompt, Tuning};
-use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, PEFT, PREFIX, SOFT_TOKENS};
+use crate::tune::trainable::{IA3, LORA_A, LORA_B, Learned, MAGNITUDE, PEFT, PREFIX, SOFT_TOKENS};
 
 /// What older PEFTs write, and others if they are told to.
 const PICKLE: &str = "adapter_model.bin";
@@ -84,8 +84,7 @@ const TYPES: [(&str, PeftType); 5] = [
 
 /// Fields that change scores where they are anything but null, false, empty or 0. Some are of later PEFTs
 /// than 0.13.2.
-const NOT_DONE: [&str; 13] = [
-    "use_dora",
+const NOT_DONE: [&str; 12] = [
     "rank_pattern",
     "alpha_pattern",
     "fan_in_fan_out",
@@ -187,8 +186,14 @@ impl<'a> Fields<'a> {
     fn lora(&self, found: Found<'_>) -> Result<PeftAdapter> {
         let rank = self.read("r", 8)?;
         let (modules, candidates) = self.modules(&found)?;
+        let dora = self.read("use_dora", false)?;
         let wanted = modules.iter().flat_map(|LinearLayer { name, size: [output, input], .. }| {
-            [found.wanted(name, LORA_A, vec![rank, *input]), found.wanted(name, LORA_B, vec![*output, rank])]
+            let lengths = dora.then(|| found.wanted(name, MAGNITUDE, vec![*output]));
+            let update = [
+                found.wanted(name, LORA_A, vec![rank, *input]),
+                found.wanted(name, LORA_B, vec![*output, rank]),
+            ];
+            update.into_iter().chain(lengths)
         });
         let wanted = wanted.collect();
         let lora = Lora {
@@ -197,6 +202,7 @@ impl<'a> Fields<'a> {
             dropout: self.read("lora_dropout", 0.0)?,
             targets: targets(&modules, candidates, found.map),
             rank_stabilized: self.read("use_rslora", false)?,
+            dora,
         };
         Ok(PeftAdapter { tuning: Tuning::Lora(lora), learned: found.take(wanted)?, front: 0 })
     }

@@ -152,7 +152,7 @@ fn lora_fields(lora: &Lora, config: &Config, learned: &Learned) -> Written {
                 &config.tensors
             )),
         ),
-        ("use_dora", json!(false)),
+        ("use_dora", json!(lora.dora)),
         ("use_rslora", json!(lora.rank_stabilized)),
     ])
 }

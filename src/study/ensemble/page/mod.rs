@@ -265,6 +265,7 @@ fn setting(report: &EnsembleReport) -> Markup {
         ("temperature", setting.temperature.to_string()),
         ("share of the MLM loss", setting.mlm_weight.map_or_else(none, |weight| weight.to_string())),
         ("further generations", setting.generations.to_string()),
+        ("their rows are drawn", setting.draw.clone().unwrap_or_else(none)),
         ("test file’s SHA-256", setting.test_sha256.clone().unwrap_or_else(none)),
         ("cloze", setting.cloze.clone()),
     ];

@@ -60,7 +60,7 @@ pub(super) fn results(report: &EnsembleReport) -> Markup {
             }
         }
         p.note {
-            "Accuracy: mean" @if several { " ± standard deviation over the seeds" } ". Intervals: over other test rows by bootstrap"
+            "Accuracy: mean" @if several { " ± standard deviation over the seeds" } ". Intervals: over other test rows (Wilson)"
             @if several { ", over other seeds by Student’s t" } ". The best pattern is known only by the test labels."
         }
     }
@@ -155,25 +155,28 @@ pub(crate) fn comparisons<'a>(found: impl Iterator<Item = &'a Comparison>) -> Ma
                         th.text scope="col" { "second" }
                         th scope="col" { "difference" }
                         th scope="col" { "95 % interval" }
+                        th scope="col" { "+/−" }
                         th scope="col" { i { "p" } }
                     }
                 }
                 tbody {
-                    @for Comparison { first, second, found } in found {
+                    @for Comparison { first, second, found, p_holm } in found {
                         tr {
                             th.text scope="row" { (first) }
                             td.text { (second) }
                             td { (signed(found.difference)) }
                             td { (signed_interval(found.difference_95)) }
-                            td { (p_value(found.p_value)) }
+                            td { (found.better_worse.map_or_else(String::new, |[better, worse]| format!("{better}/{worse}"))) }
+                            td { (p_value(*p_holm)) }
                         }
                     }
                 }
             }
         }
         p.note {
-            "Difference: the first’s accuracy less the second’s, in points. Paired bootstrap over the test rows: it speaks of other rows, not of other training samples, "
-            "and no correction was made for the number of tests."
+            "Difference: the first’s accuracy less the second’s, in points. +/−: rows that the first does better and worse. "
+            "The sign-flip test over the test rows (McNemar’s where a row is right or wrong) speaks of other rows, not of other training samples; "
+            i { "p" } " is corrected for the number of tests in this table (Holm)."
         }
     }
 }
