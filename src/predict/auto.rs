@@ -49,13 +49,15 @@ pub fn tokens_of(rows: &mut Rows, patterns: &TaskSet, size: Option<u64>) -> usiz
     const ROWS: usize = 2048;
     const BYTES: usize = 4;
     let tokens = |text: String| (text.len() / BYTES).min(patterns.max_length);
-    let looked_at: Vec<usize> = rows
-        .look_ahead(ROWS)
-        .map(|row| patterns.tasks.iter().map(|task| tokens(task.text(row))).sum())
-        .collect();
-    let found: usize = looked_at.iter().sum();
-    match (looked_at.len(), size) {
-        (ROWS, Some(size)) => (found as f64 * (size as f64 / rows.bytes_read() as f64).max(1.0)) as usize,
+    let (mut looked_at, mut found, mut bytes) = (0, 0, 0);
+    for row in rows.look_ahead(ROWS) {
+        looked_at += 1;
+        found += patterns.tasks.iter().map(|task| tokens(task.text(row))).sum::<usize>();
+        // A separator or a line end behind each field. More may have been read of the input than these rows.
+        bytes += row.fields.iter().map(|field| field.len() + 1).sum::<usize>();
+    }
+    match (looked_at, size) {
+        (ROWS, Some(size)) => (found as f64 * (size as f64 / bytes as f64).max(1.0)) as usize,
         _ => found,
     }
 }
