@@ -31,8 +31,8 @@ pub struct AnswersOut {
 }
 
 impl AnswersOut {
-    /// A file, or standard output. The answer to a row of the command line is shown on a terminal as people read
-    /// it.
+    /// A file, or standard output. The answer to a row of the command line is shown on a terminal as people
+    /// read it.
     pub fn open(out: Option<&Path>, source: &Source) -> cloze::Result<AnswersOut> {
         let table = match out {
             None if io::stdout().is_terminal() && source.file().is_none() => None,

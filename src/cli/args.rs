@@ -91,8 +91,8 @@ pub struct RowReading {
     /// The encoding of its text [default: UTF-8, or what its first bytes tell]
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<Encoding>,
-    /// What stands between the columns of CSV and TSV: a character, or tab [default: by the format and the first
-    /// lines]
+    /// What stands between the columns of CSV and TSV: a character, or tab [default: by the format and the
+    /// first lines]
     #[arg(long, value_name = "CHARACTER")]
     pub delimiter: Option<Delimiter>,
     /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
@@ -124,8 +124,8 @@ pub struct Limits {
     /// Model folder, or hub:NAME [default: $CLOZE_MODEL, or the model that ships]
     #[arg(long, short, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub model: Option<String>,
-    /// Take a model whose head was not trained to fill masks, as DeBERTa's: of use only before a training of all
-    /// weights (--method full), and until then its scores mean nothing
+    /// Take a model whose head was not trained to fill masks, as DeBERTa's: of use only before a training of
+    /// all weights (--method full), and until then its scores mean nothing
     #[arg(long)]
     pub force_head: bool,
     /// Longest input in tokens; a longer one loses words of the fields marked |shorten, or of all where none

@@ -103,8 +103,8 @@ pub struct Ensemble {
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
-    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is added to the
-    /// loss
+    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is
+    /// added to the loss
     #[arg(long, hide_short_help = true, value_name = "ALPHA")]
     r_drop: Option<f64>,
     #[command(flatten)]

@@ -35,8 +35,8 @@ Without a run, templates or labels it has the labels negative and positive, to b
 changed in the playground. docs/serve.md describes the routes; GET /docs lists
 them.")]
 pub struct Serve {
-    /// Folders of runs of cloze train or cloze ensemble, each as RUN or NAME=RUN; the first is asked where a request
-    /// names none
+    /// Folders of runs of cloze train or cloze ensemble, each as RUN or NAME=RUN; the first is asked where a
+    /// request names none
     #[arg(long, num_args = 1.., value_name = "RUN", conflicts_with_all = ["template", "labels", "labels_file"])]
     run: Vec<String>,
     /// Template files (JSON) or folders of them; with several, probabilities are averaged
@@ -59,8 +59,8 @@ pub struct Serve {
     /// A file of labels, as cloze classify has it
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
-    /// With labels, what is asked: auto, general, topic, sentiment, emotion, intent, spam, yes-no, or words with a
-    /// {mask}
+    /// With labels, what is asked: auto, general, topic, sentiment, emotion, intent, spam, yes-no, or words
+    /// with a {mask}
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
     /// A calibration that cloze score --calibration-out wrote, of the run or of the templates

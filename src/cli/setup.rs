@@ -65,7 +65,8 @@ pub fn check_one_model(trained: &Trained) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The run whose members are asked together, if they are: those of an ensemble without a student are what it is.
+/// The run whose members are asked together, if they are: those of an ensemble without a student are what it
+/// is.
 pub fn of_members<'a>(trained: &Trained, run: Option<&'a Run>) -> Option<&'a Run> {
     run.filter(|run| trained.members || (run.is_its_members() && trained.part.member.is_none()))
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C and `kill`: what is half-written goes, what is kept is said, and the program ends. A training that can be
-//! gone on with stops by itself at its next step.
+//! Ctrl-C and `kill`: what is half-written goes, what is kept is said, and the program ends. A training that
+//! can be gone on with stops by itself at its next step.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,8 +22,8 @@ static FINISHING: OnceLock<(Box<dyn Fn() + Send + Sync>, AtomicBool)> = OnceLock
 /// The signal that came last.
 static SIGNAL: AtomicI32 = AtomicI32::new(2);
 
-/// Asks for a stop at the next step in place of an end at once; a second signal ends the program. Gives whether a
-/// stop is wanted.
+/// Asks for a stop at the next step in place of an end at once; a second signal ends the program. Gives
+/// whether a stop is wanted.
 pub fn stop_at_step(run: PathBuf) -> impl Fn() -> bool {
     let stopping = STOPPING.get_or_init(|| Stopping { wanted: AtomicBool::new(false), run });
     || stopping.wanted.load(Ordering::Relaxed)

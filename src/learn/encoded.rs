@@ -25,8 +25,9 @@ pub struct Item {
 
 /// Rows in every pattern, as ids: pattern by pattern, and in each in the rows' order.
 ///
-/// An input is made when it is first asked for, and kept, where every row fits its pattern: of many rows in many
-/// patterns a training may see a part only. Where a row may be too long, or shows others, all are made at once.
+/// An input is made when it is first asked for, and kept, where every row fits its pattern: of many rows in
+/// many patterns a training may see a part only. Where a row may be too long, or shows others, all are made
+/// at once.
 pub struct EncodedRows {
     columns: Arc<Columns>,
     examples: Vec<Example>,
@@ -99,8 +100,8 @@ impl EncodedRows {
         Ok(cell.get().unwrap_or_else(|| unreachable!("it was just made")))
     }
 
-    /// One of the inputs as it is in an epoch, counted from 0, where its pattern then shows other rows than in the
-    /// first; none where it is the same.
+    /// One of the inputs as it is in an epoch, counted from 0, where its pattern then shows other rows than
+    /// in the first; none where it is the same.
     pub fn anew(&self, place: usize, epoch: usize) -> Result<Option<Item>> {
         let pattern = &self.patterns[self.pattern_of(place)];
         let Some(drawing) = pattern.task.drawing().filter(|drawing| drawing.each_epoch && epoch > 0) else {

@@ -32,8 +32,9 @@ pub struct Plan {
     pub clip_norm: f64,
     /// The probability of dropout in place of the model's own.
     pub dropout: Option<f64>,
-    /// R-Drop's α (Liang et al. 2021): rows of classes go through the model twice, with dropout of their own each
-    /// time, and this times how far their answers differ is added to the mean of both losses; 0 for once.
+    /// R-Drop's α (Liang et al. 2021): rows of classes go through the model twice, with dropout of their own
+    /// each time, and this times how far their answers differ is added to the mean of both losses; 0 for
+    /// once.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub r_drop: f64,
     /// Whether the encoder's products are computed in bfloat16, where there are instructions for it; what is

@@ -99,9 +99,10 @@ pub fn k_shot_after(
     sample
 }
 
-/// Draws rows that have several labels, or none: `shots` of each label, label by label, and `shots` of those without
-/// any, among the rows that are not `taken`. A row that a label before it has drawn counts for each of its labels, and
-/// is drawn once. What is short is told by the label's number; rows without any have the number behind the last.
+/// Draws rows that have several labels, or none: `shots` of each label, label by label, and `shots` of those
+/// without any, among the rows that are not `taken`. A row that a label before it has drawn counts for each
+/// of its labels, and is drawn once. What is short is told by the label's number; rows without any have the
+/// number behind the last.
 ///
 /// ```
 /// use cloze::learn::sample::{Shortage, k_shot_of_sets};

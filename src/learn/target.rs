@@ -5,8 +5,8 @@
 pub enum Target {
     /// A class: the loss is the cross-entropy of the class scores z, `-ln softmax(z)[class]`.
     Class(usize),
-    /// Several labels, or none, L of them: the loss is the mean over the labels of the binary cross-entropy of
-    /// `σ(z_l - z_L)`, where the last class is what the labels are held against.
+    /// Several labels, or none, L of them: the loss is the mean over the labels of the binary cross-entropy
+    /// of `σ(z_l - z_L)`, where the last class is what the labels are held against.
     Labels(Vec<bool>),
     /// Distillation: soft labels q at a temperature T. The loss is `T² · KL(q ‖ softmax(z / T))` (Hinton et
     /// al. 2015, section 2: T² keeps the gradient's size where T changes).

@@ -38,8 +38,9 @@ impl Encoder {
         }
     }
 
-    /// Computes in bfloat16 from now on, if that is what is computed in here ([`Dtype::on`]), and lets gradients
-    /// through: the parameters stay in single precision, and what is made of them here is a part of the graph.
+    /// Computes in bfloat16 from now on, if that is what is computed in here ([`Dtype::on`]), and lets
+    /// gradients through: the parameters stay in single precision, and what is made of them here is a part of
+    /// the graph.
     pub fn narrow(&mut self) {
         if Dtype::Bf16.on(self.network.device()) != Dtype::Bf16 {
             return;
@@ -50,8 +51,9 @@ impl Encoder {
         }
     }
 
-    /// Makes ready to score in a type, or in what is computed in for it here ([`Dtype::on`]), fast and without
-    /// gradients. For int8 the model looks at a sample of inputs. An error where libtorch cannot compute in the type here; then the encoder is of no more use.
+    /// Makes ready to score in a type, or in what is computed in for it here ([`Dtype::on`]), fast and
+    /// without gradients. For int8 the model looks at a sample of inputs. An error where libtorch cannot
+    /// compute in the type here; then the encoder is of no more use.
     ///
     /// # Panics
     /// If it was made ready before.

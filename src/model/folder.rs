@@ -99,7 +99,8 @@ impl ModelFolder {
         named.chain(weight_files(folder).unwrap_or_default()).collect()
     }
 
-    /// What a reader of results should know: keys of `config.json`, or a class of tokenizers, that are not known.
+    /// What a reader of results should know: keys of `config.json`, or a class of tokenizers, that are not
+    /// known.
     pub fn remarks(&self) -> Vec<String> {
         let tokenizers = self.tokenizer.remark().map(str::to_owned);
         self.config.remark().into_iter().chain(tokenizers).collect()

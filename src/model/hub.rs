@@ -15,8 +15,8 @@ use crate::model::tokenizer::SENTENCE_PIECE;
 const NEEDED: [&[&str]; 3] = [&["config.json"], &[WHOLE_TOKENIZER, "vocab.txt", "vocab.json"], &WEIGHTS];
 /// The file that says all of a tokenizer.
 const WHOLE_TOKENIZER: &str = "tokenizer.json";
-/// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the hub
-/// has not: whether capitals count stands in the first.
+/// What a folder may have besides. A cache is whole only if it has them too, or it is noted there that the
+/// hub has not: whether capitals count stands in the first.
 const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 /// What belongs to a `vocab.json`.
 const MERGES: &str = "merges.txt";

@@ -223,8 +223,8 @@ impl TensorMap {
         self.add(module, name, &[size], has_bias.then_some(size));
     }
 
-    /// Adds the decoder of `[V,E]`. Its bias often has a name apart. Where it is tied to the word embeddings a
-    /// checkpoint need not have its weight, and one that has another says so better than `config.json`.
+    /// Adds the decoder of `[V,E]`. Its bias often has a name apart. Where it is tied to the word embeddings
+    /// a checkpoint need not have its weight, and one that has another says so better than `config.json`.
     pub fn decoder(&mut self, name: &str, bias: &str, size: [i64; 2], is_tied: bool) {
         let weight = Some(Named { name: format!("{name}.weight"), shape: size.to_vec() });
         let bias = Named { name: bias.to_owned(), shape: vec![size[0]] };
@@ -406,9 +406,9 @@ impl TensorMap {
     }
 
     /// The name that a tensor of a checkpoint has here: without `module.`, `_orig_mod.` and `model.`, which a
-    /// parallel training, a compiled model and a module of Lightning leave; with the base before a bare encoder's; `weight` and `bias` for the
-    /// `gamma` and `beta` of the first checkpoints; one name for the decoder's bias; this map's own for others
-    /// that are known.
+    /// parallel training, a compiled model and a module of Lightning leave; with the base before a bare
+    /// encoder's; `weight` and `bias` for the `gamma` and `beta` of the first checkpoints; one name for the
+    /// decoder's bias; this map's own for others that are known.
     pub fn uniform(&self, name: &str) -> String {
         let name = self.unwrapped(name);
         let own =
@@ -441,8 +441,8 @@ impl TensorMap {
         name
     }
 
-    /// A name without the `model.` of a module that holds the model by that name. Where the family's own names
-    /// begin so, what stands behind it must begin so again, or be of the head.
+    /// A name without the `model.` of a module that holds the model by that name. Where the family's own
+    /// names begin so, what stands behind it must begin so again, or be of the head.
     fn within_model<'a>(&self, name: &'a str) -> Option<&'a str> {
         const HOLDER: &str = "model.";
         let inner = name.strip_prefix(HOLDER)?;

@@ -28,8 +28,8 @@ pub fn interval(ends: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
-/// The 95 % score interval of a share (Wilson 1927): it has a width at the edges too, where resampling the rows
-/// that were seen shows none. Of no rows it is everything.
+/// The 95 % score interval of a share (Wilson 1927): it has a width at the edges too, where resampling the
+/// rows that were seen shows none. Of no rows it is everything.
 ///
 /// ```
 /// use cloze::numbers::wilson;

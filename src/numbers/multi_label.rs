@@ -1,7 +1,7 @@
 //! Measures of rows that have several labels each, or none: as scikit-learn has them.
 //!
-//! N rows, L labels: truths and predictions are `[N,L]` of yes and no, scores `[N,L]` of numbers. Where scikit-learn
-//! divides 0 by 0 it is 0 here too (`zero_division=0`).
+//! N rows, L labels: truths and predictions are `[N,L]` of yes and no, scores `[N,L]` of numbers. Where
+//! scikit-learn divides 0 by 0 it is 0 here too (`zero_division=0`).
 
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,8 @@ pub struct MultiLabelMetrics {
     pub hamming_loss: f64,
     /// The share of rows all of whose labels are predicted, and no other.
     pub subset_accuracy: f64,
-    /// How far down the ranking of labels one must go to find all of a row's, in the mean (Tsoumakas et al. 2010);
-    /// a row without a label counts 0.
+    /// How far down the ranking of labels one must go to find all of a row's, in the mean (Tsoumakas et al.
+    /// 2010); a row without a label counts 0.
     pub coverage_error: f64,
     /// Label by label.
     pub labels: Vec<LabelMetrics>,

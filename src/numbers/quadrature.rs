@@ -1,7 +1,7 @@
 //! Integrals as weighted sums.
 
-/// Gauss's places between 0 and 1 with their weights: the zeros of Legendre's polynomial, found by Newton's method.
-/// With n of them the integral of a polynomial of degree 2n - 1 is exact.
+/// Gauss's places between 0 and 1 with their weights: the zeros of Legendre's polynomial, found by Newton's
+/// method. With n of them the integral of a polynomial of degree 2n - 1 is exact.
 ///
 /// ```
 /// use cloze::numbers::quadrature::gauss_legendre;

@@ -89,8 +89,8 @@ impl Blueprint {
         parts.bind(files.adapter, files.max_length, errors)
     }
 
-    /// What a reader of results should know of a model whose head was not trained to fill masks. A run trained it, or
-    /// has warned.
+    /// What a reader of results should know of a model whose head was not trained to fill masks. A run
+    /// trained it, or has warned.
     pub fn head_remark(&self) -> Option<String> {
         self.folder.config.head_remark().filter(|_| !self.of_run)
     }

@@ -28,8 +28,8 @@ pub struct CalibrationRequest {
     pub method: Option<Method>,
     /// A file of rows to fit the correction on, if they are not those to score.
     pub fit_on: Option<PathBuf>,
-    /// The classes' shares as [`prior`] reads them: for [`Method::Prior`], and for methods that look at inputs without
-    /// content.
+    /// The classes' shares as [`prior`] reads them: for [`Method::Prior`], and for methods that look at
+    /// inputs without content.
     pub prior: Option<String>,
     /// α: the share of rows whose prediction set may lack the truth.
     pub conformal: Option<f64>,

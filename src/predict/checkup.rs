@@ -166,8 +166,8 @@ impl Checkup {
         checkup
     }
 
-    /// What a first run costs, by the time that its first rows take. None where a part is missing or has problems,
-    /// and where the rows cannot be read again.
+    /// What a first run costs, by the time that its first rows take. None where a part is missing or has
+    /// problems, and where the rows cannot be read again.
     pub fn cost(&self) -> Result<Option<Cost>> {
         let parts = (&self.folder, &self.patterns, &self.census, &self.data);
         let (Some(folder), Some(patterns), Some(census), Some((path, reading))) = parts else {

@@ -15,8 +15,8 @@ pub struct ClassScores {
     pub(super) weights: Shared,
     /// `ln prior`, `[C·W]`, 0 where there is none; none where no word has one.
     pub(super) log_priors: Option<Shared>,
-    /// The tree that the classes stand in, where it has a part in their scores; behind the C classes are then the
-    /// branches that have words of their own.
+    /// The tree that the classes stand in, where it has a part in their scores; behind the C classes are then
+    /// the branches that have words of their own.
     pub(super) tree: Option<Box<TreeScores>>,
 }
 

@@ -59,7 +59,8 @@ pub enum Long {
     Chunks,
 }
 
-/// Of a text that is much too long so many bytes are tokenised at first, for each token that there is room for.
+/// Of a text that is much too long so many bytes are tokenised at first, for each token that there is room
+/// for.
 const BYTES_A_TOKEN: usize = 64;
 
 /// Windows overlap by one in so many of their tokens.
@@ -74,8 +75,8 @@ const OVERLAP: usize = 4;
 /// before the row does: their longest field loses tokens first, and where all are short the last
 /// demonstration is left out.
 ///
-/// Of a text that is very long, no more is tokenised than can be used: [`Features::removed`] then counts less than
-/// was taken out.
+/// Of a text that is very long, no more is tokenised than can be used: [`Features::removed`] then counts less
+/// than was taken out.
 pub fn encode(prompt: &Prompt<'_>, tokenizer: &Tokenizer, max_length: usize) -> Result<Features> {
     let fitted = Fitted::new(prompt, tokenizer, max_length, Read::Enough)?;
     Ok(fitted.beginning().features)
@@ -101,8 +102,8 @@ pub struct FieldWord {
     pub word: usize,
 }
 
-/// As [`encode`], and for each token the row's word that it is of; none where it is the pattern's own, or of a
-/// demonstration.
+/// As [`encode`], and for each token the row's word that it is of; none where it is the pattern's own, or of
+/// a demonstration.
 pub fn encode_with_words(
     prompt: &Prompt<'_>,
     tokenizer: &Tokenizer,
@@ -237,8 +238,8 @@ struct Quotas {
 }
 
 impl Slots {
-    /// With so many of its demonstrations. Of texts that have more tokens than there is room for, enough tokens are
-    /// there to cut: what is kept of each, and which loses more, does not depend on the rest.
+    /// With so many of its demonstrations. Of texts that have more tokens than there is room for, enough
+    /// tokens are there to cut: what is kept of each, and which loses more, does not depend on the rest.
     fn read(
         prompt: &Prompt<'_>,
         shown: usize,
@@ -465,8 +466,8 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// A field, of which so many bytes are wanted: of a longer one the beginning to the end of a word, and the last
-    /// word, which may touch the pattern's own.
+    /// A field, of which so many bytes are wanted: of a longer one the beginning to the end of a word, and
+    /// the last word, which may touch the pattern's own.
     fn add_field(&mut self, index: usize, words: &str, most: usize) {
         let blank = |from: usize| words[from..].find(char::is_whitespace).map(|at| from + at);
         let from = (most.min(words.len())..=words.len()).find(|&at| words.is_char_boundary(at));
@@ -496,8 +497,8 @@ impl<'a> Run<'a> {
         Some(FieldWord { field: *field, word: before.split_whitespace().count() - usize::from(!begins) })
     }
 
-    /// A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a field
-    /// that keeps its end.
+    /// A word belongs to the last field it reaches into, if no letter of it is the pattern's own or of a
+    /// field that keeps its end.
     fn slot(&self, number: usize, token: &Token) -> Slot {
         let shared = |range: &Range<usize>| {
             range.end.min(token.word.end).saturating_sub(range.start.max(token.word.start))

@@ -1,5 +1,5 @@
-//! Texts with blanks of their own, and the likeliest words for each: what a masked language model does without
-//! label words.
+//! Texts with blanks of their own, and the likeliest words for each: what a masked language model does
+//! without label words.
 
 use tch::{Kind as Type, no_grad};
 
@@ -23,8 +23,9 @@ pub struct Filled {
     pub probability: f64,
 }
 
-/// The likeliest words for each blank of a text, so many at most, the likeliest first; of several models by the
-/// mean of their probabilities. A blank is the model's mask token, and the other blanks stay blank meanwhile.
+/// The likeliest words for each blank of a text, so many at most, the likeliest first; of several models by
+/// the mean of their probabilities. A blank is the model's mask token, and the other blanks stay blank
+/// meanwhile.
 pub(crate) fn fill(
     classifiers: &[Classifier],
     tokenizer: &Tokenizer,

@@ -33,8 +33,8 @@ pub struct LabelWords {
     texts: Vec<Vec<Vec<i64>>>,
     /// What stands between the classes.
     structure: Arc<Structure>,
-    /// The same words as they are behind what is no space, where the model has other pieces for them there and
-    /// has each.
+    /// The same words as they are behind what is no space, where the model has other pieces for them there
+    /// and has each.
     bare: Option<Box<LabelWords>>,
 }
 
@@ -378,8 +378,8 @@ impl LabelWords {
         self.of_classes().into_iter().map(|ids| ids.into_iter().map(tokens).collect()).collect()
     }
 
-    /// The words as people write them in the place of their ids, `[C·W]`, each with its class; none in places of a
-    /// class with fewer words than W.
+    /// The words as people write them in the place of their ids, `[C·W]`, each with its class; none in places
+    /// of a class with fewer words than W.
     pub fn written(&self, tokenizer: &Tokenizer) -> Vec<Option<(usize, String)>> {
         let (ids, weights): (Vec<i64>, Vec<f64>) = (values(&self.ids), values(&self.scores.weights));
         // Classes and, behind them, the branches of a tree.

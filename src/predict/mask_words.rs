@@ -20,8 +20,8 @@ pub struct WordShare {
 }
 
 impl Scorer<'_> {
-    /// The likeliest label words of each row, at most so many, the likeliest first; none where the models read no
-    /// label words. Rows are asked one by one: this is for some of them.
+    /// The likeliest label words of each row, at most so many, the likeliest first; none where the models
+    /// read no label words. Rows are asked one by one: this is for some of them.
     pub fn label_words(
         &self,
         columns: &Columns,

@@ -25,8 +25,8 @@ impl From<Prediction> for Answer {
     }
 }
 
-/// Predictions as a table: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order, then
-/// `expected`, the expected value, of classes in an order, `set` and the input's columns if asked for.
+/// Predictions as a table: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order,
+/// then `expected`, the expected value, of classes in an order, `set` and the input's columns if asked for.
 pub struct PredictionWriter<W: Write> {
     table: TableWriter<W>,
     labels: Vec<String>,

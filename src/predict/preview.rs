@@ -13,7 +13,7 @@ use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::encode::{Cut, encode_with_cuts};
 use crate::predict::score::{Chain, Scorer, batch_tokens};
-use crate::predict::showing::{Showing, likeliest};
+use crate::predict::showing::{self, Showing, likeliest};
 use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example};
 use crate::text::demonstrations::Shown;
@@ -119,15 +119,9 @@ impl Previewer {
         threads: Option<usize>,
     ) -> Result<Previewer> {
         let threads = Threads::on(threads.unwrap_or_else(Threads::usual));
-        let TaskSet { tasks, max_length, .. } = tasks;
         let Loaded { verbalizer, base, members, .. } = blueprint.load()?;
-        let tasks = match showing {
-            None => tasks,
-            Some(showing) => {
-                let scorer = Scorer::of(&base, &members, &[], max_length);
-                showing.asked_of(showing.in_tasks(tasks), &scorer, &columns)?
-            }
-        };
+        let max_length = tasks.max_length;
+        let tasks = showing::ready(tasks, showing, (&base, &members), &columns)?;
         Ok(Previewer {
             verbalizer,
             base,

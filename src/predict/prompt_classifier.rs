@@ -145,8 +145,8 @@ impl Builder {
         self
     }
 
-    /// A file of a calibration ([`Fitted`]). One that was fitted for another model, other label words or other
-    /// patterns is refused.
+    /// A file of a calibration ([`Fitted`]). One that was fitted for another model, other label words or
+    /// other patterns is refused.
     #[must_use]
     pub fn calibration(mut self, file: impl Into<PathBuf>) -> Builder {
         self.calibration = Some(file.into());
@@ -248,7 +248,8 @@ fn bound(
 }
 
 impl PromptClassifier {
-    /// What a reader of results should know of the model: see [`crate::model::parameters::Parameters::remark`].
+    /// What a reader of results should know of the model: see
+    /// [`crate::model::parameters::Parameters::remark`].
     pub fn remark(&self) -> Option<&str> {
         self.remark.as_deref()
     }
@@ -284,8 +285,8 @@ impl PromptClassifier {
         PromptClassifier::of(loaded, compute, showing, None)
     }
 
-    /// The same with a file of a calibration ([`Fitted`]), where there is one. One that was fitted for another
-    /// model, other label words or other patterns is refused. All problems at once.
+    /// The same with a file of a calibration ([`Fitted`]), where there is one. One that was fitted for
+    /// another model, other label words or other patterns is refused. All problems at once.
     pub fn load_calibrated(
         blueprint: Blueprint,
         compute: Compute,
@@ -300,8 +301,8 @@ impl PromptClassifier {
         Ok(PromptClassifier::load(blueprint, compute, None)?.with_calibration(fitted))
     }
 
-    /// One that sorts texts by labels of which the names say what is asked, corrected by what its patterns say to
-    /// inputs without content. All problems at once.
+    /// One that sorts texts by labels of which the names say what is asked, corrected by what its patterns
+    /// say to inputs without content. All problems at once.
     ///
     /// ```
     /// use cloze::predict::prompt_classifier::{Compute, PromptClassifier};
@@ -404,19 +405,7 @@ impl PromptClassifier {
         rows: &[R],
     ) -> Result<Vec<Answer>> {
         let columns = Columns::check("texts", columns.iter().map(|&name| name.to_owned()).collect(), None)?;
-        let example = |(record, row): (u64, &R)| {
-            let fields: Vec<String> = row.as_ref().iter().map(|field| field.as_ref().to_owned()).collect();
-            let example = Example { record, line: record, fields, label: None };
-            let (found, wanted) = (example.fields.len(), columns.names().len());
-            match found == wanted {
-                true => Ok(example),
-                false => {
-                    let place = columns.place(&example, None);
-                    Err(Error::new(DataError::Ragged { found, wanted }).at(place))
-                }
-            }
-        };
-        let examples = (1..).zip(rows).map(example).collect::<Result<Vec<_>>>()?;
+        let examples = columns.examples(rows)?;
         let tasks = self.patterns.on(&columns)?.tasks;
         let scoring = self.on(tasks, Arc::new(columns))?;
         let scored = scoring.scorer().score(&scoring.columns, &examples, &mut |_| {})?;
@@ -659,7 +648,6 @@ impl PromptClassifier {
         Showing::check_wanted(&tasks, self.showing.is_some())?;
         let mut scoring = Scoring { classifier: self, members, tasks: Vec::new(), columns };
         let Some(showing) = &self.showing else { return Ok(Scoring { tasks, ..scoring }) };
-        let tasks = showing.in_tasks(tasks);
         scoring.tasks = showing.asked_of(tasks, &scoring.scorer(), &scoring.columns)?;
         Ok(scoring)
     }
@@ -840,8 +828,8 @@ impl Scoring<'_> {
     }
 }
 
-/// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the first
-/// are one; where there is other work to do, hardly any is waited for.
+/// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the
+/// first are one; where there is other work to do, hardly any is waited for.
 pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
     // Long enough for a program at the other end of a pipe.
     const HARDLY: Duration = Duration::from_millis(50);

@@ -4,13 +4,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Errors, Result, TemplateError};
+use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::score::{Chain, Scorer};
 use crate::predict::similarity::with_similarity;
-use crate::predict::task::Task;
+use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example, Reading};
 use crate::text::dataset::{Dataset, Labels, read_columns};
 use crate::text::demonstrations::{Drawing, Strategy};
 use crate::text::verbalizer::Verbalizer;
+
+/// A classifier's patterns as its models are asked in them, with the rows that they show, if they show any.
+pub(crate) fn ready(
+    tasks: TaskSet,
+    showing: Option<&Showing>,
+    (base, members): (&VerbalizedLm, &[Classifier]),
+    columns: &Columns,
+) -> Result<Vec<Task>> {
+    let TaskSet { tasks, max_length, .. } = tasks;
+    match showing {
+        None => Ok(tasks),
+        Some(showing) => showing.asked_of(tasks, &Scorer::of(base, members, &[], max_length), columns),
+    }
+}
 
 /// Labelled rows for patterns with demonstrations to show, and how they are drawn.
 #[derive(Clone)]
@@ -71,7 +86,7 @@ impl Showing {
     /// The same with what only a model tells: what the steps' blanks of the rows that are shown would say,
     /// and which rows are similar. `columns` are those of the rows that are asked about.
     pub fn asked_of(&self, tasks: Vec<Task>, scorer: &Scorer<'_>, columns: &Columns) -> Result<Vec<Task>> {
-        let worked = tasks.into_iter().map(|task| self.worked(task, scorer));
+        let worked = self.in_tasks(tasks).into_iter().map(|task| self.worked(task, scorer));
         let tasks = worked.collect::<Result<Vec<Task>>>()?;
         with_similarity(tasks, &scorer.classifiers[0], columns, scorer.max_length)
     }

@@ -178,8 +178,8 @@ impl Task {
         &self.pvp
     }
 
-    /// Rows in the pattern, each once for each draw of its demonstrations. A pattern that shows demonstrations
-    /// and has no rows to show is refused.
+    /// Rows in the pattern, each once for each draw of its demonstrations. A pattern that shows
+    /// demonstrations and has no rows to show is refused.
     pub fn prompts<'a>(&'a self, examples: &'a [Example]) -> Result<Vec<Vec<Prompt<'a>>>> {
         let Some(count) = self.template().demonstrations() else {
             return Ok(examples.iter().map(|example| vec![self.wrap(example)]).collect());

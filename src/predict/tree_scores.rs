@@ -5,12 +5,13 @@ use tch::{Device, Kind as Type, Tensor};
 use crate::model::shared::Shared;
 use crate::text::verbalizer::{Tree, TreeMode, TreeNode};
 
-/// What of a branch's score its own words have, where it has some; the rest is the mean of its classes. On rows of
-/// clinc150 the words alone, which are few and general, did worse than no words, and half of each better than either.
+/// What of a branch's score its own words have, where it has some; the rest is the mean of its classes. On
+/// rows of clinc150 the words alone, which are few and general, did worse than no words, and half of each
+/// better than either.
 const OF_OWN_WORDS: f64 = 0.5;
 
-/// How the scores of C classes, and behind them those of the branches with words of their own, N in all, become C
-/// class scores. The tree has T classes and branches, in G groups of siblings, K in the largest.
+/// How the scores of C classes, and behind them those of the branches with words of their own, N in all,
+/// become C class scores. The tree has T classes and branches, in G groups of siblings, K in the largest.
 #[derive(Clone)]
 pub struct TreeScores {
     /// `[N,T]`: what of each score a class or a branch has: see [`TreeMode`].
@@ -71,8 +72,8 @@ impl TreeScores {
             let path = tree.path(class);
             let counts_for_itself = match tree.mode() {
                 TreeMode::Flat | TreeMode::TopDown => 1,
-                // A class above the lowest level stands for itself on the levels below, so that every class has as
-                // many scores: what is added to all logits of a row changes nothing.
+                // A class above the lowest level stands for itself on the levels below, so that every class
+                // has as many scores: what is added to all logits of a row changes nothing.
                 TreeMode::Joint => levels - path.len() + 1,
             };
             let above = if tree.mode() == TreeMode::Flat { &[][..] } else { &path[..path.len() - 1] };

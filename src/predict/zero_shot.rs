@@ -17,12 +17,13 @@ use crate::text::template::Template;
 use crate::text::text_column::text_column;
 use crate::text::verbalizer::{StructureRequest, Verbalizer};
 
-/// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are enough
-/// to correct by.
+/// So many of the first rows are looked at: for the column of texts, for labels, and for whether there are
+/// enough to correct by.
 pub const LOOKED_AT: usize = 2048;
 
-/// From so many rows on, the rows and their words say what the model prefers ([`Method::Mixed`]); below, inputs
-/// without content do, which cost less and do as well on few rows. `tools/correction.py` measures both.
+/// From so many rows on, the rows and their words say what the model prefers ([`Method::Mixed`]); below,
+/// inputs without content do, which cost less and do as well on few rows. `tools/correction.py` measures
+/// both.
 pub const ROWS_TO_CORRECT_BY: usize = 50;
 
 /// What is asked of texts.
@@ -37,8 +38,9 @@ pub enum Question {
 }
 
 impl Question {
-    /// What is asked of texts with these labels, and the labels with their words: usual labels that have none get
-    /// some, unless the question is another than they are for. Gives what they are labels of, where they are usual.
+    /// What is asked of texts with these labels, and the labels with their words: usual labels that have none
+    /// get some, unless the question is another than they are for. Gives what they are labels of, where they
+    /// are usual.
     #[must_use]
     pub fn of(self, labels: Vec<NamedLabel>) -> (Question, Vec<NamedLabel>, Option<Ask>) {
         match (usual(&labels), &self) {
@@ -153,7 +155,8 @@ impl ZeroShot {
         }
         let truths = truths(&mut rows, &sample, &verbalizer);
         rows = match truths {
-            // Behind the first rows there may be others, which end nothing where nobody asked for an evaluation.
+            // Behind the first rows there may be others, which end nothing where nobody asked for an
+            // evaluation.
             Truths::In(_) => rows.with_guessed_labels(),
             _ => rows.labelled_by(None),
         };
@@ -187,7 +190,8 @@ impl ZeroShot {
     }
 }
 
-/// The columns to read: those named, or the one of texts. Columns that are not there are refused, all at once.
+/// The columns to read: those named, or the one of texts. Columns that are not there are refused, all at
+/// once.
 pub fn text_columns(rows: &mut Rows, named: &[String]) -> Result<Vec<String>, Errors> {
     let columns = rows.columns().clone();
     if named.is_empty() {

@@ -169,7 +169,8 @@ impl App {
     }
 }
 
-/// Refuses a body that does not call itself JSON: so a page of another site cannot send one without being asked first.
+/// Refuses a body that does not call itself JSON: so a page of another site cannot send one without being
+/// asked first.
 fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

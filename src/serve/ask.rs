@@ -215,8 +215,8 @@ async fn scores(
     Ok(answers.into_iter().map(|answer| ranked(labels, &answer.answer.prediction, most)).collect())
 }
 
-/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of a
-/// pair of texts, or a list of such lists.
+/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of
+/// a pair of texts, or a list of such lists.
 fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> {
     if !node.is_list() {
         return Ok((vec![vec![node.read()?]], false));

@@ -1,9 +1,10 @@
 //! Rows that wait, and the threads that answer them.
 //!
 //! A thread takes the row whose turn it is and, of the rows that wait for the same classifier, those that are
-//! nearest to it in length, up to a budget of tokens: it starts at once, and while it computes, others gather.
-//! The rows of a request come in turn with those of other requests, so that a request of a thousand rows does
-//! not hold up one of a single row. Each thread computes by itself: nobody waits for a whole batch of others.
+//! nearest to it in length, up to a budget of tokens: it starts at once, and while it computes, others
+//! gather. The rows of a request come in turn with those of other requests, so that a request of a thousand
+//! rows does not hold up one of a single row. Each thread computes by itself: nobody waits for a whole batch
+//! of others.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

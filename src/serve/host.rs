@@ -9,8 +9,8 @@ use crate::error::{Errors, Result, ServeError};
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::text::json::Node;
 
-/// So many of the classifiers that requests made are kept for requests that ask the same. They hold label words, and
-/// no weights.
+/// So many of the classifiers that requests made are kept for requests that ask the same. They hold label
+/// words, and no weights.
 const KEPT: usize = 32;
 
 /// A name has at most so many letters.

@@ -235,8 +235,8 @@ pub fn accuracy_95(right: &[Vec<bool>]) -> Option<[f64; 2]> {
     let (seeds, whole) = (right.len(), right.len() * rows);
     let sum: usize = (0..rows).map(count).sum();
     let squares: usize = (0..rows).map(|row| count(row) * count(row)).sum();
-    // Both in whole numbers, so that seeds that agree are one to the bit: n (Σ Σ (S - Σ)) against the spread of
-    // the rows' counts, n Σ c² - (Σ c)².
+    // Both in whole numbers, so that seeds that agree are one to the bit: n (Σ Σ (S - Σ)) against the spread
+    // of the rows' counts, n Σ c² - (Σ c)².
     let of_answers = sum * (whole - sum);
     let of_rows = rows * squares - sum * sum;
     let effective =
@@ -247,8 +247,8 @@ pub fn accuracy_95(right: &[Vec<bool>]) -> Option<[f64; 2]> {
 
 /// The 95 % percentile interval of the difference of two methods over other test rows and other seeds: both
 /// are drawn again with replacement, the seeds of each method by themselves, 2000 times. None where a method
-/// has one seed alone, or where there is nothing to pair. With few seeds it is too narrow by about a factor of
-/// √((seeds - 1) / seeds).
+/// has one seed alone, or where there is nothing to pair. With few seeds it is too narrow by about a factor
+/// of √((seeds - 1) / seeds).
 ///
 /// ```
 /// use cloze::study::compare::over_seeds_and_rows;

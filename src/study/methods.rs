@@ -1,5 +1,5 @@
-//! Methods against each other on the same test rows, whatever made their answers: runs, and files of scores of
-//! this and of other tools.
+//! Methods against each other on the same test rows, whatever made their answers: runs, and files of scores
+//! of this and of other tools.
 
 use std::collections::HashMap;
 use std::fs;

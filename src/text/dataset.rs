@@ -187,8 +187,8 @@ pub fn read_columns<'a>(templates: impl IntoIterator<Item = &'a Template>, colum
     read
 }
 
-/// The row's true class, if it has a label. Case, and blanks at the ends, make no difference where no other class
-/// is meant.
+/// The row's true class, if it has a label. Case, and blanks at the ends, make no difference where no other
+/// class is meant.
 pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> Result<Option<usize>> {
     let Some(label) = &example.label else { return Ok(None) };
     verbalizer.class_of(label).or_else(|| verbalizer.class_near(label)).map(Some).ok_or_else(|| {
@@ -205,8 +205,8 @@ pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> R
 /// Names that columns of labels have beside `label`.
 const USUAL: [&str; 8] = ["label", "labels", "category", "class", "intent", "target", "sentiment", "gold"];
 
-/// The column that may hold the true labels of rows of which none is said to: it is called as such columns are, is
-/// not read, and has classes in it.
+/// The column that may hold the true labels of rows of which none is said to: it is called as such columns
+/// are, is not read, and has classes in it.
 pub fn perhaps_labels(rows: &mut Rows, verbalizer: &Verbalizer, read: &[String]) -> Option<String> {
     /// So many rows are looked at.
     const LOOKED_AT: usize = 100;

@@ -55,8 +55,8 @@ pub struct Drawing {
     pub draws: usize,
     /// The seed of every draw.
     pub seed: u64,
-    /// Whether a training draws others in each epoch (LM-BFF: Gao et al. 2021), or has those of the first in all:
-    /// what 0.1.0 did, whose files do not say it.
+    /// Whether a training draws others in each epoch (LM-BFF: Gao et al. 2021), or has those of the first in
+    /// all: what 0.1.0 did, whose files do not say it.
     #[serde(default)]
     pub each_epoch: bool,
 }

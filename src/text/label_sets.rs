@@ -1,4 +1,5 @@
-//! Several labels a row: in one column with a separator between them, or in a column of 0 and 1 for each label.
+//! Several labels a row: in one column with a separator between them, or in a column of 0 and 1 for each
+//! label.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,9 +50,10 @@ enum Where {
 }
 
 impl LabelSets {
-    /// Where some rows have their labels: in their column of labels, in one called `labels`, or in columns that are
-    /// called as the labels are. Without a separator the first of `|`, `;` and `,` is taken that no label holds and
-    /// between which nothing but labels stands. Gives the rows with that column as theirs of labels.
+    /// Where some rows have their labels: in their column of labels, in one called `labels`, or in columns
+    /// that are called as the labels are. Without a separator the first of `|`, `;` and `,` is taken that no
+    /// label holds and between which nothing but labels stands. Gives the rows with that column as theirs of
+    /// labels.
     pub fn find(
         labels: &[String],
         rows: Rows,
@@ -107,8 +109,8 @@ impl LabelSets {
         }
     }
 
-    /// For each label whether the row has it; none where nothing is known of the row's labels. An empty cell is a row
-    /// without a label.
+    /// For each label whether the row has it; none where nothing is known of the row's labels. An empty cell
+    /// is a row without a label.
     ///
     /// # Shapes
     /// `[L]`
@@ -163,8 +165,8 @@ impl LabelSets {
     }
 }
 
-/// Refuses a separator that no cell could be read with, and, without one, labels that have what stands between labels
-/// in the output.
+/// Refuses a separator that no cell could be read with, and, without one, labels that have what stands
+/// between labels in the output.
 pub fn check_separator(separator: Option<&str>, labels: &[String]) -> Result<()> {
     let separator = separator.unwrap_or(BETWEEN);
     if separator.is_empty() {

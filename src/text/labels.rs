@@ -11,8 +11,8 @@
 //! | else | a line: `label`, `label: word, word`, or `label: word, word: description` |
 //!
 //! Commas stand between words and bars between examples, wherever they are one text; in JSON they may be
-//! lists. A label may stand in several places, if all but one have only texts: a description, examples, or one
-//! `text` of either kind.
+//! lists. A label may stand in several places, if all but one have only texts: a description, examples, or
+//! one `text` of either kind.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;

@@ -8,8 +8,9 @@ use crate::text::verbalizer::{
     Ordered, StructureRequest, Tree, TreeMode, TreeNode, VERSION, Verbalizer, name_of,
 };
 
-/// The verbalizer of labels that stand in a tree or an order, or in none. In a tree a label without words of its
-/// own has the last name of its path for one, and a branch its name; the classes of a branch stand together.
+/// The verbalizer of labels that stand in a tree or an order, or in none. In a tree a label without words of
+/// its own has the last name of its path for one, and a branch its name; the classes of a branch stand
+/// together.
 ///
 /// ```
 /// use cloze::text::labels::of_line;

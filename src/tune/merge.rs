@@ -13,8 +13,8 @@ pub(super) fn low_rank(weight: &Tensor, down: &Tensor, up: &Tensor, scale: f64) 
 }
 
 /// A linear layer's weight with its rows' directions turned by a low-rank update, and lengths of their own:
-/// `m · V / ‖V‖`, V the weight with the update within it (DoRA: Liu et al. 2024). The norm counts as a constant in
-/// gradients (their section 4.3).
+/// `m · V / ‖V‖`, V the weight with the update within it (DoRA: Liu et al. 2024). The norm counts as a
+/// constant in gradients (their section 4.3).
 ///
 /// # Shapes
 /// updated (V) `[out,in]`, lengths (m) `[out]` → `[out,in]`

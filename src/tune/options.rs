@@ -85,8 +85,8 @@ pub struct Lora {
     pub targets: Vec<String>,
     /// Whether the update is scaled by α/√R instead of α/R.
     pub rank_stabilized: bool,
-    /// Whether a weight's rows are taken apart into directions, which the update turns, and lengths, which learn
-    /// by themselves (DoRA: Liu et al. 2024).
+    /// Whether a weight's rows are taken apart into directions, which the update turns, and lengths, which
+    /// learn by themselves (DoRA: Liu et al. 2024).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dora: bool,
 }
@@ -513,8 +513,8 @@ impl Tuning {
     }
 
     /// In what an earlier tuning learned other tensors than this one, or such as act otherwise. How they
-    /// started, and which network made them, makes no difference; which layers learn, and how many soft tokens
-    /// `p-tuning` has, the tensors tell.
+    /// started, and which network made them, makes no difference; which layers learn, and how many soft
+    /// tokens `p-tuning` has, the tensors tell.
     pub fn differences(&self, earlier: &Tuning) -> Vec<Difference> {
         const NO_MATTER: [&str; 5] = ["init", "encoder", "dropout", "targets", "frozen_encoder"];
         let method = self.name();

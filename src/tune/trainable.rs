@@ -59,7 +59,8 @@ pub fn owner(name: &str) -> (&str, Option<&str>) {
 }
 
 /// What of several tasks' learning is for one of them, under the usual names: what all share, and behind it
-/// what is the task's own. Where `p-tuning` has soft tokens in a task's patterns, that task has none in front.
+/// what is the task's own. Where `p-tuning` has soft tokens in a task's patterns, that task has none in
+/// front.
 ///
 /// ```
 /// use cloze::tune::{Learned, Tuning, of_task};
@@ -324,8 +325,8 @@ impl Trainable {
         &self.leaves
     }
 
-    /// Leaves of the same numbers without gradients: those of the next step then are what its backward pass makes,
-    /// where zeros would be written, read and added to first.
+    /// Leaves of the same numbers without gradients: those of the next step then are what its backward pass
+    /// makes, where zeros would be written, read and added to first.
     pub fn forget_gradients(&mut self) {
         for leaf in self.leaves.values_mut() {
             *leaf = leaf.detach().set_requires_grad(true);
@@ -344,10 +345,10 @@ impl Trainable {
         });
     }
 
-    /// Starts from what an earlier training learned, tensor by tensor, in place of the usual: the first forward
-    /// pass is then that of the earlier training's end (SPoT: Vu et al. 2022). Networks that make soft tokens
-    /// or prefixes begin anew round these vectors, of which they change nothing at first. Where there are
-    /// fewer soft tokens than move, they are the first.
+    /// Starts from what an earlier training learned, tensor by tensor, in place of the usual: the first
+    /// forward pass is then that of the earlier training's end (SPoT: Vu et al. 2022). Networks that make
+    /// soft tokens or prefixes begin anew round these vectors, of which they change nothing at first. Where
+    /// there are fewer soft tokens than move, they are the first.
     ///
     /// # Panics
     /// If a tensor has no place, or another shape.

@@ -70,8 +70,8 @@ pub fn found(found: &Found, usual: Option<Ask>) -> String {
     text
 }
 
-/// Rows that are worth a look: those that the classifier is least sure of, and those of which it is surest though
-/// their label is wrong, or, where no truth is known, rare.
+/// Rows that are worth a look: those that the classifier is least sure of, and those of which it is surest
+/// though their label is wrong, or, where no truth is known, rare.
 pub struct Worth {
     columns: Vec<usize>,
     /// So many of each.

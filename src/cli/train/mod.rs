@@ -129,8 +129,8 @@ pub struct Train {
     quiet: bool,
     #[command(flatten)]
     tuning: TuningArgs,
-    /// A run of cloze train, of one task or of several, to start from, with --tasks too: what it learned by the
-    /// same method, with the same sizes, on the same model
+    /// A run of cloze train, of one task or of several, to start from, with --tasks too: what it learned by
+    /// the same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
     /// Another baseline besides majority, TF-IDF and zero-shot
@@ -141,8 +141,8 @@ pub struct Train {
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
-    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is added to the
-    /// loss
+    /// R-Drop: each row goes through the model twice, and this much of how far the two answers differ is
+    /// added to the loss
     #[arg(long, hide_short_help = true, value_name = "ALPHA")]
     r_drop: Option<f64>,
     #[command(flatten)]
@@ -179,8 +179,8 @@ const NOT_WITH_TASKS: [&str; 11] = [
 
 #[derive(Debug, clap::Args)]
 struct HeldOutArgs {
-    /// With --select, or with --tasks that hold something out: steps from one look at that to the next [default: a
-    /// tenth of the steps]
+    /// With --select, or with --tasks that hold something out: steps from one look at that to the next
+    /// [default: a tenth of the steps]
     #[arg(long, value_name = "N")]
     evaluate_every: Option<usize>,
     /// With --select dev: so many looks without a better one end the training

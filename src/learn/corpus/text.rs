@@ -186,8 +186,8 @@ fn of_plain(path: &Path, writer: &mut Writer<'_>) -> Result<ControlFlow<()>> {
     }
 }
 
-/// Where a piece of a long line may be cut: behind its last blank, or behind its last whole letter where it has
-/// none.
+/// Where a piece of a long line may be cut: behind its last blank, or behind its last whole letter where it
+/// has none.
 fn last_gap(piece: &[u8]) -> usize {
     let text = piece.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let blank = text.char_indices().rev().find(|(_, letter)| letter.is_whitespace());

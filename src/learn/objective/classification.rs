@@ -40,8 +40,9 @@ pub struct Lesson {
     pub words: Each,
     /// Whether a batch has as many rows of each class.
     pub balance: bool,
-    /// The weight of a second loss beside that of classes: the cross-entropy of the whole vocabulary, of which
-    /// any of the class's words is right. It keeps label words likely as words, not only beside each other.
+    /// The weight of a second loss beside that of classes: the cross-entropy of the whole vocabulary, of
+    /// which any of the class's words is right. It keeps label words likely as words, not only beside each
+    /// other.
     pub vocabulary_weight: f64,
 }
 

@@ -77,7 +77,8 @@ pub struct CombinedLoss {
 }
 
 /// What a training minimises: each step draws one of these losses by their shares (Raffel et al. 2020,
-/// section 3.5.2, with mixing rates that are given), and goes on with its rows where that one's last step was.
+/// section 3.5.2, with mixing rates that are given), and goes on with its rows where that one's last step
+/// was.
 pub struct Mixture {
     losses: Vec<CombinedLoss>,
     turns: Turns,

@@ -23,9 +23,9 @@ pub(super) struct Contrasted<'a> {
     pub target: &'a Target,
 }
 
-/// The contrast of all rows of a step that goes through the model in parts: each part has the gradients that it
-/// has in the whole (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup").
-/// The rows' vectors are made once before, without gradients and with the same dropout.
+/// The contrast of all rows of a step that goes through the model in parts: each part has the gradients that
+/// it has in the whole (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited
+/// setup"). The rows' vectors are made once before, without gradients and with the same dropout.
 pub(super) struct WholeContrast {
     /// `[B]`, in the inputs' order.
     losses: Tensor,

@@ -12,8 +12,8 @@
 //! | `checkpoints/seed-S-PART.safetensors` | where training stands, until seed S is done |
 //!
 //! Every safetensors file has the hash of what it holds, the name of the manifest that it was made under and
-//! its own place in itself: a damaged one, one whose manifest was edited afterwards, and one of another seed or
-//! part is refused.
+//! its own place in itself: a damaged one, one whose manifest was edited afterwards, and one of another seed
+//! or part is refused.
 
 mod checkpoint;
 mod files;
@@ -103,7 +103,8 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Takes the folder for writing; refused while another process has it. What a kill left half written goes.
+    /// Takes the folder for writing; refused while another process has it. What a kill left half written
+    /// goes.
     pub fn hold(&mut self) -> Result<()> {
         let manifest = self.path.join(MANIFEST);
         let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;

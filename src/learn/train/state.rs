@@ -19,8 +19,8 @@ pub struct State {
     pub best: Option<Learned>,
 }
 
-/// One evaluation on held-out rows. Where rows have several labels each, `accuracy` is micro-F1 at a threshold of a
-/// half.
+/// One evaluation on held-out rows. Where rows have several labels each, `accuracy` is micro-F1 at a
+/// threshold of a half.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct HeldOutEvaluation {

@@ -22,8 +22,8 @@ use crate::model::values::rows_at;
 /// What `config.json` calls the family.
 pub const MODEL_TYPE: &str = "bert";
 
-/// `config.json`, with what Hugging Face's BertConfig takes where it says nothing. Families that have the same
-/// keys read it too, and their own beside it.
+/// `config.json`, with what Hugging Face's BertConfig takes where it says nothing. Families that have the
+/// same keys read it too, and their own beside it.
 #[derive(Deserialize)]
 pub(super) struct File {
     vocab_size: i64,
@@ -306,8 +306,8 @@ impl Network {
     }
 }
 
-/// The layers that differ, and which of them computes as which. The last one stands by itself: it is asked for
-/// some rows alone.
+/// The layers that differ, and which of them computes as which. The last one stands by itself: it is asked
+/// for some rows alone.
 fn distinct_layers(config: &Config, parameters: &Parameters) -> (Vec<Layer>, Vec<usize>) {
     let depth = usize::try_from(config.num_hidden_layers).unwrap_or(0);
     let (mut layers, mut order) = (Vec::new(), Vec::new());
@@ -398,7 +398,8 @@ impl Layer {
     }
 
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` → `[B,R,H]`
+    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` →
+    /// `[B,R,H]`
     fn forward(
         &self,
         pass: &Pass,

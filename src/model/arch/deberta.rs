@@ -4,8 +4,8 @@
 //! The published weights of version 3 are of a discriminator. The head that lies beside them was not trained
 //! with them, so the family is refused unless that is forced.
 //!
-//! Letters: B batch, R rows, L tokens, H hidden, A heads, D = H/A, S distances to either side, N distances that
-//! occur.
+//! Letters: B batch, R rows, L tokens, H hidden, A heads, D = H/A, S distances to either side, N distances
+//! that occur.
 
 use std::sync::Arc;
 
@@ -289,8 +289,8 @@ fn tensors(file: &File, positions: Disentangled, has_distance_norm: bool) -> Ten
     map
 }
 
-/// The two heads compute the same and differ in their names. Hugging Face's class makes the one that is called
-/// legacy unless `config.json` says otherwise, and Microsoft's files have the other and say nothing.
+/// The two heads compute the same and differ in their names. Hugging Face's class makes the one that is
+/// called legacy unless `config.json` says otherwise, and Microsoft's files have the other and say nothing.
 fn head_tensors(map: &mut TensorMap, file: &File) {
     const LEGACY: [&str; 4] = ["transform.dense", "transform.LayerNorm", "decoder", "bias"];
     const OWN: [&str; 4] = ["dense", "LayerNorm", "decoder", "bias"];
@@ -455,7 +455,8 @@ impl Layer {
     }
 
     /// # Shapes
-    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` → `[B,R,H]`
+    /// rows `[B,R,H]`, states `[B,L,H]`, the rows' positions among them, if they are some, `[B,R]` →
+    /// `[B,R,H]`
     fn forward(
         &self,
         pass: &Pass,

@@ -114,7 +114,8 @@ impl Keys {
         }
     }
 
-    /// Why a model of a type that is not known here cannot be one that fills masks, as far as that can be told.
+    /// Why a model of a type that is not known here cannot be one that fills masks, as far as that can be
+    /// told.
     pub(super) fn why_not(&self) -> Option<&'static str> {
         let model_type = self.0.get("model_type").and_then(Value::as_str)?;
         let refused = REFUSED.iter().find(|(types, _)| types.contains(&model_type));
@@ -178,7 +179,8 @@ impl Keys {
         Ok(())
     }
 
-    /// The keys that ask for something, and that neither Hugging Face's classes know nor what is refused here.
+    /// The keys that ask for something, and that neither Hugging Face's classes know nor what is refused
+    /// here.
     pub(super) fn unknown(&self, known: &[&str]) -> Vec<String> {
         let is_known = |key: &str| {
             key.starts_with('_')

@@ -1,5 +1,5 @@
-//! The keys of `config.json` that Hugging Face's classes know: those of transformers 5.24, and those that older
-//! versions and the first checkpoints wrote. What is not among them may change the computation.
+//! The keys of `config.json` that Hugging Face's classes know: those of transformers 5.24, and those that
+//! older versions and the first checkpoints wrote. What is not among them may change the computation.
 
 /// Of every class.
 pub(super) const GENERAL: &[&str] = &[

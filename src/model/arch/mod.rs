@@ -2,8 +2,8 @@
 //! pass.
 //!
 //! A family is one file, named here as a module and, by what `config.json` calls it, among `FAMILIES`; one
-//! with layers of its own also as a variant of [`Arch`] and as its `Network`. Everything else asks a [`Config`]
-//! for sizes and its [`TensorMap`] for tensors, by what they are for.
+//! with layers of its own also as a variant of [`Arch`] and as its `Network`. Everything else asks a
+//! [`Config`] for sizes and its [`TensorMap`] for tensors, by what they are for.
 //!
 //! [`Arch`] is closed, and says only whose layers compute. The map is a value that a [`Config`] holds, so a
 //! family that differs from another in its names and sizes alone needs no layers of its own: it makes a map
@@ -81,8 +81,8 @@ pub struct Config {
     /// Of a family whose published weights cannot fill masks, although they have the head for it: why. It is
     /// refused unless that is forced.
     pub untrained_head: Option<&'static str>,
-    /// The keys of `config.json` that its class in transformers does not know, in their order. They may ask for
-    /// another computation.
+    /// The keys of `config.json` that its class in transformers does not know, in their order. They may ask
+    /// for another computation.
     pub unknown_keys: Vec<String>,
 }
 
@@ -101,8 +101,8 @@ pub enum Positions {
     },
     /// Vectors of distances that all layers share score with queries and keys (DeBERTa: He et al. 2021).
     Disentangled(Disentangled),
-    /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer by
-    /// its own.
+    /// Queries and keys are turned by angles that grow with the place (RoPE: Su et al. 2021), in each layer
+    /// by its own.
     Rotary(Vec<Rotary>),
 }
 

@@ -1,6 +1,6 @@
-//! ModernBERT (Warner et al. 2024), and what is built like it, as Ettin and mmBERT: layers that normalise what
-//! they take, not what they give; rotary positions; a gate in the feed-forward; and layers that look at a window
-//! of tokens between those that look at all.
+//! ModernBERT (Warner et al. 2024), and what is built like it, as Ettin and mmBERT: layers that normalise
+//! what they take, not what they give; rotary positions; a gate in the feed-forward; and layers that look at
+//! a window of tokens between those that look at all.
 //!
 //! Letters: B batch, R rows, L tokens, H hidden, A heads, D = H/A, F feed-forward.
 

@@ -114,8 +114,8 @@ pub struct Prefix {
 /// A bottleneck, of h, what a linear layer gave, and x, what it is added to.
 ///
 /// Before the add and norm `norm(h + W₂·σ(W₁·h) + x)`, with the model's activation σ (Houlsby et al. 2019);
-/// behind it `norm(h + W₂·relu(W₁·norm(h + x)) + x)` (Pfeiffer et al. 2021). Where a family has no norm there,
-/// the norm is left out.
+/// behind it `norm(h + W₂·relu(W₁·norm(h + x)) + x)` (Pfeiffer et al. 2021). Where a family has no norm
+/// there, the norm is left out.
 #[derive(Clone)]
 pub struct Adapter {
     /// W₁, `H → D`.

@@ -1,6 +1,6 @@
 //! Relative positions: a vector for each distance between two tokens scores with the query of the one
-//! (Shaw et al. 2018), or with the key of the other besides (Huang et al. 2020). In DeBERTa (He et al. 2021) all
-//! layers have the same vectors, which become keys and queries as words do.
+//! (Shaw et al. 2018), or with the key of the other besides (Huang et al. 2020). In DeBERTa (He et al. 2021)
+//! all layers have the same vectors, which become keys and queries as words do.
 //!
 //! Letters: B batch, R rows that look, L tokens, A heads, D size of a head, N most positions.
 
@@ -61,8 +61,8 @@ fn of_keys(key: &Tensor, vectors: &Tensor, index: &Tensor) -> Tensor {
     of_distances(key, vectors, &index.transpose(2, 3)).transpose(2, 3)
 }
 
-/// How distances share vectors: from 1-N to N-1 each has its own, or those far from 0 one for several, the more
-/// the farther.
+/// How distances share vectors: from 1-N to N-1 each has its own, or those far from 0 one for several, the
+/// more the farther.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
     /// There are so many vectors to either side.

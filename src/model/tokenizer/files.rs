@@ -1,4 +1,5 @@
-//! The small files of a folder that say which kind of tokenizer it has, and how its special tokens are called.
+//! The small files of a folder that say which kind of tokenizer it has, and how its special tokens are
+//! called.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -206,8 +207,8 @@ impl Settings {
         self.config.tokenize_chinese_chars
     }
 
-    /// The tokens beside a vocabulary, by id. Those of which only the name is told have the vocabulary's id, or the
-    /// next that is free.
+    /// The tokens beside a vocabulary, by id. Those of which only the name is told have the vocabulary's id,
+    /// or the next that is free.
     pub(super) fn added_tokens(&self, ids: &HashMap<String, i64>) -> Result<BTreeMap<i64, AddedToken>> {
         let id = |(id, token): (&String, &AddedToken)| match id.parse() {
             Ok(id) => Ok((id, token.clone())),
@@ -235,8 +236,8 @@ impl Settings {
         Ok(added)
     }
 
-    /// The ids of the special tokens: those that are named, or of their usual names the first that `find` knows.
-    /// A vocabulary of bytes needs no token for what is unknown.
+    /// The ids of the special tokens: those that are named, or of their usual names the first that `find`
+    /// knows. A vocabulary of bytes needs no token for what is unknown.
     pub(super) fn special_ids(
         &self,
         find: &dyn Fn(&str) -> Option<i64>,
@@ -262,8 +263,8 @@ impl Settings {
         self.names().iter().flatten().any(|name| *name == token)
     }
 
-    /// The names of padding, the unknown, the beginning, the separator and the mask: the one that is given, or
-    /// the usual ones.
+    /// The names of padding, the unknown, the beginning, the separator and the mask: the one that is given,
+    /// or the usual ones.
     fn names(&self) -> [Vec<&str>; 5] {
         let (config, map) = (&self.config.special, &self.map);
         fn names<'a>(named: [&'a Option<TokenText>; 2], usual: [&'static str; 2]) -> Vec<&'a str> {
@@ -324,8 +325,8 @@ impl Settings {
         asks.then_some(code)
     }
 
-    /// What a reader should know of a `tokenizer.json` with these files beside it: that its class is not one that is
-    /// known to do no more than the file says.
+    /// What a reader should know of a `tokenizer.json` with these files beside it: that its class is not one
+    /// that is known to do no more than the file says.
     pub(super) fn remark(&self) -> Option<String> {
         let (class, name) = self.class()?;
         let is_known = [&WHOLE[..], &WORD_PIECE, &BYTE_PAIRS].iter().any(|known| known.contains(&name));

@@ -1,10 +1,10 @@
-//! Tokenizers as `tokenizer.json` describes them, computed by the `tokenizers` crate: byte-level pairs, Unigram,
-//! and WordPiece that is not plainly BERT's.
+//! Tokenizers as `tokenizer.json` describes them, computed by the `tokenizers` crate: byte-level pairs,
+//! Unigram, and WordPiece that is not plainly BERT's.
 //!
-//! The description is changed in three places before the crate reads it. The blank has a name that no text can
-//! have, so that the crate finds it and nothing else is taken for it, and does with the spaces beside it what
-//! the checkpoint says. The other special tokens have such names too: a text that says `<s>` is a text. What is
-//! put around a text, cut off it or drawn at random is left out.
+//! The description is changed in three places before the crate reads it. The blank has a name that no text
+//! can have, so that the crate finds it and nothing else is taken for it, and does with the spaces beside it
+//! what the checkpoint says. The other special tokens have such names too: a text that says `<s>` is a text.
+//! What is put around a text, cut off it or drawn at random is left out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -112,8 +112,8 @@ impl General {
         General::new(&path, description, settings)
     }
 
-    /// BERT's WordPiece over a `vocab.txt`, with what the plain one does not have: tokens beside the vocabulary,
-    /// or Chinese characters that stay together.
+    /// BERT's WordPiece over a `vocab.txt`, with what the plain one does not have: tokens beside the
+    /// vocabulary, or Chinese characters that stay together.
     pub(super) fn wordpiece(
         path: &Path,
         vocabulary: HashMap<String, i64>,
@@ -324,7 +324,8 @@ impl<'a> Words<'a> {
         Words { text, open: Vec::new(), word: None }
     }
 
-    /// Takes a piece in; the tokens of the word before it, if it begins another. Ranges are counted from `start`.
+    /// Takes a piece in; the tokens of the word before it, if it begins another. Ranges are counted from
+    /// `start`.
     fn next(&mut self, id: i64, (from, to): (usize, usize), word: Option<u32>, start: usize) -> Vec<Token> {
         let range = self.without_spaces(from..to);
         let goes_on = self.word == word
@@ -359,8 +360,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Whether a place is between two letters of a word. Scripts without spaces have no words here: each piece
-    /// may be cut from the next.
+    /// Whether a place is between two letters of a word. Scripts without spaces have no words here: each
+    /// piece may be cut from the next.
     fn is_within_word(&self, at: usize) -> bool {
         let is_of_word = |letter: char| letter.is_alphanumeric() && !is_without_spaces(letter);
         self.text[..at].ends_with(is_of_word) && self.text[at..].starts_with(is_of_word)
@@ -415,16 +416,16 @@ fn bytes(token: &str) -> Option<Vec<u8>> {
     token.chars().map(byte).collect()
 }
 
-/// Whether a piece of bytes that is behind no space goes on with a word: it begins with a letter or a digit, or
-/// with a part of one. Which letter that is a part of cannot be seen, and few are punctuation.
+/// Whether a piece of bytes that is behind no space goes on with a word: it begins with a letter or a digit,
+/// or with a part of one. Which letter that is a part of cannot be seen, and few are punctuation.
 fn bytes_go_on(token: &str) -> bool {
     let Some(bytes) = bytes(token) else { return false };
     let Some(first) = bytes.utf8_chunks().next() else { return false };
     first.valid().chars().next().is_none_or(char::is_alphanumeric)
 }
 
-/// The byte that a letter of a byte-level vocabulary stands for (GPT-2, Radford et al. 2019): bytes with a shape
-/// are themselves, the others are counted from 256.
+/// The byte that a letter of a byte-level vocabulary stands for (GPT-2, Radford et al. 2019): bytes with a
+/// shape are themselves, the others are counted from 256.
 fn byte(letter: char) -> Option<u8> {
     let code = u32::from(letter);
     let has_shape = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
@@ -451,8 +452,8 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the crate gives; its panics, which damaged files and regular expressions without end bring about, as errors,
-/// and without a word of their own.
+/// What the crate gives; its panics, which damaged files and regular expressions without end bring about, as
+/// errors, and without a word of their own.
 fn guarded<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -472,8 +473,8 @@ fn guarded<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
     })
 }
 
-/// Refuses parts that the crate cannot make anything of, which its own message does not name, and a model without
-/// a token for what it does not know, on which it fails at the first such text.
+/// Refuses parts that the crate cannot make anything of, which its own message does not name, and a model
+/// without a token for what it does not know, on which it fails at the first such text.
 fn check_parts(parts: &Map<String, Value>) -> std::result::Result<(), String> {
     let unknown = |part: &str, is_known: fn(&Value) -> bool| {
         let is_known = |found: &Value| guarded(|| is_known(found)).unwrap_or(false);
@@ -696,8 +697,8 @@ fn entry((id, token): (&i64, &AddedToken)) -> Value {
     })
 }
 
-/// Puts the tokens of the other files beside those that a description lists, in whose place they stand where they
-/// say how a token is found. Of a token that they only name, the description knows more.
+/// Puts the tokens of the other files beside those that a description lists, in whose place they stand where
+/// they say how a token is found. Of a token that they only name, the description knows more.
 pub(super) fn add_tokens(parts: &mut Map<String, Value>, told: &BTreeMap<i64, AddedToken>) {
     let listed = parts.entry("added_tokens").or_insert_with(|| json!([]));
     let Some(listed) = listed.as_array_mut() else { return };

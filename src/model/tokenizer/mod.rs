@@ -73,13 +73,13 @@ pub struct Token {
 const COMMON_WORDS: usize = 5000;
 
 impl Tokenizer {
-    /// The tokenizer of a model folder, from its `tokenizer.json`, `vocab.txt`, or `vocab.json` and `merges.txt`,
-    /// and the small files beside them.
+    /// The tokenizer of a model folder, from its `tokenizer.json`, `vocab.txt`, or `vocab.json` and
+    /// `merges.txt`, and the small files beside them.
     ///
-    /// The first tokenizer that is not plain WordPiece puts a panic hook before the process's own. The `tokenizers`
-    /// crate panics on some damaged files and texts; cloze makes an error of such a panic, and the hook keeps it from
-    /// being printed. All other panics go to the hook that was there before. A program that sets a hook later takes
-    /// this one's place: errors stay the same, and these panics are printed.
+    /// The first tokenizer that is not plain WordPiece puts a panic hook before the process's own. The
+    /// `tokenizers` crate panics on some damaged files and texts; cloze makes an error of such a panic, and
+    /// the hook keeps it from being printed. All other panics go to the hook that was there before. A program
+    /// that sets a hook later takes this one's place: errors stay the same, and these panics are printed.
     pub fn load(folder: &Path) -> Result<Tokenizer> {
         let settings = Settings::read(folder)?;
         let (whole, lines) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
@@ -144,9 +144,9 @@ impl Tokenizer {
         self.tokenize_around(&[text]).unwrap_or_default().pop().unwrap_or_default()
     }
 
-    /// The tokens of the texts of a segment that has a blank, or another token that is no text, between each and
-    /// the next. Some models take the space before a blank for a part of it, so what is around it matters. An
-    /// error where the model's own rules fail on a text.
+    /// The tokens of the texts of a segment that has a blank, or another token that is no text, between each
+    /// and the next. Some models take the space before a blank for a part of it, so what is around it
+    /// matters. An error where the model's own rules fail on a text.
     pub fn tokenize_around(&self, texts: &[&str]) -> Result<Vec<Vec<Token>>> {
         match &self.pieces {
             Pieces::WordPiece(pieces) => Ok(texts.iter().map(|text| pieces.tokenize(text)).collect()),
@@ -171,8 +171,8 @@ impl Tokenizer {
         }
     }
 
-    /// Whether the blank's word is [bare](Tokenizer::bare_word_ids) behind such a text with such a last token. The text
-    /// is that from the segment's beginning, or from what is no text, to the blank.
+    /// Whether the blank's word is [bare](Tokenizer::bare_word_ids) behind such a text with such a last
+    /// token. The text is that from the segment's beginning, or from what is no text, to the blank.
     pub fn is_bare_behind(&self, text: &str, last: Option<i64>, begins_segment: bool) -> bool {
         match &self.pieces {
             Pieces::WordPiece(_) => false,

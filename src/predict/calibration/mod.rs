@@ -42,8 +42,8 @@ pub enum Method {
     Batch,
     /// Halfway between `domain` and `batch`.
     ///
-    /// The biases are the means of theirs. Where classes are even it does nearly as well as `batch`, and it pulls
-    /// less towards even classes where they are not.
+    /// The biases are the means of theirs. Where classes are even it does nearly as well as `batch`, and it
+    /// pulls less towards even classes where they are not.
     Mixed,
     /// Make the rows' mean that of a prior, which is uniform unless told (Liusie et al. 2023).
     Prior,
@@ -57,9 +57,9 @@ pub enum Method {
     Temperature,
     /// A weight and a bias a class, fitted to labelled rows (Kull et al. 2019, diagonal).
     ///
-    /// The weights are those of logarithms of probabilities: Dirichlet calibration with a diagonal matrix. Guo et al.'s
-    /// vector scaling weighs the scores before the softmax, which is the same only where all weights are. 0.1.0
-    /// called this one `vector`, and files that say so are read.
+    /// The weights are those of logarithms of probabilities: Dirichlet calibration with a diagonal matrix.
+    /// Guo et al.'s vector scaling weighs the scores before the softmax, which is the same only where all
+    /// weights are. 0.1.0 called this one `vector`, and files that say so are read.
     #[serde(alias = "vector")]
     #[cfg_attr(feature = "cli", value(alias = "vector"))]
     Dirichlet,

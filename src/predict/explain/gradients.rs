@@ -131,8 +131,8 @@ impl<'a> Path<'a> {
         Ok(Path { model, words, input, class: class as i64, way: row - &begin, begin })
     }
 
-    /// The vectors at some places between 0 and 1, `[M·N,E]`, and the class's scores there, `[M]`, as a function of
-    /// them.
+    /// The vectors at some places between 0 and 1, `[M·N,E]`, and the class's scores there, `[M]`, as a
+    /// function of them.
     fn scores(&self, places: &[f64]) -> (Tensor, Tensor) {
         let at =
             Tensor::from_slice(places).to_kind(Type::Float).to_device(self.way.device()).view([-1, 1, 1]);

@@ -2,10 +2,10 @@
 //!
 //! A class's score is the logarithm of its odds, `ln(p/(1-p))`, in nats. Two methods:
 //!
-//! * Leave one out (Li et al. 2016): the score less that of the same row without the word. It asks nothing but the
-//!   answers, so it explains whatever answers.
-//! * Integrated gradients (Sundararajan et al. 2017): the gradients of the score along the straight way from a row
-//!   of masks to the row, word vector by word vector. The sum over the words is the difference of the two scores.
+//! * Leave one out (Li et al. 2016): the score less that of the same row without the word. It asks nothing
+//! but the   answers, so it explains whatever answers. * Integrated gradients (Sundararajan et al. 2017): the
+//! gradients of the score along the straight way from a row   of masks to the row, word vector by word
+//! vector. The sum over the words is the difference of the two scores.
 
 mod gradients;
 
@@ -22,7 +22,7 @@ use crate::predict::encode::{FieldWord, encode_with_words};
 use crate::predict::mask_words::WordShare;
 use crate::predict::report::Prediction;
 use crate::predict::score::Scorer;
-use crate::predict::showing::Showing;
+use crate::predict::showing::{self, Showing};
 use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example};
 
@@ -82,8 +82,8 @@ pub struct Explanation {
     pub prediction: Prediction,
     /// The class's probability, from 0 to 1.
     pub probability: f64,
-    /// The class's score: the logarithm of its odds, of several patterns and models with integrated gradients the
-    /// mean.
+    /// The class's score: the logarithm of its odds, of several patterns and models with integrated gradients
+    /// the mean.
     pub score: f64,
     /// The score of the row of masks from which gradients were followed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,15 +139,9 @@ impl Explainer {
         threads: Option<usize>,
     ) -> Result<Explainer> {
         let threads = Threads::on(threads.unwrap_or_else(Threads::usual));
-        let TaskSet { tasks, max_length, .. } = tasks;
         let Loaded { verbalizer, base, members, .. } = loaded;
-        let tasks = match showing {
-            None => tasks,
-            Some(showing) => {
-                let scorer = Scorer::of(&base, &members, &[], max_length);
-                showing.asked_of(showing.in_tasks(tasks), &scorer, &columns)?
-            }
-        };
+        let max_length = tasks.max_length;
+        let tasks = showing::ready(tasks, showing, (&base, &members), &columns)?;
         Ok(Explainer {
             labels: verbalizer.labels().map(str::to_owned).collect(),
             base,
@@ -173,8 +167,8 @@ impl Explainer {
         self.explain(&Example { record: 1, line: 1, fields, label: None }, class, method)
     }
 
-    /// Explains the score that a row gets for a class, or for its likeliest. A row without a word that is read is
-    /// refused.
+    /// Explains the score that a row gets for a class, or for its likeliest. A row without a word that is
+    /// read is refused.
     pub fn explain(&self, example: &Example, class: Option<usize>, method: Method) -> Result<Explanation> {
         let at = |error: Error| error.at(self.columns.place(example, None));
         let (read, unread_words) = self.words(example)?;
@@ -252,8 +246,8 @@ impl Explainer {
         Ok((read.into_iter().collect(), unread))
     }
 
-    /// The row without each of some words. Words that are not read are left out of all of these: one that is left
-    /// out must not make room for another.
+    /// The row without each of some words. Words that are not read are left out of all of these: one that is
+    /// left out must not make room for another.
     fn without_each(&self, example: &Example, read: &[Place]) -> Vec<Example> {
         let without = |left_out: &Place| {
             let mut fields = example.fields.clone();

@@ -1,9 +1,10 @@
-//! Several labels a row, or none: each label is asked for against its absence, and given where its probability
-//! reaches a threshold.
+//! Several labels a row, or none: each label is asked for against its absence, and given where its
+//! probability reaches a threshold.
 //!
-//! A label's score is the logarithm of how much likelier its words are than reference words at the same blank, or
-//! yes than no to a question that names it ([`way::Way`]); its probability is σ of that, averaged over patterns.
-//! What a pattern says of texts that say nothing, or of rows in the mean, can be taken off first ([`Centring`]).
+//! A label's score is the logarithm of how much likelier its words are than reference words at the same
+//! blank, or yes than no to a question that names it ([`way::Way`]); its probability is σ of that, averaged
+//! over patterns. What a pattern says of texts that say nothing, or of rows in the mean, can be taken off
+//! first ([`Centring`]).
 
 // how labels are asked for
 pub mod way;
@@ -91,8 +92,8 @@ pub enum Centring {
     Not,
     /// What the pattern says of a text that says nothing, and what makes any of the labels as likely as none.
     WithoutContent,
-    /// The mean of what it says of the rows, and what makes about one label a row as likely as not; of fewer than 50
-    /// rows [`Centring::WithoutContent`].
+    /// The mean of what it says of the rows, and what makes about one label a row as likely as not; of fewer
+    /// than 50 rows [`Centring::WithoutContent`].
     Rows,
 }
 
@@ -128,8 +129,8 @@ impl MultiLabel {
         MultiLabel::bind(AskedLabel::of(labels), way, verbalizer, templates, folder, options, max_length)
     }
 
-    /// The classes of a verbalizer as labels, each with its words against the reference's, or by its name and its
-    /// first text.
+    /// The classes of a verbalizer as labels, each with its words against the reference's, or by its name and
+    /// its first text.
     pub fn of_verbalizer(
         verbalizer: &Verbalizer,
         way: Way,
@@ -325,16 +326,16 @@ impl MultiLabelClassifier {
             label: None,
         };
         let mut centres = self.means_of(&self.on(&columns)?.score(&[text(1, "N/A"), text(2, "")])?);
-        // Any of the labels is as likely as none. Yes and no are nearer to each other than words for different things:
-        // on sentences to a bank, one label a row begins at half of that.
+        // Any of the labels is as likely as none. Yes and no are nearer to each other than words for
+        // different things: on sentences to a bank, one label a row begins at half of that.
         let share = if self.way == Way::YesNo { 0.5 } else { 1.0 };
         let above = share * (self.labels.len() as f64).ln();
         centres.iter_mut().flatten().for_each(|centre| *centre += above);
         Ok(centres)
     }
 
-    /// The mean score of each pattern and label, and above it what one of L + 1 scores of the pattern reaches: as
-    /// many labels as rows are as likely as not.
+    /// The mean score of each pattern and label, and above it what one of L + 1 scores of the pattern
+    /// reaches: as many labels as rows are as likely as not.
     ///
     /// # Shapes
     /// N · `[P,L]` → `[P,L]`
@@ -431,18 +432,13 @@ impl MultiLabelClassifier {
             return Err(DataError::NotOneColumn { columns }.into());
         }
         let columns = Columns::check("texts", columns, None)?;
-        let example = |(record, text): (u64, &_)| Example {
-            record,
-            line: record,
-            fields: vec![AsRef::<str>::as_ref(text).to_owned()],
-            label: None,
-        };
-        let rows: Vec<Example> = (1..).zip(texts).map(example).collect();
+        let rows = columns.examples(&texts.iter().map(|text| [text.as_ref()]).collect::<Vec<_>>())?;
         Ok(self.on(&columns)?.score(&rows)?.iter().map(|scores| self.answer(scores, &self.centres)).collect())
     }
 
-    /// Classifies rows as they come, and counts them: `each` is given rows with their answers, in the rows' order.
-    /// With [`Centring::Rows`] or [`Centring::WithoutContent`] that is taken off which is found so here. Of labelled rows their truths and probabilities stay in memory, for measures of ranks.
+    /// Classifies rows as they come, and counts them: `each` is given rows with their answers, in the rows'
+    /// order. With [`Centring::Rows`] or [`Centring::WithoutContent`] that is taken off which is found so
+    /// here. Of labelled rows their truths and probabilities stay in memory, for measures of ranks.
     pub fn run(
         &self,
         mut rows: Rows,

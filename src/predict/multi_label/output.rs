@@ -7,8 +7,8 @@ use crate::error::{FileError, Result};
 use crate::text::data::{Columns, Example, Format};
 use crate::text::table::{Cell, Destination, TableWriter};
 
-/// Answers as a table: `row`, `predicted`, then `p_<label>` for each label, then `set` and the input's columns if
-/// asked for. Labels stand with a separator between them, in JSON as a list.
+/// Answers as a table: `row`, `predicted`, then `p_<label>` for each label, then `set` and the input's
+/// columns if asked for. Labels stand with a separator between them, in JSON as a list.
 pub struct LabelsWriter<W: Write> {
     table: TableWriter<W>,
     labels: Vec<String>,

@@ -1,8 +1,8 @@
 //! Sets of labels that hold all of a row's labels with a stated probability: split conformal prediction (as
 //! [`crate::predict::calibration::Conformal`], the outer sets of Cauchois et al. 2021).
 //!
-//! A labelled row's score is how improbable the least probable of its labels was held; a row without a label has
-//! none that a set could lack.
+//! A labelled row's score is how improbable the least probable of its labels was held; a row without a label
+//! has none that a set could lack.
 
 use serde::Serialize;
 

@@ -19,9 +19,9 @@ const VERSION: u64 = 1;
 /// The threshold of a label of which nothing else is known.
 pub const USUAL: f64 = 0.5;
 
-/// The threshold of a label with so many rows stands halfway between what does best for it and what does best for all
-/// labels together: few rows say little. On sentences to a bank, 150 rows with 48 labels, 8 raised micro-F1 on other
-/// rows from 32.1 to 39.5 and macro-F1 from 33.5 to 36.3; 4 and 16 did nearly as well.
+/// The threshold of a label with so many rows stands halfway between what does best for it and what does best
+/// for all labels together: few rows say little. On sentences to a bank, 150 rows with 48 labels, 8 raised
+/// micro-F1 on other rows from 32.1 to 39.5 and macro-F1 from 33.5 to 36.3; 4 and 16 did nearly as well.
 const ROWS_OF_ALL: f64 = 8.0;
 
 /// What thresholds are fitted for.
@@ -62,10 +62,10 @@ impl Goal {
         }
     }
 
-    /// The thresholds of labels: a row is given a label where its probability is not below. None where no threshold
-    /// reaches a wished precision: the label is never given. With F1 a threshold's log odds are the mean of those that do
-    /// best for the label, which count as often as it has rows, and of those that do best for all labels together,
-    /// which count 8 times.
+    /// The thresholds of labels: a row is given a label where its probability is not below. None where no
+    /// threshold reaches a wished precision: the label is never given. With F1 a threshold's log odds are the
+    /// mean of those that do best for the label, which count as often as it has rows, and of those that do
+    /// best for all labels together, which count 8 times.
     ///
     /// ```
     /// use cloze::predict::multi_label::thresholds::Goal;
@@ -109,8 +109,8 @@ fn between(own: f64, rows: f64, of_all: f64) -> f64 {
     sigmoid((rows * odds(own) + ROWS_OF_ALL * odds(of_all)) / (rows + ROWS_OF_ALL))
 }
 
-/// From the highest score down, at each place where it changes: rows at or above it, those of them that are true,
-/// and the middle between it and the next.
+/// From the highest score down, at each place where it changes: rows at or above it, those of them that are
+/// true, and the middle between it and the next.
 fn steps(mut pairs: Vec<(f64, bool)>) -> Vec<(usize, usize, f64)> {
     pairs.sort_by(|one, other| other.0.total_cmp(&one.0));
     let (mut steps, mut hits) = (Vec::new(), 0);
@@ -140,7 +140,8 @@ fn with_precision(pairs: Vec<(f64, bool)>, share: f64) -> Option<f64> {
     steps.iter().rev().find(reaches).map(|(.., threshold)| *threshold)
 }
 
-/// A pattern, and what is taken off its scores: what it says of rows in the mean, or of texts that say nothing.
+/// A pattern, and what is taken off its scores: what it says of rows in the mean, or of texts that say
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CentredPattern {
@@ -261,8 +262,8 @@ impl Thresholds {
         })
     }
 
-    /// Reads a file for these labels, in their order. One of other labels is refused, and so are numbers outside 0
-    /// to 1.
+    /// Reads a file for these labels, in their order. One of other labels is refused, and so are numbers
+    /// outside 0 to 1.
     pub fn load(path: &Path, labels: &[String]) -> Result<Thresholds> {
         let source = Source::new(path.display().to_string(), json::read_text(path)?);
         let root = Node::root(&source);
@@ -293,8 +294,8 @@ impl Thresholds {
         })
     }
 
-    /// The centres of these patterns that the file keeps, in their order; none where somebody wrote it by hand. An
-    /// error where it was fitted for another model, other patterns, or another way of asking.
+    /// The centres of these patterns that the file keeps, in their order; none where somebody wrote it by
+    /// hand. An error where it was fitted for another model, other patterns, or another way of asking.
     ///
     /// # Shapes
     /// `[P,L]`

@@ -15,13 +15,14 @@ use crate::text::verbalizer::Verbalizer;
 pub enum Way {
     /// One question for all labels: the words of each against reference words, at the same blank
     ///
-    /// A label's probability is σ(its score - the reference's score), so one forward pass answers for all of them.
+    /// A label's probability is σ(its score - the reference's score), so one forward pass answers for all of
+    /// them.
     #[default]
     Reference,
     /// One question for each label, answered by yes or no (PET: Schick & Schütze 2021)
     ///
-    /// Patterns name the label by `{label_name}` and its description by `{label_text}`; a label's probability is
-    /// σ(yes - no). It costs a forward pass for each label.
+    /// Patterns name the label by `{label_name}` and its description by `{label_text}`; a label's probability
+    /// is σ(yes - no). It costs a forward pass for each label.
     YesNo,
 }
 
@@ -38,8 +39,8 @@ impl Way {
 /// What the class of the reference words is called in files.
 pub const REFERENCE: &str = "(reference)";
 
-/// What labels are held against, unless told: of a few words it did best with the default model on sentences to a
-/// bank (`docs/several-labels.md`).
+/// What labels are held against, unless told: of a few words it did best with the default model on sentences
+/// to a bank (`docs/several-labels.md`).
 pub const REFERENCE_WORDS: [&str; 1] = ["other"];
 
 /// In patterns of [`Way::YesNo`]: the label's name, as people say it.

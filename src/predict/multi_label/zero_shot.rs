@@ -1,4 +1,5 @@
-//! From texts and labels to a classifier for several labels a row: no template, no verbalizer, no labelled row.
+//! From texts and labels to a classifier for several labels a row: no template, no verbalizer, no labelled
+//! row.
 
 use super::MultiLabel;
 use super::way::{Way, own_yes_no, yes_no_templates};

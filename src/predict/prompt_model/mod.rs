@@ -147,7 +147,8 @@ impl PromptModel {
         }
     }
 
-    /// The same model with more vectors for soft tokens behind its own S, `[N,E]`; and S. None of rust-bert's model.
+    /// The same model with more vectors for soft tokens behind its own S, `[N,E]`; and S. None of rust-bert's
+    /// model.
     pub fn with_soft(&self, vectors: &Tensor) -> Option<(PromptModel, usize)> {
         let mut model = self.share()?;
         let own = self.additions.soft.as_deref();
@@ -258,8 +259,8 @@ impl PromptModel {
         }
     }
 
-    /// Each label word's share of the probability of all of them at an input's mask; none where no label words are
-    /// read there: where classes have vectors of their own, or the text is compared.
+    /// Each label word's share of the probability of all of them at an input's mask; none where no label
+    /// words are read there: where classes have vectors of their own, or the text is compared.
     ///
     /// # Shapes
     /// 1 input → `[C·W]`

@@ -66,7 +66,8 @@ impl Prediction {
         Prediction { probabilities }
     }
 
-    /// What several windows on a text say together: the mean of their logarithms, or the largest of each class.
+    /// What several windows on a text say together: the mean of their logarithms, or the largest of each
+    /// class.
     ///
     /// ```
     /// use cloze::predict::report::{Pooling, Prediction};
@@ -143,16 +144,16 @@ pub struct Report {
     pub seconds: f64,
     /// Rows a second in that time.
     pub rows_per_second: f64,
-    /// How often each class was predicted, in class order, by the average; rows that were left without an answer
-    /// are not counted.
+    /// How often each class was predicted, in class order, by the average; rows that were left without an
+    /// answer are not counted.
     pub predicted: Vec<LabelCount>,
     /// The mean of the rows' probabilities, class by class.
     #[serde(skip)]
     pub mean: Vec<f64>,
     /// The most frequent label and the accuracy of always answering it.
     pub majority: Option<Majority>,
-    /// The average of the patterns' probabilities; with one pattern, that pattern. Rows that were left without an
-    /// answer are evaluated by their likeliest class.
+    /// The average of the patterns' probabilities; with one pattern, that pattern. Rows that were left
+    /// without an answer are evaluated by their likeliest class.
     pub evaluation: Option<Evaluation>,
     /// Each pattern by itself.
     pub patterns: Vec<PatternReport>,

@@ -28,12 +28,12 @@ pub struct OrderMeasures {
     pub accuracy: f64,
     /// The mean distance between the values of the true and the chosen class.
     pub mean_absolute_error: f64,
-    /// Cohen's kappa with weights that grow with the square of the difference of places in the order (Cohen 1968),
-    /// as scikit-learn's `cohen_kappa_score(weights="quadratic")` with all classes as its `labels`; none where
-    /// all rows are of one class and chosen so.
+    /// Cohen's kappa with weights that grow with the square of the difference of places in the order (Cohen
+    /// 1968), as scikit-learn's `cohen_kappa_score(weights="quadratic")` with all classes as its `labels`;
+    /// none where all rows are of one class and chosen so.
     pub quadratic_kappa: Option<f64>,
-    /// Spearman's rank correlation of the true and the chosen classes, equals with their mean rank; none where
-    /// one of both is the same in all rows.
+    /// Spearman's rank correlation of the true and the chosen classes, equals with their mean rank; none
+    /// where one of both is the same in all rows.
     pub spearman: Option<f64>,
 }
 

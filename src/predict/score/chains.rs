@@ -103,8 +103,8 @@ impl Scorer<'_> {
     }
 }
 
-/// The words that may fill a step's blank: those that it names, in the form that they have there where each has
-/// one, or all whole words of the vocabulary.
+/// The words that may fill a step's blank: those that it names, in the form that they have there where each
+/// has one, or all whole words of the vocabulary.
 fn words_of(fill: &Fill, tokenizer: &Tokenizer, is_bare: bool) -> Vec<i64> {
     match fill {
         // That each is one token was checked with the template.

@@ -149,9 +149,9 @@ pub fn surest(
 /// the probabilities of the class for the rows that are left (PET's `generate_ipet_train_set`).
 ///
 /// Where `strict`, the rows of a class are those of which it is the likeliest class; where these are too few,
-/// each of them stands there as often as it takes, so that a row may be given more than once. Else, for labels
-/// of members without training, they are the 100 rows for which the class is likeliest, or as many as are
-/// wanted, and a row may be given in two classes. A class without any row is given none.
+/// each of them stands there as often as it takes, so that a row may be given more than once. Else, for
+/// labels of members without training, they are the 100 rows for which the class is likeliest, or as many as
+/// are wanted, and a row may be given in two classes. A class without any row is given none.
 ///
 /// Draws of that kind are the smallest of exponentially distributed numbers with the probabilities as rates
 /// (Efraimidis & Spirakis 2006): one number for each row, in the rows' order.

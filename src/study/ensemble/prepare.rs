@@ -42,8 +42,8 @@ impl Ensemble {
         Ok((ensemble, warnings))
     }
 
-    /// The same with files of rows that are read in another way than the manifest says. What is to be known of
-    /// rows that were left out, and of labels, is for whoever says the way to tell.
+    /// The same with files of rows that are read in another way than the manifest says. What is to be known
+    /// of rows that were left out, and of labels, is for whoever says the way to tell.
     pub(crate) fn prepare_reading(
         manifest: Manifest,
         run: RunWith,

@@ -152,8 +152,8 @@ impl Accuracies {
 pub struct Measured {
     /// The accuracy.
     pub accuracy: Accuracies,
-    /// The 95 % interval of the mean accuracy over other test rows: see [`crate::study::compare::accuracy_95`]. In
-    /// reports of earlier versions by bootstrap.
+    /// The 95 % interval of the mean accuracy over other test rows: see
+    /// [`crate::study::compare::accuracy_95`]. In reports of earlier versions by bootstrap.
     pub accuracy_95: [f64; 2],
     /// The mean macro-F1.
     pub macro_f1: f64,

@@ -129,7 +129,8 @@ impl TrainRequest {
         }
     }
 
-    /// The manifest: files by path, text and hash, and everything said that was left open. All problems at once.
+    /// The manifest: files by path, text and hash, and everything said that was left open. All problems at
+    /// once.
     pub fn manifest(mut self, model: impl FnOnce() -> Result<ModelFolder>) -> Result<Manifest, Errors> {
         let mut errors = Errors::new();
         if self.templates.is_empty() && !matches!(self.tuning, Tuning::Cls(_)) {

@@ -1,6 +1,6 @@
 //! One model for several tasks (instruction tuning: Wei et al. 2022, here on a masked language model): each
-//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too. They share
-//! all that moves but the soft tokens of a task's patterns and the vectors of its verbalizer.
+//! step learns one task's rows, or texts beside them, and tasks that were not learned are scored too. They
+//! share all that moves but the soft tokens of a task's patterns and the vectors of its verbalizer.
 
 mod files;
 mod manifest;
@@ -108,8 +108,8 @@ impl MultiTask {
         self.losses(self.manifest.header.seeds.first().copied().unwrap_or_default())
     }
 
-    /// Trains and scores; `first` is what [`MultiTask::check`] gave. None if `watch` said stop: then it can be
-    /// gone on with.
+    /// Trains and scores; `first` is what [`MultiTask::check`] gave. None if `watch` said stop: then it can
+    /// be gone on with.
     pub fn run(
         &self,
         folder: &RunFolder,

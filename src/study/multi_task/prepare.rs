@@ -1,5 +1,5 @@
-//! From a file of tasks to a manifest, and from a manifest to a training that is ready to run: everything that
-//! it names, read and checked.
+//! From a file of tasks to a manifest, and from a manifest to a training that is ready to run: everything
+//! that it names, read and checked.
 
 use std::path::PathBuf;
 

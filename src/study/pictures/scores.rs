@@ -9,14 +9,16 @@ use crate::page::plots::{heat, histogram, intervals, reliability};
 use crate::page::tables::{bins, confusion};
 use crate::predict::report::{Bin, CalibrationReport, Evaluation, LabelCount, Report};
 
-/// Of more classes than these the confusion is a picture and a list, not a table, and lists of classes scroll.
+/// Of more classes than these the confusion is a picture and a list, not a table, and lists of classes
+/// scroll.
 const MOST_IN_TABLE: usize = 40;
 /// So many confusions are listed.
 const CONFUSIONS: usize = 20;
 /// Patterns in a picture; the table has all.
 const MOST_PATTERNS: usize = 60;
 
-/// The page of a report and the rows that it is of. It needs nothing but itself, and shows every value as text.
+/// The page of a report and the rows that it is of. It needs nothing but itself, and shows every value as
+/// text.
 ///
 /// ```
 /// use cloze::predict::output::Answer;
@@ -128,7 +130,8 @@ fn notes(report: &Report) -> Vec<String> {
     trained_on.into_iter().chain(unlabelled).chain(left_out).chain(cut).collect()
 }
 
-/// The measures class by class; recall is a share of rows, so it has an interval over other rows (Wilson 1927).
+/// The measures class by class; recall is a share of rows, so it has an interval over other rows (Wilson
+/// 1927).
 pub(crate) fn classes(evaluation: &Evaluation) -> Markup {
     let counts = &evaluation.confusion.counts;
     html! {

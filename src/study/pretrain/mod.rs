@@ -1,8 +1,8 @@
-//! Continued pre-training: masked language modelling on texts of one's own, so that a model knows the words and
-//! the ways of a field before it classifies there (Gururangan et al. 2020, arXiv 2004.10964).
+//! Continued pre-training: masked language modelling on texts of one's own, so that a model knows the words
+//! and the ways of a field before it classifies there (Gururangan et al. 2020, arXiv 2004.10964).
 //!
-//! What comes of it is a plain model folder, `model` in the run's folder, which every program takes that takes
-//! its base.
+//! What comes of it is a plain model folder, `model` in the run's folder, which every program takes that
+//! takes its base.
 
 mod manifest;
 mod request;

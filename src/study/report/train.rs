@@ -134,7 +134,8 @@ fn answers(folder: &RunFolder, manifest: &Manifest, metrics: &Metrics) -> Result
         let said = said.ok_or("a run's predictions are not all there")?;
         right.push(set.right(|row| said[row].0));
         for ((example, truth), (class, shares)) in set.examples.iter().zip(&set.truths).zip(said) {
-            // Where the file has shares of another kind, as those of no class at all, the answer stands alone.
+            // Where the file has shares of another kind, as those of no class at all, the answer stands
+            // alone.
             let sure = Prediction { probabilities: shares };
             if sure.probabilities.len() != manifest.classes.len() || sure.class() != class {
                 continue;

@@ -25,8 +25,8 @@ pub(super) struct Reader {
     // One buffer for all records: its fields are copied out into the example.
     record: ByteRecord,
     count: u64,
-    /// Lines that the crate does not count: in files with the line ends of Windows it counts a record's line before
-    /// its first letter.
+    /// Lines that the crate does not count: in files with the line ends of Windows it counts a record's line
+    /// before its first letter.
     lines_before: u64,
     table: Table,
 }
@@ -151,8 +151,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// Whether a field looks like several rows that stray quotes made one. Of TSV nobody knows what quotes mean
-    /// unless it is said, and a wrong guess must not lose rows.
+    /// Whether a field looks like several rows that stray quotes made one. Of TSV nobody knows what quotes
+    /// mean unless it is said, and a wrong guess must not lose rows.
     fn joins_rows(&self, field: &[u8]) -> bool {
         let Table { quoting, quoting_guessed, delimiter, .. } = self.table;
         quoting_guessed

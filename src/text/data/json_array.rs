@@ -119,8 +119,8 @@ impl Objects {
         }
     }
 
-    /// An object from behind its first brace to its last, or as much of it as is allowed and a byte; none where the
-    /// input ends before.
+    /// An object from behind its first brace to its last, or as much of it as is allowed and a byte; none
+    /// where the input ends before.
     fn rest_of_object(&mut self) -> io::Result<Option<Vec<u8>>> {
         let (mut text, mut depth, mut quoted, mut escaped) = (vec![b'{'], 1_u32, false, false);
         while depth > 0 && text.len() as u64 <= self.most {

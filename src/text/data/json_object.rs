@@ -12,9 +12,10 @@ use crate::text::json::plain_message;
 /// Keys and values of an object, in its order.
 pub(super) type Object = Vec<(String, Box<RawValue>)>;
 
-/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null, and the
-/// texts of a list with what stands `between` them, if anything does; none for other lists and for objects. Half
-/// of a surrogate pair, which is no character, becomes U+FFFD, as in Python's `errors="replace"`.
+/// A value as a field: a string's text, numbers and truth values as they are written, nothing for null, and
+/// the texts of a list with what stands `between` them, if anything does; none for other lists and for
+/// objects. Half of a surrogate pair, which is no character, becomes U+FFFD, as in Python's
+/// `errors="replace"`.
 pub(super) fn plain(value: &RawValue, between: Option<&str>) -> Option<String> {
     match value.get().as_bytes().first()? {
         b'"' => serde_json::from_str(value.get())

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// How the text of a file is laid out, as far as somebody says it. The rest is told by the file's first bytes.
+/// How the text of a file is laid out, as far as somebody says it. The rest is told by the file's first
+/// bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Layout {

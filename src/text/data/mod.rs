@@ -166,6 +166,20 @@ impl Columns {
         self.label.map(|index| self.names[index].as_str())
     }
 
+    /// Rows in memory, each with a field for each column, in their order.
+    pub(crate) fn examples<R: AsRef<[F]>, F: AsRef<str>>(&self, rows: &[R]) -> Result<Vec<Example>> {
+        let example = |(record, row): (u64, &R)| {
+            let fields: Vec<String> = row.as_ref().iter().map(|field| field.as_ref().to_owned()).collect();
+            let (found, wanted) = (fields.len(), self.names.len());
+            let example = Example { record, line: record, fields, label: None };
+            match found == wanted {
+                true => Ok(example),
+                false => Err(Error::new(DataError::Ragged { found, wanted }).at(self.place(&example, None))),
+            }
+        };
+        (1..).zip(rows).map(example).collect()
+    }
+
     /// The place of a row, for an error about it.
     pub fn place(&self, example: &Example, column: Option<&str>) -> Place {
         Place::Row {
@@ -352,9 +366,9 @@ impl Rows {
         &self.columns
     }
 
-    /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come all
-    /// the same. Rows that somebody is still writing are waited for until [`PATIENCE`] ends, and the first of them
-    /// as long as it takes.
+    /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come
+    /// all the same. Rows that somebody is still writing are waited for until [`PATIENCE`] ends, and the
+    /// first of them as long as it takes.
     pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
         while self.ahead.len() < most && self.ahead.back().is_none_or(Result::is_ok) {
             let came = self.came.filter(|_| !self.ahead.is_empty());
@@ -403,14 +417,14 @@ impl Rows {
         self.labels_guessed
     }
 
-    /// Until when others are waited for with the row that has just been given: rows that were looked at have been
-    /// waited for already.
+    /// Until when others are waited for with the row that has just been given: rows that were looked at have
+    /// been waited for already.
     pub fn patience_ends(&mut self) -> Instant {
         self.came.take().unwrap_or_else(Instant::now) + PATIENCE
     }
 
-    /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody is
-    /// still writing are waited for.
+    /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody
+    /// is still writing are waited for.
     pub fn next_within(&mut self, wait: Option<Duration>) -> Next {
         self.ahead.pop_front().map_or_else(|| self.read_next(wait), Next::Row)
     }

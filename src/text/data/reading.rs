@@ -25,7 +25,8 @@ pub struct Reading {
     pub adjust: Adjust,
     /// What becomes of rows that cannot be used.
     pub bad_rows: BadRows,
-    /// What stands between the entries of a list of texts in JSON, made one text; none where lists are refused.
+    /// What stands between the entries of a list of texts in JSON, made one text; none where lists are
+    /// refused.
     pub lists: Option<String>,
 }
 
@@ -117,8 +118,8 @@ impl Adjust {
         Ok(columns)
     }
 
-    /// What `LABEL=CLASS,…` says: labels of the file, each with its class. Quotes stand round what has a comma
-    /// itself.
+    /// What `LABEL=CLASS,…` says: labels of the file, each with its class. Quotes stand round what has a
+    /// comma itself.
     ///
     /// ```
     /// use cloze::text::data::Adjust;

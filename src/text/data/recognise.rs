@@ -1,5 +1,5 @@
-//! What a file is by its first bytes: packed or not, its encoding, what stands between its columns; and what is
-//! no table of text is called by its name.
+//! What a file is by its first bytes: packed or not, its encoding, what stands between its columns; and what
+//! is no table of text is called by its name.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -179,20 +179,15 @@ fn named_separator(line: &[u8]) -> Option<Delimiter> {
 /// as many fields as the header has, and more than one.
 fn delimiter(text: &[u8], own: Delimiter) -> Delimiter {
     let records = records(text);
-    let fits = |delimiter: Delimiter| {
-        let mut counts = records.iter().map(|record| fields(record, delimiter));
-        let header = counts.next().unwrap_or(0);
-        header > 1 && records.len() > 1 && counts.all(|count| count == header)
+    let Some((header, rows)) = records.split_first().filter(|(_, rows)| !rows.is_empty()) else { return own };
+    let fits = |delimiter: &Delimiter| {
+        let columns = fields(header, *delimiter);
+        columns > 1 && rows.iter().all(|row| fields(row, *delimiter) == columns)
     };
-    let several = records.first().is_some_and(|header| fields(header, own) > 1);
-    let mut others =
-        Delimiter::USUAL.into_iter().map(|(delimiter, _)| delimiter).filter(|other| *other != own);
-    match (
-        fits(own) || several && records.len() < 2,
-        others.find(|other| fits(*other)),
-        others.find(|other| fits(*other)),
-    ) {
-        (false, Some(other), None) => other,
+    let fitting: Vec<Delimiter> =
+        Delimiter::USUAL.into_iter().map(|(delimiter, _)| delimiter).filter(fits).collect();
+    match fitting[..] {
+        [only] => only,
         _ => own,
     }
 }

@@ -75,8 +75,8 @@ impl BadRows {
         self.0.is_some()
     }
 
-    /// Leaves a row out that this error is about, or gives the error back: where rows are refused, and where it
-    /// is not about one row.
+    /// Leaves a row out that this error is about, or gives the error back: where rows are refused, and where
+    /// it is not about one row.
     pub fn skip(&self, error: Error, row: &[String]) -> Result<()> {
         // Behind some errors nobody knows where the next row begins.
         let is_last = matches!(

@@ -13,12 +13,12 @@
 //! long lists, of which words that the model does not have whole are left out ([`VerbalizerKind`]). A word's
 //! `"prior"`, its probability without a row, is taken out of its score.
 //!
-//! `"description"`, a text, and `"examples"`, a list, beside a class's words say what it is about; `"texts"` is a
-//! list of either. Where a pattern compares texts with classes, the class's vector is the mean over its words and
-//! these; a training may learn from them in place of rows ([`crate::text::descriptions`]).
+//! `"description"`, a text, and `"examples"`, a list, beside a class's words say what it is about; `"texts"`
+//! is a list of either. Where a pattern compares texts with classes, the class's vector is the mean over its
+//! words and these; a training may learn from them in place of rows ([`crate::text::descriptions`]).
 //!
-//! `"tree"` says that labels are paths of a tree, as `sport/football`, and how it is scored ([`TreeMode`]); or
-//! classes are nested: a branch has `"children"`, a list of classes or branches, and words if it likes.
+//! `"tree"` says that labels are paths of a tree, as `sport/football`, and how it is scored ([`TreeMode`]);
+//! or classes are nested: a branch has `"children"`, a list of classes or branches, and words if it likes.
 //! `"ordered": true` says that classes stand in an order, as stars do; then each may have a number as its
 //! `"value"`. Or `"ordered"` is a list of all labels, from the lowest to the highest.
 //!

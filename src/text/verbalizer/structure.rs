@@ -16,7 +16,8 @@ pub struct Structure {
 /// What is asked for beside what a verbalizer says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StructureRequest {
-    /// The labels are paths of a tree, whose scores come about so; of a tree that the verbalizer has, only that.
+    /// The labels are paths of a tree, whose scores come about so; of a tree that the verbalizer has, only
+    /// that.
     pub tree: Option<TreeMode>,
     /// The classes stand in an order.
     pub ordered: Option<Ordered>,

@@ -8,9 +8,9 @@ use crate::error::VerbalizerError;
 /// What stands between the names of a path.
 pub const SEPARATOR: char = '/';
 
-/// How the scores of a tree's classes come about. A class's own score is what its words give it. A branch's score is
-/// the mean of the own scores of all classes below it; where it has words of its own, half of that and half of what
-/// its words give it.
+/// How the scores of a tree's classes come about. A class's own score is what its words give it. A branch's
+/// score is the mean of the own scores of all classes below it; where it has words of its own, half of that
+/// and half of what its words give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
