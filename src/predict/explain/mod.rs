@@ -2,10 +2,10 @@
 //!
 //! A class's score is the logarithm of its odds, `ln(p/(1-p))`, in nats. Two methods:
 //!
-//! * Leave one out (Li et al. 2016): the score less that of the same row without the word. It asks nothing
-//! but the   answers, so it explains whatever answers. * Integrated gradients (Sundararajan et al. 2017): the
-//! gradients of the score along the straight way from a row   of masks to the row, word vector by word
-//! vector. The sum over the words is the difference of the two scores.
+//! * Leave one out (Li et al. 2016): the score less that of the same row without the word. It asks nothing but the
+//!   answers, so it explains whatever answers.
+//! * Integrated gradients (Sundararajan et al. 2017): the gradients of the score along the straight way from a row
+//!   of masks to the row, word vector by word vector. The sum over the words is the difference of the two scores.
 
 mod gradients;
 
