@@ -326,6 +326,41 @@ fn what_every_family_learned_acts_alike_beside_weights_and_within() {
     }
 }
 
+/// Where a text is longer than a window and a block of rows, the blocks look one by one.
+#[test]
+fn long_rows_of_modernbert_equal_transformers() {
+    let golden = fs::read_to_string("tests/fixtures/families/modernbert/long.json").unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let model = Model::new("modernbert");
+    model.change_config("max_position_embeddings", json!(300));
+    let model = prompt_model(model.open());
+    let probes = Tensor::from_slice(&integers(&golden["probe_ids"]));
+    let rows = golden["rows"].as_array().unwrap();
+    let inputs: Vec<Features> = rows.iter().map(long_row_of).collect();
+    let all: Vec<&Features> = inputs.iter().collect();
+    let logits = |inputs: &[&Features]| {
+        tch::no_grad(|| values(&model.vocabulary_logits(inputs).index_select(1, &probes)))
+    };
+    // Rows by themselves, and padded beside longer ones.
+    let (alone, together) = (all.iter().flat_map(|input| logits(&[input])).collect::<Vec<_>>(), logits(&all));
+    let wanted = rows.iter().flat_map(|row| numbers(&row["logits"]));
+    for ((alone, together), wanted) in alone.iter().zip(&together).zip(wanted) {
+        assert_close(&[*alone, *together], &[wanted, wanted], near(wanted), "long rows");
+    }
+}
+
+fn long_row_of(row: &Value) -> Features {
+    let number = |key: &str| row[key].as_i64().unwrap();
+    long_row(number("length"), usize::try_from(number("mask")).unwrap())
+}
+
+/// A row of so many tokens, all of them alike each time.
+fn long_row(length: i64, mask: usize) -> Features {
+    let mut ids: Vec<i64> = (0..length).map(|at| 150 + at * 37 % 170).collect();
+    ids[mask] = 8;
+    features(&ids, ids.len(), mask)
+}
+
 /// From 128 rows on scoring takes libtorch's fused attention, and training does not.
 #[test]
 fn windows_are_the_same_in_both_kinds_of_attention() {
@@ -334,12 +369,7 @@ fn windows_are_the_same_in_both_kinds_of_attention() {
     let config = Config::load(model.path()).unwrap();
     let parameters = Parameters::load(model.path(), &config.tensors, Device::Cpu).unwrap();
     let encoder = Encoder::new(&config, &parameters);
-    let row = |length: i64, mask: usize| {
-        let mut ids: Vec<i64> = (0..length).map(|at| 150 + at * 37 % 170).collect();
-        ids[mask] = 8;
-        features(&ids, ids.len(), mask)
-    };
-    let rows = [row(300, 5), row(200, 199), row(140, 70)];
+    let rows = [long_row(300, 5), long_row(200, 199), long_row(140, 70)];
     let states = |rows: &[Features], mode| {
         tch::no_grad(|| values(&encoder.forward(&batch(rows), &Additions::default(), mode)))
     };

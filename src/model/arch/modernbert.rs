@@ -422,10 +422,15 @@ impl Layer {
             Some(positions) => sight.turn_at(&query, positions),
             None => sight.turn(&query),
         };
-        let mask = sight.mask(positions);
-        let (key, value, mask) =
-            self.heads.with_prefix(added.prefix.as_ref(), sight.turn(&key), value, mask.as_ref());
-        let context = attend(&query, &key, &value, mask.as_ref(), self.attention_dropout, mode);
+        let (key, dropout) = (sight.turn(&key), self.attention_dropout);
+        // Some rows alone, and rows that see a prefix too, look all at once.
+        let all_rows = positions.is_none() && added.prefix.is_none();
+        let near = all_rows.then(|| sight.attend_near([&query, &key, &value], dropout, mode)).flatten();
+        let context = near.unwrap_or_else(|| {
+            let mask = sight.mask(positions);
+            let (key, value, mask) = self.heads.with_prefix(added.prefix.as_ref(), key, value, mask.as_ref());
+            attend(&query, &key, &value, mask.as_ref(), dropout, mode)
+        });
         let context = context.transpose(1, 2).reshape(rows.size());
         let attended = linear(Role::AttentionOutput, &self.attention_output, &context);
         let attended = adapted(Role::AttentionOutput, drop_out(attended, self.attention_dropout, mode));

@@ -5,7 +5,12 @@
 
 use tch::{Device, Kind as Type, Tensor};
 
-use crate::model::values::rows_at;
+use super::attention::attend;
+use super::linear::Mode;
+
+/// So many rows look at once where there is a window: each block of them sees little more than itself, so the cost of a
+/// long text grows with its length, not with its square.
+const BLOCK: i64 = 128;
 
 /// What layers of a kind see: the angles of all places, and what hides some from others.
 pub(crate) struct Sight {
@@ -13,8 +18,22 @@ pub(crate) struct Sight {
     cos: Tensor,
     /// `[L,D]`
     sin: Tensor,
-    /// What is added to attention scores, `[B,1,1,L]`, or `[B,1,L,L]` with a window.
-    mask: Option<Tensor>,
+    /// What hides padding, `[B,1,1,L]`.
+    padding: Option<Tensor>,
+    /// Beyond it, to either side, nothing is seen; none where all is within it.
+    window: Option<i64>,
+    /// What is added to all attention scores where there is a window, `[1|B,1,L,L]`; none where blocks of rows look.
+    near: Option<Tensor>,
+    /// Blocks of rows, where they are shorter than the text.
+    blocks: Vec<Block>,
+}
+
+/// Rows that look at once, and what they see: from a place on so many.
+struct Block {
+    rows: [i64; 2],
+    seen: [i64; 2],
+    /// What is added to their attention scores, `[1|B,1,R,K]` of R rows and K that are seen.
+    mask: Tensor,
 }
 
 impl Sight {
@@ -23,25 +42,77 @@ impl Sight {
         [first, length, size]: [i64; 3],
         theta: f64,
         window: Option<i64>,
-        mask: Option<&Tensor>,
+        padding: Option<&Tensor>,
         device: Device,
     ) -> Sight {
         let float = (Type::Float, device);
         let exponents = Tensor::arange_start_step(0, size, 2, float) / size as f64;
         let frequencies = (exponents * theta.ln()).exp().reciprocal();
-        let places = Tensor::arange_start(first, first + length, float);
-        let angles = places.outer(&frequencies);
+        let angles = Tensor::arange_start(first, first + length, float).outer(&frequencies);
         let angles = Tensor::cat(&[&angles, &angles], 1);
-        let hidden = window.filter(|window| *window + 1 < length).map(|window| {
-            let far = (places.unsqueeze(1) - places.unsqueeze(0)).abs().gt(window as f64);
-            (far.to_kind(Type::Float) * f64::from(f32::MIN)).unsqueeze(0).unsqueeze(0)
-        });
-        let mask = match (mask, hidden) {
-            // Not their sum, which may be below the lowest float.
-            (Some(mask), Some(hidden)) => Some(mask.minimum(&hidden)),
-            (mask, hidden) => mask.map(Tensor::shallow_clone).or(hidden),
+        let padding = padding.map(Tensor::shallow_clone);
+        let window = window.filter(|window| *window + 1 < length);
+        let mut sight =
+            Sight { cos: angles.cos(), sin: angles.sin(), padding, window, near: None, blocks: Vec::new() };
+        match window {
+            None => {}
+            Some(window) if length > BLOCK + 2 * window => sight.blocks = sight.in_blocks(length, window),
+            Some(window) => sight.near = Some(sight.hidden(&sight.places(0, length), [0, length], window)),
+        }
+        sight
+    }
+
+    fn in_blocks(&self, length: i64, window: i64) -> Vec<Block> {
+        let starts = (0..length).step_by(usize::try_from(BLOCK).unwrap_or(usize::MAX));
+        let block = |start: i64| {
+            let rows = BLOCK.min(length - start);
+            let first = (start - window).max(0);
+            let seen = [first, (start + rows + window).min(length) - first];
+            let mask = self.hidden(&self.places(start, rows), seen, window);
+            Block { rows: [start, rows], seen, mask }
         };
-        Sight { cos: angles.cos(), sin: angles.sin(), mask }
+        starts.map(block).collect()
+    }
+
+    /// So many places from one on.
+    ///
+    /// # Shapes
+    /// `[R]`
+    fn places(&self, first: i64, count: i64) -> Tensor {
+        Tensor::arange_start(first, first + count, (Type::Int64, self.cos.device()))
+    }
+
+    /// What hides from rows the padding and what lies beyond the window, among so many places from one on.
+    ///
+    /// # Shapes
+    /// rows `[R]` or `[B,R]` → `[1,1,R,K]` or `[B,1,R,K]`, of several rows with padding always the latter
+    fn hidden(&self, rows: &Tensor, [first, count]: [i64; 2], window: i64) -> Tensor {
+        let far = (rows.unsqueeze(-1) - self.places(first, count)).abs().gt(window);
+        let far = if far.dim() == 2 { far.unsqueeze(0) } else { far };
+        let hidden = far.unsqueeze(1).to_kind(Type::Float) * f64::from(f32::MIN);
+        match &self.padding {
+            // Not their sum, which may be below the lowest float.
+            Some(padding) => hidden.minimum(&padding.narrow(3, first, count)),
+            None => hidden,
+        }
+    }
+
+    /// Attention of all rows in their blocks; none where they look all at once.
+    ///
+    /// # Shapes
+    /// query, key and value `[B,A,L,D]` → `[B,A,L,D]`
+    pub(crate) fn attend_near(
+        &self,
+        [query, key, value]: [&Tensor; 3],
+        dropout: f64,
+        mode: Mode,
+    ) -> Option<Tensor> {
+        let part = |states: &Tensor, [first, count]: [i64; 2]| states.narrow(2, first, count);
+        let look = |block: &Block| {
+            let [key, value] = [key, value].map(|states| part(states, block.seen));
+            attend(&part(query, block.rows), &key, &value, Some(&block.mask), dropout, mode)
+        };
+        (!self.blocks.is_empty()).then(|| Tensor::cat(&self.blocks.iter().map(look).collect::<Vec<_>>(), 2))
     }
 
     /// Rows at all places turned.
@@ -67,16 +138,14 @@ impl Sight {
     /// What is added to attention scores: of all rows, or of those at positions.
     ///
     /// # Shapes
-    /// positions `[B,R]` → `[B,1,1,L]` or `[B,1,R,L]`
+    /// positions `[B,R]` → `[B,1,1,L]` or `[1|B,1,R,L]`
     pub(crate) fn mask(&self, positions: Option<&Tensor>) -> Option<Tensor> {
-        let mask = self.mask.as_ref()?;
-        match positions {
-            Some(positions) if mask.size()[2] > 1 => {
-                let length = mask.size()[3];
-                let all = mask.squeeze_dim(1).expand([positions.size()[0], length, length], false);
-                Some(rows_at(&all, positions).unsqueeze(1))
-            }
-            _ => Some(mask.shallow_clone()),
+        let all = [0, self.cos.size()[0]];
+        match (self.window, positions, &self.near) {
+            (None, ..) => self.padding.as_ref().map(Tensor::shallow_clone),
+            (Some(window), Some(positions), _) => Some(self.hidden(positions, all, window)),
+            (Some(_), None, Some(near)) => Some(near.shallow_clone()),
+            (Some(window), None, None) => Some(self.hidden(&self.places(0, all[1]), all, window)),
         }
     }
 }
