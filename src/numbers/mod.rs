@@ -28,6 +28,9 @@ pub fn interval(ends: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
+/// The standard normal distribution's quantile at 0.975.
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
+
 /// The 95 % score interval of a share (Wilson 1927): it has a width at the edges too, where resampling the
 /// rows that were seen shows none. Of no rows it is everything.
 ///
@@ -54,8 +57,7 @@ pub fn wilson_of_mean(share: f64, rows: f64) -> [f64; 2] {
 }
 
 fn wilson_of(hits: f64, rows: f64) -> [f64; 2] {
-    /// The standard normal distribution's quantile at 0.975, squared.
-    const Z2: f64 = 1.959_963_984_540_054 * 1.959_963_984_540_054;
+    const Z2: f64 = Z * Z;
     let (middle, half) = (hits + Z2 / 2.0, (Z2 * (hits * (rows - hits) / rows.max(1.0) + Z2 / 4.0)).sqrt());
     // The edges themselves without rounding.
     let low = if hits <= 0.0 { 0.0 } else { (middle - half) / (rows + Z2) };

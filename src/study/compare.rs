@@ -8,12 +8,10 @@ use rand_distr::Binomial;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use crate::numbers::wilson_of_mean;
+use crate::numbers::{Z, wilson_of_mean};
 use crate::predict::report::Spread;
 use crate::seed;
 
-/// The standard normal distribution's quantile at 0.975.
-const Z: f64 = 1.959_963_984_540_054;
 /// The most additions for an exact p value: some thousand rows of one seed, some hundred of several.
 const MOST_WORK: usize = 20_000_000;
 /// Resamples of seeds and rows.

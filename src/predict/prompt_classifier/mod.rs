@@ -1,48 +1,44 @@
 //! The front door: a model with patterns and label words, which classifies texts and rows.
 
-use std::ops::Deref;
+// how it is made, how rows go through it
+mod builder;
+mod scoring;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use crate::error::{DataError, Error, Errors, Result, TemplateError, VerbalizerError};
+use crate::error::{DataError, Errors, Result, TemplateError};
 use crate::model::dtype::{Dtype, Trial};
 use crate::model::encoder::load_kernels;
 use crate::model::folder::{EngineChoice, ModelFolder};
 use crate::model::masked_lm::MaskedLm;
 use crate::model::threads::Threads;
 use crate::predict::auto;
-use crate::predict::blueprint::{Blueprint, Loaded, identity, members};
+use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::calibration::Fitted;
-use crate::predict::calibrator::{CalibrationRequest, Calibrator, Counted, nothing_fitted};
-use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::calibrator::{CalibrationRequest, Calibrator, nothing_fitted};
+use crate::predict::classifier::Classifier;
 use crate::predict::encode::Long;
-use crate::predict::explain::Explainer;
 use crate::predict::fill::{Filled, fill};
 use crate::predict::label_words::LabelWords;
-use crate::predict::mask_words::WordShare;
 use crate::predict::output::Answer;
 use crate::predict::preview::{RowPreview, View};
 use crate::predict::pvp::{Patterns, Pvp, SoftVectors};
-use crate::predict::report::{Pooling, Prediction, Run};
-use crate::predict::score::{Coming, Scored, Scorer, batch_tokens};
-use crate::predict::showing::{Showing, forwards};
-use crate::predict::task::Task;
+use crate::predict::report::{Pooling, Prediction};
+use crate::predict::score::{Scored, batch_tokens};
+use crate::predict::showing::Showing;
 use crate::predict::zero_shot::Question;
-use crate::text::data::{Columns, Example, Next, Rows, TEXT};
-use crate::text::dataset::{Dataset, is_near, truth};
-use crate::text::demonstrations::Drawing;
+use crate::text::data::{Columns, Example, Rows, TEXT};
 use crate::text::labels::{NamedLabel, verbalizer};
 use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 
-/// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
-/// sort well by length, little enough to hold in memory whatever the rows are.
-const CHUNK_ROWS: usize = 2048;
-const CHUNK_BYTES: usize = 8 << 20;
+pub use builder::Builder;
+pub(crate) use scoring::read_chunk;
+pub use scoring::{Each, Scoring, ScoringProgress};
 
 /// How a classifier computes.
 #[derive(Debug, Clone, Copy)]
@@ -117,134 +113,6 @@ pub struct DetailedAnswer {
     pub windows: usize,
     /// So many tokens it has in all patterns together.
     pub tokens: usize,
-}
-
-/// What a [`PromptClassifier`] is made of.
-pub struct Builder {
-    model: MaskedLm,
-    templates: Vec<Template>,
-    verbalizer: Option<Verbalizer>,
-    max_length: Option<usize>,
-    compute: Compute,
-    demonstrations: Option<(Dataset, Drawing)>,
-    calibration: Option<PathBuf>,
-}
-
-impl Builder {
-    /// One more pattern; probabilities are averaged over the patterns.
-    #[must_use]
-    pub fn template(mut self, template: Template) -> Builder {
-        self.templates.push(template);
-        self
-    }
-
-    /// The classes and their words.
-    #[must_use]
-    pub fn verbalizer(mut self, verbalizer: Verbalizer) -> Builder {
-        self.verbalizer = Some(verbalizer);
-        self
-    }
-
-    /// A file of a calibration ([`Fitted`]). One that was fitted for another model, other label words or
-    /// other patterns is refused.
-    #[must_use]
-    pub fn calibration(mut self, file: impl Into<PathBuf>) -> Builder {
-        self.calibration = Some(file.into());
-        self
-    }
-
-    /// Labelled rows for patterns with demonstrations to show.
-    #[must_use]
-    pub fn demonstrations(mut self, rows: Dataset, drawing: Drawing) -> Builder {
-        self.demonstrations = Some((rows, drawing));
-        self
-    }
-
-    /// The longest input, in tokens; the model's own by default.
-    #[must_use]
-    pub fn max_length(mut self, tokens: usize) -> Builder {
-        self.max_length = Some(tokens);
-        self
-    }
-
-    /// How it computes.
-    #[must_use]
-    pub fn compute(mut self, compute: Compute) -> Builder {
-        self.compute = compute;
-        self
-    }
-
-    /// The same parts as a classifier whose answers are explained.
-    ///
-    /// ```
-    /// use cloze::predict::explain::Method;
-    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
-    /// let model = MaskedLm::load("models/cloze-minilm-l6", Options::default())?;
-    /// let explainer = PromptClassifier::builder(model)
-    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
-    ///     .verbalizer(Verbalizer::of(&[("negative", &["terrible"]), ("positive", &["great"])])?)
-    ///     .explainer()?;
-    /// let found = explainer.explain_text("A lovely film", None, Method::LeaveOneOut)?;
-    /// assert_eq!(found.label, "positive");
-    /// let strongest = found.words.iter().max_by(|one, other| one.effect.total_cmp(&other.effect)).unwrap();
-    /// assert_eq!(strongest.word, "lovely");
-    /// // Along gradients, the words' sum is what they do together.
-    /// let found = explainer.explain_text("A lovely film", None, Method::Gradients { steps: 32 })?;
-    /// let sum: f64 = found.words.iter().map(|word| word.effect).sum();
-    /// assert!((sum - (found.score - found.baseline.unwrap())).abs() < 0.01);
-    /// # Ok::<(), cloze::Error>(())
-    /// ```
-    pub fn explainer(self) -> Result<Explainer> {
-        let Builder { model, templates, verbalizer, max_length, compute, demonstrations, .. } = self;
-        let (verbalizer, words, patterns) = bound(&model, templates, verbalizer, max_length)?;
-        let columns = Columns::check("texts", patterns.columns(), None)?;
-        let tasks = patterns.on(&columns)?;
-        let showing =
-            demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
-        Showing::check_wanted(&tasks.tasks, showing.is_some())?;
-        let base = VerbalizedLm::new(model, words);
-        let members = members(&base, &patterns, &[], None)?;
-        let loaded = Loaded { verbalizer, base, patterns, learned: Vec::new(), members };
-        Explainer::of(loaded, tasks, Arc::new(columns), showing.as_ref(), compute.threads)
-    }
-
-    /// The classifier. All that can be wrong between its parts is told at once.
-    pub fn build(self) -> Result<PromptClassifier> {
-        let Builder { model, templates, verbalizer, max_length, compute, demonstrations, calibration } = self;
-        let _threads = compute.threads.map(Threads::on);
-        let (verbalizer, words, patterns) = bound(&model, templates, verbalizer, max_length)?;
-        let showing =
-            demonstrations.map(|(rows, drawing)| Showing::of(rows, &verbalizer, drawing)).transpose()?;
-        let fitted = |file: PathBuf| -> Result<Fitted> {
-            let columns = Columns::check("texts", patterns.columns(), None)?;
-            let tasks = patterns.on(&columns)?.tasks;
-            let tasks = showing.as_ref().map_or(tasks.clone(), |showing| showing.in_tasks(tasks));
-            let sha256 = identity(&model.folder, &[])?;
-            Fitted::load(&file, &nothing_fitted(&model.folder, sha256, &verbalizer, &tasks))
-        };
-        let calibration = calibration.map(fitted).transpose()?;
-        let base = VerbalizedLm::new(model, words);
-        let members = members(&base, &patterns, &[], None)?;
-        let loaded = Loaded { verbalizer, base, patterns, learned: Vec::new(), members };
-        PromptClassifier::of(loaded, compute, showing, calibration)
-    }
-}
-
-/// Label words and patterns bound to a model; there must be some of each.
-fn bound(
-    model: &MaskedLm,
-    templates: Vec<Template>,
-    verbalizer: Option<Verbalizer>,
-    max_length: Option<usize>,
-) -> Result<(Verbalizer, LabelWords, Patterns)> {
-    let verbalizer = verbalizer.ok_or_else(|| Error::from(VerbalizerError::NoneGiven))?;
-    if templates.is_empty() {
-        return Err(TemplateError::NoneGiven.into());
-    }
-    let words = LabelWords::check(&verbalizer, model.tokenizer(), model.device)?;
-    let max_length = model.folder.max_length(max_length)?;
-    let patterns = Patterns::bind(templates, &words, &model.folder, SoftVectors::Words, max_length)?;
-    Ok((verbalizer, words, patterns))
 }
 
 impl PromptClassifier {
@@ -637,217 +505,4 @@ impl PromptClassifier {
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
-
-    /// The patterns on the columns of rows, with all that has to be asked of the model before the rows. While
-    /// it lives, rust-bert's model belongs to it alone: others that classify with it wait.
-    pub fn on(&self, tasks: Vec<Task>, columns: Arc<Columns>) -> Result<Scoring<'_>> {
-        let _threads = Threads::on(self.threads);
-        let guard = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = guard.iter().map(Classifier::share).collect::<Option<Vec<_>>>();
-        let members = shared.map_or_else(|| Members::Alone(guard), Members::Shared);
-        Showing::check_wanted(&tasks, self.showing.is_some())?;
-        let mut scoring = Scoring { classifier: self, members, tasks: Vec::new(), columns };
-        let Some(showing) = &self.showing else { return Ok(Scoring { tasks, ..scoring }) };
-        scoring.tasks = showing.asked_of(tasks, &scoring.scorer(), &scoring.columns)?;
-        Ok(scoring)
-    }
-}
-
-/// The models of one scoring.
-enum Members<'a> {
-    /// Copies over the same numbers: other threads may score meanwhile.
-    Shared(Vec<Classifier>),
-    /// Models that one thread must have to itself: others wait.
-    Alone(MutexGuard<'a, Vec<Classifier>>),
-}
-
-impl Deref for Members<'_> {
-    type Target = [Classifier];
-
-    fn deref(&self) -> &[Classifier] {
-        match self {
-            Members::Shared(members) => members,
-            Members::Alone(members) => members,
-        }
-    }
-}
-
-/// A classifier on the columns of rows.
-pub struct Scoring<'a> {
-    classifier: &'a PromptClassifier,
-    members: Members<'a>,
-    /// The patterns.
-    pub tasks: Vec<Task>,
-    /// The rows' columns.
-    pub columns: Arc<Columns>,
-}
-
-/// Rows that are scored together, with their true classes where they are known.
-struct Chunk {
-    examples: Vec<Example>,
-    truths: Vec<Option<usize>>,
-}
-
-impl AsRef<[Example]> for Chunk {
-    fn as_ref(&self) -> &[Example] {
-        &self.examples
-    }
-}
-
-/// What is done with a chunk of rows and their answers.
-pub type Each<'a> = dyn FnMut(&[Example], Vec<Answer>) -> Result<()> + 'a;
-
-/// How far a scoring is, for whoever watches.
-#[derive(Debug, Clone, Copy)]
-pub struct ScoringProgress {
-    /// The share that is done of fitting a correction on other rows, before any row is answered.
-    pub fitting: Option<f64>,
-    /// Rows done; parts of them where a row is in several batches.
-    pub done: f64,
-    /// Rows read.
-    pub rows_read: u64,
-    /// Bytes read.
-    pub bytes_read: u64,
-}
-
-impl Scoring<'_> {
-    /// The models with the patterns.
-    pub fn scorer(&self) -> Scorer<'_> {
-        Scorer {
-            classifiers: &self.members,
-            tokenizer: &self.classifier.folder.tokenizer,
-            tasks: &self.tasks,
-            max_length: self.classifier.patterns.max_length,
-            batch_tokens: self.classifier.batch_tokens,
-            threads: self.classifier.threads,
-            long: self.classifier.long.0,
-            pool: self.classifier.long.1,
-        }
-    }
-
-    /// Scores labelled or unlabelled rows with a calibration, which is fitted first, or on these rows
-    /// themselves: then all of them are read before the first is answered. `each` is given the rows of a
-    /// chunk with their answers. Gives what was counted.
-    pub fn run(
-        &self,
-        mut rows: Rows,
-        calibrator: &mut Calibrator,
-        each: &mut Each<'_>,
-        progress: &mut dyn FnMut(ScoringProgress),
-    ) -> Result<Counted> {
-        let _threads = Threads::on(self.classifier.threads);
-        let scorer = self.scorer();
-        let holding = calibrator.on_own_rows();
-        if !holding {
-            calibrator.fit(&scorer, &self.columns, &mut |share| {
-                progress(ScoringProgress { fitting: Some(share), done: 0.0, rows_read: 0, bytes_read: 0 });
-            })?;
-        }
-        let mut counted = Counted::new(calibrator, self.tasks.len());
-        let read = std::cell::Cell::new((0, 0));
-        let mut near = 0;
-        let mut next = |may_wait: bool| {
-            let come = match read_chunk(&mut rows, may_wait)? {
-                Coming::Chunk(come) => come,
-                Coming::Later => return Ok(Coming::Later),
-                Coming::End => return Ok(Coming::End),
-            };
-            let (mut examples, mut truths) = (Vec::with_capacity(come.len()), Vec::with_capacity(come.len()));
-            for example in come {
-                match truth(&self.classifier.verbalizer, &self.columns, &example) {
-                    Ok(class) => {
-                        near += u64::from(is_near(&self.classifier.verbalizer, &example, class));
-                        truths.push(class);
-                        examples.push(example);
-                    }
-                    Err(_) if rows.labels_guessed() => {
-                        truths.push(None);
-                        examples.push(example);
-                    }
-                    Err(error) => rows.leave_out(error, &example)?,
-                }
-            }
-            read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-            Ok(Coming::Chunk(Chunk { examples, truths }))
-        };
-        let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
-            let answers = scored.into_iter().zip(chunk.truths);
-            let answers = answers.map(|(scored, truth)| counted.answer(calibrator, scored, truth)).collect();
-            each(&chunk.examples, answers)
-        };
-        let mut held = Vec::new();
-        let mut take = |chunk: Chunk, scored: Vec<Scored>| match holding {
-            true => {
-                held.push((chunk, scored));
-                Ok(())
-            }
-            false => answer(calibrator, chunk, scored),
-        };
-        scorer.score_chunks(&self.columns, &mut next, &mut take, &mut |done| {
-            let (rows_read, bytes_read) = read.get();
-            progress(ScoringProgress { fitting: None, done, rows_read, bytes_read });
-        })?;
-        if holding {
-            let (chunks, scored): (Vec<Chunk>, Vec<Vec<Scored>>) = held.into_iter().unzip();
-            let all: Vec<Scored> = scored.concat();
-            let examples = chunks.iter().flat_map(|chunk| &chunk.examples);
-            calibrator.fit_corrections(&scorer, &self.columns, examples, &[], &all)?;
-            for (chunk, scored) in chunks.into_iter().zip(scored) {
-                answer(calibrator, chunk, scored)?;
-            }
-        }
-        (counted.left_out_rows, counted.near_labels) = (rows.left_out(), near);
-        Ok(counted)
-    }
-
-    /// The likeliest label words of each of a few rows, at most so many, the likeliest first.
-    pub fn label_words(&self, examples: &[Example], most: usize) -> Result<Vec<Vec<WordShare>>> {
-        let _threads = Threads::on(self.classifier.threads);
-        self.scorer().label_words(&self.columns, examples, most)
-    }
-
-    /// What was run, for the report.
-    pub fn described(&self) -> Run {
-        let classifier = self.classifier;
-        Run {
-            cloze: env!("CARGO_PKG_VERSION").to_owned(),
-            data: self.columns.data().to_owned(),
-            model: classifier.folder.path().display().to_string(),
-            engine: classifier.engine.name().to_owned(),
-            device: if classifier.device == Device::Cpu { "cpu" } else { "cuda" }.to_owned(),
-            dtype: classifier.dtype,
-            dtypes_tried: classifier.tried.clone(),
-            threads: classifier.threads,
-            verbalizer: classifier.verbalizer.file().to_owned(),
-            aggregate: classifier.verbalizer.scoring(),
-            forwards_per_row: forwards(&self.tasks, classifier.forwards),
-            labels: classifier.labels.clone(),
-            max_length: classifier.patterns.max_length,
-            batch_tokens: classifier.batch_tokens,
-        }
-    }
-}
-
-/// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the
-/// first are one; where there is other work to do, hardly any is waited for.
-pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
-    // Long enough for a program at the other end of a pipe.
-    const HARDLY: Duration = Duration::from_millis(50);
-    let mut chunk = Vec::new();
-    let (mut bytes, mut until) = (0, (!may_wait).then(|| Instant::now() + HARDLY));
-    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match rows.next_within(left) {
-            Next::Row(example) => {
-                let example: Example = example?;
-                bytes += example.fields.iter().map(String::len).sum::<usize>();
-                chunk.push(example);
-                until.get_or_insert_with(|| rows.patience_ends());
-            }
-            Next::Later => break,
-            Next::End if chunk.is_empty() => return Ok(Coming::End),
-            Next::End => break,
-        }
-    }
-    Ok(if chunk.is_empty() { Coming::Later } else { Coming::Chunk(chunk) })
 }
