@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve page-check explain-deletion test-browser test-clients lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve page-check explain-deletion test-browser test-clients lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -65,6 +65,9 @@ several-labels: build ## several labels a row on public sets into benches/severa
 
 structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300] [UNTRAINED=1]
 	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(UNTRAINED),--untrained)
+
+selecting: build ## which rows to label: strategies against rows at random on public sets into benches/selecting.md (hours): make selecting [DATA=folder of folders]
+	@$(PYTHON) tools/selecting.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
 classify-table: build ## cloze classify on public sets into benches/classify.md (ten minutes): make classify-table [DATA=folder]
 	@$(PYTHON) tools/classify.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))

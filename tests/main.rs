@@ -26,6 +26,7 @@ mod report;
 mod runs;
 mod sample;
 mod search;
+mod selection;
 mod serve;
 mod shipped;
 mod structure;

@@ -44,6 +44,7 @@ mod report;
 mod robustness;
 mod score;
 mod search;
+mod select;
 mod serve;
 mod verbalizer;
 
@@ -85,6 +86,7 @@ enum Command {
     Robustness(robustness::Robustness),
     #[command(subcommand)]
     Search(search::Search),
+    Select(Box<select::Select>),
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
@@ -144,6 +146,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),
+        Command::Select(args) => select::run(&args),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
         Command::Explain(args) => explain::run(&args),

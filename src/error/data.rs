@@ -13,6 +13,8 @@ pub enum DataError {
     Empty { data: String },
     #[error("{data} has no rows")]
     WithoutRows { data: String },
+    #[error("all rows of {data} have a label already: {labelled_rows}")]
+    NothingToLabel { data: String, labelled_rows: usize },
     #[error("two columns are named {column:?}")]
     SameColumn { column: String },
     #[error(
@@ -91,6 +93,7 @@ impl DataError {
             Empty { .. } => help(
                 "CSV and TSV begin with a line of column names; in JSON the first object's keys are the columns",
             ),
+            NothingToLabel { .. } => help("name a file of rows without labels"),
             WithoutRows { .. } => help("name a file that has some below its header, or leave it out"),
             SameColumn { .. } => help("rename one of them"),
             Ragged { .. } => help(

@@ -55,6 +55,8 @@ pub enum ModelError {
     NoCuda,
     #[error("rust-bert's model cannot run this model: {reason}")]
     ReferenceCannot { reason: String },
+    #[error("a classifier at [CLS] gives no states, by which rows are compared")]
+    NoStates,
 }
 
 fn other_task(task: Option<&str>) -> String {
@@ -127,6 +129,7 @@ impl ModelError {
                 vec![("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into())]
             }
             ReferenceCannot { .. } => help("use cloze's own engine"),
+            NoStates => help("choose rows by what it says of them, or by a run that asks at a blank"),
             NoKernels { .. } => help("compute in f32"),
             NoCuda => help("use the CPU"),
         }

@@ -89,6 +89,8 @@ pub enum TemplateError {
     UnknownColumn { column: String, data: String, columns: Vec<String> },
     #[error("{mapped:?}, which {column:?} is to stand for, is not a column of {data}")]
     MappedToNothing { column: String, mapped: String, data: String, columns: Vec<String> },
+    #[error("one pattern disagrees with nothing: this takes two or more")]
+    OnePattern,
     #[error("the pattern reads no column: every row would get the same answer")]
     ReadsNothing,
     #[error("the pattern shows the label column {column:?} to the model")]
@@ -156,6 +158,7 @@ impl TemplateError {
             }
             SoftUnknownName { name } => vec![("help", format!("write {{soft:4 as {name}}} in one place"))],
             SoftWithoutWords { .. } => help("use words of the model's vocabulary"),
+            OnePattern => help("give more templates, or choose by entropy or margin"),
             UnknownColumn { column, columns, .. } => {
                 let mut notes = allowed_and_nearest("columns", column, columns);
                 notes.extend(without_header(columns));

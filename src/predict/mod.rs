@@ -80,3 +80,6 @@ pub mod prompt_classifier;
 
 // several labels a row
 pub mod multi_label;
+
+// which rows to label
+pub mod selection;

@@ -7,6 +7,7 @@ use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
 use crate::predict::encode::encode;
+use crate::predict::prompt_model::PromptModel;
 use crate::predict::pvp::Pvp;
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
@@ -34,22 +35,38 @@ fn of_task(task: Task, classifier: &Classifier, columns: &Columns, max_length: u
         }
         .into());
     };
-    let words = Pvp::plain(Template::of_columns(&task.columns()))?.on(columns)?;
+    let words = words_of(&task, columns)?;
     let columns = columns.clone();
     // A tensor may be looked at by one thread at a time.
     let model = Mutex::new(model);
     let similarity: Similarity = Arc::new(move |examples: &[Example]| {
         let model = model.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoded = examples.iter().map(|example| {
-            encode(&words.wrap(example), model.tokenizer(), max_length)
-                .map_err(|error| error.at(columns.place(example, None)))
-        });
-        let features: Vec<Features> = encoded.collect::<Result<_>>()?;
-        let mut vectors = Vec::with_capacity(examples.len());
-        for inputs in small_batches(&features) {
-            vectors.extend(model.mean_states(&inputs)?);
-        }
-        Ok(vectors)
+        mean_states(&model, &words, &columns, examples, max_length)
     });
     task.with_similarity(&similarity)
+}
+
+/// The columns that a pattern reads, one behind the other.
+pub(crate) fn words_of(task: &Task, columns: &Columns) -> Result<Task> {
+    Pvp::plain(Template::of_columns(&task.columns()))?.on(columns).map_err(Into::into)
+}
+
+/// N rows in such a pattern → N · `[H]`: the means of the model's last states, as vectors of length 1.
+pub(crate) fn mean_states(
+    model: &PromptModel,
+    words: &Task,
+    columns: &Columns,
+    examples: &[Example],
+    max_length: usize,
+) -> Result<Vec<Vec<f32>>> {
+    let encoded = examples.iter().map(|example| {
+        encode(&words.wrap(example), model.tokenizer(), max_length)
+            .map_err(|error| error.at(columns.place(example, None)))
+    });
+    let features: Vec<Features> = encoded.collect::<Result<_>>()?;
+    let mut vectors = Vec::with_capacity(examples.len());
+    for inputs in small_batches(&features) {
+        vectors.extend(model.mean_states(&inputs)?);
+    }
+    Ok(vectors)
 }

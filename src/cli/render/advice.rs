@@ -210,6 +210,9 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
                 ("help", "say it with --format csv, tsv, jsonl or json".into()),
             ]
         }
+        DataError::NothingToLabel { .. } => {
+            help("name a file of rows without labels, or pass these labels over with --no-labels")
+        }
         DataError::Json { .. } => help("say --format jsonl, or --format json for an array"),
         DataError::QuotesJoinLines => {
             help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")

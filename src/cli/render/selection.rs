@@ -1,0 +1,46 @@
+//! What was chosen to be labelled.
+
+use std::path::Path;
+
+use cloze::numbers::{count, counted};
+use cloze::predict::selection::{Chosen, Pool, Strategy};
+
+use super::text::printable;
+
+/// How many rows were chosen, by what, and what to do with them.
+pub fn selection(pool: &Pool, chosen: &[Chosen], label_column: &str, out: Option<&Path>) -> String {
+    let at_random = chosen.iter().filter(|row| row.by == Strategy::Random).count();
+    let by = chosen.iter().find(|row| row.by != Strategy::Random).map(|row| row.by);
+    let how = match by {
+        None => "all at random".to_owned(),
+        Some(by) if at_random == 0 => format!("all by {}", by.name()),
+        Some(by) => format!("{} by {}, {at_random} at random", chosen.len() - at_random, by.name()),
+    };
+    let mut said =
+        format!("chosen: {} of {} ({how})\n", count(chosen.len() as u64), rows(pool.examples.len()));
+    for (count, why) in
+        [(pool.labelled_rows, "a label already"), (pool.repeated_rows, "the words of another row")]
+    {
+        if count > 0 {
+            let have = if count == 1 { "has" } else { "have" };
+            said.push_str(&format!("  left out: {} that {have} {why}\n", rows(count)));
+        }
+    }
+    if let Some(out) = out {
+        let file = printable(&out.display().to_string());
+        said.push_str(&format!(
+            "next: write the labels into the column {} of {file}",
+            printable(label_column)
+        ));
+        said.push_str(if at_random > 0 && by.is_some() {
+            "; rows that were chosen at random\n  make a fair test set, the others are for training\n"
+        } else {
+            "\n"
+        });
+    }
+    said
+}
+
+fn rows(count: usize) -> String {
+    counted(count as u64, "row")
+}

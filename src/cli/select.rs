@@ -1,0 +1,210 @@
+//! `cloze select`: which rows to label next.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+use cloze::PromptClassifier;
+use cloze::predict::auto;
+use cloze::predict::calibration::Method;
+use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
+use cloze::predict::selection::{Chosen, Pool, PoolRequest, Strategy, Wish};
+use cloze::predict::task::Task;
+use cloze::text::data::Reading;
+use cloze::text::dataset::{Dataset, Labels};
+use cloze::text::table::{Cell, Destination, TableWriter};
+use cloze::text::template::Template;
+use cloze::text::verbalizer::Verbalizer;
+use cloze::text::whole_file::WholeFile;
+
+use super::answering;
+use super::args::{Asked, Data, Model};
+use super::outputs::{self, Reads};
+use super::render::{self, Live};
+use super::setup;
+use super::shipped;
+use super::source::{self, Source};
+
+/// The heading of what says how rows are chosen.
+const CHOICE: &str = "Choice";
+
+/// The columns that are written beside the input's.
+const ROW: &str = "row";
+const CHOSEN_BY: &str = "chosen_by";
+const SCORE: &str = "score";
+/// The one that is left empty, for whoever labels, where the input has no column of labels.
+const LABEL: &str = "label";
+
+/// Below so many rows a correction is not worth its noise, as in `classify`.
+const ROWS_TO_CORRECT_BY: usize = 50;
+
+/// Choose the rows of a file that are best labelled next
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze select --template templates/tickets/*.json \\
+      --verbalizer verbalizers/tickets.json --data data/tickets/unlabeled.csv \\
+      -n 40 --out to-label.csv
+  cloze select --run runs/tickets --data pool.csv --labelled labelled.csv \\
+      --by entropy -n 40 --out to-label.csv
+
+Out come the rows with the columns row, chosen_by and score in front, and an empty
+column label, if the file has none. Rows that have a label already, there or in
+--labelled, are not chosen again. A share of the rows is drawn at random, so that
+accuracy can be measured on them: keep those apart as test rows (chosen_by is
+random). No answer of the model is written, so that it leads nobody.")]
+pub struct Select {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    data: Data,
+    /// How many rows to choose
+    #[arg(short, long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    n: u32,
+    /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What rows are chosen by
+    #[arg(long, value_enum, value_name = "STRATEGY", help_heading = CHOICE, default_value_t = By::Clusters)]
+    by: By,
+    /// Rows that are labelled already, in a file with the same columns: they are not chosen again
+    #[arg(long, value_name = "FILE", help_heading = CHOICE, value_parser = shipped::path())]
+    labelled: Option<PathBuf>,
+    /// The share of the rows that is drawn at random, from 0 to 1
+    #[arg(long, value_name = "SHARE", help_heading = CHOICE, default_value_t = 0.2)]
+    random_share: f64,
+    /// For what is drawn
+    #[arg(long, value_name = "N", help_heading = CHOICE, default_value_t = 0)]
+    choice_seed: u64,
+    /// Take the model's answers as they are; else those of files are corrected by the rows, from 50 on
+    #[arg(long)]
+    no_correction: bool,
+    /// No progress and no summary on the terminal
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    model: Model,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The least sure row of each cluster of rows, near its middle: to begin with (Yu et al. 2023)
+    Clusters,
+    /// The highest entropy of the classes' probabilities
+    Entropy,
+    /// The smallest distance between the two likeliest classes
+    Margin,
+    /// The patterns that disagree most
+    Disagreement,
+    /// The rows that are farthest from all others that are labelled or chosen
+    KCenter,
+    /// Each row is as likely as any other
+    Random,
+}
+
+impl By {
+    fn strategy(self) -> Strategy {
+        match self {
+            By::Clusters => Strategy::Clusters,
+            By::Entropy => Strategy::Entropy,
+            By::Margin => Strategy::Margin,
+            By::Disagreement => Strategy::Disagreement,
+            By::KCenter => Strategy::KCenter,
+            By::Random => Strategy::Random,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Select) -> Result<()> {
+    setup::check_one_model(&args.asked.trained)?;
+    ensure!((0.0..=1.0).contains(&args.random_share), "--random-share takes a number from 0 to 1");
+    ensure!(args.data.data.is_some(), "rows are chosen out of a file: give --data");
+    let source = Source::of(&args.data)?;
+    let run = setup::run(&args.asked.trained)?;
+    ensure!(
+        setup::of_members(&args.asked.trained, run.as_ref()).is_none(),
+        "rows are chosen by one model: name one of the members with --member"
+    );
+    let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    let columns = rows.columns().clone();
+    let outputs = [
+        ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
+        ("rows", answering::file(args.out.as_deref())),
+    ];
+    let inputs = args.data.data.iter().chain(&args.labelled);
+    outputs::check(&outputs, &Reads::asked(&args.asked, inputs).model(blueprint.folder.path()))?;
+    let labelled = match &args.labelled {
+        None => Vec::new(),
+        Some(path) => {
+            let read = Template::columns_of_all(tasks.tasks.iter().map(Task::template));
+            let (reading, verbalizer): (&Reading, &Verbalizer) = (&source.reading, &blueprint.verbalizer);
+            Dataset::read(path, reading, &read, verbalizer, Some(&columns), Labels::Ignored)?.examples
+        }
+    };
+    let pool = Pool::read(PoolRequest { rows, labelled, tasks: &tasks.tasks })?;
+    let corrects = run.is_none() && !args.no_correction && pool.examples.len() >= ROWS_TO_CORRECT_BY;
+    let request =
+        CalibrationRequest { method: corrects.then_some(Method::Batch), ..CalibrationRequest::default() };
+    let mut calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;
+    let table = Table::create(answering::file(args.out.as_deref()), &pool)?;
+    let mut live = Live::start(args.quiet, "loading the model");
+    let mut compute = setup::compute(&args.model);
+    if compute.dtype.is_none() {
+        let mut again = source.open()?;
+        compute.tokens = Some(auto::tokens_of(&mut again, &tasks, source.size()));
+    }
+    let classifier = PromptClassifier::load(blueprint, compute, None)?;
+    let wish = Wish {
+        count: args.n as usize,
+        strategy: args.by.strategy(),
+        random_share: args.random_share,
+        seed: args.choice_seed,
+    };
+    let chosen = pool.select(&classifier, tasks.tasks, &mut calibrator, wish, &mut |share| {
+        live.at(Some(share), || format!("looking at {} rows", pool.examples.len()));
+    })?;
+    drop(live);
+    table.write(&pool, &chosen)?;
+    source.finish(args.quiet)?;
+    if !args.quiet {
+        let label_column = columns.label().unwrap_or(LABEL);
+        render::tell(&render::selection(&pool, &chosen, label_column, args.out.as_deref()))?;
+    }
+    Ok(())
+}
+
+/// What is written.
+struct Table {
+    rows: TableWriter<WholeFile>,
+    /// Whether a column for labels is added.
+    adds_label: bool,
+}
+
+impl Table {
+    fn create(out: Option<&std::path::Path>, pool: &Pool) -> Result<Table> {
+        let to = out.map_or_else(|| Ok(Destination::stdout()), Destination::create)?;
+        let in_file = pool.columns.in_file();
+        let mut header = [ROW, CHOSEN_BY, SCORE].map(str::to_owned).to_vec();
+        if let Some(column) = in_file.iter().find(|column| header.contains(column)) {
+            bail!("the data has a column {column:?}, which is written too: rename it in the data");
+        }
+        header.extend(in_file.iter().cloned());
+        let adds_label = pool.columns.label().is_none() && !header.iter().any(|column| column == LABEL);
+        header.extend(adds_label.then(|| LABEL.to_owned()));
+        Ok(Table { rows: TableWriter::create(to, &header)?, adds_label })
+    }
+
+    fn write(mut self, pool: &Pool, chosen: &[Chosen]) -> Result<()> {
+        for row in chosen {
+            let example = &pool.examples[row.index];
+            let score = row.score.map_or(Cell::Nothing, |score| Cell::Number(format!("{score:.6}")));
+            let mut cells =
+                vec![Cell::Number(example.record.to_string()), Cell::Text(row.by.name().to_owned()), score];
+            cells.extend(example.fields.iter().cloned().map(Cell::Text));
+            cells.extend(self.adds_label.then_some(Cell::Nothing));
+            self.rows.write(&cells)?;
+        }
+        Ok(self.rows.finish()?.commit()?)
+    }
+}
