@@ -44,15 +44,15 @@ const ROWS_TO_CORRECT_BY: usize = 50;
 Examples:
   cloze select --template templates/tickets/*.json \\
       --verbalizer verbalizers/tickets.json --data data/tickets/unlabeled.csv \\
-      -n 40 --out to-label.csv
+      -n 40 --out to-label.csv --random-out to-test.csv
   cloze select --run runs/tickets --data pool.csv --labelled labelled.csv \\
       --by entropy -n 40 --out to-label.csv
 
 Out come the rows with the columns row, chosen_by and score in front, and an empty
 column label, if the file has none. Rows that have a label already, there or in
 --labelled, are not chosen again. A share of the rows is drawn at random, so that
-accuracy can be measured on them: keep those apart as test rows (chosen_by is
-random). No answer of the model is written, so that it leads nobody.")]
+accuracy can be measured on them: keep those apart as test rows (--random-out;
+chosen_by is random). No answer of the model is written: it would lead people.")]
 pub struct Select {
     #[command(flatten)]
     asked: Asked,
@@ -64,6 +64,9 @@ pub struct Select {
     /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where to write the rows that are drawn at random, apart from the others: to test on
+    #[arg(long, value_name = "FILE", requires = "out")]
+    random_out: Option<PathBuf>,
     /// What rows are chosen by
     #[arg(long, value_enum, value_name = "STRATEGY", help_heading = CHOICE, default_value_t = By::Clusters)]
     by: By,
@@ -131,6 +134,7 @@ pub fn run(args: &Select) -> Result<()> {
     let outputs = [
         ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
         ("rows", answering::file(args.out.as_deref())),
+        ("rows at random", args.random_out.as_deref()),
     ];
     let inputs = args.data.data.iter().chain(&args.labelled);
     outputs::check(&outputs, &Reads::asked(&args.asked, inputs).model(blueprint.folder.path()))?;
@@ -147,7 +151,8 @@ pub fn run(args: &Select) -> Result<()> {
     let request =
         CalibrationRequest { method: corrects.then_some(Method::Batch), ..CalibrationRequest::default() };
     let mut calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;
-    let table = Table::create(answering::file(args.out.as_deref()), &pool)?;
+    let mut table = Table::create(answering::file(args.out.as_deref()), &pool)?;
+    let apart = args.random_out.as_deref().map(|path| Table::create(Some(path), &pool)).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");
     let mut compute = setup::compute(&args.model);
     if compute.dtype.is_none() {
@@ -165,11 +170,24 @@ pub fn run(args: &Select) -> Result<()> {
         live.at(Some(share), || format!("looking at {} rows", pool.examples.len()));
     })?;
     drop(live);
-    table.write(&pool, &chosen)?;
+    let is_apart = |row: &&Chosen| apart.is_some() && row.by == Strategy::Random;
+    let (at_random, others): (Vec<&Chosen>, Vec<&Chosen>) = chosen.iter().partition(is_apart);
+    table.write(&pool, &others)?;
+    if let Some(mut apart) = apart {
+        apart.write(&pool, &at_random)?;
+        apart.finish()?;
+    }
+    table.finish()?;
     source.finish(args.quiet)?;
     if !args.quiet {
         let label_column = columns.label().unwrap_or(LABEL);
-        render::tell(&render::selection(&pool, &chosen, label_column, args.out.as_deref()))?;
+        render::tell(&render::selection(
+            &pool,
+            &chosen,
+            label_column,
+            args.out.as_deref(),
+            args.random_out.as_deref(),
+        ))?;
     }
     Ok(())
 }
@@ -195,7 +213,7 @@ impl Table {
         Ok(Table { rows: TableWriter::create(to, &header)?, adds_label })
     }
 
-    fn write(mut self, pool: &Pool, chosen: &[Chosen]) -> Result<()> {
+    fn write(&mut self, pool: &Pool, chosen: &[&Chosen]) -> Result<()> {
         for row in chosen {
             let example = &pool.examples[row.index];
             let score = row.score.map_or(Cell::Nothing, |score| Cell::Number(format!("{score:.6}")));
@@ -205,6 +223,10 @@ impl Table {
             cells.extend(self.adds_label.then_some(Cell::Nothing));
             self.rows.write(&cells)?;
         }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
         Ok(self.rows.finish()?.commit()?)
     }
 }

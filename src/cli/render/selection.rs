@@ -8,7 +8,13 @@ use cloze::predict::selection::{Chosen, Pool, Strategy};
 use super::text::printable;
 
 /// How many rows were chosen, by what, and what to do with them.
-pub fn selection(pool: &Pool, chosen: &[Chosen], label_column: &str, out: Option<&Path>) -> String {
+pub fn selection(
+    pool: &Pool,
+    chosen: &[Chosen],
+    label_column: &str,
+    out: Option<&Path>,
+    apart: Option<&Path>,
+) -> String {
     let at_random = chosen.iter().filter(|row| row.by == Strategy::Random).count();
     let by = chosen.iter().find(|row| row.by != Strategy::Random).map(|row| row.by);
     let how = match by {
@@ -26,17 +32,23 @@ pub fn selection(pool: &Pool, chosen: &[Chosen], label_column: &str, out: Option
             said.push_str(&format!("  left out: {} that {have} {why}\n", rows(count)));
         }
     }
-    if let Some(out) = out {
-        let file = printable(&out.display().to_string());
-        said.push_str(&format!(
-            "next: write the labels into the column {} of {file}",
-            printable(label_column)
-        ));
-        said.push_str(if at_random > 0 && by.is_some() {
-            "; rows that were chosen at random\n  make a fair test set, the others are for training\n"
-        } else {
-            "\n"
-        });
+    let column = printable(label_column);
+    let file = |path: &Path| printable(&path.display().to_string());
+    match (out, apart) {
+        (Some(out), Some(apart)) => said.push_str(&format!(
+            "next: write the labels into the column {column} of {} (to train on)\n  and of {} (to test on)\n",
+            file(out),
+            file(apart)
+        )),
+        (Some(out), None) => {
+            said.push_str(&format!("next: write the labels into the column {column} of {}", file(out)));
+            said.push_str(if at_random > 0 && by.is_some() {
+                "; test on the rows that were\n  chosen at random, and train on the others\n"
+            } else {
+                "\n"
+            });
+        }
+        (None, _) => {}
     }
     said
 }
