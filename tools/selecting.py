@@ -102,7 +102,7 @@ def curve(args, pool, name):
             "--method", "lora", "--steps", args.steps, "--max-length", 128, "--threads", args.threads, "--out", folder, "--quiet")
         found = json.loads((folder / "metrics.json").read_text())["seeds"][0]
         classes = len({pool.labels[row] for row in rows})
-        steps.append({"rows": count, "chosen": rows, "classes": classes, "accuracy": found["test"]["accuracy"]})
+        steps.append({"rows": count, "chosen": rows, "classes": classes, "accuracy": found["evaluation"]["accuracy"]})
         kept.write_text(json.dumps(steps))
         print(f"{pool.name} seed {pool.seed} {name} {count} rows ({classes} classes): {steps[-1]['accuracy']:.3f}", file=sys.stderr)
     return {step["rows"]: step["accuracy"] for step in steps}

@@ -18,7 +18,7 @@ use cloze::predict::task::Task;
 use cloze::study::members::Members;
 use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
-use cloze::study::seen::Counter;
+use cloze::study::seen::{Counter, SeenRows};
 use cloze::text::data::{Columns, Reading, Rows};
 use cloze::text::dataset::{perhaps_labels, read_columns};
 use cloze::text::label_sets::LabelSets;
@@ -222,13 +222,16 @@ pub fn run(args: &Score) -> Result<()> {
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let page = outputs.page.is_some();
+    let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
+    let mut fitted_on = SeenRows::of_sets(calibrator.learns_from(), read).among(&columns);
     let answering =
         Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, page, source };
     let mut seen = seen_rows(args, run.as_ref(), &columns)?;
     let Answered { mut report, fitted, sample } = answering.run(outputs.rows, &mut |example, _| {
-        seen.iter_mut().for_each(|seen| seen.add(example));
+        seen.iter_mut().chain(&mut fitted_on).for_each(|seen| seen.add(example));
     })?;
     report.trained_on = seen.and_then(Counter::found);
+    report.calibrated_on = fitted_on.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     write_page(outputs.page, &report, sample.as_ref())?;
     finish(args, outputs.report, &report)

@@ -138,6 +138,12 @@ impl Calibrator {
         Calibrator { fit_on: Some(rows), ..self }
     }
 
+    /// The rows whose labels corrections and the thresholds of sets will be fitted on, until they are.
+    pub fn learns_from(&self) -> impl Iterator<Item = &Dataset> {
+        let corrections = self.fit_on.iter().filter(|_| self.method.is_some_and(Method::needs_labels));
+        corrections.chain(self.conformal.iter().map(|(_, rows, _)| rows))
+    }
+
     /// Whether corrections are to be fitted on the rows that are scored, which must then be there first.
     pub fn on_own_rows(&self) -> bool {
         self.method.is_some_and(Method::needs_rows) && self.fit_on.is_none()

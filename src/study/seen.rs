@@ -67,7 +67,7 @@ fn sampled(folder: &RunFolder, seeds: &[u64], read: Vec<String>) -> SeenRows {
         let reading = Reading { format: Some(Format::Csv), ..Reading::default() };
         let Ok(rows) = reading.open(&folder.sampled(seed)) else { continue };
         let columns = rows.columns().clone();
-        seen.add(&columns, rows.map_while(Result::ok));
+        seen.add(&columns, &rows.map_while(Result::ok).collect::<Vec<Example>>());
     }
     seen
 }
@@ -86,15 +86,22 @@ fn drawn(manifest: &multi_task::Manifest, name: &str, seeds: &[u64]) -> Option<S
     for &seed in seeds {
         let shots = task.shots.unwrap_or(usize::MAX);
         let drawn = sample::k_shot(&set.candidates(), verbalizer.classes().len(), shots, seed).rows;
-        seen.add(&set.columns, set.pick(&drawn).examples);
+        seen.add(&set.columns, &set.pick(&drawn).examples);
     }
     Some(seen)
 }
 
 impl SeenRows {
-    fn add(&mut self, columns: &Columns, rows: impl IntoIterator<Item = Example>) {
+    /// Rows of data sets; other rows are the same if they agree in the columns `read`.
+    pub fn of_sets<'s>(sets: impl IntoIterator<Item = &'s Dataset>, read: Vec<String>) -> SeenRows {
+        let mut seen = SeenRows { read, hashes: HashSet::new() };
+        sets.into_iter().for_each(|set| seen.add(&set.columns, &set.examples));
+        seen
+    }
+
+    fn add<'r>(&mut self, columns: &Columns, rows: impl IntoIterator<Item = &'r Example>) {
         let Some(places) = places(columns, &self.read) else { return };
-        self.hashes.extend(rows.into_iter().map(|row| hash(&row, &places)));
+        self.hashes.extend(rows.into_iter().map(|row| hash(row, &places)));
     }
 
     /// Counts rows with these columns.

@@ -1,10 +1,12 @@
 //! The JSON files that names stand for: a file, all files of a folder, or a pattern of names.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Errors, FileError, Result};
+use crate::text::same_file::whereabouts;
 
-/// The files that names stand for, each once: a file itself, a folder all of its `.json` files, a name with
+/// The files that names stand for, each once, however it is written: a file itself, a folder all of its `.json` files, a name with
 /// `*`, `?` or `[` all files and folders of such a name. Those of one name come in the order of their own.
 /// A name that stands for nothing is among the problems; whether a single file is there is seen when it is
 /// read.
@@ -16,15 +18,17 @@ use crate::error::{Error, Errors, FileError, Result};
 /// let of_folder = files(&["templates/sentiment"], &mut problems);
 /// assert_eq!(of_folder, files(&["templates/sentiment/*.json"], &mut problems));
 /// assert_eq!(of_folder, files(&["templates/sentiment", "templates/sentiment/just.json"], &mut problems));
+/// assert_eq!(files(&["LICENSE-MIT", "./src/../LICENSE-MIT"], &mut problems).len(), 1);
 /// assert!(problems.is_empty());
 /// files(&["templates/nothing-*"], &mut problems);
 /// assert_eq!(problems.len(), 1);
 /// ```
 pub fn files<P: AsRef<Path>>(names: &[P], problems: &mut Errors) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Vec::new();
+    let (mut files, mut seen): (Vec<PathBuf>, HashSet<PathBuf>) = (Vec::new(), HashSet::new());
     for name in names {
         for file in problems.keep(files_of(name.as_ref())).unwrap_or_default() {
-            if !files.contains(&file) {
+            // Whether it is there is seen later.
+            if seen.insert(whereabouts(&file).unwrap_or_else(|_| file.clone())) {
                 files.push(file);
             }
         }

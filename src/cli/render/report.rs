@@ -61,9 +61,19 @@ pub fn report(report: &Report) -> String {
 
 /// A sentence about rows that a run was trained on.
 pub fn trained_on(found: &TrainedOn, rows: u64) -> String {
+    format!("{}: results on them say little", among(found, rows, "the run was trained on"))
+}
+
+/// The same about rows whose labels a correction, or the sets' thresholds, were fitted on.
+fn calibrated_on(found: &TrainedOn, rows: u64) -> String {
+    let among = among(found, rows, "a correction or sets were fitted on");
+    format!("{among}: on them these look better than they are")
+}
+
+fn among(found: &TrainedOn, rows: u64, those: &str) -> String {
     let records: Vec<String> = found.records.iter().map(u64::to_string).collect();
     format!(
-        "{} of the {} are among those that the run was trained on (record{} {}{}): results on them say little",
+        "{} of the {} are among those that {those} (record{} {}{})",
         count(found.rows),
         counted(rows, "row"),
         if found.rows == 1 { "" } else { "s" },
@@ -72,11 +82,17 @@ pub fn trained_on(found: &TrainedOn, rows: u64) -> String {
     )
 }
 
+/// Corrections on fewer rows are told to be chance.
+const FEW_ROWS: u64 = 20;
+
 /// What stands out of the rows, and what was fitted.
 fn notes(text: &mut String, report: &Report) {
     let run = &report.run;
     if let Some(found) = &report.trained_on {
         let _ = writeln!(text, "warning: {}", trained_on(found, report.rows));
+    }
+    if let Some(found) = &report.calibrated_on {
+        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows));
     }
     if let Some(trials) = &run.dtypes_tried {
         let _ = writeln!(text, "note: --dtype auto took {}: {}", run.dtype.name(), measured(trials));
@@ -111,6 +127,13 @@ fn notes(text: &mut String, report: &Report) {
             rows => format!("{} of {rows}", counted(calibration.fitted_rows, "row")),
         };
         let _ = writeln!(text, "calibration: {}, fitted on {fitted}", calibration.method);
+        if calibration.fitted_on != WITHOUT && calibration.fitted_rows < FEW_ROWS {
+            let rows = counted(calibration.fitted_rows, "row");
+            let _ = writeln!(
+                text,
+                "warning: so few rows ({rows}) say little of what the model prefers: the correction is mostly chance"
+            );
+        }
     }
 }
 

@@ -137,6 +137,10 @@ pub struct Report {
     /// Rows that the run was trained on, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<TrainedOn>,
+    /// Rows whose labels a correction or the sets' thresholds were fitted on, where there are any: on them these
+    /// look better than they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrated_on: Option<TrainedOn>,
     /// Rows that were read in windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,

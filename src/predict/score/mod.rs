@@ -639,6 +639,7 @@ impl Counts {
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,
             trained_on: None,
+            calibrated_on: None,
             windows: (self.windows.rows > 0).then_some(self.windows),
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),

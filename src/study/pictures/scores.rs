@@ -117,6 +117,13 @@ fn notes(report: &Report) -> Vec<String> {
             counted(report.rows, "row")
         )
     });
+    let calibrated_on = report.calibrated_on.as_ref().map(|found| {
+        format!(
+            "{} of the {} are among those that a correction or sets were fitted on: on them these look better than they are.",
+            count(found.rows),
+            counted(report.rows, "row")
+        )
+    });
     let unlabelled = report.rows - report.labelled;
     let unlabelled = (report.labelled > 0 && unlabelled > 0)
         .then(|| format!("{} without a label, and not evaluated.", counted(unlabelled, "row")));
@@ -127,7 +134,7 @@ fn notes(report: &Report) -> Vec<String> {
         let rows = counted(report.truncated_rows, "row");
         format!("{rows} longer than {} tokens, and cut.", report.run.max_length)
     });
-    trained_on.into_iter().chain(unlabelled).chain(left_out).chain(cut).collect()
+    trained_on.into_iter().chain(calibrated_on).chain(unlabelled).chain(left_out).chain(cut).collect()
 }
 
 /// The measures class by class; recall is a share of rows, so it has an interval over other rows (Wilson
