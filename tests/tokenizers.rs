@@ -18,8 +18,17 @@ use tch::Kind;
 
 use crate::support::{base, golden, integers, numbers, values, zero_shot};
 
-const KINDS: [&str; 7] =
-    ["albert", "bert-added", "bert-other", "mmbert", "modernbert", "roberta", "xlm-roberta"];
+const KINDS: [&str; 9] = [
+    "albert",
+    "bert-added",
+    "bert-other",
+    "camembert",
+    "deberta-v2",
+    "mmbert",
+    "modernbert",
+    "roberta",
+    "xlm-roberta",
+];
 
 fn fixture(kind: &str) -> String {
     format!("tests/fixtures/tokenizers/{kind}")
