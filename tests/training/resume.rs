@@ -167,6 +167,9 @@ fn assert_same_run(found: &Path, wanted: &Path, what: &str) {
     }
     let metrics = |run: &Path| without_seconds(read_json(run.join("metrics.json")));
     assert_eq!(metrics(found), metrics(wanted), "{what}");
+    let seeds = read_json(found.join("metrics.json"))["seeds"].clone();
+    let has_seconds = |seed: &Value| seed["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0);
+    assert!(seeds.as_array().unwrap().iter().all(has_seconds), "{what}: {seeds}");
     assert_eq!(events(found), events(wanted), "{what}");
     assert!(!found.join("checkpoints").exists(), "{what}: checkpoints are left");
 }

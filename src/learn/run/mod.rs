@@ -293,6 +293,20 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The seconds that the steps of some parts of a seed took together. None where no step is known.
+    pub fn seconds_of_steps(&self, seed: u64, counts: &dyn Fn(&str) -> bool) -> Result<Option<f64>> {
+        let mut sum = None;
+        self.each_event(&mut |event| {
+            if event.seed == seed
+                && counts(&event.part)
+                && let Event::Step { seconds, .. } = event.event
+            {
+                *sum.get_or_insert(0.0) += seconds;
+            }
+        })?;
+        Ok(sum)
+    }
+
     /// Writes a file of the folder.
     pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         WholeFile::create(path)?.commit_json(value)

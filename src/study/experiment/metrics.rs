@@ -44,7 +44,8 @@ pub struct SeedMetrics {
     /// How the training went.
     #[serde(flatten)]
     pub history: History,
-    /// Seconds of training; none if a stopped run was gone on with.
+    /// Seconds of training. Of a run that was stopped and gone on with, those of its steps alone: reading rows
+    /// and looking at held-out ones are left out.
     pub seconds: Option<f64>,
     /// On the test rows.
     pub evaluation: Option<Evaluation>,

@@ -171,7 +171,7 @@ impl Experiment {
             let started = Instant::now();
             let (learned, history, seconds) = if folder.learned(seed).exists() {
                 let (learned, history) = folder.load_learned(seed)?;
-                (learned, history, None)
+                (learned, history, folder.seconds_of_steps(seed, &|part| part != CLS_PART)?)
             } else {
                 let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
                 let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
@@ -179,7 +179,10 @@ impl Experiment {
                     return Ok(None);
                 };
                 let (learned, history) = (state.kept(), History::of(&state));
-                let seconds = (!job.resumed).then(|| started.elapsed().as_secs_f64());
+                let seconds = match job.resumed {
+                    true => folder.seconds_of_steps(seed, &|part| part != CLS_PART)?,
+                    false => Some(started.elapsed().as_secs_f64()),
+                };
                 // The last step's update is in no loss.
                 if !learned.values().all(is_finite) {
                     return Err(TrainingError::LossNotFinite {
@@ -426,6 +429,9 @@ impl Experiment {
 /// The baseline on `[CLS]`.
 pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 
+/// What its steps are called in the list of events.
+const CLS_PART: &str = "cls";
+
 /// A seed's trainings.
 struct Trainings<'a, 'w> {
     experiment: &'a Experiment,
@@ -463,7 +469,7 @@ impl Trainings<'_, '_> {
         let plan =
             Plan { steps: defaults.steps, learning_rate: defaults.learning_rate, ..manifest.plan.clone() };
         let trainer = self.experiment.trainer(&CLS, &plan, columns, self.seed);
-        self.train(&trainer, "cls", rows, None, plan.steps)
+        self.train(&trainer, CLS_PART, rows, None, plan.steps)
     }
 
     /// The step whose mean accuracy over the folds is best, then the one with the lowest loss. None if it was
