@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::learn::run::{History, Manifest};
 use crate::numbers::multi_label::MultiLabelMetrics;
+use crate::predict::calibration::Correction;
 use crate::predict::report::{Evaluation, Prediction};
+use crate::predict::score::Scored;
+use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
 
@@ -76,10 +79,33 @@ pub(super) struct Found {
     pub logistic_regression: Vec<Vec<Prediction>>,
     pub cls: Vec<Vec<Prediction>>,
     pub zero_shot: Option<Vec<Prediction>>,
+    pub corrected: Option<Vec<Prediction>>,
     pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
 impl Found {
+    /// What is said without training; where there are enough rows, also with each pattern's bias taken out by
+    /// the mean of what it says of these rows, whose labels are not looked at (batch calibration, Zhou et al.
+    /// 2023). Much of what training seems to bring comes of that alone.
+    pub(super) fn add_zero_shot(&mut self, scored: Vec<Scored>) {
+        let patterns = scored.first().map_or(0, |row| row.by_pattern.len());
+        if scored.len() >= ROWS_TO_CORRECT_BY {
+            let correction = |pattern: usize| {
+                let said: Vec<Prediction> =
+                    scored.iter().map(|row| row.by_pattern[pattern].clone()).collect();
+                Correction::dividing_by(&said)
+            };
+            let corrections: Vec<Correction> = (0..patterns).map(correction).collect();
+            let corrected = |row: &Scored| {
+                let by_pattern = row.by_pattern.iter().zip(&corrections);
+                let by_pattern = by_pattern.map(|(said, correction)| correction.apply(said));
+                Prediction::average(&by_pattern.collect::<Vec<_>>())
+            };
+            self.corrected = Some(scored.iter().map(corrected).collect());
+        }
+        self.zero_shot = Some(scored.into_iter().map(|row| row.average).collect());
+    }
+
     /// The table.
     pub(super) fn metrics(
         self,
@@ -117,6 +143,7 @@ impl Found {
         add("TF-IDF + naive Bayes", self.naive_bayes.iter().map(right).collect());
         add("TF-IDF + logistic regression", self.logistic_regression.iter().map(right).collect());
         add("zero-shot", self.zero_shot.iter().map(right).collect());
+        add("zero-shot, corrected", self.corrected.iter().map(right).collect());
         add("cls", self.cls.iter().map(right).collect());
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
             self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()

@@ -23,7 +23,7 @@ use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
 use crate::predict::report::{Evaluation, Prediction, Tally};
-use crate::predict::score::{Scorer, batch_tokens};
+use crate::predict::score::{Scored, Scorer, batch_tokens};
 use crate::predict::task::TaskSet;
 use crate::study::baseline;
 use crate::study::warning::Warning;
@@ -229,17 +229,18 @@ impl Experiment {
         if let (Some(written), Some(_)) = (&self.written, &self.test) {
             // What is shown without training are the first seed's rows.
             let rows = self.rows(&self.split(self.manifest.header.seeds[0])?);
-            found.zero_shot = self.predict(
+            let scored = self.score(
                 &self.showing(written, &rows)?,
                 self.base.untrained(&written.soft, self.manifest.header.seeds[0])?,
                 watch,
             )?;
+            found.add_zero_shot(scored.unwrap_or_default());
         }
         let zero_shot = self.several.as_ref().zip(found.zero_shot.as_ref());
         found.zero_shot_labels =
             zero_shot.and_then(|(truths, predictions)| self.evaluate_several(truths, predictions));
         if self.several.is_some() {
-            found.zero_shot = None;
+            (found.zero_shot, found.corrected) = (None, None);
         }
         let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
@@ -339,6 +340,17 @@ impl Experiment {
         classifier: Classifier,
         watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Vec<Prediction>>> {
+        let scored = self.score(patterns, classifier, watch)?;
+        Ok(scored.map(|scored| scored.into_iter().map(|scored| scored.average).collect()))
+    }
+
+    /// The test rows, pattern by pattern.
+    fn score(
+        &self,
+        patterns: &TaskSet,
+        classifier: Classifier,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Scored>>> {
         let Some(test) = &self.test else { return Ok(None) };
         let classifiers = [classifier.prepared(Dtype::F32)?];
         let scorer = Scorer {
@@ -354,7 +366,7 @@ impl Experiment {
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             let _ = watch(ExperimentEvent::Scoring { share });
         })?;
-        Ok(Some(scored.into_iter().map(|scored| scored.average).collect()))
+        Ok(Some(scored))
     }
 
     fn evaluate(&self, test: &Dataset, predictions: &[Prediction]) -> Option<Evaluation> {
