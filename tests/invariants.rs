@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloze::error::{Kind, ModelError};
+use cloze::error::{Kind, ModelError, Place};
 use cloze::learn::encoded::EncodedRows;
 use cloze::model::batch::Batch;
 use cloze::model::dtype::Dtype;
@@ -644,4 +644,16 @@ fn as_text(prompt: &Prompt<'_>) -> String {
         _ => String::new(),
     };
     prompt.segments.iter().flatten().map(words).collect()
+}
+
+#[test]
+fn the_place_of_a_json_error_lies_inside_its_text() {
+    // One ends too early, one has a letter of two bytes where a value is wanted, one has a list for a number
+    // and such a letter in it.
+    for (text, marked) in [("{ \"version\": 1", ""), ("{ \"version\": é }", "é"), ("{ \"version\": [é", "é")]
+    {
+        let error = Template::parse("a", "a.json", text).unwrap_err();
+        let Place::Text { source, span, .. } = error.place() else { panic!("{error} has no place") };
+        assert_eq!(source.text().get(span.clone()), Some(marked), "{error}");
+    }
 }

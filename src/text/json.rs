@@ -193,7 +193,7 @@ impl<'a> Node<'a> {
         let start = self.offset() + within;
         if !error.is_data() {
             return Error::new(JsonError::Syntax { message: plain_message(error) })
-                .at(self.place(start..start + 1));
+                .at(self.place(character_at(self.source.text(), start)));
         }
         let whole = error.to_string();
         let mut names = whole.split('`').skip(1).step_by(2).map(str::to_owned);
@@ -246,6 +246,11 @@ impl<'a> Deserialize<'a> for Entries<'a> {
     }
 }
 
+/// The whole character that begins at a byte; nothing where the text ends.
+fn character_at(text: &str, at: usize) -> Span {
+    at..at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+}
+
 /// The value whose last byte was read last: serde_json tells no more of one that is of another type than
 /// wanted. Of a list or an object that it has not read yet, the first byte.
 fn value_that_ends_at(text: &str, last: usize) -> Span {
@@ -262,7 +267,7 @@ fn value_that_ends_at(text: &str, last: usize) -> Span {
         Some('}') => before.rfind('{').unwrap_or(before.len())..end,
         Some(letter) if is_word(letter) => before.trim_end_matches(is_word).len()..end,
         _ => match text[end..].find(|letter: char| !letter.is_whitespace()) {
-            Some(next) => end + next..end + next + 1,
+            Some(next) => character_at(text, end + next),
             None => 0..text.len(),
         },
     }
