@@ -25,6 +25,8 @@ pub enum MultiLabelError {
     GoalUnclear { written: String },
     #[error("{} has no rows with labels to fit thresholds on", data)]
     WithoutRows { data: String },
+    #[error("{label:?} has two thresholds")]
+    TwoThresholds { label: String },
     #[error("{} has thresholds of other labels", path.display())]
     OtherLabels { path: PathBuf, missing: Vec<String>, unknown: Vec<String>, labels: Vec<String> },
     #[error("{} was fitted for {what}", path.display())]
@@ -73,6 +75,7 @@ impl MultiLabelError {
             }
             GoalUnclear { .. } => vec![("allowed", "f1, or precision=P with P from 0 to 1".into())],
             WithoutRows { .. } => help("give a file with rows and their labels"),
+            TwoThresholds { .. } => help("keep one of them"),
             OtherLabels { missing, unknown, labels, .. } => {
                 let mut notes = vec![("labels", listed(labels))];
                 if !missing.is_empty() {

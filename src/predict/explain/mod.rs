@@ -173,7 +173,7 @@ impl Explainer {
         let at = |error: Error| error.at(self.columns.place(example, None));
         let (read, unread_words) = self.words(example)?;
         if read.is_empty() {
-            let names = self.places().iter().map(|&place| self.columns.names()[place].clone()).collect();
+            let names = self.places().iter().map(|&place| self.columns.in_file()[place].clone()).collect();
             return Err(at(EncodeError::NothingToExplain { columns: names }.into()));
         }
         let scorer = Scorer::of(&self.base, &self.classifiers, &self.tasks, self.max_length);

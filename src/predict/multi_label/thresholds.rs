@@ -270,15 +270,21 @@ impl Thresholds {
         root.check_version(VERSION)?;
         let raw: RawThresholds = root.read_object()?;
         let list = root.key("thresholds", raw.thresholds);
-        let entries = list.read::<Vec<&RawValue>>()?.into_iter().enumerate();
-        let entry = |(index, value): (usize, &RawValue)| read_threshold(&list.element(index, value));
-        let found: Vec<(String, Option<f64>)> = entries.map(entry).collect::<Result<_>>()?;
+        let mut found: Vec<(String, Option<f64>)> = Vec::new();
+        for (index, value) in list.read::<Vec<&RawValue>>()?.into_iter().enumerate() {
+            let node = list.element(index, value);
+            let (label, threshold) = read_threshold(&node)?;
+            if found.iter().any(|(known, _)| *known == label) {
+                return Err(node.error(MultiLabelError::TwoThresholds { label }));
+            }
+            found.push((label, threshold));
+        }
         let named: Vec<String> = found.iter().map(|(label, _)| label.clone()).collect();
         let not_in = |some: &[String], others: &[String]| -> Vec<String> {
             some.iter().filter(|label| !others.contains(label)).cloned().collect()
         };
         let (missing, unknown) = (not_in(labels, &named), not_in(&named, labels));
-        if !missing.is_empty() || !unknown.is_empty() || named.len() != labels.len() {
+        if !missing.is_empty() || !unknown.is_empty() {
             let (path, labels) = (path.to_owned(), labels.to_vec());
             return Err(MultiLabelError::OtherLabels { path, missing, unknown, labels }.into());
         }
