@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use cloze::PromptClassifier;
-use cloze::predict::auto;
 use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::selection::{Chosen, Pool, PoolRequest, Strategy, Wish};
-use cloze::predict::task::Task;
-use cloze::text::data::Reading;
+use cloze::predict::task::{Task, TaskSet};
+use cloze::predict::zero_shot::ROWS_TO_CORRECT_BY;
+use cloze::text::data::{Columns, Example, Reading};
 use cloze::text::dataset::{Dataset, Labels};
 use cloze::text::table::{Cell, Destination, TableWriter};
 use cloze::text::template::Template;
@@ -34,9 +34,6 @@ const CHOSEN_BY: &str = "chosen_by";
 const SCORE: &str = "score";
 /// The one that is left empty, for whoever labels, where the input has no column of labels.
 const LABEL: &str = "label";
-
-/// Below so many rows a correction is not worth its noise, as in `classify`.
-const ROWS_TO_CORRECT_BY: usize = 50;
 
 /// Choose the rows of a file that are best labelled next
 #[derive(Debug, clap::Args)]
@@ -138,28 +135,16 @@ pub fn run(args: &Select) -> Result<()> {
     ];
     let inputs = args.data.data.iter().chain(&args.labelled);
     outputs::check(&outputs, &Reads::asked(&args.asked, inputs).model(blueprint.folder.path()))?;
-    let labelled = match &args.labelled {
-        None => Vec::new(),
-        Some(path) => {
-            let read = Template::columns_of_all(tasks.tasks.iter().map(Task::template));
-            let (reading, verbalizer): (&Reading, &Verbalizer) = (&source.reading, &blueprint.verbalizer);
-            Dataset::read(path, reading, &read, verbalizer, Some(&columns), Labels::Ignored)?.examples
-        }
-    };
+    let labelled = labelled(args, &source.reading, &blueprint.verbalizer, &tasks, &columns)?;
     let pool = Pool::read(PoolRequest { rows, labelled, tasks: &tasks.tasks })?;
     let corrects = run.is_none() && !args.no_correction && pool.examples.len() >= ROWS_TO_CORRECT_BY;
     let request =
         CalibrationRequest { method: corrects.then_some(Method::Batch), ..CalibrationRequest::default() };
     let mut calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;
-    let mut table = Table::create(answering::file(args.out.as_deref()), &pool)?;
+    let table = Table::create(answering::file(args.out.as_deref()), &pool)?;
     let apart = args.random_out.as_deref().map(|path| Table::create(Some(path), &pool)).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");
-    let mut compute = setup::compute(&args.model);
-    if compute.dtype.is_none() {
-        let mut again = source.open()?;
-        compute.tokens = Some(auto::tokens_of(&mut again, &tasks, source.size()));
-    }
-    let classifier = PromptClassifier::load(blueprint, compute, None)?;
+    let classifier = PromptClassifier::load(blueprint, setup::compute(&args.model), None)?;
     let wish = Wish {
         count: args.n as usize,
         strategy: args.by.strategy(),
@@ -170,14 +155,7 @@ pub fn run(args: &Select) -> Result<()> {
         live.at(Some(share), || format!("looking at {} rows", pool.examples.len()));
     })?;
     drop(live);
-    let is_apart = |row: &&Chosen| apart.is_some() && row.by == Strategy::Random;
-    let (at_random, others): (Vec<&Chosen>, Vec<&Chosen>) = chosen.iter().partition(is_apart);
-    table.write(&pool, &others)?;
-    if let Some(mut apart) = apart {
-        apart.write(&pool, &at_random)?;
-        apart.finish()?;
-    }
-    table.finish()?;
+    write(table, apart, &pool, &chosen)?;
     source.finish(args.quiet)?;
     if !args.quiet {
         let label_column = columns.label().unwrap_or(LABEL);
@@ -190,6 +168,31 @@ pub fn run(args: &Select) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// The rows that are labelled already, of a file of their own.
+fn labelled(
+    args: &Select,
+    reading: &Reading,
+    verbalizer: &Verbalizer,
+    tasks: &TaskSet,
+    columns: &Columns,
+) -> Result<Vec<Example>> {
+    let Some(path) = &args.labelled else { return Ok(Vec::new()) };
+    let read = Template::columns_of_all(tasks.tasks.iter().map(Task::template));
+    Ok(Dataset::read(path, reading, &read, verbalizer, Some(columns), Labels::Ignored)?.examples)
+}
+
+/// Writes the rows, those at random apart where they have a file of their own.
+fn write(mut table: Table, apart: Option<Table>, pool: &Pool, chosen: &[Chosen]) -> Result<()> {
+    let is_apart = |row: &&Chosen| apart.is_some() && row.by == Strategy::Random;
+    let (at_random, others): (Vec<&Chosen>, Vec<&Chosen>) = chosen.iter().partition(is_apart);
+    table.write(pool, &others)?;
+    if let Some(mut apart) = apart {
+        apart.write(pool, &at_random)?;
+        apart.finish()?;
+    }
+    table.finish()
 }
 
 /// What is written.
