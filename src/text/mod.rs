@@ -1,10 +1,12 @@
 //! What users write and read: patterns, label words, rows, files.
 
-// a door for JSON, lists on one line, what paths mean
+// what paths mean
+pub mod same_file;
+
+// a door for JSON, lists on one line
 pub mod commas;
 pub mod json;
 pub mod json_files;
-pub mod same_file;
 
 // what is packed
 pub mod packing;
