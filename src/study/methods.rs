@@ -60,6 +60,8 @@ struct Answers {
     labels: Option<Vec<String>>,
     /// Which rows they are; none where no column says it.
     ids: Option<Vec<String>>,
+    /// Which rows of their file have a label, of files.
+    labelled: Option<Vec<bool>>,
     /// Of the test file, of runs.
     test_sha256: Option<String>,
 }
@@ -224,6 +226,7 @@ impl ScoreFiles {
                 Reading { format: self.format, ..Reading::default() }.open(path)?.columns().names().to_vec();
             return Err(DataError::ScoresWithoutLabels { data: name, columns }.into());
         }
+        let labelled = Some(rows.iter().map(|row| row.label.is_some()).collect());
         rows.retain(|row| row.label.is_some());
         if rows.is_empty() {
             return Err(DataError::WithoutRows { data: name }.into());
@@ -232,7 +235,7 @@ impl ScoreFiles {
         let right =
             rows.iter().zip(&labels).map(|(row, label)| row.predicted.trim() == label.trim()).collect();
         let ids = rows.into_iter().map(|row| row.id).collect();
-        Ok(Answers { right: vec![right], labels: Some(labels), ids, test_sha256: None })
+        Ok(Answers { right: vec![right], labels: Some(labels), ids, labelled, test_sha256: None })
     }
 
     /// The rows of a file; of one that has answers these too.
@@ -280,7 +283,7 @@ fn places(
 impl Answers {
     fn of_run(rated: Rated<'_>) -> Answers {
         let test_sha256 = rated.test_sha256.map(str::to_owned);
-        Answers { right: rated.right, labels: None, ids: None, test_sha256 }
+        Answers { right: rated.right, labels: None, ids: None, labelled: None, test_sha256 }
     }
 
     /// What another method gets right, in the order of these rows; or why that cannot be said.
@@ -290,6 +293,14 @@ impl Answers {
         if self.test_sha256.is_some() && other.test_sha256.is_some() && self.test_sha256 != other.test_sha256
         {
             return Err(not_the_same);
+        }
+        // Files of as many rows of which others have labels would be joined out of step.
+        if let (Some(one), Some(two)) = (&self.labelled, &other.labelled)
+            && (self.ids.is_none() || other.ids.is_none())
+            && one.len() == two.len()
+            && one != two
+        {
+            return Err("the rows with labels are not the same");
         }
         let places = places(self.ids.as_deref(), other.ids.as_deref(), rows(self), rows(other));
         let places = places.ok_or(not_the_same)?;
