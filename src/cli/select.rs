@@ -127,6 +127,10 @@ pub fn run(args: &Select) -> Result<()> {
         "rows are chosen by one model: name one of the members with --member"
     );
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    ensure!(
+        tasks.tasks.iter().all(|task| task.template().demonstrations().is_none()),
+        "rows are chosen without demonstrations: give patterns without {{demos:K}}"
+    );
     let columns = rows.columns().clone();
     let outputs = [
         ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
