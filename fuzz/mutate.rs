@@ -14,7 +14,7 @@ const TOKENS: &[&[u8]] = &[
     b"{sep}",
     b"{soft}",
     b"{soft:5}",
-    b"{demonstrations:3}",
+    b"{demos:3}",
     b"{{",
     b"}}",
     b"|shorten",

@@ -7,7 +7,6 @@ on development rows of two sets, by `--choose`.
 """
 
 import argparse
-import csv
 import json
 import random
 import re
@@ -15,6 +14,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from tables import read, write
 
 # The rows' files, the folder of patterns and the words that go with them (none: those that `cloze init` makes of the labels' names), the descriptions.
 SETS = {
@@ -29,17 +30,6 @@ CHOSEN_ON = ["sst2_cased", "ag_news"]
 METHODS = ["full", "lora"]
 # Tried for the defaults: a method's usual rate, shares of it, and steps.
 TRIED = {"full": (5e-5, [0.1, 0.4, 1], [40, 80, 240]), "lora": (1e-3, [0.1, 0.4, 1], [80])}
-
-
-def write(path, header, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def intents(args, domain):

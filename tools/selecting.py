@@ -7,14 +7,16 @@ pools, same test rows, same seeds. What is done stays in the work folder, step b
 """
 
 import argparse
-import csv
 import json
 import math
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from tables import read, write
 
 SETS = {  # rows, the pattern that is trained, the folder whose patterns choose the first rows, label words
     "sst2_cased": ("data/sst2_cased", "sentiment/it-was.json", "sentiment", "sentiment.json"),
@@ -28,18 +30,6 @@ STRATEGIES = {  # of the first rows, and of those that a trained model chooses
     "clusters, margin": ("clusters", "margin"),
     "k-center": ("k-center", "k-center"),
 }
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path, header, rows):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def run(args, *command):
@@ -86,18 +76,19 @@ def chosen(args, pool, strategy, known, count, model):
 
 def curve(args, pool, name):
     """Accuracy by the number of labelled rows."""
-    kept = pool.work / f"{name.replace(', ', '-')}.json"
+    stem = name.replace(", ", "-")
+    kept = pool.work / f"{stem}.json"
     steps = json.loads(kept.read_text()) if kept.exists() else []
     first, later = STRATEGIES[name]
     for count in args.rows:
         if any(step["rows"] == count for step in steps):
             continue
         known = steps[-1]["chosen"] if steps else []
-        model = pool.work / f"{name.replace(', ', '-')}-{len(known)}" if known else None
+        model = pool.work / f"{stem}-{len(known)}" if known else None
         rows = known + chosen(args, pool, later if known else first, known, count - len(known), model)
-        train, folder = pool.work / "train.csv", pool.work / f"{name.replace(', ', '-')}-{count}"
+        train, folder = pool.work / "train.csv", pool.work / f"{stem}-{count}"
         write(train, ["text", "label"], [(pool.texts[row], pool.labels[row]) for row in rows])
-        subprocess.run(["rm", "-rf", str(folder)], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
         run(args, "train", "--template", pool.one, "--verbalizer", pool.verbalizer, "--train", train, "--test", pool.test, "--seeds", pool.seed,
             "--method", "lora", "--steps", args.steps, "--max-length", 128, "--threads", args.threads, "--out", folder, "--quiet")
         found = json.loads((folder / "metrics.json").read_text())["seeds"][0]

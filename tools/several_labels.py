@@ -7,13 +7,14 @@ other, and trainings on 8 and 32 rows a label. What is done stays in the work fo
 """
 
 import argparse
-import csv
 import json
 import random
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tables import read, write
 
 SETS = {
     "banking": ("ship/nlupp/banking-{part}.csv", "intents of a bank"),
@@ -22,18 +23,6 @@ SETS = {
 }
 RESAMPLES = 1000
 REFERENCES = ["other", "nothing", "none", "something", "other,nothing"]
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path, header, rows):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 class Set:

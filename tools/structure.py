@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "default_model"))
 from sources import Unseen, load  # noqa: E402
 
+from tables import read
+
 SEED = 13
 BEGIN, END = "<!-- {}: make structure writes from here -->", "<!-- {}: to here -->"
 MODES = {"labels as they stand": [], "flat": ["--tree", "flat"], "top-down": ["--tree", "top-down"], "joint": ["--tree", "joint"]}
@@ -40,11 +42,6 @@ def classify(args, data, labels, out, *flags):
     """Answers in a file, which is kept."""
     if not out.exists():
         run(args, "classify", data, "--labels-file", labels, "--out", out, "--report", out.with_suffix(".json"), "--quiet", "--max-length", 64, *flags)
-
-
-def read(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def write(path, rows):

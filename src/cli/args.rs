@@ -58,7 +58,7 @@ pub struct Data {
 }
 
 /// One row on the command line.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Given {
     /// One text in place of a file: a row whose column text it is
     #[arg(long, value_name = "TEXT", conflicts_with = "data")]

@@ -223,7 +223,8 @@ pub fn run(args: &Score) -> Result<()> {
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let page = outputs.page.is_some();
     let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
-    let mut fitted_on = SeenRows::of_sets(calibrator.learns_from(), read).among(&columns);
+    let fitted_on = SeenRows::of_sets(calibrator.learns_from(), read);
+    let mut fitted_on = fitted_on.and_then(|seen| seen.among(&columns));
     let answering =
         Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, page, source };
     let mut seen = seen_rows(args, run.as_ref(), &columns)?;

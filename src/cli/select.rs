@@ -1,15 +1,12 @@
 //! `cloze select`: which rows to label next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use clap::ValueEnum;
 use cloze::PromptClassifier;
-use cloze::predict::calibration::Method;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::selection::{Chosen, Pool, PoolRequest, Strategy, Wish};
 use cloze::predict::task::{Task, TaskSet};
-use cloze::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use cloze::text::data::{Columns, Example, Reading};
 use cloze::text::dataset::{Dataset, Labels};
 use cloze::text::table::{Cell, Destination, TableWriter};
@@ -18,7 +15,7 @@ use cloze::text::verbalizer::Verbalizer;
 use cloze::text::whole_file::WholeFile;
 
 use super::answering;
-use super::args::{Asked, Data, Model};
+use super::args::{Asked, Given, Model, Reading as ReadingArgs};
 use super::outputs::{self, Reads};
 use super::render::{self, Live};
 use super::setup;
@@ -53,8 +50,11 @@ chosen_by is random). No answer of the model is written: it would lead people.")
 pub struct Select {
     #[command(flatten)]
     asked: Asked,
+    /// Data file to choose rows of: .csv, .tsv, .jsonl or .json; - for standard input
+    #[arg(long, short, value_name = "FILE", value_parser = shipped::path())]
+    data: PathBuf,
     #[command(flatten)]
-    data: Data,
+    reading: ReadingArgs,
     /// How many rows to choose
     #[arg(short, long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     n: u32,
@@ -65,8 +65,8 @@ pub struct Select {
     #[arg(long, value_name = "FILE", requires = "out")]
     random_out: Option<PathBuf>,
     /// What rows are chosen by
-    #[arg(long, value_enum, value_name = "STRATEGY", help_heading = CHOICE, default_value_t = By::Clusters)]
-    by: By,
+    #[arg(long, value_enum, value_name = "STRATEGY", help_heading = CHOICE, default_value_t = Strategy::Clusters)]
+    by: Strategy,
     /// Rows that are labelled already, in a file with the same columns: they are not chosen again
     #[arg(long, value_name = "FILE", help_heading = CHOICE, value_parser = shipped::path())]
     labelled: Option<PathBuf>,
@@ -86,41 +86,15 @@ pub struct Select {
     model: Model,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
-    /// The least sure row of each cluster of rows, near its middle: to begin with (Yu et al. 2023)
-    Clusters,
-    /// The highest entropy of the classes' probabilities
-    Entropy,
-    /// The smallest distance between the two likeliest classes
-    Margin,
-    /// The patterns that disagree most
-    Disagreement,
-    /// The rows that are farthest from all others that are labelled or chosen
-    KCenter,
-    /// Each row is as likely as any other
-    Random,
-}
-
-impl By {
-    fn strategy(self) -> Strategy {
-        match self {
-            By::Clusters => Strategy::Clusters,
-            By::Entropy => Strategy::Entropy,
-            By::Margin => Strategy::Margin,
-            By::Disagreement => Strategy::Disagreement,
-            By::KCenter => Strategy::KCenter,
-            By::Random => Strategy::Random,
-        }
-    }
-}
-
 /// Runs the command.
 pub fn run(args: &Select) -> Result<()> {
     setup::check_one_model(&args.asked.trained)?;
     ensure!((0.0..=1.0).contains(&args.random_share), "--random-share takes a number from 0 to 1");
-    ensure!(args.data.data.is_some(), "rows are chosen out of a file: give --data");
-    let source = Source::of(&args.data)?;
+    ensure!(
+        args.random_out.as_deref() != Some(Path::new("-")),
+        "--random-out needs a file: standard output is for the other rows"
+    );
+    let source = Source::new(Some(&args.data), &Given::default(), source::reading(&args.reading)?)?;
     let run = setup::run(&args.asked.trained)?;
     ensure!(
         setup::of_members(&args.asked.trained, run.as_ref()).is_none(),
@@ -132,26 +106,26 @@ pub fn run(args: &Select) -> Result<()> {
         "rows are chosen without demonstrations: give patterns without {{demos:K}}"
     );
     let columns = rows.columns().clone();
+    let out = answering::file(args.out.as_deref());
     let outputs = [
-        ("bad rows", source::bad_rows_file(&args.data.reading.rows)),
-        ("rows", answering::file(args.out.as_deref())),
+        ("bad rows", source::bad_rows_file(&args.reading.rows)),
+        ("rows", out),
         ("rows at random", args.random_out.as_deref()),
     ];
-    let inputs = args.data.data.iter().chain(&args.labelled);
+    let inputs = std::iter::once(&args.data).chain(&args.labelled);
     outputs::check(&outputs, &Reads::asked(&args.asked, inputs).model(blueprint.folder.path()))?;
     let labelled = labelled(args, &source.reading, &blueprint.verbalizer, &tasks, &columns)?;
     let pool = Pool::read(PoolRequest { rows, labelled, tasks: &tasks.tasks })?;
-    let corrects = run.is_none() && !args.no_correction && pool.examples.len() >= ROWS_TO_CORRECT_BY;
-    let request =
-        CalibrationRequest { method: corrects.then_some(Method::Batch), ..CalibrationRequest::default() };
+    let method = pool.correction().filter(|_| run.is_none() && !args.no_correction);
+    let request = CalibrationRequest { method, ..CalibrationRequest::default() };
     let mut calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;
-    let table = Table::create(answering::file(args.out.as_deref()), &pool)?;
+    let table = Table::create(out, &pool)?;
     let apart = args.random_out.as_deref().map(|path| Table::create(Some(path), &pool)).transpose()?;
     let mut live = Live::start(args.quiet, "loading the model");
     let classifier = PromptClassifier::load(blueprint, setup::compute(&args.model), None)?;
     let wish = Wish {
         count: args.n as usize,
-        strategy: args.by.strategy(),
+        strategy: args.by,
         random_share: args.random_share,
         seed: args.choice_seed,
     };
@@ -163,13 +137,8 @@ pub fn run(args: &Select) -> Result<()> {
     source.finish(args.quiet)?;
     if !args.quiet {
         let label_column = columns.label().unwrap_or(LABEL);
-        render::tell(&render::selection(
-            &pool,
-            &chosen,
-            label_column,
-            args.out.as_deref(),
-            args.random_out.as_deref(),
-        ))?;
+        let apart = args.random_out.as_deref();
+        render::tell(&render::selection(&pool, &chosen, label_column, out, apart))?;
     }
     Ok(())
 }
@@ -207,7 +176,7 @@ struct Table {
 }
 
 impl Table {
-    fn create(out: Option<&std::path::Path>, pool: &Pool) -> Result<Table> {
+    fn create(out: Option<&Path>, pool: &Pool) -> Result<Table> {
         let to = out.map_or_else(|| Ok(Destination::stdout()), Destination::create)?;
         let in_file = pool.columns.in_file();
         let mut header = [ROW, CHOSEN_BY, SCORE].map(str::to_owned).to_vec();

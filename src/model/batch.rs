@@ -11,7 +11,7 @@ use crate::model::values::rows_at;
 use crate::seed;
 
 /// Inputs of a small batch: enough to keep a processor busy, few enough for its caches.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Inputs in batches of up to 16, in their order: for questions about a few of them, whose answers do not
 /// depend on a budget. Rows by the thousand are sorted by length and batched by tokens: see

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{ModelError, Result};
-use crate::model::batch::small_batches;
+use crate::model::batch::AT_ONCE;
 use crate::model::features::Features;
 use crate::predict::classifier::Classifier;
 use crate::predict::encode::encode;
@@ -64,9 +64,15 @@ pub(crate) fn mean_states(
             .map_err(|error| error.at(columns.place(example, None)))
     });
     let features: Vec<Features> = encoded.collect::<Result<_>>()?;
-    let mut vectors = Vec::with_capacity(examples.len());
-    for inputs in small_batches(&features) {
-        vectors.extend(model.mean_states(&inputs)?);
+    // Rows of like length together: hardly any padding is computed.
+    let mut order: Vec<usize> = (0..features.len()).collect();
+    order.sort_by_key(|row| features[*row].ids.len());
+    let mut vectors = vec![Vec::new(); examples.len()];
+    for rows in order.chunks(AT_ONCE) {
+        let inputs: Vec<&Features> = rows.iter().map(|row| &features[*row]).collect();
+        for (row, vector) in rows.iter().zip(model.mean_states(&inputs)?) {
+            vectors[*row] = vector;
+        }
     }
     Ok(vectors)
 }

@@ -1,7 +1,7 @@
 //! Rows that a run was trained on, among rows that it answers: results on them say little.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use crate::learn::run::RunFolder;
@@ -10,7 +10,7 @@ use crate::predict::report::TrainedOn;
 use crate::study::multi_task;
 use crate::study::run::{Contents, Run, Wanted};
 use crate::text::data::{Columns, Example, Format, Reading};
-use crate::text::dataset::{Dataset, Labels};
+use crate::text::dataset::{Dataset, Labels, words_hash};
 use crate::text::template::Template;
 
 /// So many records are named.
@@ -67,7 +67,7 @@ fn sampled(folder: &RunFolder, seeds: &[u64], read: Vec<String>) -> SeenRows {
         let reading = Reading { format: Some(Format::Csv), ..Reading::default() };
         let Ok(rows) = reading.open(&folder.sampled(seed)) else { continue };
         let columns = rows.columns().clone();
-        seen.add(&columns, &rows.map_while(Result::ok).collect::<Vec<Example>>());
+        seen.add(&columns, rows.map_while(Result::ok));
     }
     seen
 }
@@ -92,16 +92,17 @@ fn drawn(manifest: &multi_task::Manifest, name: &str, seeds: &[u64]) -> Option<S
 }
 
 impl SeenRows {
-    /// Rows of data sets; other rows are the same if they agree in the columns `read`.
-    pub fn of_sets<'s>(sets: impl IntoIterator<Item = &'s Dataset>, read: Vec<String>) -> SeenRows {
+    /// Rows of data sets; other rows are the same if they agree in the columns `read`. None where there are
+    /// no rows, so that none is looked for.
+    pub fn of_sets<'s>(sets: impl IntoIterator<Item = &'s Dataset>, read: Vec<String>) -> Option<SeenRows> {
         let mut seen = SeenRows { read, hashes: HashSet::new() };
         sets.into_iter().for_each(|set| seen.add(&set.columns, &set.examples));
-        seen
+        (!seen.hashes.is_empty()).then_some(seen)
     }
 
-    fn add<'r>(&mut self, columns: &Columns, rows: impl IntoIterator<Item = &'r Example>) {
+    fn add(&mut self, columns: &Columns, rows: impl IntoIterator<Item = impl Borrow<Example>>) {
         let Some(places) = places(columns, &self.read) else { return };
-        self.hashes.extend(rows.into_iter().map(|row| hash(row, &places)));
+        self.hashes.extend(rows.into_iter().map(|row| words_hash(row.borrow(), &places)));
     }
 
     /// Counts rows with these columns.
@@ -114,7 +115,7 @@ impl SeenRows {
 impl Counter {
     /// Counts a row.
     pub fn add(&mut self, row: &Example) {
-        if self.seen.hashes.contains(&hash(row, &self.places)) {
+        if self.seen.hashes.contains(&words_hash(row, &self.places)) {
             self.found.rows += 1;
             if self.found.records.len() < MOST_NAMED {
                 self.found.records.push(row.record);
@@ -132,14 +133,4 @@ impl Counter {
 fn places(columns: &Columns, read: &[String]) -> Option<Vec<usize>> {
     let place = |name: &String| columns.names().iter().position(|column| column == name);
     read.iter().map(place).collect::<Option<Vec<usize>>>().filter(|places| !places.is_empty())
-}
-
-fn hash(row: &Example, places: &[usize]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for &place in places {
-        row.fields[place].split_whitespace().for_each(|word| word.to_lowercase().hash(&mut hasher));
-        // Between two fields.
-        hasher.write_u8(0xff);
-    }
-    hasher.finish()
 }

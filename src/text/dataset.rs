@@ -1,5 +1,6 @@
 //! Data sets: files of rows that are wanted whole, with the classes of their labels.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -234,4 +235,16 @@ pub fn is_near(verbalizer: &Verbalizer, example: &Example, class: Option<usize>)
     class.is_some_and(|class| {
         example.label.as_deref().and_then(|label| verbalizer.class_of(label)) != Some(class)
     })
+}
+
+/// A number for what some fields of a row say, but for capitals and white space: rows that agree in it are the
+/// same to most models.
+pub fn words_hash(row: &Example, places: &[usize]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for &place in places {
+        row.fields[place].split_whitespace().for_each(|word| word.to_lowercase().hash(&mut hasher));
+        // Between two fields.
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
 }

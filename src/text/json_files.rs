@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Errors, FileError, Result};
 use crate::text::same_file::whereabouts;
 
-/// The files that names stand for, each once, however it is written: a file itself, a folder all of its `.json` files, a name with
+/// The files that names stand for, each once, however it is written: a file itself, a folder all of its
+/// `.json` files, a name with
 /// `*`, `?` or `[` all files and folders of such a name. Those of one name come in the order of their own.
 /// A name that stands for nothing is among the problems; whether a single file is there is seen when it is
 /// read.

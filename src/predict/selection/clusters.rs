@@ -1,6 +1,7 @@
 //! Where rows lie among each other.
 
 use rand::Rng as _;
+use rand::distributions::{Distribution as _, WeightedIndex};
 
 use crate::seed;
 
@@ -21,8 +22,8 @@ pub(super) fn squared_distance(one: &[f32], other: &[f32]) -> f64 {
     one.iter().zip(other).map(|(one, other)| f64::from(one - other).powi(2)).sum()
 }
 
-/// Up to `count` clusters of N vectors `[H]`, by k-means (Lloyd 1982) from middles that are drawn as k-means++ does
-/// (Arthur and Vassilvitskii 2007). Fewer where fewer vectors differ; no cluster is empty.
+/// Up to `count` clusters of N vectors `[H]`, by k-means (Lloyd 1982) from middles that are drawn as k-means++
+/// does (Arthur and Vassilvitskii 2007). Fewer where fewer vectors differ; no cluster is empty.
 ///
 /// ```
 /// use cloze::predict::selection::k_means;
@@ -34,16 +35,15 @@ pub(super) fn squared_distance(one: &[f32], other: &[f32]) -> f64 {
 /// ```
 pub fn k_means(vectors: &[&[f32]], count: usize, seed: u64) -> Clusters {
     let mut middles = first_middles(vectors, count, seed);
-    let mut clusters = vec![0; vectors.len()];
+    // In none yet.
+    let mut clusters = vec![usize::MAX; vectors.len()];
     for _ in 0..ROUNDS {
         let next: Vec<usize> = vectors.iter().map(|vector| nearest(vector, &middles).0).collect();
-        let moved = next != clusters;
-        clusters = next;
-        let old = middles.clone();
-        means(vectors, &clusters, &mut middles);
-        if !moved && middles == old {
+        if next == clusters {
             break;
         }
+        clusters = next;
+        means(vectors, &clusters, &mut middles);
     }
     without_empty(clusters, middles)
 }
@@ -57,18 +57,9 @@ fn first_middles(vectors: &[&[f32]], count: usize, seed: u64) -> Vec<Vec<f32>> {
     middles.push(vectors[dice.gen_range(0..vectors.len())].to_vec());
     let mut away: Vec<f64> = vectors.iter().map(|vector| squared_distance(vector, &middles[0])).collect();
     while middles.len() < count {
-        let sum: f64 = away.iter().sum();
-        // All that is left stands on a middle.
-        if sum <= 0.0 {
-            break;
-        }
-        let mut left = dice.gen_range(0.0..1.0) * sum;
-        let far = away.iter().rposition(|away| *away > 0.0).unwrap_or(0);
-        let drawn = away.iter().position(|away| {
-            left -= away;
-            left < 0.0
-        });
-        let middle = vectors[drawn.unwrap_or(far)].to_vec();
+        // Without weights all that is left stands on a middle.
+        let Ok(weights) = WeightedIndex::new(&away) else { break };
+        let middle = vectors[weights.sample(&mut dice)].to_vec();
         for (away, vector) in away.iter_mut().zip(vectors) {
             *away = away.min(squared_distance(vector, &middle));
         }
@@ -110,9 +101,9 @@ fn without_empty(clusters: Vec<usize>, middles: Vec<Vec<f32>>) -> Clusters {
     Clusters { clusters, middles }
 }
 
-/// Up to `count` of N vectors `[H]`, each the farthest from those before it and from `from`: the greedy k-center
-/// (Gonzalez 1985), whose radius is at most twice the best one. With nothing to be far from, the first is the one
-/// nearest to the mean of all. Gives the places and their distances.
+/// Up to `count` of N vectors `[H]`, each the farthest from those before it and from `from`: the greedy
+/// k-center (Gonzalez 1985), whose radius is at most twice the best one. With nothing to be far from, the first
+/// is the one nearest to the mean of all. Gives the places and their distances.
 ///
 /// ```
 /// use cloze::predict::selection::farthest_first;

@@ -1,13 +1,13 @@
 //! Which rows to label next: active learning's choice out of a pool of rows without labels.
 //!
-//! Two kinds of strategy. By what the model says of a row: its entropy or margin (Lewis and Gale 1994; Scheffer et
-//! al. 2001), or how much its patterns disagree (McCallum and Nigam 1998). By where a row lies among the others: the
-//! greedy k-center (Sener and Savarese 2018), or the least sure row of each cluster, near its middle, as PATRON
-//! begins when there are no labels (Yu et al. 2023, without its second step, which moves rows of neighbouring
-//! clusters apart).
+//! Two kinds of strategy. By what the model says of a row: its entropy or margin (Lewis and Gale 1994; Scheffer
+//! et al. 2001), or how much its patterns disagree (McCallum and Nigam 1998). By where a row lies among the
+//! others: the greedy k-center (Sener and Savarese 2018), or the least sure row of each cluster, near its
+//! middle, as PATRON begins when there are no labels (Yu et al. 2023, without its second step, which moves rows
+//! of neighbouring clusters apart).
 //!
-//! A share of the rows is drawn evenly at random, whatever the strategy: on them alone an honest accuracy can be
-//! measured later, since a strategy prefers rows that are hard or unlike the rest.
+//! A share of the rows is drawn evenly at random, whatever the strategy: on them alone an honest accuracy can
+//! be measured later, since a strategy prefers rows that are hard or unlike the rest.
 
 // where rows lie
 mod clusters;
@@ -15,8 +15,7 @@ mod clusters;
 // rows of a pool as the model sees them
 mod pool;
 
-use rand::Rng as _;
-use serde::Serialize;
+use rand::seq::SliceRandom as _;
 
 use crate::predict::report::Prediction;
 use crate::seed;
@@ -24,26 +23,26 @@ use crate::seed;
 pub use clusters::{farthest_first, k_means};
 pub use pool::{Pool, PoolRequest};
 
-/// How much the distance from its cluster's middle, squared, counts against a row's entropy, in nats: vectors have
-/// length 1, so that it is at most 4.
+/// How much the distance from its cluster's middle, squared, counts against a row's entropy, in nats: vectors
+/// have length 1, so that it is at most 4.
 const NEARNESS: f64 = 0.5;
 
 /// What a row is chosen by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Strategy {
-    /// Each row is as likely as any other.
-    Random,
-    /// The entropy of the classes' probabilities, in nats.
-    Entropy,
-    /// The likeliest class's probability less that of the second: small ones first.
-    Margin,
-    /// How far the patterns' probabilities are from their mean: the mean Kullback–Leibler divergence, in nats.
-    Disagreement,
-    /// The row that is farthest from all that are labelled or chosen.
-    KCenter,
-    /// As many clusters as rows are wanted, and of each the least sure row near its middle.
+    /// The least sure row near the middle of each cluster of rows: to begin with (Yu et al. 2023)
     Clusters,
+    /// The highest entropy of the classes' probabilities
+    Entropy,
+    /// The smallest distance between the two likeliest classes
+    Margin,
+    /// The patterns that disagree most: the mean Kullback–Leibler divergence from their mean
+    Disagreement,
+    /// The row that is farthest from all that are labelled or chosen
+    KCenter,
+    /// Each row is as likely as any other
+    Random,
 }
 
 impl Strategy {
@@ -105,8 +104,8 @@ pub struct Chosen {
     pub score: Option<f64>,
 }
 
-/// Chooses rows, those to label first in front; the random ones stand between the others in even distances. `labelled`
-/// are the vectors of rows that have labels already.
+/// Chooses rows, those to label first in front; the random ones stand between the others in even distances.
+/// `labelled` are the vectors of rows that have labels already.
 ///
 /// ```
 /// use cloze::predict::report::Prediction;
@@ -129,9 +128,7 @@ pub fn select(pool: &[Candidate], labelled: &[Vec<f32>], wish: Wish) -> Vec<Chos
     let at_random = (0..count).filter(|place| is_random(*place)).count();
     let mut shuffled: Vec<usize> = (0..pool.len()).collect();
     let mut dice = seed::generator(wish.seed, "rows to label");
-    for last in (1..shuffled.len()).rev() {
-        shuffled.swap(last, dice.gen_range(0..=last));
-    }
+    shuffled.shuffle(&mut dice);
     let rest = &shuffled[at_random..];
     let mut random =
         shuffled[..at_random].iter().map(|&index| Chosen { index, by: Strategy::Random, score: None });
@@ -180,8 +177,8 @@ fn highest(rest: &[usize], count: usize, by: Strategy, score: impl Fn(usize) -> 
     scored.into_iter().map(|(index, score)| Chosen { index, by, score: Some(score) }).collect()
 }
 
-/// The least sure row near the middle of each cluster, that of the largest cluster first. Where vectors are alike
-/// there are fewer clusters than rows are wanted: then the least sure of all others follow.
+/// The least sure row near the middle of each cluster, that of the largest cluster first. Where vectors are
+/// alike there are fewer clusters than rows are wanted: then the least sure of all others follow.
 fn of_clusters(
     pool: &[Candidate],
     rest: &[usize],
@@ -220,8 +217,8 @@ fn margin(prediction: &Prediction) -> f64 {
     shares.first().copied().unwrap_or(0.0) - shares.get(1).copied().unwrap_or(0.0)
 }
 
-/// The entropy of the patterns' mean less the mean of their entropies: what Kullback–Leibler divergences from the mean
-/// come to, and what BALD asks of the members of an ensemble (Houlsby et al. 2011).
+/// The entropy of the patterns' mean less the mean of their entropies: what Kullback–Leibler divergences from
+/// the mean come to, in nats, and what BALD asks of the members of an ensemble (Houlsby et al. 2011).
 fn disagreement(candidate: &Candidate) -> f64 {
     #[allow(clippy::cast_precision_loss)] // A handful of patterns.
     let count = candidate.by_pattern.len().max(1) as f64;

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use super::{Candidate, Chosen, Strategy, Wish, select};
 use crate::error::{DataError, ModelError, Result, TemplateError};
+use crate::model::threads::Threads;
+use crate::predict::calibration::Method;
 use crate::predict::calibrator::Calibrator;
 use crate::predict::classifier::Classifier;
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::predict::score::Scorer;
 use crate::predict::similarity::{mean_states, words_of};
 use crate::predict::task::Task;
+use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::text::data::{Columns, Example, Rows};
+use crate::text::dataset::words_hash;
 
 /// So many rows are looked at between two looks at the clock.
 const AT_ONCE: usize = 256;
@@ -40,14 +44,6 @@ pub struct Pool {
     labelled: Vec<Example>,
 }
 
-/// What the patterns read of a row, but for capitals and white space.
-fn read_of(example: &Example, places: &[usize]) -> Vec<String> {
-    let fold = |place: &usize| {
-        example.fields[*place].split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-    };
-    places.iter().map(fold).collect()
-}
-
 impl Pool {
     /// Reads all rows: they stay in memory. A file without a row that could be chosen is refused.
     pub fn read(request: PoolRequest<'_>) -> Result<Pool> {
@@ -55,17 +51,16 @@ impl Pool {
         let mut places: Vec<usize> = request.tasks.iter().flat_map(Task::places).collect();
         places.sort_unstable();
         places.dedup();
-        let mut known: HashSet<Vec<String>> = HashSet::new();
+        let mut known: HashSet<u64> = HashSet::new();
         let mut labelled = request.labelled;
-        known.extend(labelled.iter().map(|row| read_of(row, &places)));
+        known.extend(labelled.iter().map(|row| words_hash(row, &places)));
         let all = request.rows.collect::<Result<Vec<Example>>>()?;
-        let is_labelled = |row: &Example| row.label.as_ref().is_some_and(|label| !label.trim().is_empty());
-        let (own, free): (Vec<Example>, Vec<Example>) = all.into_iter().partition(is_labelled);
-        known.extend(own.iter().map(|row| read_of(row, &places)));
+        let (own, free): (Vec<Example>, Vec<Example>) = all.into_iter().partition(|row| row.label.is_some());
+        known.extend(own.iter().map(|row| words_hash(row, &places)));
         let (mut seen, mut examples) = (HashSet::new(), Vec::new());
         let (mut labelled_rows, mut repeated_rows) = (own.len(), 0);
         for row in free {
-            let words = read_of(&row, &places);
+            let words = words_hash(&row, &places);
             if known.contains(&words) {
                 labelled_rows += 1;
             } else if seen.insert(words) {
@@ -86,11 +81,17 @@ impl Pool {
         Ok(Pool { columns, examples, labelled_rows, repeated_rows, labelled })
     }
 
+    /// How answers are corrected that nobody trained: by the rows themselves, where there are enough.
+    pub fn correction(&self) -> Option<Method> {
+        (self.examples.len() >= ROWS_TO_CORRECT_BY).then_some(Method::Batch)
+    }
+
     /// Chooses rows of it. A calibration is fitted on these rows, if it is asked for. `progress` is told which
     /// share of the work is done.
     ///
     /// # Errors
-    /// A strategy that looks at where rows lie needs a model that gives states; disagreement needs two patterns.
+    /// A strategy that looks at where rows lie needs a model that gives states; disagreement needs two
+    /// patterns.
     pub fn select(
         &self,
         classifier: &PromptClassifier,
@@ -104,6 +105,7 @@ impl Pool {
         }
         let scoring = classifier.on(tasks, self.columns.clone())?;
         let scorer = scoring.scorer();
+        let _threads = Threads::on(scorer.threads);
         let mut candidates = vec![Candidate::default(); self.examples.len()];
         let strategy = wish.strategy;
         // Where both are wanted, each is about half of the work.
@@ -143,7 +145,8 @@ impl Pool {
     }
 }
 
-/// N rows → N · `[H]`: the means of the first model's last states over the columns that the first pattern reads.
+/// N rows → N · `[H]`: the means of the first model's last states over the columns that the first pattern
+/// reads.
 fn vectors(
     scorer: &Scorer<'_>,
     columns: &Columns,

@@ -7,7 +7,7 @@ use crate::numbers::{count, counted, interval, percent, wilson};
 use crate::page::document::{document, heading, setting, warnings};
 use crate::page::plots::{heat, histogram, intervals, reliability};
 use crate::page::tables::{bins, confusion};
-use crate::predict::report::{Bin, CalibrationReport, Evaluation, LabelCount, Report};
+use crate::predict::report::{Bin, CalibrationReport, Evaluation, LabelCount, Report, TrainedOn};
 
 /// Of more classes than these the confusion is a picture and a list, not a table, and lists of classes
 /// scroll.
@@ -110,19 +110,15 @@ fn tile(name: &str, share: f64) -> Markup {
 
 /// What a reader must know before the numbers.
 fn notes(report: &Report) -> Vec<String> {
-    let trained_on = report.trained_on.as_ref().map(|found| {
-        format!(
-            "{} of the {} are among those that the run was trained on: results on them say little.",
-            count(found.rows),
-            counted(report.rows, "row")
-        )
-    });
-    let calibrated_on = report.calibrated_on.as_ref().map(|found| {
-        format!(
-            "{} of the {} are among those that a correction or sets were fitted on: on them these look better than they are.",
-            count(found.rows),
-            counted(report.rows, "row")
-        )
+    let among = |found: &TrainedOn, those: &str| {
+        format!("{} of the {} are among those that {those}.", count(found.rows), counted(report.rows, "row"))
+    };
+    let trained_on = report
+        .trained_on
+        .iter()
+        .map(|found| among(found, "the run was trained on: results on them say little"));
+    let calibrated_on = report.calibrated_on.iter().map(|found| {
+        among(found, "a correction or sets were fitted on: on them these look better than they are")
     });
     let unlabelled = report.rows - report.labelled;
     let unlabelled = (report.labelled > 0 && unlabelled > 0)
@@ -134,7 +130,7 @@ fn notes(report: &Report) -> Vec<String> {
         let rows = counted(report.truncated_rows, "row");
         format!("{rows} longer than {} tokens, and cut.", report.run.max_length)
     });
-    trained_on.into_iter().chain(calibrated_on).chain(unlabelled).chain(left_out).chain(cut).collect()
+    trained_on.chain(calibrated_on).chain(unlabelled).chain(left_out).chain(cut).collect()
 }
 
 /// The measures class by class; recall is a share of rows, so it has an interval over other rows (Wilson
