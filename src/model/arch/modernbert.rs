@@ -437,7 +437,7 @@ impl Layer {
         let attended = rows + attended;
         let inner = linear(Role::Intermediate, &self.intermediate, &self.norm.forward(&attended));
         let halves = inner.chunk(2, -1);
-        let inner = drop_out(self.activation.forward(&halves[0]) * &halves[1], self.dropout, mode);
+        let inner = drop_out(self.activation.gated(&halves[0], &halves[1], mode), self.dropout, mode);
         let output = adapted(Role::Output, linear(Role::Output, &self.output, &inner));
         // No norm follows here: the next layer begins with one.
         Adapter::behind(added.adapter(Role::Output), &output, &attended, Tensor::shallow_clone)

@@ -152,6 +152,16 @@ impl Activation {
             Activation::Silu => input.silu(),
         }
     }
+
+    /// Of a gate's one half, times its other half (Shazeer 2020).
+    pub(crate) fn gated(self, input: &Tensor, gate: &Tensor, mode: Mode) -> Tensor {
+        let mut active = self.forward(input);
+        match mode {
+            // In place: no gradient needs what was there.
+            Mode::Score if !active.requires_grad() => active.g_mul_(gate),
+            _ => active * gate,
+        }
+    }
 }
 
 pub(crate) fn drop_out(input: Tensor, probability: f64, mode: Mode) -> Tensor {
