@@ -1,7 +1,7 @@
 //! Classical baselines against scikit-learn's numbers (tests/fixtures/baselines/make.py).
 
 use cloze::predict::report::Prediction;
-use cloze::study::baseline::{logistic_regression, naive_bayes};
+use cloze::study::baseline::{logistic_regression, logistic_regression_on_vectors, naive_bayes};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -10,11 +10,20 @@ use crate::support::{assert_close, golden, numbers};
 type Method = fn(&[(String, usize)], &[String], usize) -> Vec<Prediction>;
 
 /// Each with what rounding or the optimiser's last steps may change.
-const METHODS: [(&str, Method, f64); 2] = [
+const METHODS: [(&str, Method, f64); 3] = [
     ("naive_bayes", naive_bayes::<String, String>, 1e-8),
     // scikit-learn's own stop is what is left.
-    ("logistic_regression", logistic_regression::<String, String>, 1e-5),
+    ("logistic_regression", of_c_1, 1e-5),
+    ("logistic_regression_cv", of_a_chosen_c, 1e-5),
 ];
+
+fn of_c_1(train: &[(String, usize)], test: &[String], classes: usize) -> Vec<Prediction> {
+    logistic_regression(train, test, classes, Some(1.0)).predictions
+}
+
+fn of_a_chosen_c(train: &[(String, usize)], test: &[String], classes: usize) -> Vec<Prediction> {
+    logistic_regression(train, test, classes, None).predictions
+}
 
 fn rows(value: &Value) -> Vec<(String, usize)> {
     let row = |row: &Value| {
@@ -46,6 +55,35 @@ fn baselines_equal_scikit_learn() {
             }
         }
     }
+}
+
+#[test]
+fn the_c_is_scikit_learns_too_and_so_are_regressions_on_vectors() {
+    let golden = golden("tests/fixtures/baselines");
+    for (set, classes) in [("three", 3), ("two", 2)] {
+        let of_set = &golden[set];
+        let (train, test) = (rows(&of_set["train"]), texts(&of_set["test"]));
+        assert_eq!(logistic_regression(&train, &test, classes, None).c, of_set["c"].as_f64());
+        let vectors = |name: &str| -> Vec<Vec<f32>> {
+            let narrow = |value: &Value| numbers(value).into_iter().map(|value| value as f32).collect();
+            of_set[name].as_array().unwrap().iter().map(narrow).collect()
+        };
+        let train: Vec<_> =
+            vectors("vectors").into_iter().zip(train.into_iter().map(|(_, class)| class)).collect();
+        let found = logistic_regression_on_vectors(&train, &vectors("test_vectors"), classes, None);
+        assert_eq!(found.c, of_set["vectors_c"].as_f64());
+        let wanted = of_set["vectors_cv"].as_array().unwrap();
+        for (found, wanted) in found.predictions.iter().zip(wanted) {
+            assert_close(&found.probabilities, &numbers(wanted), 1e-5, set);
+        }
+    }
+}
+
+#[test]
+fn a_class_with_one_row_leaves_c_at_1() {
+    let train =
+        [("some text", 0), ("other text", 0), ("words", 1)].map(|(text, class)| (text.to_owned(), class));
+    assert_eq!(logistic_regression(&train, &["text".to_owned()], 2, None).c, Some(1.0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind as Type, Tensor, no_grad};
 
-use crate::error::{Result, TensorProblem, TuningError};
+use crate::error::{ModelError, Result, TensorProblem, TuningError};
 use crate::model::batch::sample_inputs;
 use crate::model::dtype::Dtype;
 use crate::model::encoder::{Additions, Mode};
@@ -182,6 +182,17 @@ impl VerbalizedLm {
             _ => return Ok(()),
         };
         Err(TuningError::EngineCannotTune { method: tuning.name(), reason }.into())
+    }
+
+    /// Refuses rust-bert's model where the states of rows are wanted.
+    pub fn check_states(&self) -> Result<()> {
+        match self.model.engine {
+            EngineChoice::Cloze => Ok(()),
+            EngineChoice::RustBert => {
+                let reason = "it gives no states, by which rows are compared".to_owned();
+                Err(ModelError::ReferenceCannot { reason }.into())
+            }
+        }
     }
 
     /// Refuses rust-bert's model where a language model is to learn from texts.

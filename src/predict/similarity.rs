@@ -41,7 +41,7 @@ fn of_task(task: Task, classifier: &Classifier, columns: &Columns, max_length: u
     let model = Mutex::new(model);
     let similarity: Similarity = Arc::new(move |examples: &[Example]| {
         let model = model.lock().unwrap_or_else(PoisonError::into_inner);
-        mean_states(&model, &words, &columns, examples, max_length)
+        mean_states(&model, &words, &columns, examples, max_length, &mut |_| {})
     });
     task.with_similarity(&similarity)
 }
@@ -51,13 +51,15 @@ pub(crate) fn words_of(task: &Task, columns: &Columns) -> Result<Task> {
     Pvp::plain(Template::of_columns(&task.columns()))?.on(columns).map_err(Into::into)
 }
 
-/// N rows in such a pattern → N · `[H]`: the means of the model's last states, as vectors of length 1.
+/// N rows in such a pattern → N · `[H]`: the means of the model's last states, as vectors of length 1. The share
+/// that is done is told.
 pub(crate) fn mean_states(
     model: &PromptModel,
     words: &Task,
     columns: &Columns,
     examples: &[Example],
     max_length: usize,
+    progress: &mut dyn FnMut(f64),
 ) -> Result<Vec<Vec<f32>>> {
     let encoded = examples.iter().map(|example| {
         encode(&words.wrap(example), model.tokenizer(), max_length)
@@ -68,11 +70,13 @@ pub(crate) fn mean_states(
     let mut order: Vec<usize> = (0..features.len()).collect();
     order.sort_by_key(|row| features[*row].ids.len());
     let mut vectors = vec![Vec::new(); examples.len()];
-    for rows in order.chunks(AT_ONCE) {
+    for (chunk, rows) in order.chunks(AT_ONCE).enumerate() {
         let inputs: Vec<&Features> = rows.iter().map(|row| &features[*row]).collect();
         for (row, vector) in rows.iter().zip(model.mean_states(&inputs)?) {
             vectors[*row] = vector;
         }
+        #[allow(clippy::cast_precision_loss)] // A share.
+        progress((chunk * AT_ONCE + rows.len()) as f64 / order.len() as f64);
     }
     Ok(vectors)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cloze::learn::adamw::{AdamW, clip_gradients};
-use cloze::learn::objective::{Chosen, Masked, divergences, losses, token_losses};
+use cloze::learn::objective::{Chosen, Masked, Pair, divergences, losses, pair_losses, token_losses};
 use cloze::learn::schedule;
 use cloze::learn::target::Target;
 use cloze::model::encoder::Mode;
@@ -611,4 +611,30 @@ fn dora_starts_as_the_base_model() {
         values(&tch::no_grad(|| model.vocabulary_logits(&[&input])))
     };
     assert_close(&logits(&learned, &tuning), &logits(&Learned::new(), &Tuning::Full), 1e-5, "logits");
+}
+
+#[test]
+fn the_loss_of_pairs_is_sentence_transformers() {
+    let expected = read_json(PathBuf::from(FOLDER).join("pairs.json"));
+    let base = base();
+    let input = |value: &Value| features(&integers(value), integers(value).len(), 0);
+    let pair = |value: &Value| Pair {
+        inputs: [input(&value[0]), input(&value[1])],
+        alike: value[2].as_i64() == Some(1),
+    };
+    let pairs: Vec<Pair> = expected["pairs"].as_array().unwrap().iter().map(pair).collect();
+    let ours = trainable(&base, &Tuning::Full, 0);
+    let Classifier::Prompt(model, _) = adapted(&base, &Tuning::Full, &ours.learned(), Form::Beside) else {
+        unreachable!()
+    };
+    let losses = pair_losses(&model, &pairs.iter().collect::<Vec<_>>(), Mode::Train);
+    assert_close(&values(&losses.detach()), &numbers(&expected["losses"]), LOSS, "losses");
+    losses.sum(tch::Kind::Float).backward();
+    let norms = expected["gradient_norms"].as_object().unwrap();
+    assert!(norms.len() > 20, "gradients of all of the encoder");
+    for (name, norm) in norms {
+        let found = values(&ours.leaves()[name.as_str()].grad().norm())[0];
+        // A key's bias moves all of a row's scores alike: its gradient is rounding alone.
+        assert_close(&[found], &[norm.as_f64().unwrap()], 2e-6, name);
+    }
 }

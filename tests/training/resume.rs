@@ -55,6 +55,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         shots: Some(4),
         select,
         cls_baseline: false,
+        setfit_baseline: false,
         several_labels: None,
         demonstrations: None,
     }

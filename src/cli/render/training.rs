@@ -9,7 +9,9 @@ use cloze::learn::train::Event;
 use cloze::numbers::multi_label::MultiLabelMetrics;
 use cloze::numbers::{counted, interval, percent};
 use cloze::study::compare::holm;
-use cloze::study::experiment::{BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics};
+use cloze::study::experiment::{
+    BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics, setfit_steps,
+};
 
 use super::alike;
 use super::live::Live;
@@ -21,8 +23,8 @@ pub struct TrainProgress {
     live: Live,
     seeds: usize,
     /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the
-    /// baseline.
-    plan: [usize; 3],
+    /// baselines on `[CLS]` and by SetFit.
+    plan: [usize; 4],
     /// Which of the seeds is at hand, from 1.
     number: usize,
     seed: u64,
@@ -43,8 +45,10 @@ impl TrainProgress {
     pub fn start(mut live: Live, manifest: &Manifest) -> TrainProgress {
         live.turn_to("before the first step");
         let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
-        let baseline = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
-        let plan = [folds, manifest.plan.steps, baseline];
+        let cls = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
+        let rows = manifest.shots.map_or(usize::MAX, |shots| shots.saturating_mul(manifest.classes.len()));
+        let setfit = if manifest.setfit_baseline { setfit_steps(rows) } else { 0 };
+        let plan = [folds, manifest.plan.steps, cls, setfit];
         TrainProgress { live, seeds: manifest.header.seeds.len(), plan, number: 0, seed: 0, training: None }
     }
 
@@ -96,16 +100,17 @@ impl TrainProgress {
     }
 
     fn steps_of_seed(&self) -> usize {
-        let [fold, run, baseline] = self.plan;
-        FOLDS * fold + run + baseline
+        let [fold, run, cls, setfit] = self.plan;
+        FOLDS * fold + run + cls + setfit
     }
 
     /// The steps of all trainings that come after one.
     fn steps_behind(&self, part: &str) -> usize {
-        let [fold, run, baseline] = self.plan;
+        let [fold, run, cls, setfit] = self.plan;
         let of_seed = match part.strip_prefix("fold-").map(str::parse::<usize>) {
-            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + baseline,
-            _ if part == "run" => baseline,
+            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + cls + setfit,
+            _ if part == "run" => cls + setfit,
+            _ if part == "cls" => setfit,
             _ => 0,
         };
         of_seed + self.seeds.saturating_sub(self.number) * self.steps_of_seed()

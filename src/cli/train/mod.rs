@@ -133,9 +133,9 @@ pub struct Train {
     /// the same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
-    /// Another baseline besides majority, TF-IDF and zero-shot
-    #[arg(long, value_enum, value_name = "METHOD")]
-    baseline: Option<Baseline>,
+    /// Another baseline besides those that cost little: cls, setfit, or both with a comma between them
+    #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',')]
+    baseline: Vec<Baseline>,
     /// Steps from one checkpoint to the next
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: u32,
@@ -192,6 +192,8 @@ struct HeldOutArgs {
 enum Baseline {
     /// Fine-tuning with a new head on [CLS]
     Cls,
+    /// SetFit: fine-tuning on pairs of rows, then a logistic regression on the mean states
+    Setfit,
 }
 
 /// Runs the command.
@@ -313,7 +315,8 @@ fn manifest(args: &Train) -> Result<Manifest> {
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),
         shots: args.shots.map(|shots| shots as usize),
         select: args.select,
-        cls_baseline: args.baseline == Some(Baseline::Cls),
+        cls_baseline: args.baseline.contains(&Baseline::Cls),
+        setfit_baseline: args.baseline.contains(&Baseline::Setfit),
         several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,

@@ -13,6 +13,7 @@
 //! | [`Classification`] | cross-entropy of the class scores, or of soft labels at a temperature (distillation) | with targets |
 //! | several labels a row | the mean binary cross-entropy of `σ(z_l - z_reference)` over the labels | with targets |
 //! | the same with a prototype verbalizer | besides, the contrast of rows and rows: [`contrastive_losses`] | with targets |
+//! | [`Pairs`] | the squared distance of two rows' cosine from 1 or 0 (SetFit) | with targets |
 //! | [`LanguageModelling`] | cross-entropy of the vocabulary where tokens were masked | any |
 //! | [`PackedLanguageModelling`] | the same, on sequences of a [`crate::learn::corpus::Corpus`] | texts |
 //! | [`Auxiliary`] | PET's mixture of the first and the last, `(1 - α) · CE + α · MLM` | both |
@@ -29,6 +30,7 @@ mod prototype_contrast;
 mod classification;
 mod language_modelling;
 mod packed;
+mod pairs;
 
 // of both
 mod auxiliary;
@@ -43,6 +45,7 @@ pub use classification::{Classification, Each, Lesson, divergences, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
 pub use masking::Masking;
 pub use packed::{MaskedSequence, PackedLanguageModelling, add_gradients_of, loss_of};
+pub use pairs::{PAIRS_IN_STEP, Pair, Pairs, REPETITIONS, pair_losses};
 pub use prototype_contrast::contrastive_losses;
 pub use step::Step;
 
@@ -50,6 +53,8 @@ pub use step::Step;
 pub enum Objective {
     /// Of classes.
     Classification(Classification),
+    /// Of pairs of rows.
+    Pairs(Pairs),
     /// Of tokens of rows.
     LanguageModelling(LanguageModelling),
     /// Of tokens of a corpus.
@@ -87,7 +92,7 @@ pub struct Mixture {
 /// A step's mean losses, each before its weight; absent where a step has none of the kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
-    /// Of classes, over the labelled rows.
+    /// Of classes, over the labelled rows, or over pairs of them.
     #[serde(rename = "loss", default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<f64>,
     /// Of language modelling, over the chosen tokens; absent too where none was chosen.
@@ -116,6 +121,7 @@ impl Objective {
     fn add_gradients(&mut self, step: &mut Step<'_>, weight: f64, means: &mut Losses) -> Result<Vec<usize>> {
         let (mean, rows) = match self {
             Objective::Classification(own) => own.add_gradients(step, weight),
+            Objective::Pairs(own) => own.add_gradients(step, weight),
             Objective::LanguageModelling(own) => own.add_gradients(step, weight),
             Objective::Packed(own) => own.add_gradients(step, weight),
         }?;
@@ -126,7 +132,7 @@ impl Objective {
     /// Its place among a step's losses.
     fn of<'l>(&self, means: &'l mut Losses) -> &'l mut Option<f64> {
         match self {
-            Objective::Classification(_) => &mut means.classification,
+            Objective::Classification(_) | Objective::Pairs(_) => &mut means.classification,
             Objective::LanguageModelling(_) | Objective::Packed(_) => &mut means.language_modelling,
         }
     }
@@ -135,6 +141,7 @@ impl Objective {
     fn not_finite(&self, step: usize, rows: &[usize]) -> Error {
         match self {
             Objective::Classification(own) => own.not_finite(step, rows),
+            Objective::Pairs(own) => own.not_finite(step, rows),
             Objective::LanguageModelling(own) => own.not_finite(step, rows),
             Objective::Packed(_) => packed::not_finite(step),
         }

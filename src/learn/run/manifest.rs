@@ -53,6 +53,9 @@ pub struct Manifest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+    /// Whether SetFit on the same rows stands beside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub setfit_baseline: bool,
     /// Where a row has several labels: then the last of the classes is what the others are held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub several_labels: Option<SeveralLabels>,
@@ -172,6 +175,7 @@ impl From<First> for Manifest {
             shots: first.shots,
             select: first.select,
             cls_baseline: first.cls_baseline,
+            setfit_baseline: false,
             several_labels: None,
         }
     }

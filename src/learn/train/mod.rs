@@ -14,7 +14,7 @@ use crate::learn::adamw::clip_gradients;
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::encoded::EncodedRows;
 use crate::learn::objective::{
-    Auxiliary, Classification, CombinedLoss, LanguageModelling, Lesson, Mixture, Objective, Step, Term,
+    Auxiliary, Classification, CombinedLoss, LanguageModelling, Lesson, Mixture, Objective, Pairs, Step, Term,
 };
 use crate::learn::target::Target;
 use crate::model::dtype::Dtype;
@@ -141,6 +141,12 @@ impl Trainer<'_> {
         let encoded = self.encode(&rows.columns, &rows.examples)?;
         let (targets, words) = (rows.targets.clone(), self.base.words.clone());
         Ok(Objective::Classification(Classification::new(encoded, targets, words, lesson, self.seed)))
+    }
+
+    /// The loss of pairs of rows, which stand in the first pattern.
+    pub fn pairs(&self, rows: &LabelledDataset) -> Result<Objective> {
+        let encoded = self.encode(&rows.columns, &rows.examples)?;
+        Ok(Objective::Pairs(Pairs::new(encoded, rows.classes(), self.seed)))
     }
 
     /// PET's mixture: the loss of classes, and language modelling beside it. Where that weighs nothing it

@@ -27,7 +27,8 @@ impl PromptModel {
             unreachable!("rust-bert's model is refused where a text is to be compared")
         };
         no_grad(|| {
-            self.mean_vectors(encoder, inputs).matmul(&self.label_vectors(encoder, words).tr()) * SCALE
+            self.mean_vectors(encoder, inputs, Mode::Score).matmul(&self.label_vectors(encoder, words).tr())
+                * SCALE
         })
     }
 
@@ -46,7 +47,8 @@ impl PromptModel {
             };
             let mean = |texts: &[Vec<i64>]| {
                 let inputs: Vec<Features> = texts.iter().map(input).collect();
-                let vectors = small_batches(&inputs).map(|inputs| self.mean_vectors(encoder, &inputs));
+                let vectors =
+                    small_batches(&inputs).map(|inputs| self.mean_vectors(encoder, &inputs, Mode::Score));
                 let vectors = Tensor::cat(&vectors.collect::<Vec<_>>(), 0);
                 vectors.mean_dim([0].as_slice(), true, Type::Float)
             };
@@ -64,13 +66,11 @@ impl PromptModel {
     ///
     /// # Shapes
     /// B inputs → `[B,H]`
-    pub(super) fn mean_vectors(&self, encoder: &Encoder, inputs: &[&Features]) -> Tensor {
+    pub(super) fn mean_vectors(&self, encoder: &Encoder, inputs: &[&Features], mode: Mode) -> Tensor {
         let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
-        no_grad(|| {
-            let states = encoder.forward(&batch, &self.additions, Mode::Score).to_kind(Type::Float);
-            let own = states * batch.attention.unsqueeze(2);
-            of_length_one(&own.sum_dim_intlist([1].as_slice(), false, Type::Float))
-        })
+        let states = encoder.forward(&batch, &self.additions, mode).to_kind(Type::Float);
+        let own = states * batch.attention.unsqueeze(2);
+        of_length_one(&own.sum_dim_intlist([1].as_slice(), false, Type::Float))
     }
 }
 

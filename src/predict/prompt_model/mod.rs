@@ -306,7 +306,18 @@ impl PromptModel {
             }
             .into());
         };
-        Ok(rows(&self.mean_vectors(encoder, inputs)))
+        Ok(rows(&tch::no_grad(|| self.mean_vectors(encoder, inputs, Mode::Score))))
+    }
+
+    /// The same with gradients.
+    ///
+    /// # Panics
+    /// If it is rust-bert's model, which gives no states: it is refused where they are wanted.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,H]`
+    pub fn vectors_of(&self, inputs: &[&Features], mode: Mode) -> Tensor {
+        self.mean_vectors(self.own_engine().0, inputs, mode)
     }
 
     /// The logits of the whole vocabulary at M places, each an input and a position in it: the head runs on

@@ -17,9 +17,6 @@ use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::text::data::{Columns, Example, Rows};
 use crate::text::dataset::words_hash;
 
-/// So many rows are looked at between two looks at the clock.
-const AT_ONCE: usize = 256;
-
 /// What a pool is made of.
 pub struct PoolRequest<'a> {
     /// The rows to choose among. Those that have a label are labelled already.
@@ -157,11 +154,5 @@ fn vectors(
         return Err(ModelError::NoStates.into());
     };
     let words = words_of(&scorer.tasks[0], columns)?;
-    let mut found = Vec::with_capacity(examples.len());
-    for rows in examples.chunks(AT_ONCE) {
-        found.extend(mean_states(model, &words, columns, rows, scorer.max_length)?);
-        #[allow(clippy::cast_precision_loss)] // A share.
-        progress(found.len() as f64 / examples.len() as f64);
-    }
-    Ok(found)
+    mean_states(model, &words, columns, examples, scorer.max_length, progress)
 }

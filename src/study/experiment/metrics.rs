@@ -8,6 +8,7 @@ use crate::predict::calibration::Correction;
 use crate::predict::report::{Evaluation, Prediction};
 use crate::predict::score::Scored;
 use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
+use crate::study::baseline::Regression;
 use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
 
@@ -66,6 +67,9 @@ pub struct BaselineMetrics {
     pub accuracies: Vec<f64>,
     /// Their mean.
     pub mean: f64,
+    /// Of a logistic regression: one over its penalty for each seed, chosen on that seed's train rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub c: Vec<Option<f64>>,
     /// The method less this baseline.
     pub difference: Option<PairedDifference>,
 }
@@ -76,8 +80,12 @@ pub(super) struct Found {
     pub seeds: Vec<SeedMetrics>,
     pub method: Vec<Vec<Prediction>>,
     pub naive_bayes: Vec<Vec<Prediction>>,
-    pub logistic_regression: Vec<Vec<Prediction>>,
+    pub logistic_regression: Vec<Regression>,
+    pub states: Vec<Regression>,
     pub cls: Vec<Vec<Prediction>>,
+    pub setfit: Vec<Regression>,
+    /// The means of the untrained model's last states of the test rows, N · `[H]`, once they are there.
+    pub states_of_test: Vec<Vec<f32>>,
     pub zero_shot: Option<Vec<Prediction>>,
     pub corrected: Option<Vec<Prediction>>,
     pub zero_shot_labels: Option<MultiLabelMetrics>,
@@ -120,7 +128,7 @@ impl Found {
             test.iter().flat_map(|test| test.labelled().map(|(_, truth)| truth)).collect();
         let method: Vec<Vec<bool>> = self.method.iter().map(right).collect();
         let mut baselines = Vec::new();
-        let mut add = |name: &str, correct: Vec<Vec<bool>>| {
+        let mut add = |name: &str, correct: Vec<Vec<bool>>, c: Vec<Option<f64>>| {
             if correct.is_empty() || truths.is_empty() {
                 return;
             }
@@ -131,6 +139,7 @@ impl Found {
                 name: name.to_owned(),
                 mean: accuracies.iter().sum::<f64>() / accuracies.len() as f64,
                 accuracies,
+                c,
                 difference: PairedDifference::of(&method, &correct),
             });
         };
@@ -139,12 +148,22 @@ impl Found {
         let majority = (0..manifest.classes.len())
             .reduce(|best, next| if count(next) > count(best) { next } else { best })
             .unwrap_or(0);
-        add("majority class", vec![truths.iter().map(|truth| *truth == majority).collect()]);
-        add("TF-IDF + naive Bayes", self.naive_bayes.iter().map(right).collect());
-        add("TF-IDF + logistic regression", self.logistic_regression.iter().map(right).collect());
-        add("zero-shot", self.zero_shot.iter().map(right).collect());
-        add("zero-shot, corrected", self.corrected.iter().map(right).collect());
-        add("cls", self.cls.iter().map(right).collect());
+        let regressions = |found: &[Regression]| {
+            let c = found.iter().map(|found| found.c).collect();
+            (found.iter().map(|found| right(&found.predictions)).collect(), c)
+        };
+        let none = Vec::new;
+        add("majority class", vec![truths.iter().map(|truth| *truth == majority).collect()], none());
+        add("TF-IDF + naive Bayes", self.naive_bayes.iter().map(right).collect(), none());
+        let (correct, c) = regressions(&self.logistic_regression);
+        add("TF-IDF + logistic regression", correct, c);
+        let (correct, c) = regressions(&self.states);
+        add("states + logistic regression", correct, c);
+        add("zero-shot", self.zero_shot.iter().map(right).collect(), none());
+        add("zero-shot, corrected", self.corrected.iter().map(right).collect(), none());
+        add("cls", self.cls.iter().map(right).collect(), none());
+        let (correct, c) = regressions(&self.setfit);
+        add("SetFit", correct, c);
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
             self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
         };

@@ -12,24 +12,29 @@ use std::time::Instant;
 use crate::error::{Result, TrainingError};
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::job::{Job, JobEvent};
-use crate::learn::objective::CombinedLoss;
+use crate::learn::objective::{CombinedLoss, Objective, PAIRS_IN_STEP, Pairs};
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
 use crate::learn::start::Start;
 use crate::learn::train::{Event, HeldOut, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
+use crate::model::folder::EngineChoice;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
+use crate::predict::prompt_model::PromptModel;
+use crate::predict::pvp::Pvp;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scored, Scorer, batch_tokens};
+use crate::predict::similarity::mean_states;
 use crate::predict::task::TaskSet;
-use crate::study::baseline;
+use crate::study::baseline::{self, Regression};
 use crate::study::warning::Warning;
-use crate::text::data::Example;
+use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
+use crate::text::template::Template;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
@@ -102,6 +107,9 @@ impl Experiment {
         if self.manifest.cls_baseline {
             self.base.check_engine(&CLS, plan.bf16)?;
         }
+        if self.manifest.setfit_baseline {
+            self.base.check_states()?;
+        }
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
             options.init.starts(options.length, &self.base.words.distinct_ids(), self.base.tokenizer())?;
         }
@@ -161,6 +169,12 @@ impl Experiment {
     ) -> Result<Option<Metrics>> {
         let _threads = Threads::on(self.manifest.header.threads);
         let mut found = Found::default();
+        // rust-bert's model gives no states.
+        let gives_states = self.base.model.engine == EngineChoice::Cloze;
+        let states = match gives_states && self.test.is_some() && self.several.is_none() {
+            true => Some(self.base.zero_shot(None)?.prepared(Dtype::F32)?),
+            false => None,
+        };
         for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             let rows = self.rows(&split);
@@ -171,7 +185,7 @@ impl Experiment {
             let started = Instant::now();
             let (learned, history, seconds) = if folder.learned(seed).exists() {
                 let (learned, history) = folder.load_learned(seed)?;
-                (learned, history, folder.seconds_of_steps(seed, &|part| part != CLS_PART)?)
+                (learned, history, folder.seconds_of_steps(seed, &|part| !BASELINES.contains(&part))?)
             } else {
                 let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
                 let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
@@ -180,7 +194,7 @@ impl Experiment {
                 };
                 let (learned, history) = (state.kept(), History::of(&state));
                 let seconds = match job.resumed {
-                    true => folder.seconds_of_steps(seed, &|part| part != CLS_PART)?,
+                    true => folder.seconds_of_steps(seed, &|part| !BASELINES.contains(&part))?,
                     false => Some(started.elapsed().as_secs_f64()),
                 };
                 // The last step's update is in no loss.
@@ -203,6 +217,14 @@ impl Experiment {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
                     self.baselines(&rows, test, &mut found);
+                    if let Some(Classifier::Prompt(model, _)) = &states {
+                        if found.states_of_test.is_empty() {
+                            found.states_of_test =
+                                self.mean_states(model, &test.columns, &test.examples, watch)?;
+                        }
+                        let regression = self.regression(model, &rows, &found.states_of_test, None, watch)?;
+                        found.states.push(regression);
+                    }
                 }
             }
             if self.manifest.cls_baseline {
@@ -211,6 +233,16 @@ impl Experiment {
                 let Some(state) = job.fit_cls(&rows)? else { return Ok(None) };
                 let classifier = self.base.learned(&CLS, &state.kept())?;
                 found.cls.extend(self.predict(&self.columns, classifier, watch)?);
+            }
+            if self.manifest.setfit_baseline {
+                let start = None;
+                let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
+                let Some(state) = job.fit_setfit(&rows)? else { return Ok(None) };
+                let classifier = self.base.learned(&Tuning::Full, &state.kept())?.prepared(Dtype::F32)?;
+                if let (Classifier::Prompt(model, _), Some(test)) = (&classifier, &self.test) {
+                    let test = self.mean_states(model, &test.columns, &test.examples, watch)?;
+                    found.setfit.push(self.regression(model, &rows, &test, Some(1.0), watch)?);
+                }
             }
             folder.drop_checkpoints(seed);
             let evaluation = self
@@ -391,7 +423,37 @@ impl Experiment {
             test.examples.iter().map(|example| Dataset::text(&test.columns, example, read)).collect();
         let classes = self.manifest.classes.len();
         found.naive_bayes.push(baseline::naive_bayes(&train, &texts, classes));
-        found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes));
+        found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes, None));
+    }
+
+    /// The means of a model's last states over the columns that are read.
+    fn mean_states(
+        &self,
+        model: &PromptModel,
+        columns: &Columns,
+        examples: &[Example],
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
+        mean_states(model, &words, columns, examples, self.patterns.max_length, &mut |share| {
+            let _ = watch(ExperimentEvent::Scoring { share });
+        })
+    }
+
+    /// A logistic regression on such means of a seed's train rows, of test rows that have theirs. C is chosen
+    /// where none is given.
+    fn regression(
+        &self,
+        model: &PromptModel,
+        rows: &LabelledDataset,
+        test: &[Vec<f32>],
+        c: Option<f64>,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Regression> {
+        let train = self.mean_states(model, &rows.columns, &rows.examples, watch)?;
+        let train: Vec<(Vec<f32>, usize)> = train.into_iter().zip(rows.classes()).collect();
+        let classes = self.manifest.classes.len();
+        Ok(baseline::logistic_regression_on_vectors(&train, test, classes, c))
     }
 
     fn write_sample(&self, folder: &RunFolder, seed: u64, split: &Split) -> Result<()> {
@@ -441,8 +503,18 @@ impl Experiment {
 /// The baseline on `[CLS]`.
 pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 
-/// What its steps are called in the list of events.
+/// What the steps of the baselines that are trained are called in the list of events.
+const BASELINES: [&str; 2] = [CLS_PART, SETFIT_PART];
 const CLS_PART: &str = "cls";
+const SETFIT_PART: &str = "setfit";
+
+/// SetFit's learning rate, as in the paper.
+const SETFIT_RATE: f64 = 2e-5;
+
+/// SetFit's steps on so many train rows: all pairs once, but at most a thousand steps.
+pub fn setfit_steps(rows: usize) -> usize {
+    Pairs::count(rows).div_ceil(PAIRS_IN_STEP).min(1000)
+}
 
 /// A seed's trainings.
 struct Trainings<'a, 'w> {
@@ -484,6 +556,20 @@ impl Trainings<'_, '_> {
         self.train(&trainer, CLS_PART, rows, None, plan.steps)
     }
 
+    /// The first half of SetFit, with its own rate and steps and the rest of the plan.
+    fn fit_setfit(&mut self, rows: &LabelledDataset) -> Result<Option<State>> {
+        let Experiment { manifest, columns, .. } = self.experiment;
+        let plan = Plan {
+            steps: setfit_steps(rows.targets.len()),
+            learning_rate: SETFIT_RATE,
+            accumulation: 1,
+            ..manifest.plan.clone()
+        };
+        let trainer = self.experiment.trainer(&Tuning::Full, &plan, columns, self.seed);
+        let loss = trainer.pairs(rows)?;
+        self.minimise(&trainer, SETFIT_PART, loss, None, plan.steps)
+    }
+
     /// The step whose mean accuracy over the folds is best, then the one with the lowest loss. None if it was
     /// stopped.
     fn best_of_folds(&mut self, rows: &LabelledDataset) -> Result<Option<usize>> {
@@ -521,12 +607,24 @@ impl Trainings<'_, '_> {
         Ok(Some(best.map_or(manifest.plan.steps, |(step, ..)| step)))
     }
 
-    /// One training, gone on with where it was stopped, up to a step. None if it was stopped again.
+    /// A training on the classes of rows, up to a step. None if it was stopped.
     fn train(
         &mut self,
         trainer: &Trainer<'_>,
         part: &str,
         rows: &LabelledDataset,
+        held_out: Option<&LabelledDataset>,
+        last: usize,
+    ) -> Result<Option<State>> {
+        self.minimise(trainer, part, trainer.classification(rows)?, held_out, last)
+    }
+
+    /// One training, gone on with where it was stopped, up to a step. None if it was stopped again.
+    fn minimise(
+        &mut self,
+        trainer: &Trainer<'_>,
+        part: &str,
+        objective: Objective,
         held_out: Option<&LabelledDataset>,
         last: usize,
     ) -> Result<Option<State>> {
@@ -539,7 +637,7 @@ impl Trainings<'_, '_> {
             keep_end: part != "run",
         };
         let (resumed, watch) = (&mut self.resumed, &mut self.watch);
-        let loss = CombinedLoss::from(trainer.classification(rows)?);
+        let loss = CombinedLoss::from(objective);
         job.train(trainer, &mut loss.into(), held_out.map(HeldOut::Rows), last, &mut |event| match event {
             JobEvent::Resumed(steps) => {
                 *resumed = true;

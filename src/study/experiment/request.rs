@@ -56,6 +56,8 @@ pub struct TrainRequest {
     pub select: Select,
     /// Whether `[CLS]` fine-tuning on the same rows stands beside.
     pub cls_baseline: bool,
+    /// Whether SetFit on the same rows stands beside.
+    pub setfit_baseline: bool,
     /// Where a row has several labels: how they are held against their absence.
     pub several_labels: Option<SeveralLabels>,
     /// The seeds.
@@ -119,6 +121,7 @@ impl TrainRequest {
             shots: None,
             select: Select::default(),
             cls_baseline: false,
+            setfit_baseline: false,
             several_labels: None,
             seeds: vec![13],
             max_length: None,
@@ -233,6 +236,7 @@ impl TrainRequest {
             shots: self.shots,
             select: self.select,
             cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
+            setfit_baseline: self.setfit_baseline,
             several_labels: self.several_labels,
             tuning: self.tuning,
             init_from,

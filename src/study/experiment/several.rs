@@ -180,7 +180,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Errors> {
     let wrong = [
         (manifest.descriptions.is_some(), "descriptions"),
         (manifest.demonstrations.is_some(), "demonstrations"),
-        (manifest.cls_baseline, "baseline on [CLS]"),
+        (manifest.cls_baseline || manifest.setfit_baseline, "baseline that is trained"),
         (manifest.select == Select::Cv, "cross-validation"),
     ];
     let wrong = wrong.iter().filter(|(is, _)| *is);
