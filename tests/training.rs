@@ -9,7 +9,7 @@ use cloze::error::Result;
 use cloze::learn::dataset::LabelledDataset;
 use cloze::learn::objective::{CombinedLoss, Mixture};
 use cloze::learn::target::Target;
-use cloze::learn::train::{Event, Plan, State, Trainer};
+use cloze::learn::train::{ClassLoss, Event, Plan, State, Trainer};
 use cloze::model::folder::{EngineChoice, ModelFolder};
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
 use cloze::predict::pvp::{Patterns, SoftVectors};
@@ -247,6 +247,7 @@ fn plan(learning_rate: f64, steps: usize, batch_size: usize) -> Plan {
         clip_norm: 1.0,
         dropout: None,
         r_drop: 0.0,
+        loss: ClassLoss::default(),
         bf16: false,
         evaluate_every: 1000,
         patience: 1000,

@@ -147,6 +147,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "clip_norm",
             "dropout",
             "r_drop",
+            "loss",
             "evaluate_every",
             "patience",
             "select",

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::ValueEnum as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cloze::error::{Errors, Result};
-use cloze::learn::plan::PlanOptions;
+use cloze::learn::plan::{ClassLoss, PlanOptions};
 use cloze::learn::run::Device;
 use cloze::model::dtype::Dtype;
 use cloze::model::folder::ModelFolder;
@@ -190,6 +190,7 @@ pub fn plan_options(args: &PlanArgs) -> PlanOptions {
         clip_norm: Some(args.clip_norm),
         dropout: args.dropout,
         r_drop: None,
+        loss: ClassLoss::default(),
         bf16: args.dtype == TrainDtypeName::Bf16,
     }
 }

@@ -33,6 +33,8 @@ pub enum TrainingError {
     NoDevRows { data: String },
     #[error("there are rows to choose by, and nothing is chosen")]
     DevNotUsed,
+    #[error("ADAPET's loss is that of one-token words at the mask, and {reason}")]
+    NotForAdapet { reason: &'static str },
 }
 
 impl TrainingError {
@@ -61,6 +63,7 @@ impl TrainingError {
                 ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),
                 ("help", "lower the learning rate".into()),
             ],
+            NotForAdapet { .. } => help("leave the loss out, or use such words"),
             MlmWithoutRows { .. } => help("give rows, with or without labels, or leave the loss out"),
         }
     }

@@ -37,6 +37,9 @@ pub struct Plan {
     /// once.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub r_drop: f64,
+    /// What rows of classes teach.
+    #[serde(default, skip_serializing_if = "ClassLoss::is_usual")]
+    pub loss: ClassLoss,
     /// Whether the encoder's products are computed in bfloat16, where there are instructions for it; what is
     /// learned, its gradients and AdamW stay in single precision.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -45,6 +48,25 @@ pub struct Plan {
     pub evaluate_every: usize,
     /// Early stopping: so many evaluations without a better one end the training.
     pub patience: usize,
+}
+
+/// What rows of classes teach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassLoss {
+    /// Which class is likeliest.
+    #[default]
+    CrossEntropy,
+    /// ADAPET: each class by itself among all words, and tokens beside a label word (Tam et al. 2021)
+    Adapet,
+}
+
+impl ClassLoss {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+    fn is_usual(&self) -> bool {
+        *self == ClassLoss::default()
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
@@ -70,6 +92,7 @@ impl Plan {
             clip_norm: 1.0,
             dropout: None,
             r_drop: 0.0,
+            loss: ClassLoss::default(),
             bf16: false,
             evaluate_every: (steps / 10).max(1),
             patience: 5,
@@ -164,6 +187,8 @@ pub struct PlanOptions {
     pub dropout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r_drop: Option<f64>,
+    #[serde(skip_serializing_if = "ClassLoss::is_usual")]
+    pub loss: ClassLoss,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bf16: bool,
 }
@@ -187,6 +212,7 @@ impl PlanOptions {
             clip_norm: self.clip_norm.unwrap_or(usual.clip_norm),
             dropout: self.dropout,
             r_drop: self.r_drop.unwrap_or(usual.r_drop),
+            loss: self.loss,
             bf16: self.bf16,
             ..usual
         }
@@ -206,6 +232,7 @@ impl PlanOptions {
             clip_norm: Some(plan.clip_norm),
             dropout: plan.dropout,
             r_drop: (plan.r_drop > 0.0).then_some(plan.r_drop),
+            loss: plan.loss,
             bf16: plan.bf16,
         }
     }

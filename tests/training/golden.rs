@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cloze::learn::adamw::{AdamW, clip_gradients};
-use cloze::learn::objective::{Chosen, Masked, Pair, divergences, losses, pair_losses, token_losses};
+use cloze::learn::objective::{
+    Chosen, Conditioned, Masked, Pair, class_log_probabilities, conditioned_losses, decoupled_losses,
+    divergences, losses, pair_losses, token_losses,
+};
 use cloze::learn::schedule;
 use cloze::learn::target::Target;
 use cloze::model::encoder::Mode;
@@ -637,4 +640,60 @@ fn the_loss_of_pairs_is_sentence_transformers() {
         // A key's bias moves all of a row's scores alike: its gradient is rounding alone.
         assert_close(&[found], &[norm.as_f64().unwrap()], 2e-6, name);
     }
+}
+
+#[test]
+fn adapet_equals_binary_cross_entropy() {
+    let expected = read_json(PathBuf::from(FOLDER).join("adapet.json"));
+    let base = base();
+    let ours = trainable(&base, &Tuning::Full, 0);
+    let Classifier::Prompt(model, words) = adapted(&base, &Tuning::Full, &ours.learned(), Form::Beside)
+    else {
+        unreachable!()
+    };
+    let place = |value: &Value| usize::try_from(value.as_i64().unwrap()).unwrap();
+    let rows = expected["rows"].as_array().unwrap();
+    let inputs: Vec<Features> = rows
+        .iter()
+        .map(|row| features(&integers(&row[0]), integers(&row[0]).len(), place(&row[1])))
+        .collect();
+    let targets: Vec<Target> = rows.iter().map(|row| Target::Class(place(&row[2]))).collect();
+    let inputs: Vec<&Features> = inputs.iter().collect();
+    let logits = model.logits_at_masks(&inputs, Mode::Train).squeeze_dim(1);
+    let decoupled = decoupled_losses(
+        &class_log_probabilities(&logits, &inputs, &words),
+        &targets.iter().collect::<Vec<_>>(),
+    );
+    assert_close(&values(&decoupled.detach()), &numbers(&expected["decoupled"]), LOSS, "decoupled");
+    let input = |row: &Value| Conditioned {
+        masked: Masked {
+            features: features(&integers(&row[0]), integers(&row[0]).len(), 0),
+            chosen: row[1]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|out| Chosen { at: place(&out[0]), id: out[1].as_i64().unwrap() })
+                .collect(),
+        },
+        is_own: row[2].as_bool().unwrap(),
+    };
+    let inputs: Vec<Conditioned> =
+        expected["conditioned_rows"].as_array().unwrap().iter().map(input).collect();
+    let conditioned = conditioned_losses(&model, &inputs.iter().collect::<Vec<_>>(), Mode::Train);
+    assert_close(&values(&conditioned.detach()), &numbers(&expected["conditioned"]), LOSS, "conditioned");
+    (decoupled.sum(tch::Kind::Float) + conditioned.sum(tch::Kind::Float)).backward();
+    for (name, norm) in expected["gradient_norms"].as_object().unwrap() {
+        let (found, norm) = (values(&ours.leaves()[name.as_str()].grad().norm())[0], norm.as_f64().unwrap());
+        assert_close(&[found], &[norm], 1e-5 * norm.max(1.0), name);
+    }
+}
+
+#[test]
+fn what_is_surely_said_does_not_end_a_training() {
+    // Of a probability that rounds to 1 the other answer's loss would be infinite.
+    let surely = Tensor::from_slice(&[0.0_f32, -200.0]).view([1, 2]).set_requires_grad(true);
+    let losses = decoupled_losses(&surely, &[&Target::Class(1)]);
+    losses.sum(tch::Kind::Float).backward();
+    assert!(values(&losses.detach())[0].is_finite());
+    assert!(values(&surely.grad()).iter().all(|gradient| gradient.is_finite()));
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
-use cloze::learn::plan::PlanOptions;
+use cloze::learn::plan::{ClassLoss, PlanOptions};
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::study::report::{RunReport, page};
@@ -145,6 +145,9 @@ pub struct Train {
     /// added to the loss
     #[arg(long, hide_short_help = true, value_name = "ALPHA")]
     r_drop: Option<f64>,
+    /// What rows teach
+    #[arg(long, hide_short_help = true, value_enum, value_name = "LOSS", default_value_t = ClassLoss::CrossEntropy)]
+    loss: ClassLoss,
     #[command(flatten)]
     held_out: HeldOutArgs,
     /// How the step that is kept is chosen
@@ -163,7 +166,7 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 11] = [
+const NOT_WITH_TASKS: [&str; 12] = [
     "template",
     "verbalizer",
     "train",
@@ -173,6 +176,7 @@ const NOT_WITH_TASKS: [&str; 11] = [
     "shots",
     "select",
     "baseline",
+    "loss",
     "from",
     "resume",
 ];
@@ -309,7 +313,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         reading,
         tuning: tuning.unwrap_or(Tuning::Full),
         init_from: args.init_from.clone(),
-        plan: PlanOptions { r_drop: args.r_drop, ..setup::plan_options(&args.plan) },
+        plan: PlanOptions { r_drop: args.r_drop, loss: args.loss, ..setup::plan_options(&args.plan) },
         evaluate_every: args.held_out.evaluate_every,
         patience: args.held_out.patience,
         drawing: args.drawing.any().then(|| setup::drawing(&args.drawing)),

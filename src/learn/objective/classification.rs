@@ -7,10 +7,12 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tch::{Kind as Type, Tensor};
 
+use super::adapet::{class_log_probabilities, decoupled_losses};
 use super::prototype_contrast::{Contrasted, PartContrast, WholeContrast, contrastive_losses};
 use super::step::{Input, Step, backward};
 use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder, Item};
+use crate::learn::plan::ClassLoss;
 use crate::learn::target::{Target, several};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
@@ -25,6 +27,7 @@ pub struct Classification {
     targets: Vec<Target>,
     words: LabelWords,
     lesson: Lesson,
+    loss: ClassLoss,
     order: Order,
 }
 
@@ -106,7 +109,7 @@ impl Classification {
         rows: EncodedRows,
         targets: Vec<Target>,
         words: LabelWords,
-        lesson: Lesson,
+        (lesson, loss): (Lesson, ClassLoss),
         seed: u64,
     ) -> Classification {
         // With one pattern in a step a row is one thing to learn; with all of them each input is.
@@ -116,7 +119,7 @@ impl Classification {
         };
         let classes: Vec<usize> = things.map(|item| targets[rows.row_of(item)].class()).collect();
         let order = Order::new(&classes, lesson.balance, seed);
-        Classification { rows, targets, words, lesson, order }
+        Classification { rows, targets, words, lesson, loss, order }
     }
 
     pub(super) fn add_gradients(
@@ -183,6 +186,12 @@ impl Classification {
         contrast: Option<&PartContrast>,
     ) -> (Tensor, Tensor) {
         let (scores, vectors) = match classifier {
+            Classifier::Prompt(model, _) if self.loss == ClassLoss::Adapet => {
+                let logits = model.logits_at_masks(inputs, Mode::Train).squeeze_dim(1);
+                let found = class_log_probabilities(&logits, inputs, words);
+                let losses = decoupled_losses(&found, targets);
+                return (found, losses);
+            }
             Classifier::Prompt(model, _) if self.lesson.vocabulary_weight > 0.0 => {
                 return self.losses_with_vocabulary(model, words, inputs, targets);
             }

@@ -14,6 +14,8 @@
 //! | several labels a row | the mean binary cross-entropy of `σ(z_l - z_reference)` over the labels | with targets |
 //! | the same with a prototype verbalizer | besides, the contrast of rows and rows: [`contrastive_losses`] | with targets |
 //! | [`Pairs`] | the squared distance of two rows' cosine from 1 or 0 (SetFit) | with targets |
+//! | the same as ADAPET has it | the classes' probabilities among all words, each by itself: [`decoupled_losses`] | with targets |
+//! | [`LabelConditioned`] | its other half: cross-entropy of tokens beside a label word, or of their absence | with targets |
 //! | [`LanguageModelling`] | cross-entropy of the vocabulary where tokens were masked | any |
 //! | [`PackedLanguageModelling`] | the same, on sequences of a [`crate::learn::corpus::Corpus`] | texts |
 //! | [`Auxiliary`] | PET's mixture of the first and the last, `(1 - α) · CE + α · MLM` | both |
@@ -32,7 +34,8 @@ mod language_modelling;
 mod packed;
 mod pairs;
 
-// of both
+// of both, and of classes
+mod adapet;
 mod auxiliary;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::learn::turns::Turns;
 
+pub use adapet::{
+    Conditioned, LabelConditioned, class_log_probabilities, conditioned_losses, decoupled_losses,
+};
 pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
 pub use classification::{Classification, Each, Lesson, divergences, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
@@ -57,6 +63,8 @@ pub enum Objective {
     Pairs(Pairs),
     /// Of tokens of rows.
     LanguageModelling(LanguageModelling),
+    /// Of tokens of rows in which a label word stands.
+    LabelConditioned(LabelConditioned),
     /// Of tokens of a corpus.
     Packed(PackedLanguageModelling),
 }
@@ -123,6 +131,7 @@ impl Objective {
             Objective::Classification(own) => own.add_gradients(step, weight),
             Objective::Pairs(own) => own.add_gradients(step, weight),
             Objective::LanguageModelling(own) => own.add_gradients(step, weight),
+            Objective::LabelConditioned(own) => own.add_gradients(step, weight),
             Objective::Packed(own) => own.add_gradients(step, weight),
         }?;
         *self.of(means) = mean;
@@ -133,7 +142,9 @@ impl Objective {
     fn of<'l>(&self, means: &'l mut Losses) -> &'l mut Option<f64> {
         match self {
             Objective::Classification(_) | Objective::Pairs(_) => &mut means.classification,
-            Objective::LanguageModelling(_) | Objective::Packed(_) => &mut means.language_modelling,
+            Objective::LanguageModelling(_) | Objective::LabelConditioned(_) | Objective::Packed(_) => {
+                &mut means.language_modelling
+            }
         }
     }
 
@@ -143,6 +154,7 @@ impl Objective {
             Objective::Classification(own) => own.not_finite(step, rows),
             Objective::Pairs(own) => own.not_finite(step, rows),
             Objective::LanguageModelling(own) => own.not_finite(step, rows),
+            Objective::LabelConditioned(own) => own.not_finite(step, rows),
             Objective::Packed(_) => packed::not_finite(step),
         }
     }

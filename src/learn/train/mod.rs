@@ -14,7 +14,8 @@ use crate::learn::adamw::clip_gradients;
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::encoded::EncodedRows;
 use crate::learn::objective::{
-    Auxiliary, Classification, CombinedLoss, LanguageModelling, Lesson, Mixture, Objective, Pairs, Step, Term,
+    Auxiliary, Classification, CombinedLoss, LabelConditioned, LanguageModelling, Lesson, Mixture, Objective,
+    Pairs, Step, Term,
 };
 use crate::learn::target::Target;
 use crate::model::dtype::Dtype;
@@ -29,7 +30,7 @@ use crate::text::data::{Columns, Example};
 use crate::tune::soft::SoftTokens;
 use crate::tune::{Beginning, Learned, OwnBeginning, SOFT_TOKENS, Trainable, Tuning, decays, is_verbalizer};
 
-pub use crate::learn::plan::Plan;
+pub use crate::learn::plan::{ClassLoss, Plan};
 pub use event::{Event, Look};
 pub use state::{HeldOutEvaluation, State};
 
@@ -140,7 +141,21 @@ impl Trainer<'_> {
     pub fn lessons(&self, rows: &LabelledDataset, lesson: Lesson) -> Result<Objective> {
         let encoded = self.encode(&rows.columns, &rows.examples)?;
         let (targets, words) = (rows.targets.clone(), self.base.words.clone());
-        Ok(Objective::Classification(Classification::new(encoded, targets, words, lesson, self.seed)))
+        let how = (lesson, self.plan.loss);
+        Ok(Objective::Classification(Classification::new(encoded, targets, words, how, self.seed)))
+    }
+
+    /// The whole loss of rows with targets, as the plan says it.
+    pub fn loss(&self, rows: &LabelledDataset) -> Result<CombinedLoss> {
+        let mut loss = CombinedLoss::from(self.classification(rows)?);
+        if self.plan.loss == ClassLoss::Adapet {
+            let encoded = self.encode(&rows.columns, &rows.examples)?;
+            let (targets, words) = (rows.targets.clone(), self.base.words.clone());
+            let objective =
+                Objective::LabelConditioned(LabelConditioned::new(encoded, targets, words, self.seed));
+            loss.beside.push(Term { weight: 1.0, objective });
+        }
+        Ok(loss)
     }
 
     /// The loss of pairs of rows, which stand in the first pattern.

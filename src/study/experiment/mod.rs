@@ -12,11 +12,11 @@ use std::time::Instant;
 use crate::error::{Result, TrainingError};
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::job::{Job, JobEvent};
-use crate::learn::objective::{CombinedLoss, Objective, PAIRS_IN_STEP, Pairs};
+use crate::learn::objective::{CombinedLoss, PAIRS_IN_STEP, Pairs};
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
 use crate::learn::start::Start;
-use crate::learn::train::{Event, HeldOut, Plan, State, Trainer};
+use crate::learn::train::{ClassLoss, Event, HeldOut, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::folder::EngineChoice;
 use crate::model::threads::Threads;
@@ -35,6 +35,7 @@ use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
 use crate::text::template::Template;
+use crate::text::verbalizer::VerbalizerKind;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
@@ -104,6 +105,7 @@ impl Experiment {
         let _threads = Threads::on(self.manifest.header.threads);
         let Manifest { tuning, plan, classes, .. } = &self.manifest;
         self.base.check_engine(tuning, plan.bf16)?;
+        self.check_loss()?;
         if self.manifest.cls_baseline {
             self.base.check_engine(&CLS, plan.bf16)?;
         }
@@ -157,6 +159,23 @@ impl Experiment {
             }
         }
         Ok(warnings)
+    }
+
+    /// Refuses ADAPET where classes are more or less than words at one mask.
+    fn check_loss(&self) -> Result<()> {
+        let words = &self.base.words;
+        let reason = match () {
+            () if self.manifest.plan.loss != ClassLoss::Adapet => return Ok(()),
+            () if matches!(self.manifest.tuning, Tuning::Cls(_)) => "cls reads no words",
+            () if self.several.is_some() => "rows have several labels",
+            () if words.several().is_some() => "label words have several tokens",
+            () if words.structure().tree.is_some() => "classes stand in a tree",
+            () if matches!(words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
+                "the verbalizer's classes are vectors"
+            }
+            () => return Ok(()),
+        };
+        Err(TrainingError::NotForAdapet { reason }.into())
     }
 
     /// Runs what is not done yet, and puts the warnings of [`Experiment::check`] beside the results. None if
@@ -550,8 +569,12 @@ impl Trainings<'_, '_> {
     fn fit_cls(&mut self, rows: &LabelledDataset) -> Result<Option<State>> {
         let Experiment { manifest, columns, .. } = self.experiment;
         let defaults = CLS.defaults(manifest.classes.len());
-        let plan =
-            Plan { steps: defaults.steps, learning_rate: defaults.learning_rate, ..manifest.plan.clone() };
+        let plan = Plan {
+            steps: defaults.steps,
+            learning_rate: defaults.learning_rate,
+            loss: ClassLoss::default(),
+            ..manifest.plan.clone()
+        };
         let trainer = self.experiment.trainer(&CLS, &plan, columns, self.seed);
         self.train(&trainer, CLS_PART, rows, None, plan.steps)
     }
@@ -566,7 +589,7 @@ impl Trainings<'_, '_> {
             ..manifest.plan.clone()
         };
         let trainer = self.experiment.trainer(&Tuning::Full, &plan, columns, self.seed);
-        let loss = trainer.pairs(rows)?;
+        let loss = CombinedLoss::from(trainer.pairs(rows)?);
         self.minimise(&trainer, SETFIT_PART, loss, None, plan.steps)
     }
 
@@ -616,7 +639,7 @@ impl Trainings<'_, '_> {
         held_out: Option<&LabelledDataset>,
         last: usize,
     ) -> Result<Option<State>> {
-        self.minimise(trainer, part, trainer.classification(rows)?, held_out, last)
+        self.minimise(trainer, part, trainer.loss(rows)?, held_out, last)
     }
 
     /// One training, gone on with where it was stopped, up to a step. None if it was stopped again.
@@ -624,7 +647,7 @@ impl Trainings<'_, '_> {
         &mut self,
         trainer: &Trainer<'_>,
         part: &str,
-        objective: Objective,
+        loss: CombinedLoss,
         held_out: Option<&LabelledDataset>,
         last: usize,
     ) -> Result<Option<State>> {
@@ -637,7 +660,6 @@ impl Trainings<'_, '_> {
             keep_end: part != "run",
         };
         let (resumed, watch) = (&mut self.resumed, &mut self.watch);
-        let loss = CombinedLoss::from(objective);
         job.train(trainer, &mut loss.into(), held_out.map(HeldOut::Rows), last, &mut |event| match event {
             JobEvent::Resumed(steps) => {
                 *resumed = true;
