@@ -88,8 +88,10 @@ fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -352,7 +354,8 @@ fn requests_that_are_none_are_refused_by_what_they_are() {
     assert_eq!(status(b"nonsense\r\n\r\n"), 400);
     let large = send(
         address,
-        format!("POST /classify HTTP/1.1\r\nHost: h\r\n{JSON}Content-Length: 5000\r\n\r\n").as_bytes(),
+        format!("POST /classify HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 5000\r\n\r\n")
+            .as_bytes(),
     );
     assert_eq!(
         (large.status, large.message().as_str()),
@@ -361,7 +364,7 @@ fn requests_that_are_none_are_refused_by_what_they_are() {
     // Without its length, a body is read up to the limit.
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(4096));
     let chunked = format!(
-        "POST /classify HTTP/1.1\r\nHost: h\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
+        "POST /classify HTTP/1.1\r\nHost: localhost\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
     );
     assert_eq!(status(chunked.as_bytes()), 413);
     let many = post(address, "/classify", &json!({ "texts": vec!["a"; 51] }));
@@ -463,7 +466,7 @@ fn slow_clients_lose_their_connections() {
     let slow: Vec<TcpStream> = (0..4)
         .map(|_| {
             let mut stream = connect(address);
-            stream.write_all(b"POST /classify HTTP/1.1\r\nHost: h\r\nX-A").unwrap();
+            stream.write_all(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nX-A").unwrap();
             stream
         })
         .collect();
@@ -478,7 +481,8 @@ fn slow_clients_lose_their_connections() {
     let mut stream = connect(address);
     stream
         .write_all(
-            format!("POST /classify HTTP/1.1\r\nHost: h\r\n{JSON}Content-Length: 90\r\n\r\n{{").as_bytes(),
+            format!("POST /classify HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 90\r\n\r\n{{")
+                .as_bytes(),
         )
         .unwrap();
     let answer = read_answer(&mut BufReader::new(stream)).unwrap();
@@ -486,6 +490,75 @@ fn slow_clients_lose_their_connections() {
         (answer.status, answer.message().as_str()),
         (408, "the body was not there within 0.3 seconds")
     );
+    running.stop();
+}
+
+#[test]
+fn room_is_held_for_what_came_and_not_for_what_is_announced() {
+    let all_bodies_bytes = 1000;
+    let running = start(Limits { body_bytes: 900, all_bodies_bytes, ..limits() });
+    let address = running.address();
+    // Together they announce far more than there is room for, and send nothing of it.
+    let slow: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = connect(address);
+            let head =
+                format!("POST /classify HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 900\r\n\r\n{{");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(post(address, "/classify", &json!({ "text": "good" })).status, 200);
+    drop(slow);
+    // What came counts all the same.
+    let mut stream = connect(address);
+    let head = format!("POST /classify HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 900\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&[b' '; 890]).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while post(address, "/classify", &json!({ "text": "good".repeat(40) })).status != 429 {
+        assert!(Instant::now() < until, "there is always room");
+    }
+    drop(stream);
+    running.stop();
+}
+
+#[test]
+fn a_service_for_this_machine_answers_to_its_names_alone() {
+    let running = start(limits());
+    let address = running.address();
+    let asked = |host: &str, path: &str| {
+        send(address, format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n").as_bytes())
+    };
+    for host in ["localhost", "LocalHost:8080", "127.0.0.1:9", "[::1]", "[::1]:80", "play.localhost"] {
+        assert_eq!(asked(&format!("Host: {host}\r\n"), "/health").status, 200, "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "",
+    ] {
+        for path in ["/", "/info", "/health"] {
+            let refused = asked(&format!("Host: {host}\r\n"), path);
+            assert_eq!(refused.status, 421, "{host}");
+            assert_eq!(refused.json()["error_type"], "host");
+        }
+    }
+    running.stop();
+    // A page of another site has no key.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "correct-horse-battery").unwrap();
+    let key = Some(Key::read(file.path()).unwrap());
+    let running = Service::new()
+        .classifier("mood", mood_of(TINY))
+        .key(key)
+        .start(listen("127.0.0.1:0").unwrap())
+        .unwrap();
+    let request = b"GET /health HTTP/1.1\r\nHost: cloze.example.org\r\nConnection: close\r\n\r\n";
+    assert_eq!(send(running.address(), request).status, 200);
     running.stop();
 }
 
@@ -602,6 +675,35 @@ fn the_command_ends_well_when_it_is_told_to() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "finishing what is under way; once more stops at once\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn that_everybody_is_answered_is_told_whatever_is_kept_quiet() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cloze"))
+        .args([
+            "serve",
+            "--port",
+            "0",
+            "--host",
+            "0.0.0.0",
+            "--quiet",
+            "--model",
+            TINY,
+            "--labels",
+            "good, bad",
+        ])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        line,
+        "warning: everybody who reaches this address is answered: --api-key-file asks for a key\n"
+    );
 }
 
 #[test]

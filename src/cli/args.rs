@@ -1,9 +1,11 @@
 //! What several commands take. No logic.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, Id, ValueEnum};
+use cloze::error::DataError;
 use cloze::learn::run::Device;
 use cloze::model::folder::EngineChoice;
 use cloze::predict::encode::Long;
@@ -82,6 +84,14 @@ pub struct Reading {
     pub text_column: Option<String>,
 }
 
+/// A part of a layout as it is written; what is none is told with a way out.
+fn layout<T: FromStr<Err = DataError>>(written: &str) -> Result<T, String> {
+    written.parse().map_err(|error: DataError| {
+        let notes = error.notes().into_iter().map(|(label, text)| format!("\n  = {label}: {text}"));
+        format!("{error}{}", notes.collect::<String>())
+    })
+}
+
 /// How rows are read.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RowReading {
@@ -89,11 +99,11 @@ pub struct RowReading {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// The encoding of its text [default: UTF-8, or what its first bytes tell]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = layout::<Encoding>)]
     pub encoding: Option<Encoding>,
     /// What stands between the columns of CSV and TSV: a character, or tab [default: by the format and the
     /// first lines]
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, value_name = "CHARACTER", value_parser = layout::<Delimiter>)]
     pub delimiter: Option<Delimiter>,
     /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
     #[arg(long, value_enum, value_name = "HOW")]

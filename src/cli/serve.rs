@@ -90,7 +90,7 @@ pub struct Serve {
     /// Bytes of a request at most; larger ones are refused with 413
     #[arg(long, value_name = "BYTES", default_value_t = 2 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     max_body: u32,
-    /// No line on the terminal
+    /// Nothing but warnings on the terminal
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -116,8 +116,9 @@ const LEAST_BODIES_BYTES: usize = 64 << 20;
 /// Runs the command.
 pub fn run(args: &Serve) -> Result<()> {
     ensure!(
-        args.timeout > 0.0 && args.timeout <= 86_400.0,
-        "--timeout takes a number of seconds, up to a day"
+        args.timeout >= 0.001 && args.timeout <= 86_400.0,
+        "--timeout takes a number of seconds, from 0.001 up to a day (86400), not {}",
+        args.timeout
     );
     let share = args.abstain_below;
     ensure!(
@@ -136,12 +137,12 @@ pub fn run(args: &Serve) -> Result<()> {
     let running = service.start(listener)?;
     let stopper = running.stopper();
     signals::finish(move || stopper.stop());
+    let address = running.address();
+    if is_open && !address.ip().is_loopback() {
+        let warning = "everybody who reaches this address is answered: --api-key-file asks for a key";
+        render::warnings(&[warning.to_owned()])?;
+    }
     if !args.quiet {
-        let address = running.address();
-        if is_open && !address.ip().is_loopback() {
-            let warning = "everybody who reaches this address is answered: --api-key-file asks for a key";
-            render::warnings(&[warning.to_owned()])?;
-        }
         let shown = if address.ip() == IpAddr::from([0, 0, 0, 0]) { "localhost".to_owned() } else { host };
         render::tell(&format!("listening on http://{shown}:{}\n", address.port()))?;
     }

@@ -9,8 +9,10 @@ use super::notes::{Note, help, listed};
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what each field is.
 pub enum CalibrationError {
-    #[error("the shares of a prior must be above 0 and sum to 1; these sum to {sum}")]
+    #[error("the shares of a prior must sum to 1; these sum to {sum}")]
     PriorNotOne { sum: f64 },
+    #[error("a share of a prior must be above 0, and one is {share}")]
+    PriorNotAbove { share: f64 },
     #[error("{written:?} is no LABEL=SHARE for each class")]
     PriorUnclear { written: String, labels: Vec<String> },
     #[error("{} was fitted for {what}", path.display())]
@@ -47,6 +49,7 @@ impl CalibrationError {
                 ]
             }
             PriorNotOne { .. } => help("make the shares sum to 1"),
+            PriorNotAbove { .. } => help("give each class a share above 0: one of 0 could never be told"),
             PriorUnclear { labels, .. } => vec![("classes", listed(labels))],
             Misfit { fitted_for, now, .. } => {
                 vec![("fitted for", fitted_for.clone()), ("now", now.clone()), ("help", "fit it anew".into())]

@@ -34,6 +34,10 @@ pub enum DataError {
     NoEncoding { written: String },
     #[error("{what} is not UTF-8 text")]
     NotUtf8 { what: String },
+    #[error("{what} is not text in {encoding}")]
+    NotInEncoding { what: String, encoding: String },
+    #[error("{data} is UTF-32")]
+    Utf32 { data: String },
     #[error("{data} is {kind}")]
     NoTable { data: String, kind: &'static str },
     #[error("{data} is JSON, and read as a table")]
@@ -46,6 +50,8 @@ pub enum DataError {
     LabelMappedTwice { label: String },
     #[error("{column:?} is to be called {name:?}, and {data} has a column {name:?}")]
     NameTaken { name: String, column: String, data: String },
+    #[error("{column:?} is to be called both {:?} and {:?}", names[0], names[1])]
+    NamesOfOneColumn { names: [String; 2], column: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
     #[error("{cell:?} is several labels, and this takes one a row")]
@@ -78,6 +84,8 @@ pub enum DataError {
     WithoutScores { folder: String },
     #[error("{data} has two rows with the id {id:?}")]
     SameId { id: String, data: String },
+    #[error("the column {column:?} of {data} is to be the answers and the true labels")]
+    AnswersAreLabels { column: String, data: String },
     #[error("{data} has other rows than {first}")]
     OtherRows { data: String, first: String },
 }
@@ -105,12 +113,21 @@ impl DataError {
                 "allow more if that is right; else look for a quote that is never closed, or for line ends that are missing",
             ),
             NoDelimiter { .. } => help("one ASCII character as ; or |, or tab, comma, semicolon, bar"),
+            NoEncoding { written }
+                if written.to_ascii_lowercase().starts_with("utf") && written.contains("32") =>
+            {
+                help(
+                    "UTF-32 is not read: save the file as UTF-8, as with iconv -f UTF-32 -t UTF-8 FILE > NEW",
+                )
+            }
             NoEncoding { .. } => {
                 help("utf-8, utf-16, latin1, windows-1251, shift_jis, gbk, and others that browsers know")
             }
             NotUtf8 { .. } => help(
                 "say the file's encoding, or save it as UTF-8; where it was put together of files in several, mend this row",
             ),
+            NotInEncoding { .. } => help("mend this row, or say another encoding, if the file has one"),
+            Utf32 { .. } => help("save it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE > NEW"),
             NoTable { kind, .. } if kind.starts_with("compressed") => {
                 help("unpack it first: gzip and zstd are read, once")
             }
@@ -119,6 +136,7 @@ impl DataError {
             NotArray { .. } => help("objects between [ and ], with commas between them"),
             LabelMapUnclear { .. } => help("write LABEL=CLASS, as 0=negative,1=positive"),
             LabelMappedTwice { .. } => help("keep one of them"),
+            NamesOfOneColumn { .. } => help("a column has one name: leave one of them out"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
             SeveralLabels { separator, .. } => help(&format!(
@@ -154,6 +172,7 @@ impl DataError {
             SameId { .. } => {
                 help("an id names one row: name another column, or take the rows by their order")
             }
+            AnswersAreLabels { .. } => help("name another column for one of them"),
             OtherRows { .. } => help("give files of the same rows, with the same ids or in the same order"),
         }
     }

@@ -1,6 +1,7 @@
 //! What all requests share, and what every request goes through.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -62,6 +63,8 @@ pub(super) struct App {
     pub(super) key: Option<Key>,
     /// Whether requests bring no patterns and labels of their own.
     pub(super) readonly: bool,
+    /// Whether only requests to a name of this machine are answered.
+    pub(super) local_alone: bool,
     pub(super) limits: Limits,
     /// Whether the service is about to end.
     pub(super) stopping: AtomicBool,
@@ -81,8 +84,23 @@ impl Drop for Held<'_> {
     }
 }
 
+impl Held<'_> {
+    /// Holds so many bytes more, if there is room for them.
+    fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.bytes += bytes;
+        let all = self.app.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all > self.app.limits.all_bodies_bytes { Err(Problem::overloaded()) } else { Ok(()) }
+    }
+}
+
 impl App {
-    pub(super) fn new(hosts: Hosts, key: Option<Key>, readonly: bool, limits: Limits) -> App {
+    pub(super) fn new(
+        hosts: Hosts,
+        key: Option<Key>,
+        readonly: bool,
+        local_alone: bool,
+        limits: Limits,
+    ) -> App {
         let metrics = Arc::new(Metrics::new());
         App {
             hosts,
@@ -90,10 +108,28 @@ impl App {
             metrics,
             key,
             readonly,
+            local_alone,
             limits,
             stopping: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// Refuses a request that calls the service by another name than those of this machine, where it listens
+    /// on this machine alone and asks for no key: a page of another site, whose name was made to lead here,
+    /// could else ask (DNS rebinding).
+    pub(super) fn check_host(&self, request: &Request) -> Result<(), Problem> {
+        if !self.local_alone {
+            return Ok(());
+        }
+        let headers = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().ok());
+        let mut told = headers.chain(request.uri().authority().map(|authority| Some(authority.as_str())));
+        if told.all(|host| host.is_some_and(is_local)) {
+            return Ok(());
+        }
+        let error = "this service answers requests to localhost, 127.0.0.1 and [::1] alone: call it by one of \
+                     these, or start it with a key or on another address (--api-key-file, --host)";
+        Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "host", error))
     }
 
     /// Refuses a request that does not bring the key, where there is one.
@@ -118,28 +154,33 @@ impl App {
         if told.is_some_and(|bytes| bytes > most) {
             return Err(Problem::too_large(most));
         }
-        let held = self.hold(told.unwrap_or(most))?;
-        let body = Limited::new(request.into_body(), most).collect();
-        match tokio::time::timeout(self.limits.read_timeout, body).await {
-            Ok(Ok(body)) => Ok((request::source(body.to_bytes().into())?, held)),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::too_large(most)),
-            Ok(Err(_)) => {
-                let error = "the request ended before its body did";
-                Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete", error))
+        // Room is held for what has come, not for what is announced: a client that sends nothing takes none.
+        let mut held = Held { app: self, bytes: 0 };
+        let mut body = Limited::new(request.into_body(), most);
+        let reading = async {
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+                    true => Problem::too_large(most),
+                    false => {
+                        let error = "the request ended before its body did";
+                        Problem::new(StatusCode::BAD_REQUEST, "incomplete", error)
+                    }
+                })?;
+                let Ok(part) = frame.into_data() else { continue };
+                held.hold(part.len())?;
+                bytes.extend_from_slice(&part);
             }
+            Ok::<_, Problem>(bytes)
+        };
+        match tokio::time::timeout(self.limits.read_timeout, reading).await {
+            Ok(body) => Ok((request::source(body?)?, held)),
             Err(_) => {
                 let seconds = self.limits.read_timeout.as_secs_f64();
                 let error = format!("the body was not there within {seconds} seconds");
                 Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", error))
             }
         }
-    }
-
-    /// Holds so many bytes, if there is room for them.
-    fn hold(&self, bytes: usize) -> Result<Held<'_>, Problem> {
-        let all = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let held = Held { app: self, bytes };
-        if all > self.limits.all_bodies_bytes { Err(Problem::overloaded()) } else { Ok(held) }
     }
 
     /// Answers a request with a JSON body.
@@ -167,6 +208,20 @@ impl App {
         self.metrics.request(route, response.status().as_u16(), started.elapsed());
         response
     }
+}
+
+/// Whether a host, with or without a port, is a name of this machine.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Refuses a body that does not call itself JSON: so a page of another site cannot send one without being

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -74,6 +74,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
             let error = "this route takes another method: GET /docs lists the routes";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", error)
         })
+        .layer(from_fn_with_state(app.clone(), to_this_machine))
         .layer(map_response(guarded))
         .with_state(app)
 }
@@ -81,6 +82,14 @@ pub(super) fn router(app: Arc<App>) -> Router {
 /// The description as JSON.
 pub(super) fn description() -> Value {
     serde_json::to_value(Description::openapi()).unwrap_or_default()
+}
+
+/// Answers a request, if it calls the service by a name that it answers to.
+async fn to_this_machine(State(app): Shared, request: Request, next: Next) -> Response {
+    match app.check_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// What every answer says to browsers.

@@ -39,7 +39,7 @@ const HTTP_THREADS: usize = 2;
 /// let running = Service::new().classifier("mood", mood).start(listen("127.0.0.1:0")?)?;
 /// let mut client = std::net::TcpStream::connect(running.address())?;
 /// let body = r#"{ "text": "What a lovely film!" }"#;
-/// write!(client, "POST /classify HTTP/1.1\r\nHost: here\r\nConnection: close\r\n")?;
+/// write!(client, "POST /classify HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")?;
 /// write!(client, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
 /// let mut answer = String::new();
 /// client.read_to_string(&mut answer)?;
@@ -99,7 +99,9 @@ impl Service {
         Service { limits, ..self }
     }
 
-    /// Answers what comes, on threads of its own.
+    /// Answers what comes, on threads of its own. A service without a key that listens on this machine alone
+    /// answers requests to `localhost` and its addresses only: a page of another site can make its own name
+    /// lead here.
     pub fn start(self, listener: TcpListener) -> Result<Running, Errors> {
         let hosts = Hosts::new(self.hosts)?;
         let address = listener.local_addr().map_err(|error| cannot_listen("this address", &error))?;
@@ -114,7 +116,8 @@ impl Service {
             tokio::net::TcpListener::from_std(listener)
                 .map_err(|error| cannot_listen(&address.to_string(), &error))?
         };
-        let app = Arc::new(App::new(hosts, self.key, self.readonly, self.limits));
+        let local_alone = self.key.is_none() && address.ip().is_loopback();
+        let app = Arc::new(App::new(hosts, self.key, self.readonly, local_alone, self.limits));
         let (stop, stopped) = watch::channel(false);
         let thread = thread::spawn(move || {
             runtime.block_on(accept(listener, app.clone(), stopped));

@@ -8,12 +8,14 @@ use rand_distr::Binomial;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use crate::numbers::{Z, wilson_of_mean};
+use crate::numbers::{self, Z, wilson_of_mean};
 use crate::predict::report::Spread;
 use crate::seed;
 
 /// The most additions for an exact p value: some thousand rows of one seed, some hundred of several.
 const MOST_WORK: usize = 20_000_000;
+/// Stands in tables where all seeds have one value, and no interval can be told.
+pub const ALIKE: &str = "all alike";
 /// Resamples of seeds and rows.
 const RESAMPLES: usize = 2_000;
 
@@ -27,8 +29,10 @@ pub struct OverSeeds {
     pub spread: Spread,
     /// The 95 % interval of the mean, mean ± t · standard deviation / √seeds (Student 1908), t with seeds - 1
     /// degrees of freedom. It speaks of other seeds, not of other test rows, and takes the values to be
-    /// normally distributed; its ends may lie outside of 0 to 1.
-    pub mean_95: [f64; 2],
+    /// normally distributed; its ends may lie outside of 0 to 1. None where all seeds have one value: Student's
+    /// t knows no spread then, and an interval without a width would say that others have the same.
+    #[serde(default)]
+    pub mean_95: Option<[f64; 2]>,
 }
 
 impl OverSeeds {
@@ -37,14 +41,23 @@ impl OverSeeds {
     /// ```
     /// // By hand: mean 0.7, deviation 0.2, t 4.3027 with 2 degrees of freedom, 4.3027 · 0.2 / √3 = 0.4968.
     /// let over_seeds = cloze::study::compare::OverSeeds::of(&[0.5, 0.7, 0.9]).unwrap();
-    /// assert!((over_seeds.mean_95[0] - 0.2032).abs() < 1e-4 && (over_seeds.mean_95[1] - 1.1968).abs() < 1e-4);
+    /// let [low, high] = over_seeds.mean_95.unwrap();
+    /// assert!((low - 0.2032).abs() < 1e-4 && (high - 1.1968).abs() < 1e-4);
+    /// assert_eq!(cloze::study::compare::OverSeeds::of(&[0.7, 0.7]).unwrap().mean_95, None);
     /// ```
     pub fn of(values: &[f64]) -> Option<OverSeeds> {
         let spread = Spread::of(values)?;
         let count = values.len() as f64;
         let t = StudentsT::new(0.0, 1.0, count - 1.0).ok()?.inverse_cdf(0.975);
         let half = t * spread.standard_deviation / count.sqrt();
-        Some(OverSeeds { seeds: values.len(), mean_95: [spread.mean - half, spread.mean + half], spread })
+        let are_alike = spread.lowest >= spread.highest;
+        let mean_95 = (!are_alike).then_some([spread.mean - half, spread.mean + half]);
+        Some(OverSeeds { seeds: values.len(), mean_95, spread })
+    }
+
+    /// The interval in percent, as tables have it.
+    pub fn interval(&self) -> String {
+        self.mean_95.map_or_else(|| ALIKE.to_owned(), numbers::interval)
     }
 }
 

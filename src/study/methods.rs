@@ -1,8 +1,9 @@
 //! Methods against each other on the same test rows, whatever made their answers: runs, and files of scores
 //! of this and of other tools.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,9 +12,11 @@ use super::compare::{OverSeeds, PairedDifference, accuracy_95, over_seeds_and_ro
 use super::ensemble::read::FILE;
 use super::ensemble::summary::{BetweenRuns, Comparison, Rated};
 use super::report::RunReport;
+use crate::error::source::Source;
 use crate::error::{DataError, Error, Result};
-use crate::learn::run::MANIFEST;
+use crate::learn::run::{self, DataFiles, MANIFEST, RunKind};
 use crate::text::data::{Example, Format, ID, Reading, Rows};
+use crate::text::json::{self, Node};
 
 /// How files of scores are read.
 #[derive(Debug, Clone)]
@@ -56,15 +59,30 @@ pub struct Method {
 struct Answers {
     /// For each seed, which of them are right.
     right: Vec<Vec<bool>>,
-    /// Their labels; none of runs, which keep none.
-    labels: Option<Vec<String>>,
-    /// Which rows they are; none where no column says it.
-    ids: Option<Vec<String>>,
-    /// Which rows of their file have a label, of files.
-    labelled: Option<Vec<bool>>,
+    /// What their file says of them; none of runs whose test file is not what it was.
+    rows: Option<LabelledRows>,
     /// Of the test file, of runs.
     test_sha256: Option<String>,
 }
+
+/// The labelled rows of a file.
+#[derive(Debug, Clone)]
+struct LabelledRows {
+    /// Their labels, each as the class that it stands for and as it is written.
+    labels: Vec<[String; 2]>,
+    /// Which rows they are; none where no column says it.
+    ids: Option<Vec<String>>,
+    /// Which rows of the file they are.
+    labelled: Vec<bool>,
+    columns: Fields,
+}
+
+/// Hashes of a file's fields by column, without the columns of answers and those of numbers: what says which
+/// row is which where no id does.
+type Fields = BTreeMap<String, Vec<u64>>;
+
+/// The columns that `cloze score` writes beside the answer, and those that begin with `p_`.
+const BESIDE: [&str; 4] = ["row", "confidence", "expected", "set"];
 
 /// A method's measures.
 #[derive(Debug, Clone, Serialize)]
@@ -108,7 +126,8 @@ pub struct MethodsReport {
 /// A row of a file of scores, or of labels.
 struct ScoredRow {
     predicted: String,
-    label: Option<String>,
+    /// As the class that it stands for, and as it is written.
+    label: Option<[String; 2]>,
     id: Option<String>,
 }
 
@@ -122,7 +141,8 @@ impl ScoreFiles {
         }
         if path.join(MANIFEST).exists() || path.join(FILE).exists() {
             let report = RunReport::of_run(path)?;
-            return Ok(Method { name, answers: report.rated().map(Answers::of_run) });
+            let rows = self.rows_of_run(path, &report);
+            return Ok(Method { name, answers: report.rated().map(|rated| Answers::of_run(rated, rows)) });
         }
         let entries = fs::read_dir(path).map_err(|error| Error::reading(path, &error))?;
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -190,6 +210,18 @@ impl ScoreFiles {
         Ok(all)
     }
 
+    /// The labelled test rows of a run, where its test file is what it was.
+    fn rows_of_run(&self, path: &Path, report: &RunReport) -> Option<LabelledRows> {
+        let data = match report {
+            RunReport::Train(report) => report.manifest.header.data.clone(),
+            RunReport::Ensemble(_) => data_of_ensemble(&path.join(MANIFEST))?,
+            RunReport::Tasks(_) | RunReport::Pretrain(_) => return None,
+        };
+        let test = data.test.as_ref().filter(|test| test.check().is_ok())?;
+        let (mut rows, mut columns) = self.rows(data.reading().open(&test.path).ok()?, false).ok()?;
+        Some(LabelledRows::of(&mut rows, &mut columns))
+    }
+
     /// What one file says.
     fn of_file(&self, path: &Path) -> Result<Answers> {
         let name = path.display().to_string();
@@ -198,7 +230,7 @@ impl ScoreFiles {
             (None, Some(column)) => Reading { label_column: Some(column.clone()), ..opened },
             _ => opened,
         };
-        let mut rows = self.rows(reading.open(path)?, true)?;
+        let (mut rows, mut columns) = self.rows(reading.open(path)?, true)?;
         if let Some(labels) = &self.labels {
             let reading = Reading {
                 label_column: self.label_column.clone(),
@@ -210,15 +242,21 @@ impl ScoreFiles {
                 let (data, columns) = (truths.columns().data().to_owned(), truths.columns().names().to_vec());
                 return Err(DataError::WithoutLabels { data, columns }.into());
             }
-            let truths = self.rows(truths, false)?;
+            let (truths, fields_of_truths) = self.rows(truths, false)?;
             let apart = || {
                 let (data, first) = (name.clone(), labels.display().to_string());
                 Error::from(DataError::OtherRows { data, first })
             };
             let ids =
                 |rows: &[ScoredRow]| rows.iter().map(|row| row.id.clone()).collect::<Option<Vec<String>>>();
-            let places = places(ids(&truths).as_deref(), ids(&rows).as_deref(), truths.len(), rows.len());
-            for (truth, place) in truths.iter().zip(places.ok_or_else(apart)?) {
+            let known = (ids(&truths), ids(&rows));
+            let places = places(known.0.as_deref(), known.1.as_deref(), truths.len(), rows.len());
+            let places = places.ok_or_else(apart)?;
+            let is_by_order = known.0.is_none() || known.1.is_none();
+            if is_by_order && !agree(&fields_of_truths, &columns) {
+                return Err(apart());
+            }
+            for (truth, place) in truths.iter().zip(places) {
                 rows[place].label.clone_from(&truth.label);
             }
         } else if rows.iter().all(|row| row.label.is_none()) {
@@ -226,20 +264,18 @@ impl ScoreFiles {
                 Reading { format: self.format, ..Reading::default() }.open(path)?.columns().names().to_vec();
             return Err(DataError::ScoresWithoutLabels { data: name, columns }.into());
         }
-        let labelled = Some(rows.iter().map(|row| row.label.is_some()).collect());
-        rows.retain(|row| row.label.is_some());
+        let labelled = LabelledRows::of(&mut rows, &mut columns);
         if rows.is_empty() {
             return Err(DataError::WithoutRows { data: name }.into());
         }
-        let labels: Vec<String> = rows.iter().filter_map(|row| row.label.clone()).collect();
-        let right =
-            rows.iter().zip(&labels).map(|(row, label)| row.predicted.trim() == label.trim()).collect();
-        let ids = rows.into_iter().map(|row| row.id).collect();
-        Ok(Answers { right: vec![right], labels: Some(labels), ids, labelled, test_sha256: None })
+        let is_right = right_answers(&labelled.labels);
+        let answered = rows.iter().zip(&labelled.labels);
+        let right = answered.map(|(row, label)| is_right(&row.predicted, &label[0])).collect();
+        Ok(Answers { right: vec![right], rows: Some(labelled), test_sha256: None })
     }
 
     /// The rows of a file; of one that has answers these too.
-    fn rows(&self, rows: Rows, answered: bool) -> Result<Vec<ScoredRow>> {
+    fn rows(&self, rows: Rows, answered: bool) -> Result<(Vec<ScoredRow>, Fields)> {
         let columns = rows.columns().clone();
         let place = |name: &str| columns.names().iter().position(|column| column == name);
         let predicted = place(&self.predicted_column);
@@ -248,6 +284,16 @@ impl ScoreFiles {
             return Err(DataError::NoTextColumn { column, data, columns: columns.names().to_vec() }.into());
         }
         let id = place(&self.id_column);
+        let label = columns.label().and_then(place);
+        if answered && label == predicted {
+            let (column, data) = (self.predicted_column.clone(), columns.data().to_owned());
+            return Err(DataError::AnswersAreLabels { column, data }.into());
+        }
+        let mut fields = TextColumns::of(columns.names(), |index, name| {
+            ![predicted, id, label].contains(&Some(index))
+                && !BESIDE.contains(&name)
+                && !name.starts_with("p_")
+        });
         let mut known: HashMap<String, ()> = HashMap::new();
         let mut found = Vec::new();
         for row in rows {
@@ -258,9 +304,12 @@ impl ScoreFiles {
                 return Err(error.at(columns.place(&row, Some(&self.id_column))));
             }
             let predicted = predicted.map(|column| row.fields[column].clone()).unwrap_or_default();
-            found.push(ScoredRow { predicted, label: row.label, id });
+            fields.add(&row.fields);
+            let written = label.map(|column| row.fields[column].clone()).unwrap_or_default();
+            let label = row.label.map(|label| [label, written]);
+            found.push(ScoredRow { predicted, label, id });
         }
-        Ok(found)
+        Ok((found, fields.finish()))
     }
 }
 
@@ -280,35 +329,127 @@ fn places(
     first.iter().map(|id| place.get(id).copied()).collect()
 }
 
+/// The data of an ensemble's run, if its manifest can be read.
+fn data_of_ensemble(manifest: &Path) -> Option<DataFiles> {
+    let source = Source::new(manifest.display().to_string(), json::read_text(manifest).ok()?);
+    Some(run::read(&Node::root(&source), RunKind::Ensemble).ok()?.header.data)
+}
+
+/// A label without what makes no difference: upper and lower case, and blanks at the ends.
+fn folded(label: &str) -> String {
+    label.trim().to_lowercase()
+}
+
+/// Whether an answer is a label: as in all data, case makes no difference, unless it does among these labels.
+fn right_answers(labels: &[[String; 2]]) -> impl Fn(&str, &str) -> bool + use<> {
+    let mut written: HashMap<String, &str> = HashMap::new();
+    let by_case =
+        labels.iter().any(|[label, _]| *written.entry(folded(label)).or_insert(label.trim()) != label.trim());
+    move |answer, label| match by_case {
+        true => answer.trim() == label.trim(),
+        false => folded(answer) == folded(label),
+    }
+}
+
+/// The columns of a file that say what a row is, as they are read.
+struct TextColumns {
+    /// Each with its place in the file, its name, and whether all so far are numbers.
+    columns: Vec<(usize, String, bool)>,
+    hashes: Vec<Vec<u64>>,
+}
+
+impl TextColumns {
+    fn of(names: &[String], is_read: impl Fn(usize, &str) -> bool) -> TextColumns {
+        let named =
+            names.iter().enumerate().filter(|(index, name)| !name.is_empty() && is_read(*index, name));
+        let columns: Vec<_> = named.map(|(index, name)| (index, name.clone(), true)).collect();
+        TextColumns { hashes: vec![Vec::new(); columns.len()], columns }
+    }
+
+    fn add(&mut self, fields: &[String]) {
+        for ((index, _, all_numbers), hashes) in self.columns.iter_mut().zip(&mut self.hashes) {
+            let field = fields[*index].trim();
+            *all_numbers &= field.is_empty() || field.parse::<f64>().is_ok();
+            let mut hasher = DefaultHasher::new();
+            field.hash(&mut hasher);
+            hashes.push(hasher.finish());
+        }
+    }
+
+    fn finish(self) -> Fields {
+        let all = self.columns.into_iter().zip(self.hashes);
+        all.filter(|((_, _, all_numbers), _)| !all_numbers)
+            .map(|((_, name, _), hashes)| (name, hashes))
+            .collect()
+    }
+}
+
+/// Whether the columns that both have are the same, row by row.
+fn agree(one: &Fields, other: &Fields) -> bool {
+    one.iter().all(|(name, fields)| other.get(name).is_none_or(|others| others == fields))
+}
+
+impl LabelledRows {
+    /// Of all rows of a file: the others are taken out.
+    fn of(rows: &mut Vec<ScoredRow>, columns: &mut Fields) -> LabelledRows {
+        let labelled: Vec<bool> = rows.iter().map(|row| row.label.is_some()).collect();
+        rows.retain(|row| row.label.is_some());
+        for fields in columns.values_mut() {
+            let mut kept = labelled.iter();
+            fields.retain(|_| kept.next() == Some(&true));
+        }
+        let labels = rows.iter().filter_map(|row| row.label.clone()).collect();
+        let ids = rows.iter().map(|row| row.id.clone()).collect();
+        LabelledRows { labels, ids, labelled, columns: std::mem::take(columns) }
+    }
+
+    /// Where each row stands among others, by its id or its order; or why that cannot be said.
+    fn places(&self, other: &LabelledRows) -> Result<Vec<usize>, &'static str> {
+        let is_by_order = self.ids.is_none() || other.ids.is_none();
+        // Files of as many rows of which others have labels would be joined out of step.
+        if is_by_order && self.labelled.len() == other.labelled.len() && self.labelled != other.labelled {
+            return Err("the rows with labels are not the same");
+        }
+        let places = places(self.ids.as_deref(), other.ids.as_deref(), self.labels.len(), other.labels.len());
+        let places = places.ok_or(NOT_THE_SAME)?;
+        // A run's labels may be written otherwise in its test file than its classes are called.
+        let same = |[class, written]: &[String; 2], label: &[String; 2]| {
+            let same = |one: &String| label.iter().any(|other| folded(one) == folded(other));
+            same(class) || same(written)
+        };
+        if places.iter().zip(&self.labels).any(|(place, label)| !same(label, &other.labels[*place])) {
+            return Err("their labels are not the same");
+        }
+        if is_by_order && !agree(&self.columns, &other.columns) {
+            return Err("no id says which row is which, and in their order a column that both have differs");
+        }
+        Ok(places)
+    }
+}
+
+const NOT_THE_SAME: &str = "the test rows are not the same";
+
 impl Answers {
-    fn of_run(rated: Rated<'_>) -> Answers {
+    fn of_run(rated: Rated<'_>, rows: Option<LabelledRows>) -> Answers {
         let test_sha256 = rated.test_sha256.map(str::to_owned);
-        Answers { right: rated.right, labels: None, ids: None, labelled: None, test_sha256 }
+        // Of which rows the run's answers are nothing is known where their number is another.
+        let rows = rows.filter(|rows| rows.labels.len() == rated.test_rows);
+        Answers { right: rated.right, rows, test_sha256 }
     }
 
     /// What another method gets right, in the order of these rows; or why that cannot be said.
     fn joined(&self, other: &Answers) -> Result<Vec<Vec<bool>>, &'static str> {
-        let not_the_same = "the test rows are not the same";
+        let is_one = self.test_sha256.is_some() && self.test_sha256 == other.test_sha256;
+        if !is_one && self.test_sha256.is_some() && other.test_sha256.is_some() {
+            return Err(NOT_THE_SAME);
+        }
         let rows = |answers: &Answers| answers.right.first().map_or(0, Vec::len);
-        if self.test_sha256.is_some() && other.test_sha256.is_some() && self.test_sha256 != other.test_sha256
-        {
-            return Err(not_the_same);
-        }
-        // Files of as many rows of which others have labels would be joined out of step.
-        if let (Some(one), Some(two)) = (&self.labelled, &other.labelled)
-            && (self.ids.is_none() || other.ids.is_none())
-            && one.len() == two.len()
-            && one != two
-        {
-            return Err("the rows with labels are not the same");
-        }
-        let places = places(self.ids.as_deref(), other.ids.as_deref(), rows(self), rows(other));
-        let places = places.ok_or(not_the_same)?;
-        if let (Some(labels), Some(others)) = (&self.labels, &other.labels)
-            && places.iter().zip(labels).any(|(place, label)| others[*place].trim() != label.trim())
-        {
-            return Err("their labels are not the same");
-        }
+        let places = match (&self.rows, &other.rows) {
+            _ if is_one => places(None, None, rows(self), rows(other)).ok_or(NOT_THE_SAME)?,
+            (Some(one), Some(two)) => one.places(two)?,
+            _ if rows(self) != rows(other) => return Err(NOT_THE_SAME),
+            _ => return Err("which rows a run was tested on is not known: its test file is not what it was"),
+        };
         let in_order = |list: &Vec<bool>| places.iter().map(|place| list[*place]).collect();
         Ok(other.right.iter().map(in_order).collect())
     }

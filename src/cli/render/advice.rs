@@ -223,6 +223,15 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         DataError::NotUtf8 { .. } => help(
             "say --encoding (latin1, for example), or save the file as UTF-8; where it was put together of files in several encodings, mend this row",
         ),
+        DataError::NotInEncoding { .. } => help(
+            "mend this row, leave it out with --bad-rows skip, or say another --encoding, if the file has one",
+        ),
+        DataError::NamesOfOneColumn { names, .. } => {
+            vec![(
+                "help",
+                format!("a column has one name: leave out --map {}=… or --map {}=…", names[0], names[1]),
+            )]
+        }
         DataError::NameTaken { name, .. } => {
             vec![("help", format!("leave out --map {name}=…, or --text-column"))]
         }
@@ -267,7 +276,10 @@ pub fn label_map(label: &str, classes: &[String]) -> Option<String> {
     let first: usize = label.parse().ok().filter(|&number: &usize| number <= classes.len())?;
     let from = usize::from(first > 0 && first == classes.len());
     let pairs = classes.iter().zip(from..).map(|(class, number)| format!("{number}={class}"));
-    (classes.len() <= 5).then(|| pairs.collect::<Vec<_>>().join(","))
+    // Both 0 to 4 and 1 to 5 have a 3. Of two classes, 1 is nearly always the second.
+    let is_open = classes.len() > 2 && (1..classes.len()).contains(&first);
+    let or = if is_open { " (or from 1 on, if yours begin there)" } else { "" };
+    (classes.len() <= 5).then(|| pairs.collect::<Vec<_>>().join(",") + or)
 }
 
 fn of_model(error: &ModelError) -> Option<Vec<Note>> {

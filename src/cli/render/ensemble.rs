@@ -83,7 +83,7 @@ fn results(text: &mut String, report: &EnsembleReport) {
                 format!("  {}", row.name),
                 mean_and_deviation(row.accuracy),
                 row.accuracy_95.map(interval).unwrap_or_default(),
-                row.accuracy.mean_95.map(interval).unwrap_or_default(),
+                row.accuracy.interval().unwrap_or_default(),
                 percent(row.macro_f1),
                 percent(row.expected_calibration_error),
                 row.pattern.map(|index| report.pattern_name(index)).unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use cloze::numbers::{interval, percent};
+use cloze::study::compare::OverSeeds;
 use cloze::study::ensemble::summary::BetweenRuns;
 use cloze::study::methods::MethodsReport;
 
@@ -21,7 +22,7 @@ pub fn methods(report: &MethodsReport) -> String {
             method.accuracies.len().to_string(),
             percent(method.accuracy),
             interval(method.accuracy_95),
-            method.over_seeds.as_ref().map(|over| interval(over.mean_95)).unwrap_or_default(),
+            method.over_seeds.as_ref().map(OverSeeds::interval).unwrap_or_default(),
         ]);
     }
     let several = report.methods.iter().any(|method| method.over_seeds.is_some());

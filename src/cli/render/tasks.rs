@@ -120,7 +120,7 @@ pub fn tasks(metrics: &[TaskMetrics]) -> String {
 
 fn row(task: &TaskMetrics, p_holm: Option<f64>) -> Vec<String> {
     let spread = match (&task.over_seeds, &task.after_95[..]) {
-        (Some(over_seeds), _) => interval(over_seeds.mean_95),
+        (Some(over_seeds), _) => over_seeds.interval(),
         (None, [of_rows]) => interval(*of_rows),
         _ => String::new(),
     };

@@ -179,7 +179,7 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
         rows.push(vec![
             "mean".into(),
             percent(accuracy.spread.mean),
-            interval(accuracy.mean_95),
+            accuracy.interval(),
             percent(f1.spread.mean),
         ]);
         rows.push(vec![

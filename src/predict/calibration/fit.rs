@@ -123,8 +123,11 @@ impl Correction {
 
 /// Refuses shares that are no prior of so many classes: each above 0, their sum 1.
 pub fn check_prior(prior: &[f64]) -> Result<()> {
+    if let Some(share) = prior.iter().find(|share| !share.is_finite() || **share <= 0.0) {
+        return Err(CalibrationError::PriorNotAbove { share: *share }.into());
+    }
     let sum: f64 = prior.iter().sum();
-    if prior.iter().any(|share| !share.is_finite() || *share <= 0.0) || (sum - 1.0).abs() > 1e-6 {
+    if (sum - 1.0).abs() > 1e-6 {
         return Err(CalibrationError::PriorNotOne { sum }.into());
     }
     Ok(())

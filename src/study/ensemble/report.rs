@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
+use crate::numbers;
 use crate::predict::report::Bin;
-use crate::study::compare::OverSeeds;
+use crate::study::compare::{ALIKE, OverSeeds};
 
 /// The version of reports that this cloze writes and reads.
 pub const VERSION: u64 = 1;
@@ -128,7 +129,7 @@ pub struct Accuracies {
     pub mean: f64,
     /// Their sample standard deviation, of two and more.
     pub standard_deviation: Option<f64>,
-    /// The 95 % interval of the mean over other seeds (Student's t), of two and more.
+    /// The 95 % interval of the mean over other seeds (Student's t), of two and more that are not all alike.
     pub mean_95: Option<[f64; 2]>,
 }
 
@@ -140,9 +141,15 @@ impl Accuracies {
         (!measured.is_empty()).then(|| Accuracies {
             mean: measured.iter().sum::<f64>() / measured.len() as f64,
             standard_deviation: over.as_ref().map(|over| over.spread.standard_deviation),
-            mean_95: over.map(|over| over.mean_95),
+            mean_95: over.and_then(|over| over.mean_95),
             by_seed,
         })
+    }
+
+    /// The interval in percent, as tables have it, of two seeds and more.
+    pub fn interval(&self) -> Option<String> {
+        let alike = self.standard_deviation.map(|_| ALIKE.to_owned());
+        self.mean_95.map(numbers::interval).or(alike)
     }
 }
 

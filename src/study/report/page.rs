@@ -8,6 +8,7 @@ use crate::numbers::{count, counted, interval, p_value, percent};
 use crate::page::document::{document, heading, setting as settings, warnings};
 use crate::page::numbers::{signed, signed_interval};
 use crate::page::plots::losses;
+use crate::study::compare::OverSeeds;
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
@@ -120,7 +121,7 @@ fn beside(runs: &[(&str, &RunReport)]) -> Markup {
                                 (Some(classifier), Some(accuracy)) => {
                                     td.text { (classifier) }
                                     td { (mean_and_deviation(&accuracy)) }
-                                    td { (accuracy.mean_95.map_or_else(|| "–".to_owned(), interval)) }
+                                    td { (accuracy.interval().unwrap_or_else(|| "–".to_owned())) }
                                     td { (accuracy.by_seed.len()) }
                                 }
                                 _ => td.all.text colspan="4" { "see below" }
@@ -165,7 +166,7 @@ fn task_table(tasks: &[&TaskMetrics]) -> Markup {
                 }
                 tbody {
                     @for task in tasks {
-                        @let after_95 = task.over_seeds.as_ref().map(|over| over.mean_95).or(task.after_95.first().copied());
+                        @let after_95 = task.over_seeds.as_ref().map(OverSeeds::interval).or(task.after_95.first().copied().map(interval));
                         @let difference = task.difference.as_ref();
                         tr {
                             th.text scope="row" { (task.name) }
@@ -173,7 +174,7 @@ fn task_table(tasks: &[&TaskMetrics]) -> Markup {
                             td { (task.before.map_or_else(|| "–".to_owned(), percent)) }
                             td { (task.before_95.map_or_else(|| "–".to_owned(), interval)) }
                             td { (task.mean_after().map_or_else(|| "–".to_owned(), percent)) }
-                            td { (after_95.map_or_else(|| "–".to_owned(), interval)) }
+                            td { (after_95.unwrap_or_else(|| "–".to_owned())) }
                             td { (difference.map_or_else(|| "–".to_owned(), |found| signed(found.difference))) }
                             td { (difference.map_or_else(|| "–".to_owned(), |found| signed_interval(found.difference_95))) }
                             td { (difference.map_or_else(|| "–".to_owned(), |found| p_value(found.p_value))) }
@@ -277,7 +278,10 @@ fn seeds(report: &TrainReport) -> Markup {
         @if let Some(over) = &metrics.accuracy {
             p.note {
                 "Mean " (percent(over.spread.mean)) " %, 95 % interval over other seeds "
-                (interval(over.mean_95)) " (Student’s t)."
+                @match over.mean_95 {
+                    Some(ends) => { (interval(ends)) " (Student’s t)." }
+                    None => { "unknown: all seeds are alike." }
+                }
             }
         }
     }

@@ -6,16 +6,17 @@ use encoding_rs::{Decoder, DecoderResult};
 
 use super::layout::Encoding;
 
-/// A text in some encoding, read as UTF-8. What is no text in it is an error, which says at which byte.
+/// Stands where the input has bytes that are no text in its encoding. No UTF-8 has this byte, so the row in
+/// which it stands is told, as rows of files are that call themselves UTF-8 and are not.
+const NO_TEXT: u8 = 0xff;
+
+/// A text in some encoding, read as UTF-8, with [`NO_TEXT`] where it is no text.
 pub(super) struct Decoded<R> {
     input: R,
     decoder: Decoder,
-    encoding: Encoding,
     /// What has been decoded, and how much of it has been given away.
     text: Vec<u8>,
     given: usize,
-    /// Bytes of the input that have been decoded.
-    read: u64,
     ended: bool,
 }
 
@@ -23,7 +24,7 @@ impl<R: BufRead> Decoded<R> {
     /// A byte order mark is left out.
     pub(super) fn new(input: R, encoding: Encoding) -> Decoded<R> {
         let decoder = encoding.table().new_decoder_with_bom_removal();
-        Decoded { input, decoder, encoding, text: Vec::new(), given: 0, read: 0, ended: false }
+        Decoded { input, decoder, text: Vec::new(), given: 0, ended: false }
     }
 
     /// Decodes what has come of the input.
@@ -35,15 +36,14 @@ impl<R: BufRead> Decoded<R> {
         let (result, read, written) =
             self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.text, self.ended);
         self.text.truncate(written);
-        (self.given, self.read) = (0, self.read + read as u64);
+        self.given = 0;
         self.input.consume(read);
-        match result {
-            DecoderResult::Malformed(..) => {
-                let message = format!("byte {} is no {} text", self.read, self.encoding);
-                Err(io::Error::new(io::ErrorKind::InvalidData, message))
-            }
-            _ => Ok(()),
+        if matches!(result, DecoderResult::Malformed(..)) {
+            self.text.push(NO_TEXT);
+            // The decoder may hold more.
+            self.ended = false;
         }
+        Ok(())
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io::{self, BufRead};
 
 use super::json_object::{Object, object};
+use super::layout::Encoding;
 use super::recognise::Looked;
 use super::stream_error;
 use crate::error::{DataError, Error, Place, Result};
 
 pub(super) struct Objects {
     input: Looked,
+    encoding: Encoding,
     /// The most bytes that an object may have.
     most: u64,
     line: u64,
@@ -38,8 +40,8 @@ enum Found {
 }
 
 impl Objects {
-    pub(super) fn new(input: Looked, most: u64) -> Objects {
-        Objects { input, most, line: 1, after: After::Nothing, ended: false }
+    pub(super) fn new(input: Looked, encoding: Encoding, most: u64) -> Objects {
+        Objects { input, encoding, most, line: 1, after: After::Nothing, ended: false }
     }
 
     /// The line on which the next object begins, and what it is; none behind the last one.
@@ -55,14 +57,15 @@ impl Objects {
         }
         let at = |line: u64| Place::Row { file: name.to_owned(), line, record, column: None };
         let (line, found) = self.find();
-        self.ended = !matches!(found, Found::Object(_));
+        self.ended = !matches!(found, Found::Object(_) | Found::TooLong);
         let object = match found {
             Found::Object(text) => {
                 *last = text;
-                object(last).map_err(|kind| Error::new(kind).at(at(line)))
+                object(last, self.encoding).map_err(|kind| Error::new(kind).at(at(line)))
             }
             Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
             Found::TooLong => {
+                last.clear();
                 Err(Error::new(DataError::RecordTooLong { most: self.most >> 20 }).at(at(line)))
             }
             Found::Unreadable(error) => Err(stream_error(name, &error)),
@@ -119,13 +122,15 @@ impl Objects {
         }
     }
 
-    /// An object from behind its first brace to its last, or as much of it as is allowed and a byte; none
-    /// where the input ends before.
+    /// An object from behind its first brace to its last, of one that is longer than is allowed as much as is
+    /// and a byte; none where the input ends before.
     fn rest_of_object(&mut self) -> io::Result<Option<Vec<u8>>> {
         let (mut text, mut depth, mut quoted, mut escaped) = (vec![b'{'], 1_u32, false, false);
-        while depth > 0 && text.len() as u64 <= self.most {
+        while depth > 0 {
             let Some(byte) = self.byte()? else { return Ok(None) };
-            text.push(byte);
+            if text.len() as u64 <= self.most {
+                text.push(byte);
+            }
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' if quoted => escaped = true,

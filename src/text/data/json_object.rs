@@ -6,6 +6,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::layout::Encoding;
 use crate::error::DataError;
 use crate::text::json::plain_message;
 
@@ -60,8 +61,8 @@ fn without_half_pairs(string: &str) -> String {
 }
 
 /// A line as an object.
-pub(super) fn object(line: &[u8]) -> Result<Object, DataError> {
-    let text = std::str::from_utf8(line).map_err(|_| DataError::NotUtf8 { what: "this line".to_owned() })?;
+pub(super) fn object(line: &[u8], encoding: Encoding) -> Result<Object, DataError> {
+    let text = std::str::from_utf8(line).map_err(|_| encoding.not_text("this line".to_owned()))?;
     match serde_json::from_str(text.trim_end()) {
         Ok(Row(object)) => Ok(object),
         Err(error) if error.is_data() => Err(DataError::NotObject { message: plain_message(&error) }),

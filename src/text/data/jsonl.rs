@@ -4,6 +4,7 @@ use std::io::{BufRead, Read as _};
 
 use super::json_array::Objects;
 use super::json_object::{Object, object, plain};
+use super::layout::Encoding;
 use super::reading::Reading;
 use super::recognise::Looked;
 use super::{Columns, Example, stream_error};
@@ -17,10 +18,9 @@ pub(super) struct Reader {
     first: Option<Object>,
     /// What the last object was read from.
     last: Vec<u8>,
+    encoding: Encoding,
     /// The most bytes that an object may have.
     most: u64,
-    /// Whether one had more: behind it nobody knows where the next begins.
-    ended: bool,
     /// What stands between the entries of lists.
     lists: Option<String>,
 }
@@ -35,13 +35,14 @@ impl Reader {
     pub(super) fn open(
         input: Looked,
         name: &str,
-        is_array: bool,
+        (is_array, encoding): (bool, Encoding),
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
         let most = reading.adjust.layout.max_record();
-        let source = if is_array { Source::Array(Objects::new(input, most)) } else { Source::Lines(input) };
+        let source =
+            if is_array { Source::Array(Objects::new(input, encoding, most)) } else { Source::Lines(input) };
         let (last, lists) = (Vec::new(), None);
-        let mut reader = Reader { source, line: 0, count: 0, first: None, last, most, ended: false, lists };
+        let mut reader = Reader { source, line: 0, count: 0, first: None, last, encoding, most, lists };
         let first = loop {
             match reader.object(name) {
                 None => return Err(DataError::Empty { data: name.to_owned() }.into()),
@@ -74,9 +75,6 @@ impl Reader {
             }
         };
         loop {
-            if self.ended {
-                return None;
-            }
             self.last.clear();
             match lines.take(self.most + 1).read_until(b'\n', &mut self.last) {
                 Err(error) => return Some(Err(stream_error(name, &error))),
@@ -84,11 +82,13 @@ impl Reader {
                 Ok(_) => self.line += 1,
             }
             if self.last.len() as u64 > self.most {
+                // Its rest is passed over, unless its end came already: the next line is another row.
+                let passed = if self.last.ends_with(b"\n") { Ok(0) } else { lines.skip_until(b'\n') };
                 self.last.clear();
-                self.ended = true;
                 self.count += 1;
                 let kind = DataError::RecordTooLong { most: self.most >> 20 };
-                return Some(Err(Error::new(kind).at(self.place(name, None))));
+                let error = Error::new(kind).at(self.place(name, None));
+                return Some(Err(passed.map_or_else(|error| stream_error(name, &error), |_| error)));
             }
             let bytes = &self.last;
             let text =
@@ -97,7 +97,9 @@ impl Reader {
                 continue;
             }
             self.count += 1;
-            return Some(object(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
+            return Some(
+                object(text, self.encoding).map_err(|kind| Error::new(kind).at(self.place(name, None))),
+            );
         }
     }
 

@@ -136,6 +136,15 @@ impl Encoding {
     pub(super) fn table(self) -> &'static encoding_rs::Encoding {
         self.0
     }
+
+    /// The error of what is no text in it.
+    pub(super) fn not_text(self, what: String) -> DataError {
+        if self == Encoding::UTF_8 {
+            DataError::NotUtf8 { what }
+        } else {
+            DataError::NotInEncoding { what, encoding: self.to_string() }
+        }
+    }
 }
 
 impl FromStr for Encoding {

@@ -9,6 +9,7 @@ mod skipped;
 
 // bytes to text
 mod decoded;
+mod gzip;
 
 // what the formats look like
 mod json_object;
@@ -18,6 +19,7 @@ mod recognise;
 mod delimited;
 mod json_array;
 mod jsonl;
+mod records;
 
 // rows that come as somebody writes them
 mod background;
@@ -326,16 +328,16 @@ impl Rows {
         let layout = &reading.adjust.layout;
         let mut tell = |guess: Guess| log::info!(target: guess.target(), "{name}: {guess}");
         let counted = Box::new(Counted { input, bytes: bytes.clone() });
-        let mut input = recognise::text(counted, name, layout, &mut tell)?;
+        let (mut input, encoding) = recognise::text(counted, name, layout, &mut tell)?;
         let (reader, columns) = match reading.format(name, told)? {
             format @ (Format::Csv | Format::Tsv) => {
                 let table = recognise::table(&mut input, name, format, layout, &mut tell)?;
-                let (reader, columns) = delimited::Reader::open(input, name, table, reading)?;
+                let (reader, columns) = delimited::Reader::open(input, name, (table, encoding), reading)?;
                 (Reader::Delimited(reader), columns)
             }
             format @ (Format::JsonLines | Format::Json) => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
-                let (reader, columns) = jsonl::Reader::open(input, name, is_array, reading)?;
+                let (reader, columns) = jsonl::Reader::open(input, name, (is_array, encoding), reading)?;
                 (Reader::Json(reader), columns)
             }
         };

@@ -100,6 +100,11 @@ impl Adjust {
     pub(super) fn columns(&self, mut columns: Columns) -> Result<Columns> {
         let in_file = columns.names.clone();
         for (name, column) in &self.columns {
+            let other = self.columns.iter().find(|(other, same)| *other < name && *same == column);
+            if let Some((other, _)) = other {
+                let (names, column) = ([other.clone(), name.clone()], column.clone());
+                return Err(DataError::NamesOfOneColumn { names, column }.into());
+            }
             let place = |wanted: &String| in_file.iter().position(|found| found == wanted);
             match (place(column), place(name)) {
                 (Some(place), None) => columns.names[place].clone_from(name),

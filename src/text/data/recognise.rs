@@ -3,10 +3,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::Format;
 use super::decoded::Decoded;
+use super::gzip::{self, Gzip};
 use super::layout::{Delimiter, Encoding, Guess, Layout, Quoting};
 use crate::error::{DataError, Result};
 
@@ -19,7 +18,6 @@ const LINES: usize = 100;
 /// A reader whose first bytes have been looked at.
 pub(super) type Looked = BufReader<Box<dyn Read + Send>>;
 
-const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -27,7 +25,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 const KINDS: [(&[u8], &str); 9] = [
     (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel file"),
-    (GZIP, "compressed twice"),
+    (gzip::MAGIC, "compressed twice"),
     (ZSTD, "compressed twice"),
     (b"BZh", "compressed by bzip2"),
     (b"\xfd7zXZ", "compressed by xz"),
@@ -36,41 +34,52 @@ const KINDS: [(&[u8], &str); 9] = [
     (b"%PDF-", "a PDF"),
 ];
 
-/// The text of an input as UTF-8: unpacked, and in another encoding if it is told or the first bytes tell it.
-/// Refuses what is no text.
+/// The text of an input as UTF-8, and the encoding that it comes in: unpacked, and in another encoding if it is
+/// told or the first bytes tell it. Refuses what is no text.
 pub(super) fn text(
     input: Box<dyn Read + Send>,
     name: &str,
     told: &Layout,
     tell: &mut dyn FnMut(Guess),
-) -> Result<Looked> {
+) -> Result<(Looked, Encoding)> {
     let mut input = unpacked(input).map_err(|error| super::stream_error(name, &error))?;
     let start = first_bytes(&mut input).map_err(|error| super::stream_error(name, &error))?;
     if let Some((_, kind)) = KINDS.iter().find(|(bytes, _)| start.starts_with(bytes)) {
         return Err(DataError::NoTable { data: name.to_owned(), kind }.into());
     }
+    if is_utf32(start) {
+        return Err(DataError::Utf32 { data: name.to_owned() }.into());
+    }
     let encoding = told.encoding.unwrap_or_else(|| encoding(start));
     if encoding == Encoding::UTF_8 {
-        return Ok(input);
+        return Ok((input, encoding));
     }
     if told.encoding.is_none() {
         tell(Guess::Encoding(encoding));
     }
-    Ok(BufReader::with_capacity(LOOKED_AT, Box::new(Decoded::new(input, encoding))))
+    Ok((BufReader::with_capacity(LOOKED_AT, Box::new(Decoded::new(input, encoding))), encoding))
 }
 
 /// What gzip and zstd packed, unpacked.
 fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
     let mut input = BufReader::with_capacity(LOOKED_AT, input);
     let start = first_bytes(&mut input)?;
-    let unpacked: Box<dyn Read + Send> = if start.starts_with(GZIP) {
-        Box::new(MultiGzDecoder::new(input))
+    let unpacked: Box<dyn Read + Send> = if start.starts_with(gzip::MAGIC) {
+        Box::new(Gzip::new(input))
     } else if start.starts_with(ZSTD) {
         Box::new(zstd::stream::read::Decoder::with_buffer(input)?)
     } else {
         return Ok(input);
     };
     Ok(BufReader::with_capacity(LOOKED_AT, unpacked))
+}
+
+/// Whether a text is UTF-32, which is not among the web's encodings: by its byte order mark, which begins as
+/// that of UTF-16 does, or since three of four bytes are zeros.
+fn is_utf32(start: &[u8]) -> bool {
+    let is_marked = start.starts_with(b"\xff\xfe\0\0") || start.starts_with(b"\0\0\xfe\xff");
+    let zeros = start.iter().filter(|byte| **byte == 0).count();
+    is_marked || start.len() >= 8 && zeros < start.len() && 8 * zeros > 5 * start.len()
 }
 
 /// The encoding of a text that begins so.
@@ -242,7 +251,7 @@ pub(super) fn is_array(input: &mut Looked, name: &str) -> Result<bool> {
 }
 
 /// What has come of the input, at least a byte unless it has none.
-fn first_bytes(input: &mut Looked) -> io::Result<&[u8]> {
+pub(super) fn first_bytes(input: &mut Looked) -> io::Result<&[u8]> {
     input.fill_buf()
 }
 

@@ -81,12 +81,7 @@ impl BadRows {
         // Behind some errors nobody knows where the next row begins.
         let is_last = matches!(
             error.kind(),
-            Kind::Data(
-                DataError::UnclosedQuote
-                    | DataError::QuotesJoinLines
-                    | DataError::RecordTooLong { .. }
-                    | DataError::NotArray { .. }
-            )
+            Kind::Data(DataError::UnclosedQuote | DataError::QuotesJoinLines | DataError::NotArray { .. })
         );
         let (Some(log), Place::Row { file, line, record: record @ 1.., .. }, false) =
             (&self.0, error.place(), is_last)

@@ -49,7 +49,7 @@ pub(super) fn results(report: &EnsembleReport) -> Markup {
                                 }
                                 td { (mean_and_deviation(row.accuracy)) }
                                 td { (row.accuracy_95.map_or_else(|| "–".to_owned(), interval)) }
-                                @if several { td { (row.accuracy.mean_95.map_or_else(|| "–".to_owned(), interval)) } }
+                                @if several { td { (row.accuracy.interval().unwrap_or_else(|| "–".to_owned())) } }
                                 td { (percent(row.macro_f1)) }
                                 td { (percent(row.expected_calibration_error)) }
                                 @if several { (each_seed(&row.accuracy.by_seed, seeds.len())) }
