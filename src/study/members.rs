@@ -120,8 +120,9 @@ impl Members {
                 truncated: vec![by_seed.iter().any(|seed| seed[row].1)],
                 crowded: Vec::new(),
                 windows: 1,
-                // Nobody counts the tokens of members.
+                // Nobody counts the tokens of members, nor what they had before.
                 tokens: 0,
+                repeated: false,
             };
             counts.add(&scored, *truth);
             answers.push(scored.average.into());

@@ -17,6 +17,9 @@ use super::table::{Align, fits, table};
 const MOST_LABEL: usize = 12;
 /// So many confusions stand for all, where there are many classes.
 const MOST_CONFUSIONS: usize = 10;
+/// Rows that repeat others are told where there are so many, and one in so many.
+const LEAST_REPEATED: u64 = 10;
+const REPEATED_SHARE: u64 = 20;
 
 /// The whole report as text.
 pub fn report(report: &Report) -> String {
@@ -110,6 +113,14 @@ fn notes(text: &mut String, report: &Report) {
         let _ = writeln!(text, "note: {rows} ({share} %) longer than {} tokens, and cut", run.max_length);
     }
     text.extend(windows(report));
+    if report.repeated_rows >= LEAST_REPEATED && report.repeated_rows * REPEATED_SHARE >= report.rows {
+        let share = percent(report.repeated_rows as f64 / report.rows as f64);
+        let _ = writeln!(
+            text,
+            "note: {} ({share} %) the same as one shortly before, and not computed again",
+            counted(report.repeated_rows, "row")
+        );
+    }
     if report.crowded_rows > 0 {
         let rows = counted(report.crowded_rows, "row");
         let _ = writeln!(

@@ -134,6 +134,9 @@ pub struct Report {
     /// Rows beside which some pattern's demonstrations did not all have room.
     #[serde(skip_serializing_if = "is_zero")]
     pub crowded_rows: u64,
+    /// Rows that are the same to the model as one shortly before them, and were not computed again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated_rows: u64,
     /// Rows that the run was trained on, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<TrainedOn>,

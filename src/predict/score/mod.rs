@@ -87,6 +87,8 @@ pub struct Scored {
     pub windows: usize,
     /// So many tokens it has in all patterns together, with all of its windows and demonstrations.
     pub tokens: usize,
+    /// Whether a row before it, in the same chunk, is the same in all patterns, so that nothing was computed anew.
+    pub repeated: bool,
 }
 
 /// Inputs for one model, to be scored together.
@@ -124,6 +126,8 @@ struct TaskRows {
     of_row: Vec<Vec<(usize, f64)>>,
     truncated: Vec<bool>,
     crowded: Vec<bool>,
+    /// Whether all inputs of a row are those of rows before it.
+    repeated: Vec<bool>,
     /// So many windows each row is read in.
     windows: Vec<usize>,
     /// Classifier by classifier, the predictions for the features.
@@ -492,12 +496,19 @@ impl TaskRows {
                 distinct.len() - 1
             })
         };
-        let of_row = features
+        let of_row: Vec<Vec<(usize, f64)>> = features
             .into_iter()
             .map(|row| row.into_iter().map(|(input, weight)| (place(input), weight)).collect())
             .collect();
+        let mut before = 0;
+        let is_known = |row: &Vec<(usize, f64)>| {
+            let known = before;
+            before = row.iter().map(|(input, _)| input + 1).fold(before, usize::max);
+            before == known
+        };
+        let repeated = of_row.iter().map(is_known).collect();
         let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
-        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, windows, predictions }
+        TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, repeated, windows, predictions }
     }
 
     /// The tokens of all inputs of a row.
@@ -556,6 +567,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
                 crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
                 windows: self.by_task.iter().map(|rows| rows.windows[row]).max().unwrap_or(1),
                 tokens: self.by_task.iter().map(|rows| rows.tokens(row)).sum(),
+                repeated: self.by_task.iter().all(|rows| rows.repeated[row]),
             }
         };
         (0..self.rows.as_ref().len()).map(row).collect()
@@ -569,6 +581,7 @@ pub struct Counts {
     rows: u64,
     truncated: u64,
     crowded: u64,
+    repeated: u64,
     windows: Windows,
 }
 
@@ -582,6 +595,7 @@ impl Counts {
             rows: 0,
             truncated: 0,
             crowded: 0,
+            repeated: 0,
             windows: Windows { rows: 0, windows: 0 },
         }
     }
@@ -602,6 +616,7 @@ impl Counts {
         self.rows += 1;
         self.truncated += u64::from(scored.truncated.contains(&true));
         self.crowded += u64::from(scored.crowded.contains(&true));
+        self.repeated += u64::from(scored.repeated);
         if scored.windows > 1 {
             self.windows.rows += 1;
             self.windows.windows += scored.windows as u64;
@@ -638,6 +653,7 @@ impl Counts {
             near_labels: 0,
             truncated_rows: self.truncated,
             crowded_rows: self.crowded,
+            repeated_rows: self.repeated,
             trained_on: None,
             calibrated_on: None,
             windows: (self.windows.rows > 0).then_some(self.windows),
