@@ -10,7 +10,10 @@ use cloze::predict::multi_label::thresholds::{Goal, Thresholds};
 use cloze::predict::multi_label::way::Way;
 use cloze::predict::multi_label::{Centring, LabelsAnswer, MultiLabel, usual_reference};
 use cloze::predict::prompt_classifier::Compute;
+use cloze::predict::task::Task;
+use cloze::study::seen::{Counter, SeenRows};
 use cloze::text::data::{Example, Rows};
+use cloze::text::dataset::read_columns;
 use cloze::text::label_sets::{LabelSets, LabelledRows};
 use cloze::text::whole_file::WholeFile;
 
@@ -205,6 +208,7 @@ impl Job<'_> {
         let fit_on = args.fit_thresholds.as_deref().map(read).transpose()?;
         let sets_on =
             self.conformal.map(|(alpha, path)| Ok::<_, anyhow::Error>((alpha, read(path)?))).transpose()?;
+        let tasks = parts.tasks(rows.columns())?;
         for fitted_on in fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows)) {
             parts.tasks(&fitted_on.columns)?;
         }
@@ -253,8 +257,14 @@ impl Job<'_> {
             LabelsWriter::create(to, labels.clone(), sets.separator(), gives_sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
+        let read: Vec<String> = read_columns(tasks.tasks.iter().map(Task::template), &columns);
+        let read = read.into_iter().filter(|name| columns.names().contains(name)).collect();
+        let fitted = fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows));
+        let seen = SeenRows::of_rows(fitted.map(|rows| (&*rows.columns, &rows.examples[..])), read);
+        let mut seen = seen.and_then(|seen| seen.among(&columns));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
         let mut each = |examples: &[Example], answers: &[LabelsAnswer]| {
+            seen.iter_mut().for_each(|seen| examples.iter().for_each(|example| seen.add(example)));
             progress.borrow().beside(|| {
                 for (example, answer) in examples.iter().zip(answers) {
                     match &mut output {
@@ -271,7 +281,8 @@ impl Job<'_> {
         let seconds = progress.into_inner().finish();
         self.source.finish(quiet)?;
         let (way, thresholds) = (classifier.way(), classifier.thresholds());
-        let report = counts.report(run, way, thresholds, classifier.conformal(), seconds);
+        let mut report = counts.report(run, way, thresholds, classifier.conformal(), seconds);
+        report.calibrated_on = seen.and_then(Counter::found);
         report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
         if let Some((file, fitted_for)) = thresholds_file.zip(fitted_for) {
             classifier.kept_thresholds(fitted_for).write(file)?;

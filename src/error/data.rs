@@ -54,6 +54,8 @@ pub enum DataError {
     NamesOfOneColumn { names: [String; 2], column: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{class:?}, which the label {label:?} is to stand for, is not a class of {verbalizer}")]
+    MappedToNoClass { label: String, class: String, verbalizer: String, classes: Vec<String> },
     #[error("{cell:?} is several labels, and this takes one a row")]
     SeveralLabels { cell: String, separator: &'static str },
     #[error("{data} has no column {column:?} for the labels")]
@@ -139,6 +141,7 @@ impl DataError {
             NamesOfOneColumn { .. } => help("a column has one name: leave one of them out"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            MappedToNoClass { class, classes, .. } => allowed_and_nearest("classes", class, classes),
             SeveralLabels { separator, .. } => help(&format!(
                 "labels stand between {separator:?} here: ask for several labels a row, or keep one of them"
             )),

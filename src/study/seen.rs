@@ -95,8 +95,16 @@ impl SeenRows {
     /// Rows of data sets; other rows are the same if they agree in the columns `read`. None where there are
     /// no rows, so that none is looked for.
     pub fn of_sets<'s>(sets: impl IntoIterator<Item = &'s Dataset>, read: Vec<String>) -> Option<SeenRows> {
+        SeenRows::of_rows(sets.into_iter().map(|set| (&*set.columns, &set.examples[..])), read)
+    }
+
+    /// The same of rows with their columns.
+    pub fn of_rows<'s>(
+        sets: impl IntoIterator<Item = (&'s Columns, &'s [Example])>,
+        read: Vec<String>,
+    ) -> Option<SeenRows> {
         let mut seen = SeenRows { read, hashes: HashSet::new() };
-        sets.into_iter().for_each(|set| seen.add(&set.columns, &set.examples));
+        sets.into_iter().for_each(|(columns, rows)| seen.add(columns, rows));
         (!seen.hashes.is_empty()).then_some(seen)
     }
 

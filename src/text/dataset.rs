@@ -195,7 +195,15 @@ pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> R
     verbalizer.class_of(label).or_else(|| verbalizer.class_near(label)).map(Some).ok_or_else(|| {
         let classes: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
         let verbalizer = verbalizer.file().to_owned();
+        let place = columns.names().iter().position(|name| Some(name.as_str()) == columns.label());
+        let written = place.map_or(label, |place| &example.fields[place]).trim();
         let kind = match looks_like_several(label, &classes) {
+            _ if written != label.trim() => DataError::MappedToNoClass {
+                label: written.to_owned(),
+                class: label.clone(),
+                verbalizer,
+                classes,
+            },
             Some(separator) => DataError::SeveralLabels { cell: label.clone(), separator },
             None => DataError::UnknownLabel { label: label.clone(), verbalizer, classes },
         };

@@ -10,6 +10,7 @@ use cloze::predict::general::Ask;
 use cloze::predict::multi_label::LabelsAnswer;
 use cloze::predict::multi_label::report::MultiLabelReport;
 
+use super::report::calibrated_on;
 use super::table::{Align, table};
 
 /// So many labels are shown.
@@ -49,6 +50,9 @@ pub fn multi_label(report: &MultiLabelReport) -> String {
         counted(run.threads as u64, "thread"),
         report.way.name()
     );
+    if let Some(found) = &report.calibrated_on {
+        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows, "thresholds or sets"));
+    }
     if report.truncated_rows > 0 {
         let _ = writeln!(text, "too long, and cut: {}", counted(report.truncated_rows, "row"));
     }

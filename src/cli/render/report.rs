@@ -68,8 +68,8 @@ pub fn trained_on(found: &TrainedOn, rows: u64) -> String {
 }
 
 /// The same about rows whose labels a correction, or the sets' thresholds, were fitted on.
-fn calibrated_on(found: &TrainedOn, rows: u64) -> String {
-    let among = among(found, rows, "a correction or sets were fitted on");
+pub fn calibrated_on(found: &TrainedOn, rows: u64, what: &str) -> String {
+    let among = among(found, rows, &format!("{what} were fitted on"));
     format!("{among}: on them these look better than they are")
 }
 
@@ -95,7 +95,7 @@ fn notes(text: &mut String, report: &Report) {
         let _ = writeln!(text, "warning: {}", trained_on(found, report.rows));
     }
     if let Some(found) = &report.calibrated_on {
-        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows));
+        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows, "a correction or sets"));
     }
     if let Some(trials) = &run.dtypes_tried {
         let _ = writeln!(text, "note: --dtype auto took {}: {}", run.dtype.name(), measured(trials));

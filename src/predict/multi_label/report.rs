@@ -7,7 +7,7 @@ use super::sets::{LabelSetsConformal, LabelSetsReport, SetCounts};
 use super::thresholds::Thresholds;
 use super::way::Way;
 use crate::numbers::multi_label::MultiLabelMetrics;
-use crate::predict::report::{LabelCount, Run};
+use crate::predict::report::{LabelCount, Run, TrainedOn};
 
 /// What was found of rows with several labels each.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +31,9 @@ pub struct MultiLabelReport {
     pub left_out_rows: u64,
     /// Rows of which some pattern had to cut a part.
     pub truncated_rows: u64,
+    /// Rows that thresholds or sets were fitted on, if there are any among these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrated_on: Option<TrainedOn>,
     /// Rows without any label given.
     pub without_label: u64,
     /// Seconds from the first row read to the last row written.
@@ -131,6 +134,7 @@ impl Counts {
             labelled: self.truths.len() as u64,
             left_out_rows: self.left_out_rows,
             truncated_rows: self.truncated,
+            calibrated_on: None,
             without_label: self.without_label,
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),

@@ -114,6 +114,9 @@ fn answers(folder: &RunFolder, manifest: &Manifest, metrics: &Metrics) -> Result
     let Some(test) = data.test.as_ref().filter(|_| metrics.test_rows > 0) else {
         return Err("a run was not measured on labelled test rows");
     };
+    if manifest.several_labels.is_some() {
+        return Err("a run gives several labels a row, which are not right or wrong together");
+    }
     if !test.path.exists() {
         return Err("a run's test file is not where it was, and its labels are needed");
     }

@@ -104,6 +104,11 @@ impl Reader {
             return Err(Error::new(DataError::QuotesJoinLines).at(at(column)));
         }
         let (found, wanted) = (self.records.len(), columns.in_file().len());
+        // A byte that stands alone, as behind the end of UTF-16 that was cut, makes a record too.
+        let is_text = |field: &[u8]| std::str::from_utf8(field).is_ok();
+        if found != wanted && !self.records.fields().all(is_text) {
+            return Err(Error::new(self.encoding.not_text("this record".to_owned())).at(at(None)));
+        }
         if found != wanted {
             return Err(Error::new(DataError::Ragged { found, wanted }).at(at(None)));
         }

@@ -90,6 +90,9 @@ impl Objects {
                     continue;
                 }
                 (Ok(Some(b']')), After::Bracket | After::Object) => self.behind(),
+                (Ok(Some(b']')), After::Comma) => {
+                    Found::Wrong("a comma stands before the bracket that ends the array")
+                }
                 (Ok(Some(b'{')), After::Bracket | After::Comma) => {
                     self.after = After::Object;
                     let line = self.line;
