@@ -59,6 +59,8 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "true_labels",
             "experiment",
             "resume",
+            "project",
+            "labeller",
         ],
     ),
     (
@@ -176,7 +178,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 39] = [
+const OFTEN: [&str; 42] = [
     "template",
     "verbalizer",
     "labels",
@@ -216,6 +218,9 @@ const OFTEN: [&str; 39] = [
     "host",
     "port",
     "api_key_file",
+    "project",
+    "labeller",
+    "export",
 ];
 
 /// The same commands with their flags under headings, and a short and a long help.

@@ -1,58 +1,22 @@
 //! What all requests share, and what every request goes through.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt as _;
-use http_body_util::{BodyExt as _, Limited};
 
+use super::bodies::{Bodies, Limits};
 use super::engine::Engine;
 use super::host::Hosts;
 use super::key::Key;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::request;
 use crate::error::source::Source;
-
-/// What a service takes at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Threads that compute, each by itself.
-    pub threads: usize,
-    /// Rows, and other questions, that wait for a thread. More are refused with 429.
-    pub queue: usize,
-    /// Bytes of a request. A larger one is refused with 413.
-    pub body_bytes: usize,
-    /// Bytes of all requests that are read or wait. More are refused with 429.
-    pub all_bodies_bytes: usize,
-    /// From a request's headers to its answer. What takes longer is given up, with 503.
-    pub timeout: Duration,
-    /// For a request to come in, its headers and its body each.
-    pub read_timeout: Duration,
-    /// Connections at once. Others wait to be taken.
-    pub connections: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            threads: crate::model::threads::Threads::usual(),
-            queue: 4096,
-            body_bytes: 2 << 20,
-            all_bodies_bytes: 64 << 20,
-            timeout: Duration::from_secs(60),
-            read_timeout: Duration::from_secs(10),
-            connections: 1024,
-        }
-    }
-}
 
 /// What all requests share.
 pub(super) struct App {
@@ -65,20 +29,7 @@ pub(super) struct App {
     pub(super) limits: Limits,
     /// Whether the service is about to end.
     pub(super) stopping: AtomicBool,
-    /// Bytes of all requests that are read or wait.
-    bytes: AtomicUsize,
-}
-
-/// Bytes that are held for a request, until it is answered.
-struct Held<'a> {
-    app: &'a App,
-    bytes: usize,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.app.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+    bodies: Bodies,
 }
 
 impl App {
@@ -92,7 +43,7 @@ impl App {
             readonly,
             limits,
             stopping: AtomicBool::new(false),
-            bytes: AtomicUsize::new(0),
+            bodies: Bodies::new(limits),
         }
     }
 
@@ -110,38 +61,6 @@ impl App {
         }
     }
 
-    /// A request's body, and the room that is held for it.
-    async fn read(&self, request: Request) -> Result<(Arc<Source>, Held<'_>), Problem> {
-        let most = self.limits.body_bytes;
-        let told = request.headers().get(header::CONTENT_LENGTH);
-        let told = told.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if told.is_some_and(|bytes| bytes > most) {
-            return Err(Problem::too_large(most));
-        }
-        let held = self.hold(told.unwrap_or(most))?;
-        let body = Limited::new(request.into_body(), most).collect();
-        match tokio::time::timeout(self.limits.read_timeout, body).await {
-            Ok(Ok(body)) => Ok((request::source(body.to_bytes().into())?, held)),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::too_large(most)),
-            Ok(Err(_)) => {
-                let error = "the request ended before its body did";
-                Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete", error))
-            }
-            Err(_) => {
-                let seconds = self.limits.read_timeout.as_secs_f64();
-                let error = format!("the body was not there within {seconds} seconds");
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", error))
-            }
-        }
-    }
-
-    /// Holds so many bytes, if there is room for them.
-    fn hold(&self, bytes: usize) -> Result<Held<'_>, Problem> {
-        let all = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let held = Held { app: self, bytes };
-        if all > self.limits.all_bodies_bytes { Err(Problem::overloaded()) } else { Ok(held) }
-    }
-
     /// Answers a request with a JSON body.
     pub(super) async fn respond<F: Future<Output = Result<Response, Problem>>>(
         self: Arc<App>,
@@ -150,35 +69,14 @@ impl App {
         answer: impl FnOnce(Arc<App>, Arc<Source>) -> F,
     ) -> Response {
         let started = Instant::now();
-        let answering = async {
-            self.check_key(request.headers())?;
-            check_json(request.headers())?;
-            let (source, _held) = self.read(request).await?;
-            answer(self.clone(), source).await
-        };
-        // A mistake of ours ends the request alone.
-        let answering = AssertUnwindSafe(answering).catch_unwind();
-        let answer = match tokio::time::timeout(self.limits.timeout, answering).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Problem::internal()),
-            Err(_) => Err(Problem::timeout(self.limits.timeout.as_secs_f64())),
+        let answer = match self.check_key(request.headers()) {
+            Ok(()) => self.bodies.answer(request, |source| answer(self.clone(), source)).await,
+            Err(problem) => Err(problem),
         };
         let response = answer.into_response();
         self.metrics.request(route, response.status().as_u16(), started.elapsed());
         response
     }
-}
-
-/// Refuses a body that does not call itself JSON: so a page of another site cannot send one without being
-/// asked first.
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
-        return Ok(());
-    }
-    let error = "a request is JSON: send the header Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", error))
 }
 
 /// A status with a text.

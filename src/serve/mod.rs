@@ -17,6 +17,9 @@ mod host;
 mod answer;
 mod request;
 
+// how much is taken
+mod bodies;
+
 // what every request goes through
 mod app;
 
@@ -35,9 +38,22 @@ mod pages;
 // the routes
 mod routes;
 
+// connections, and how they end
+mod running;
+
 // the front door
 mod service;
 
-pub use app::Limits;
+#[cfg(feature = "label")]
+pub(crate) use bodies::Bodies;
+#[cfg(feature = "label")]
+pub(crate) use pages::{STYLE, guarded, with_policy};
+#[cfg(feature = "label")]
+pub(crate) use problem::Problem;
+#[cfg(feature = "label")]
+pub(crate) use running::{Ending, start};
+
+pub use bodies::Limits;
 pub use key::Key;
-pub use service::{Running, Service, Stopper, listen};
+pub use running::{Running, Stopper, listen};
+pub use service::Service;

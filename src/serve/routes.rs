@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -74,25 +74,13 @@ pub(super) fn router(app: Arc<App>) -> Router {
             let error = "this route takes another method: GET /docs lists the routes";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", error)
         })
-        .layer(map_response(guarded))
+        .layer(map_response(pages::guarded))
         .with_state(app)
 }
 
 /// The description as JSON.
 pub(super) fn description() -> Value {
     serde_json::to_value(Description::openapi()).unwrap_or_default()
-}
-
-/// What every answer says to browsers.
-async fn guarded(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    response
 }
 
 type Shared = State<Arc<App>>;
