@@ -7,11 +7,11 @@ use std::thread;
 
 use cloze::error::{Kind, LabelError};
 use cloze::label::{
-    About, Given, Labelling, OrderRequest, Outcome, Placed, Project, agreement, export, order,
+    About, Given, Labelling, OrderRequest, Outcome, Placed, Project, agreement, export, export_tasks, order,
 };
 use cloze::predict::selection::{Pool, PoolRequest, Strategy};
 use cloze::serve::listen;
-use cloze::text::data::{Format, Rows};
+use cloze::text::data::{Example, Format, Reading, Rows};
 use serde_json::{Value, json};
 
 fn pool(rows: usize) -> Pool {
@@ -133,6 +133,15 @@ fn tables_have_the_label_that_most_gave() {
     assert_eq!((&row["text"], &row["label"], &row["held_out"]), (&json!(last[0]), &json!("down"), &json!(1)));
     export(&project, &out, None, true).unwrap();
     assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 5);
+    // As tasks of Label Studio, which are rows again.
+    let tasks = folder.path().join("tasks.json");
+    for (all, wanted) in [(false, 4), (true, 10)] {
+        export_tasks(&project, &tasks, all).unwrap();
+        let again: Vec<Example> = Reading::default().open(&tasks).unwrap().map(Result::unwrap).collect();
+        let labels: Vec<Option<&str>> = again.iter().map(|row| row.label.as_deref()).collect();
+        assert_eq!((labels.len(), &labels[..3]), (wanted, &[Some("up"), None, None][..]));
+        assert_eq!((labels[wanted - 1], &again[wanted - 1].fields[..2]), (Some("down"), &last[..]));
+    }
     let found = agreement(&project.answers().unwrap(), &about().labels);
     let places: Vec<u32> = found.disputed.iter().map(|row| row.place).collect();
     assert_eq!(places, [0, 1]);

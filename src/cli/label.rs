@@ -7,7 +7,7 @@ use cloze::PromptClassifier;
 use cloze::error::LabelError;
 use cloze::label::{
     About, Labelling, Opinion, OrderRequest, Placed, Project, agreement, check_columns, check_labeller,
-    export, order,
+    export, export_tasks, order,
 };
 use cloze::model::hash::hash_of;
 use cloze::predict::blueprint::Blueprint;
@@ -142,9 +142,12 @@ pub struct Label {
     /// Where to write the rows that were drawn at random, apart from the others: to test on
     #[arg(long, value_name = "FILE", help_heading = EXPORT, requires = "export")]
     random_out: Option<PathBuf>,
-    /// Write skipped and disputed rows too, without a label
+    /// Write skipped and disputed rows too, without a label; as tasks, all rows
     #[arg(long, help_heading = EXPORT, requires = "export")]
     all: bool,
+    /// Write Label Studio's tasks (JSON), with each labeller's answers as annotations
+    #[arg(long, help_heading = EXPORT, requires = "export", conflicts_with = "random_out")]
+    label_studio: bool,
     /// No line on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -215,7 +218,10 @@ fn write(args: &Label, path: &Path, out: &Path) -> Result<()> {
     let project = Project::open(path)?;
     outputs::check(&written, &Reads::files(args.rows.iter().map(PathBuf::as_path).chain([path])))?;
     check_rows(args, &project)?;
-    let exported = export(&project, out, args.random_out.as_deref(), args.all)?;
+    let exported = match args.label_studio {
+        true => export_tasks(&project, out, args.all)?,
+        false => export(&project, out, args.random_out.as_deref(), args.all)?,
+    };
     if !args.quiet {
         let agreed = agreement(&project.answers()?, &project.about().labels);
         render::tell(&render::exported(&exported, out, args.random_out.as_deref(), &agreed.pairs))?;

@@ -13,6 +13,15 @@ mod agreement;
 // tables of what was said
 mod export;
 
+// and as another program's tasks
+mod studio;
+
+// the page
+mod pages;
+
+// what all requests share
+mod app;
+
 // what the page asks
 mod routes;
 
@@ -20,7 +29,9 @@ mod routes;
 mod service;
 
 pub use agreement::{Agreement, Disputed, PairOfLabellers, agreement};
+pub use app::Opinion;
 pub use export::{Exported, export};
 pub use order::{OrderRequest, Placed, order};
 pub use project::{About, Given, Kept, Outcome, Progress, Project, ShownRow, check_columns, check_labeller};
-pub use service::{Labelling, Opinion};
+pub use service::Labelling;
+pub use studio::export_tasks;

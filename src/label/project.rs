@@ -245,6 +245,13 @@ impl Project {
         Err(LabelError::OtherLabels { project: self.path.clone(), had, given }.into())
     }
 
+    /// How many rows it has.
+    pub fn rows(&self) -> Result<u64> {
+        // Places go from 0 on, and to count all rows would read them all.
+        let asked = "SELECT coalesce(max(place) + 1, 0) FROM rows";
+        self.connection.query_row(asked, [], |row| row.get(0)).map_err(|error| self.failed(&error))
+    }
+
     /// The first row that a labeller has not answered.
     pub fn next(&self, labeller: &str) -> Result<Option<ShownRow>> {
         let row = self.connection.query_row(NEXT, [labeller], shown).optional();
@@ -343,8 +350,7 @@ impl Project {
     /// How far a labeller is.
     pub fn progress(&self, labeller: &str) -> Result<Progress> {
         let wrap = |error: rusqlite::Error| self.failed(&error);
-        let rows =
-            self.connection.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).map_err(wrap)?;
+        let rows = self.rows()?;
         let asked = "SELECT label, count(*), sum(held_out) FROM answers JOIN rows USING (place)
                      WHERE labeller = ?1 AND withdrawn IS NULL GROUP BY label";
         let mut asking = self.connection.prepare(asked).map_err(wrap)?;

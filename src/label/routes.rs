@@ -13,11 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::agreement::{Disputed, agreement};
+use super::app::App;
+use super::pages;
 use super::project::{Given, Kept, Outcome, Project, ShownRow, check_labeller};
-use super::service::App;
 use crate::error::source::Source;
 use crate::error::{Error, Kind, LabelError, Result};
-use crate::serve::{Problem, STYLE, guarded, with_policy};
+use crate::serve::{Problem, guarded};
 use crate::text::json::Node;
 
 /// So many disputed rows are shown, and so many letters of each.
@@ -26,16 +27,12 @@ const LETTERS: usize = 300;
 
 /// All routes.
 pub(super) fn router(app: Arc<App>) -> Router {
-    let css = "text/css; charset=utf-8";
-    let script = "text/javascript; charset=utf-8";
+    let page = |route: &'static str| get(move || async move { pages::page(route) });
     Router::new()
-        .route(
-            "/",
-            get(|| async { with_policy("text/html; charset=utf-8", include_str!("pages/label.html")) }),
-        )
-        .route("/label.js", get(move || async move { with_policy(script, include_str!("pages/label.js")) }))
-        .route("/label.css", get(move || async move { with_policy(css, include_str!("pages/label.css")) }))
-        .route("/style.css", get(move || async move { with_policy(css, STYLE) }))
+        .route("/", page("/"))
+        .route("/label.js", page("/label.js"))
+        .route("/label.css", page("/label.css"))
+        .route("/style.css", page("/style.css"))
         .route("/state", post(|State(app), request| ask(app, request, state)))
         .route("/answer", post(|State(app), request| ask(app, request, answer)))
         .route("/undo", post(|State(app), request| ask(app, request, undo)))

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead};
 
-use super::json_object::{Object, object};
+use super::json_object::Object;
 use super::recognise::Looked;
 use super::stream_error;
+use super::studio::row;
 use crate::error::{DataError, Error, Place, Result};
 
 pub(super) struct Objects {
@@ -59,7 +60,7 @@ impl Objects {
         let object = match found {
             Found::Object(text) => {
                 *last = text;
-                object(last).map_err(|kind| Error::new(kind).at(at(line)))
+                row(last).map_err(|kind| Error::new(kind).at(at(line)))
             }
             Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
             Found::TooLong => {

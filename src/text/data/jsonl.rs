@@ -3,9 +3,10 @@
 use std::io::{BufRead, Read as _};
 
 use super::json_array::Objects;
-use super::json_object::{Object, object, plain};
+use super::json_object::{Object, plain};
 use super::reading::Reading;
 use super::recognise::Looked;
+use super::studio::row;
 use super::{Columns, Example, stream_error};
 use crate::error::{DataError, Error, Place, Result};
 
@@ -97,7 +98,7 @@ impl Reader {
                 continue;
             }
             self.count += 1;
-            return Some(object(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
+            return Some(row(text).map_err(|kind| Error::new(kind).at(self.place(name, None))));
         }
     }
 

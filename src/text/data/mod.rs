@@ -14,6 +14,9 @@ mod decoded;
 mod json_object;
 mod recognise;
 
+// tasks in place of rows
+mod studio;
+
 // the formats
 mod delimited;
 mod json_array;
