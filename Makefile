@@ -116,8 +116,9 @@ explain-deletion: build ## do the words that cloze explain marks carry the label
 bench-serve: build ## load cloze serve beside cloze score, and beside FastAPI with transformers (makes a Python environment once): make bench-serve [THREADS=1] [OPTIONS='--soak 3600']
 	@$(PYTHON) benches/serve.py --cloze $(CLOZE) $(if $(THREADS),--threads $(THREADS)) $(OPTIONS)
 
-test-browser: build ## the playground in a headless Chromium, as a person uses it (apt-get install chromium): make test-browser [PICTURES=folder]
+test-browser: build ## the playground and the page for labelling in a headless Chromium, as a person uses them (apt-get install chromium): make test-browser [PICTURES=folder]
 	@$(PYTHON) tests/browser/playground.py $(CLOZE) $(PICTURES)
+	@$(PYTHON) tests/browser/label.py $(CLOZE) $(PICTURES)
 
 test-clients: build ## huggingface_hub and curl as clients of cloze serve (makes a Python environment once)
 	@test -x target/clients-env/bin/python || { $(PYTHON) -m venv target/clients-env && target/clients-env/bin/pip install --quiet huggingface_hub; }

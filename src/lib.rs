@@ -83,6 +83,10 @@ pub mod study;
 #[cfg(feature = "serve")]
 pub mod serve;
 
+// rows that people label in the browser
+#[cfg(feature = "label")]
+pub mod label;
+
 pub use error::{Error, Errors, Result};
 pub use model::masked_lm::{MaskedLm, Options};
 pub use predict::prompt_classifier::PromptClassifier;

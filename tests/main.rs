@@ -17,6 +17,7 @@ mod growth;
 mod hub;
 mod invariants;
 mod knowledge;
+mod label;
 mod multi_label;
 mod multi_token;
 mod oracle;

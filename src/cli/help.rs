@@ -59,6 +59,8 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "true_labels",
             "experiment",
             "resume",
+            "project",
+            "labeller",
         ],
     ),
     (
@@ -177,7 +179,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
 const RARE: &str = "Rare";
 
 /// What `-h` shows.
-const OFTEN: [&str; 39] = [
+const OFTEN: [&str; 42] = [
     "template",
     "verbalizer",
     "labels",
@@ -217,6 +219,9 @@ const OFTEN: [&str; 39] = [
     "host",
     "port",
     "api_key_file",
+    "project",
+    "labeller",
+    "export",
 ];
 
 /// The same commands with their flags under headings, and a short and a long help.

@@ -38,6 +38,7 @@ mod doctor;
 mod explain;
 mod export;
 mod init;
+mod label;
 mod pretrain;
 mod preview;
 mod report;
@@ -87,6 +88,7 @@ enum Command {
     #[command(subcommand)]
     Search(search::Search),
     Select(Box<select::Select>),
+    Label(Box<label::Label>),
     #[command(subcommand)]
     Verbalizer(verbalizer::Verbalizer),
     Preview(preview::Preview),
@@ -147,6 +149,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),
         Command::Select(args) => select::run(&args),
+        Command::Label(args) => label::run(&args),
         Command::Verbalizer(command) => verbalizer::run(&command),
         Command::Preview(args) => preview::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -20,6 +20,7 @@ mod encode;
 mod ensemble;
 mod file;
 mod json;
+mod label;
 mod model;
 mod multi_label;
 mod peft;
@@ -47,6 +48,7 @@ pub use encode::EncodeError;
 pub use ensemble::EnsembleError;
 pub use file::FileError;
 pub use json::JsonError;
+pub use label::LabelError;
 pub use model::ModelError;
 pub use multi_label::MultiLabelError;
 pub use peft::PeftError;
@@ -260,6 +262,8 @@ pub enum Kind {
     Peft(#[from] PeftError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Label(#[from] LabelError),
     /// Several errors that were found together.
     #[error("{0}")]
     Several(Errors),
@@ -288,6 +292,7 @@ impl Kind {
             Kind::Ensemble(error) => error.notes(),
             Kind::Peft(error) => error.notes(),
             Kind::Serve(error) => error.notes(),
+            Kind::Label(error) => error.notes(),
             Kind::Several(_) => Vec::new(),
         }
     }

@@ -1,59 +1,23 @@
 //! What all requests share, and what every request goes through.
 
 use std::future::Future;
-use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt as _;
-use http_body_util::{BodyExt as _, Limited};
 
+use super::bodies::{Bodies, Limits};
 use super::engine::Engine;
 use super::host::Hosts;
 use super::key::Key;
+use super::local::is_to_this_machine;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::request;
 use crate::error::source::Source;
-
-/// What a service takes at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Threads that compute, each by itself.
-    pub threads: usize,
-    /// Rows, and other questions, that wait for a thread. More are refused with 429.
-    pub queue: usize,
-    /// Bytes of a request. A larger one is refused with 413.
-    pub body_bytes: usize,
-    /// Bytes of all requests that are read or wait. More are refused with 429.
-    pub all_bodies_bytes: usize,
-    /// From a request's headers to its answer. What takes longer is given up, with 503.
-    pub timeout: Duration,
-    /// For a request to come in, its headers and its body each.
-    pub read_timeout: Duration,
-    /// Connections at once. Others wait to be taken.
-    pub connections: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            threads: crate::model::threads::Threads::usual(),
-            queue: 4096,
-            body_bytes: 2 << 20,
-            all_bodies_bytes: 64 << 20,
-            timeout: Duration::from_secs(60),
-            read_timeout: Duration::from_secs(10),
-            connections: 1024,
-        }
-    }
-}
 
 /// What all requests share.
 pub(super) struct App {
@@ -68,29 +32,7 @@ pub(super) struct App {
     pub(super) limits: Limits,
     /// Whether the service is about to end.
     pub(super) stopping: AtomicBool,
-    /// Bytes of all requests that are read or wait.
-    bytes: AtomicUsize,
-}
-
-/// Bytes that are held for a request, until it is answered.
-struct Held<'a> {
-    app: &'a App,
-    bytes: usize,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.app.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-impl Held<'_> {
-    /// Holds so many bytes more, if there is room for them.
-    fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.bytes += bytes;
-        let all = self.app.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if all > self.app.limits.all_bodies_bytes { Err(Problem::overloaded()) } else { Ok(()) }
-    }
+    bodies: Bodies,
 }
 
 impl App {
@@ -111,7 +53,7 @@ impl App {
             local_alone,
             limits,
             stopping: AtomicBool::new(false),
-            bytes: AtomicUsize::new(0),
+            bodies: Bodies::new(limits),
         }
     }
 
@@ -119,12 +61,7 @@ impl App {
     /// on this machine alone and asks for no key: a page of another site, whose name was made to lead here,
     /// could else ask (DNS rebinding).
     pub(super) fn check_host(&self, request: &Request) -> Result<(), Problem> {
-        if !self.local_alone {
-            return Ok(());
-        }
-        let headers = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().ok());
-        let mut told = headers.chain(request.uri().authority().map(|authority| Some(authority.as_str())));
-        if told.all(|host| host.is_some_and(is_local)) {
+        if !self.local_alone || is_to_this_machine(request) {
             return Ok(());
         }
         let error = "this service answers requests to localhost, 127.0.0.1 and [::1] alone: call it by one of \
@@ -146,43 +83,6 @@ impl App {
         }
     }
 
-    /// A request's body, and the room that is held for it.
-    async fn read(&self, request: Request) -> Result<(Arc<Source>, Held<'_>), Problem> {
-        let most = self.limits.body_bytes;
-        let told = request.headers().get(header::CONTENT_LENGTH);
-        let told = told.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if told.is_some_and(|bytes| bytes > most) {
-            return Err(Problem::too_large(most));
-        }
-        // Room is held for what has come, not for what is announced: a client that sends nothing takes none.
-        let mut held = Held { app: self, bytes: 0 };
-        let mut body = Limited::new(request.into_body(), most);
-        let reading = async {
-            let mut bytes = Vec::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-                    true => Problem::too_large(most),
-                    false => {
-                        let error = "the request ended before its body did";
-                        Problem::new(StatusCode::BAD_REQUEST, "incomplete", error)
-                    }
-                })?;
-                let Ok(part) = frame.into_data() else { continue };
-                held.hold(part.len())?;
-                bytes.extend_from_slice(&part);
-            }
-            Ok::<_, Problem>(bytes)
-        };
-        match tokio::time::timeout(self.limits.read_timeout, reading).await {
-            Ok(body) => Ok((request::source(body?)?, held)),
-            Err(_) => {
-                let seconds = self.limits.read_timeout.as_secs_f64();
-                let error = format!("the body was not there within {seconds} seconds");
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", error))
-            }
-        }
-    }
-
     /// Answers a request with a JSON body.
     pub(super) async fn respond<F: Future<Output = Result<Response, Problem>>>(
         self: Arc<App>,
@@ -191,49 +91,14 @@ impl App {
         answer: impl FnOnce(Arc<App>, Arc<Source>) -> F,
     ) -> Response {
         let started = Instant::now();
-        let answering = async {
-            self.check_key(request.headers())?;
-            check_json(request.headers())?;
-            let (source, _held) = self.read(request).await?;
-            answer(self.clone(), source).await
-        };
-        // A mistake of ours ends the request alone.
-        let answering = AssertUnwindSafe(answering).catch_unwind();
-        let answer = match tokio::time::timeout(self.limits.timeout, answering).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Problem::internal()),
-            Err(_) => Err(Problem::timeout(self.limits.timeout.as_secs_f64())),
+        let answer = match self.check_key(request.headers()) {
+            Ok(()) => self.bodies.answer(request, |source| answer(self.clone(), source)).await,
+            Err(problem) => Err(problem),
         };
         let response = answer.into_response();
         self.metrics.request(route, response.status().as_u16(), started.elapsed());
         response
     }
-}
-
-/// Whether a host, with or without a port, is a name of this machine.
-fn is_local(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix('.').unwrap_or(&name);
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Refuses a body that does not call itself JSON: so a page of another site cannot send one without being
-/// asked first.
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
-        return Ok(());
-    }
-    let error = "a request is JSON: send the header Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", error))
 }
 
 /// A status with a text.

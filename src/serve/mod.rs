@@ -3,8 +3,9 @@
 // why a request is not answered
 mod problem;
 
-// who may ask, what is counted
+// who may ask, and by which name; what is counted
 mod key;
+mod local;
 mod metrics;
 
 // rows that wait
@@ -16,6 +17,9 @@ mod host;
 // what is read and what is sent
 mod answer;
 mod request;
+
+// how much is taken
+mod bodies;
 
 // what every request goes through
 mod app;
@@ -35,9 +39,24 @@ mod pages;
 // the routes
 mod routes;
 
+// connections, and how they end
+mod running;
+
 // the front door
 mod service;
 
-pub use app::Limits;
+#[cfg(feature = "label")]
+pub(crate) use bodies::Bodies;
+#[cfg(feature = "label")]
+pub(crate) use local::is_to_this_machine;
+#[cfg(feature = "label")]
+pub(crate) use pages::{STYLE, guarded, with_policy};
+#[cfg(feature = "label")]
+pub(crate) use problem::Problem;
+#[cfg(feature = "label")]
+pub(crate) use running::{Ending, start};
+
+pub use bodies::Limits;
 pub use key::Key;
-pub use service::{Running, Service, Stopper, listen};
+pub use running::{Running, Stopper, listen};
+pub use service::Service;

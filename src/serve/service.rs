@@ -1,29 +1,17 @@
 //! The service: classifiers under their names, on an address, until it is told to end.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_io_timeout::TimeoutStream;
-
-use super::app::{App, Limits};
+use super::app::App;
+use super::bodies::Limits;
 use super::host::{Host, Hosts};
 use super::key::Key;
 use super::routes::router;
-use crate::error::{Error, Errors, Result, ServeError, plain_reason};
+use super::running::{self, Ending, Running};
+use crate::error::Errors;
 use crate::predict::prompt_classifier::PromptClassifier;
-
-/// Threads that read requests and write answers; others compute.
-const HTTP_THREADS: usize = 2;
 
 /// Classifiers behind HTTP: see `docs/serve.md` for its routes.
 ///
@@ -104,134 +92,14 @@ impl Service {
     /// lead here.
     pub fn start(self, listener: TcpListener) -> Result<Running, Errors> {
         let hosts = Hosts::new(self.hosts)?;
-        let address = listener.local_addr().map_err(|error| cannot_listen("this address", &error))?;
-        listener.set_nonblocking(true).map_err(|error| cannot_listen(&address.to_string(), &error))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(HTTP_THREADS)
-            .enable_all()
-            .build()
-            .map_err(|error| cannot_listen(&address.to_string(), &error))?;
-        let listener = {
-            let _here = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)
-                .map_err(|error| cannot_listen(&address.to_string(), &error))?
-        };
-        let local_alone = self.key.is_none() && address.ip().is_loopback();
+        let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let local_alone = self.key.is_none() && is_local;
         let app = Arc::new(App::new(hosts, self.key, self.readonly, local_alone, self.limits));
-        let (stop, stopped) = watch::channel(false);
-        let thread = thread::spawn(move || {
-            runtime.block_on(accept(listener, app.clone(), stopped));
-            app.engine.stop();
-        });
-        Ok(Running { address, stopper: Stopper(stop), thread })
-    }
-}
-
-/// Listens on `host:port`; port 0 is any that is free.
-pub fn listen(address: &str) -> Result<TcpListener> {
-    let addresses: Vec<SocketAddr> =
-        address.to_socket_addrs().map_err(|error| cannot_listen(address, &error))?.collect();
-    TcpListener::bind(&addresses[..]).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => ServeError::AddressTaken { address: address.to_owned() }.into(),
-        _ => cannot_listen(address, &error),
-    })
-}
-
-fn cannot_listen(address: &str, error: &std::io::Error) -> Error {
-    let reason = plain_reason(error);
-    ServeError::CannotListen { address: address.to_owned(), reason }.into()
-}
-
-/// A service at work.
-pub struct Running {
-    address: SocketAddr,
-    stopper: Stopper,
-    thread: JoinHandle<()>,
-}
-
-/// Tells a service to end.
-#[derive(Clone)]
-pub struct Stopper(watch::Sender<bool>);
-
-impl Stopper {
-    /// No more connections are taken; what is under way is finished.
-    pub fn stop(&self) {
-        self.0.send_replace(true);
-    }
-}
-
-impl Running {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// What tells it to end.
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
-    }
-
-    /// Waits until it was told to end, and has.
-    pub fn wait(self) {
-        // What it panicked of was told as it happened.
-        drop(self.thread.join());
-    }
-
-    /// Finishes what is under way, then ends.
-    pub fn stop(self) {
-        self.stopper.stop();
-        self.wait();
-    }
-}
-
-/// Takes connections until it is told to stop, then waits for what is under way.
-async fn accept(listener: tokio::net::TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    /// After a failure to take one, as where there are no more files: others may end meanwhile.
-    const PAUSE: Duration = Duration::from_millis(50);
-    let (places, graceful) = (Arc::new(Semaphore::new(app.limits.connections)), GracefulShutdown::new());
-    let router = router(app.clone());
-    loop {
-        let next = async {
-            let place = places.clone().acquire_owned().await.ok()?;
-            Some((listener.accept().await, place))
+        let (stopping, ended) = (app.clone(), app.clone());
+        let ending = Ending {
+            first: Box::new(move || stopping.stopping.store(true, Ordering::Relaxed)),
+            last: Box::new(move || ended.engine.stop()),
         };
-        let next = tokio::select! {
-            next = next => next,
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-        };
-        match next {
-            Some((Ok((stream, _)), place)) => serve(stream, place, &router, &app.limits, &graceful),
-            _ => tokio::time::sleep(PAUSE).await,
-        }
+        Ok(running::start(listener, router(app), self.limits, ending)?)
     }
-    app.stopping.store(true, Ordering::Relaxed);
-    drop(listener);
-    // A request that is under way is answered or given up by then.
-    let patience = app.limits.read_timeout + app.limits.timeout;
-    // Those that are open still belong to clients that neither read nor write.
-    drop(tokio::time::timeout(patience, graceful.shutdown()).await);
-}
-
-/// Serves a connection on a task of its own.
-fn serve(
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    router: &Router,
-    limits: &Limits,
-    graceful: &GracefulShutdown,
-) {
-    // Small answers go out at once; without it they only come later.
-    drop(stream.set_nodelay(true));
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.timeout));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.read_timeout)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router.clone()));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        // That a client went away, or sent what is no HTTP, is its own affair.
-        drop(connection.await);
-        drop(place);
-    });
 }

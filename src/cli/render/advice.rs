@@ -7,8 +7,8 @@ use cloze::error::difference::further;
 use cloze::error::notes::{Note, help, listed, nearest, without_header};
 use cloze::error::tensor::{tensor_line, tensor_lines};
 use cloze::error::{
-    CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, ModelError, PeftError,
-    RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
+    CalibrationError, DataError, EncodeError, EnsembleError, FileError, Kind, LabelError, ModelError,
+    PeftError, RunError, SearchError, TaskError, TemplateError, TrainingError, TuningError,
 };
 use cloze::learn::run::{MANIFEST, RunKind, kind_of};
 use cloze::study::warning::Warning;
@@ -125,6 +125,7 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
         Kind::Run(error) => of_run(error),
         Kind::Ensemble(error) => of_ensemble(error),
         Kind::Peft(error) => of_peft(error),
+        Kind::Label(error) => of_label(error),
         Kind::File(FileError::Missing { path }) if shipped::is_looked_for(path) => {
             Some(looked_in("check the spelling, or say with $CLOZE_HOME where cloze's folders are"))
         }
@@ -157,6 +158,31 @@ pub fn notes(kind: &Kind) -> Vec<Note> {
 /// Where something that ships was looked for.
 fn looked_in(way_out: &str) -> Vec<Note> {
     vec![("looked in", shipped::places_by_name().join("; ")), ("help", way_out.to_owned())]
+}
+
+/// The same of labelling.
+fn of_label(error: &LabelError) -> Option<Vec<Note>> {
+    let way = match error {
+        LabelError::WithoutLabels => {
+            "name them with --labels \"billing, technical, account\", or give a --verbalizer or a --run"
+        }
+        LabelError::NoProject { .. } => {
+            "cloze label FILE --labels \"a, b\" begins one; --project names one that is elsewhere"
+        }
+        LabelError::NotAProject { .. } => "name another file with --project",
+        LabelError::OtherRows { .. } => {
+            "a project holds its rows itself: --project without a file of rows goes on with them and exports \
+             them; with another --project, these rows begin a new one"
+        }
+        LabelError::OtherLabels { .. } => {
+            "leave --labels out to go on with the project's; with another --project, these begin a new one"
+        }
+        _ => return None,
+    };
+    let mut notes = error.notes();
+    notes.retain(|(label, _)| *label != "help");
+    notes.extend(help(way));
+    Some(notes)
 }
 
 fn of_template(error: &TemplateError) -> Option<Vec<Note>> {

@@ -136,9 +136,14 @@ pub fn select(pool: &[Candidate], labelled: &[Vec<f32>], wish: Wish) -> Vec<Chos
     (0..count).filter_map(|place| if is_random(place) { random.next() } else { best.next() }).collect()
 }
 
-/// So many of the first rows are drawn at random.
+/// So many of the first rows are drawn at random, if a share of all is.
+///
+/// ```
+/// use cloze::predict::selection::drawn;
+/// assert_eq!([9, 10, 11, 30].map(|places| drawn(places, 0.1)), [0, 1, 1, 3]);
+/// ```
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // A few rows.
-fn drawn(places: usize, share: f64) -> usize {
+pub fn drawn(places: usize, share: f64) -> usize {
     // A hair more, for shares such as 0.1, whose tenfold is a little less than 1.
     (places as f64).mul_add(share, 1e-9).floor() as usize
 }

@@ -23,7 +23,8 @@ pub struct PoolRequest<'a> {
     pub rows: Rows,
     /// Other rows that are labelled already, their fields in the order of these rows' columns.
     pub labelled: Vec<Example>,
-    /// The patterns on the rows' columns.
+    /// The patterns on the rows' columns: what they read tells rows apart. Without any, all columns do but the
+    /// one of labels.
     pub tasks: &'a [Task],
 }
 
@@ -46,6 +47,10 @@ impl Pool {
     pub fn read(request: PoolRequest<'_>) -> Result<Pool> {
         let columns = request.rows.columns().clone();
         let mut places: Vec<usize> = request.tasks.iter().flat_map(Task::places).collect();
+        if request.tasks.is_empty() {
+            let names = columns.names().iter().enumerate();
+            places.extend(names.filter(|(_, name)| Some(name.as_str()) != columns.label()).map(|(at, _)| at));
+        }
         places.sort_unstable();
         places.dedup();
         let mut known: HashSet<u64> = HashSet::new();
@@ -76,6 +81,18 @@ impl Pool {
         }
         labelled.extend(own);
         Ok(Pool { columns, examples, labelled_rows, repeated_rows, labelled })
+    }
+
+    /// Some of its rows, by their places, as a pool of their own.
+    #[must_use]
+    pub fn part(&self, places: &[usize]) -> Pool {
+        Pool {
+            columns: self.columns.clone(),
+            examples: places.iter().map(|&place| self.examples[place].clone()).collect(),
+            labelled_rows: self.labelled_rows,
+            repeated_rows: self.repeated_rows,
+            labelled: self.labelled.clone(),
+        }
     }
 
     /// How answers are corrected that nobody trained: by the rows themselves, where there are enough.

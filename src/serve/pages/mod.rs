@@ -9,17 +9,33 @@ use serde_json::Value;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// What every answer says to browsers.
+pub(crate) async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+/// How all pages look.
+pub(crate) const STYLE: &str = include_str!("playground.css");
+
 /// One of the files.
 pub(super) fn page(route: &str) -> Response {
     let (kind, text) = match route {
         "/playground.js" => ("text/javascript; charset=utf-8", include_str!("playground.js")),
-        "/playground.css" => ("text/css; charset=utf-8", include_str!("playground.css")),
+        "/playground.css" => ("text/css; charset=utf-8", STYLE),
         _ => ("text/html; charset=utf-8", include_str!("playground.html")),
     };
     with_policy(kind, text)
 }
 
-fn with_policy(kind: &'static str, text: impl IntoResponse) -> Response {
+/// A page with what it may do.
+pub(crate) fn with_policy(kind: &'static str, text: impl IntoResponse) -> Response {
     let mut response = text.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead};
 
-use super::json_object::{Object, object};
+use super::json_object::Object;
 use super::layout::Encoding;
 use super::recognise::Looked;
 use super::stream_error;
+use super::studio::row;
 use crate::error::{DataError, Error, Place, Result};
 
 pub(super) struct Objects {
@@ -61,7 +62,7 @@ impl Objects {
         let object = match found {
             Found::Object(text) => {
                 *last = text;
-                object(last, self.encoding).map_err(|kind| Error::new(kind).at(at(line)))
+                row(last, self.encoding).map_err(|kind| Error::new(kind).at(at(line)))
             }
             Found::Wrong(message) => Err(Error::new(DataError::NotArray { message }).at(at(line))),
             Found::TooLong => {

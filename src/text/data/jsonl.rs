@@ -3,10 +3,11 @@
 use std::io::{BufRead, Read as _};
 
 use super::json_array::Objects;
-use super::json_object::{Object, object, plain};
+use super::json_object::{Object, plain};
 use super::layout::Encoding;
 use super::reading::Reading;
 use super::recognise::Looked;
+use super::studio::row;
 use super::{Columns, Example, stream_error};
 use crate::error::{DataError, Error, Place, Result};
 
@@ -98,7 +99,7 @@ impl Reader {
             }
             self.count += 1;
             return Some(
-                object(text, self.encoding).map_err(|kind| Error::new(kind).at(self.place(name, None))),
+                row(text, self.encoding).map_err(|kind| Error::new(kind).at(self.place(name, None))),
             );
         }
     }

@@ -15,6 +15,9 @@ mod gzip;
 mod json_object;
 mod recognise;
 
+// tasks in place of rows
+mod studio;
+
 // the formats
 mod delimited;
 mod json_array;
