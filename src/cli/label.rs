@@ -126,7 +126,7 @@ pub struct Label {
         long,
         value_name = "N",
         help_heading = CHOICE,
-        default_value_t = 1000,
+        default_value_t = 500,
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     among: u32,

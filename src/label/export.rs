@@ -62,7 +62,7 @@ pub fn export(project: &Project, out: &Path, held_out: Option<&Path>, all: bool)
             _ if all => Cell::Nothing,
             _ => continue,
         };
-        let row = project.row(*place, "")?;
+        let row = project.row(*place)?;
         let mut cells: Vec<Cell> = row.fields.into_iter().map(Cell::Text).collect();
         match label_at {
             Some(at) => cells[at] = label,

@@ -53,6 +53,7 @@ CREATE TABLE answers (
     withdrawn INTEGER
 );
 CREATE UNIQUE INDEX standing ON answers (labeller, place) WHERE withdrawn IS NULL;
+CREATE INDEX of_place ON answers (place, labeller, id);
 CREATE INDEX of_labeller ON answers (labeller, id) WHERE withdrawn IS NULL;
 ";
 
@@ -258,12 +259,16 @@ impl Project {
         row.map_err(|error| self.failed(&error))?.map(|row| self.with_before(row, labeller)).transpose()
     }
 
-    /// A row at its place.
-    pub fn row(&self, place: u32, labeller: &str) -> Result<ShownRow> {
+    /// A row at its place, without what was said of it.
+    pub fn row(&self, place: u32) -> Result<ShownRow> {
         let asked = "SELECT place, record, fields, held_out FROM rows WHERE place = ?1";
         let row = self.connection.query_row(asked, [place], shown).optional();
-        let row = row.map_err(|error| self.failed(&error))?.ok_or(LabelError::UnknownPlace { place })?;
-        self.with_before(row, labeller)
+        Ok(row.map_err(|error| self.failed(&error))?.ok_or(LabelError::UnknownPlace { place })?)
+    }
+
+    /// A row at its place, with what a labeller said of it.
+    pub fn row_for(&self, place: u32, labeller: &str) -> Result<ShownRow> {
+        self.with_before(self.row(place)?, labeller)
     }
 
     fn with_before(&self, row: ShownRow, labeller: &str) -> Result<ShownRow> {
@@ -294,7 +299,7 @@ impl Project {
             let (label, labels) = (label.clone(), self.about.labels.clone());
             return Err(LabelError::UnknownLabel { label, labels }.into());
         }
-        self.row(given.place, &given.labeller)?;
+        self.row(given.place)?;
         let mut outcome = Outcome::Kept;
         self.write(|writing| {
             let asked = "SELECT place, labeller, label, note, given FROM answers
@@ -334,7 +339,7 @@ impl Project {
             }
             Ok(())
         })?;
-        place.map(|place| self.row(place, labeller)).transpose()
+        place.map(|place| self.row_for(place, labeller)).transpose()
     }
 
     /// Puts the rows that a labeller skipped back in the order, and gives how many there were.

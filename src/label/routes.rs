@@ -120,7 +120,7 @@ async fn state(app: Arc<App>, source: Arc<Source>) -> Answered {
     let (labeller, place) = asked(&app, &source)?;
     let has_model = app.opinion.is_some();
     let work = move |_: &App, project: &mut Project| {
-        let row = place.map(|place| project.row(place, &labeller)).transpose()?;
+        let row = place.map(|place| project.row_for(place, &labeller)).transpose()?;
         let coming = coming(project, &labeller, row)?;
         let about = project.about();
         Ok(json!({
@@ -195,7 +195,7 @@ async fn opinion(app: Arc<App>, source: Arc<Source>) -> Answered {
         return Err(Problem::new(StatusCode::CONFLICT, "no_model", error));
     }
     let work = move |project: &mut Project| {
-        let row = project.row(place.unwrap_or_default(), &labeller)?;
+        let row = project.row(place.unwrap_or_default())?;
         let is_answered = project.standing(row.place, &labeller)?.is_some();
         Ok((row, is_answered))
     };
@@ -226,7 +226,7 @@ async fn agreed(app: Arc<App>, source: Arc<Source>) -> Answered {
 }
 
 fn disputed(project: &Project, row: &Disputed) -> Result<Value> {
-    let shown = project.row(row.place, "")?;
+    let shown = project.row(row.place)?;
     let is_text = |at: &usize| Some(*at) != project.about().label_column;
     let fields: Vec<&str> = shown
         .fields

@@ -52,7 +52,7 @@ pub fn export_tasks(project: &Project, out: &Path, all: bool) -> Result<Exported
 }
 
 fn task(project: &Project, place: u32, answers: &[Kept]) -> Result<Value> {
-    let row = project.row(place, "")?;
+    let row = project.row(place)?;
     let about = project.about();
     let fields = about.columns.iter().zip(row.fields).enumerate();
     let data: Map<String, Value> = fields
