@@ -33,3 +33,4 @@ mod structure;
 mod support;
 mod tokenizers;
 mod training;
+mod typed;

@@ -20,7 +20,7 @@ use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::{Counter, SeenRows};
 use cloze::text::data::{Columns, Reading, Rows};
-use cloze::text::dataset::{perhaps_labels, read_columns};
+use cloze::text::dataset::{called_as_labels, perhaps_labels, read_columns};
 use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
@@ -197,8 +197,12 @@ pub fn run(args: &Score) -> Result<()> {
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
+    let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
+    if !args.keep_columns && source::bad_rows_file(&args.data.reading.rows).is_none() {
+        let maybe_labels = columns.names().iter().filter(|name| called_as_labels(name));
+        rows = rows.only(&read.iter().chain(maybe_labels).cloned().collect::<Vec<_>>());
+    }
     if !args.quiet {
-        let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
         render::tell(&render::perhaps_labels(perhaps.as_deref()))?;
         let dtype = args.dtype.and_then(|dtype| dtype.remark(blueprint.options.device));
@@ -222,7 +226,6 @@ pub fn run(args: &Score) -> Result<()> {
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let page = outputs.page.is_some();
-    let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
     let fitted_on = SeenRows::of_sets(calibrator.learns_from(), read);
     let mut fitted_on = fitted_on.and_then(|seen| seen.among(&columns));
     let answering =

@@ -25,6 +25,9 @@ pub enum Format {
     /// One JSON array of objects, or one object a line.
     #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Json,
+    /// Parquet: columns with types, in groups of rows, and a directory at the end.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Parquet,
 }
 
 impl Format {
@@ -35,6 +38,7 @@ impl Format {
             Format::Tsv => "tsv",
             Format::JsonLines => "jsonl",
             Format::Json => "json",
+            Format::Parquet => "parquet",
         }
     }
 
@@ -54,6 +58,7 @@ impl Format {
             "tsv" | "tab" => Some(Format::Tsv),
             "jsonl" | "ndjson" => Some(Format::JsonLines),
             "json" => Some(Format::Json),
+            "parquet" | "pq" => Some(Format::Parquet),
             _ => None,
         }
     }

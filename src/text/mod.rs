@@ -1,5 +1,8 @@
 //! What users write and read: patterns, label words, rows, files.
 
+// panics of other crates
+pub(crate) mod guarded;
+
 // what paths mean
 pub mod same_file;
 
@@ -16,6 +19,9 @@ pub mod whole_file;
 
 // how rows are written in files
 pub mod format;
+
+// columns with types
+pub(crate) mod typed;
 
 // rows as they are written
 pub mod table;

@@ -111,6 +111,7 @@ impl<W: Write> TableWriter<W> {
             Format::Tsv => delimited(output, b'\t'),
             Format::JsonLines => json(output, false),
             Format::Json => json(output, true),
+            Format::Parquet => return Err(FileError::NotWritten { path: name }.into()),
         };
         let mut table = TableWriter { output, name, header: header.to_vec(), rows: 0 };
         if let Output::Delimited(records) = &mut table.output {

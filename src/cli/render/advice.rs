@@ -206,13 +206,18 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         )),
         DataError::FormatUnknown { .. } => {
             vec![
-                ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into()),
-                ("help", "say it with --format csv, tsv, jsonl or json".into()),
+                ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet".into()),
+                ("help", "say it with --format csv, tsv, jsonl, json or parquet".into()),
             ]
         }
         DataError::NothingToLabel { .. } => {
             help("name a file of rows without labels, or pass these labels over with --no-labels")
         }
+        DataError::NoTable { format: Some(format), .. } => help(&format!("say --format {format}")),
+        DataError::OtherFormat { .. } => help("say its format with --format, or name another file"),
+        DataError::NoText { column, .. } if called_as_labels(column) => help(
+            "name another column with --label-column, take no labels with --no-labels, or give several a row with --multi-label",
+        ),
         DataError::Json { .. } => help("say --format jsonl, or --format json for an array"),
         DataError::QuotesJoinLines => {
             help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")

@@ -1,4 +1,4 @@
-//! Rows: CSV, TSV and JSON, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV, JSON and Parquet, read one at a time, so that memory does not grow with the file.
 
 // how a file is laid out
 mod layout;
@@ -18,11 +18,16 @@ mod recognise;
 mod delimited;
 mod json_array;
 mod jsonl;
+mod parquet_file;
+
+// rows of columns with types
+mod batches;
 
 // rows that come as somebody writes them
 mod background;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +65,8 @@ pub struct Columns {
     in_file: Option<Vec<String>>,
     /// Names by which columns were to be known that are not there.
     unmapped: Vec<(String, String)>,
+    /// Columns of the file whose values are no text, each with what they are.
+    without_text: Vec<(String, &'static str)>,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -86,6 +93,7 @@ impl Columns {
                 names,
                 in_file: None,
                 unmapped: Vec::new(),
+                without_text: Vec::new(),
                 label,
                 by_any_name: false,
             }),
@@ -149,9 +157,18 @@ impl Columns {
         self.unmapped.iter().find(|(known, _)| known == name).map(|(_, column)| column.as_str())
     }
 
+    /// Why a column that is in the file cannot be read: its values are no text.
+    pub fn no_text(&self, name: &str) -> Option<DataError> {
+        let (column, kind) = self.without_text.iter().find(|(column, _)| column == name)?;
+        Some(DataError::NoText { column: column.clone(), data: self.data.clone(), kind })
+    }
+
     /// Refuses columns that were to be known by another name and are not there.
     pub fn check_mapped(&self) -> Result<(), Errors> {
         let error = |(column, mapped): &(String, String)| {
+            if let Some(error) = self.no_text(mapped) {
+                return error.into();
+            }
             let (column, mapped, data) = (column.clone(), mapped.clone(), self.data.clone());
             let columns = self.in_file().to_vec();
             TemplateError::MappedToNothing { column, mapped, data, columns }.into()
@@ -258,6 +275,7 @@ impl<R: Read> Read for Counted<R> {
 enum Reader {
     Delimited(delimited::Reader),
     Json(jsonl::Reader),
+    Batches(Box<batches::Reader>),
     /// A row that is there already.
     Given(Option<Vec<String>>),
     Background(Background),
@@ -272,6 +290,10 @@ impl Reader {
                 Some(row.map_err(|error| (error, reader.last())))
             }
             Reader::Json(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
+            Reader::Batches(reader) => {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
@@ -320,8 +342,34 @@ impl Rows {
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
+    /// Rows of a file that can be read at any place.
+    fn of_file(file: File, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        match reading.format.or(told) {
+            Some(Format::Parquet) if is_file => {
+                let bytes = Arc::new(AtomicU64::new(0));
+                let source = parquet_file::Source::open(file, name, bytes.clone())?;
+                Rows::of_batches(batches::Source::Parquet(source), name, bytes, reading)
+            }
+            _ => Rows::of(Box::new(file), name, told, reading),
+        }
+    }
+
+    fn of_batches(
+        source: batches::Source,
+        name: &str,
+        bytes: Arc<AtomicU64>,
+        reading: &Reading,
+    ) -> Result<Rows> {
+        let (reader, columns) = batches::Reader::open(source, name, reading)?;
+        Ok(Rows::with(Reader::Batches(Box::new(reader)), columns, bytes, reading))
+    }
+
     /// Reads the header of an input, whose name may tell its format.
     fn of(input: Box<dyn Read + Send>, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
+        if reading.format.or(told) == Some(Format::Parquet) {
+            return Err(DataError::NeedsFile { data: name.to_owned(), format: "Parquet" }.into());
+        }
         let bytes = Arc::new(AtomicU64::new(0));
         let layout = &reading.adjust.layout;
         let mut tell = |guess: Guess| log::info!(target: guess.target(), "{name}: {guess}");
@@ -333,7 +381,7 @@ impl Rows {
                 let (reader, columns) = delimited::Reader::open(input, name, table, reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            format @ (Format::JsonLines | Format::Json) => {
+            format @ (Format::JsonLines | Format::Json | Format::Parquet) => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
                 let (reader, columns) = jsonl::Reader::open(input, name, is_array, reading)?;
                 (Reader::Json(reader), columns)
@@ -364,6 +412,18 @@ impl Rows {
     /// The columns.
     pub fn columns(&self) -> &Arc<Columns> {
         &self.columns
+    }
+
+    /// Leaves the fields of other columns than these, and of labels, empty, and does not read them where the
+    /// format lets them be: of a wide file only what is asked about costs time.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Rows {
+        if let Reader::Batches(reader) = &mut self.reader {
+            let label = self.columns.label();
+            let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
+            reader.only(self.columns.names.iter().map(wanted).collect());
+        }
+        self
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come

@@ -74,7 +74,7 @@ impl Reading {
                 if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
                     return Err(FileError::FolderForFile { path }.into());
                 }
-                Rows::of(Box::new(file), &path.display().to_string(), Format::of(&path), self)
+                Rows::of_file(file, &path.display().to_string(), Format::of(&path), self)
             }
             Input::Stdin => {
                 let name = Input::Stdin.name();
