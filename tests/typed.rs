@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cloze::text::data::{Columns, Example, Reading, Rows};
+use cloze::text::kept::Kept;
+use cloze::text::table::{Cell, Column, Destination, Holds, TableWriter};
 
 const FILES: &str = "tests/fixtures/typed";
 
@@ -45,6 +47,68 @@ fn assert_as_python_reads(name: &str, values: &BTreeMap<String, Vec<String>>) {
 #[test]
 fn every_type_of_parquet_is_the_text_that_python_says() {
     assert_as_python_reads("typed.parquet", &values("typed"));
+}
+
+#[test]
+fn every_type_of_arrow_is_the_text_that_python_says() {
+    assert_as_python_reads("typed.arrow", &values("typed"));
+}
+
+#[test]
+fn arrow_streams_give_the_rows_of_parquet_packed_or_not() {
+    let plain = all(open("none.parquet"));
+    for name in ["plain.arrows", "lz4.arrows", "zstd.arrows", "rows.feather"] {
+        assert_eq!(all(open(name)), plain, "{name}");
+    }
+    assert!(all(open("no-rows.feather")).is_empty());
+}
+
+#[test]
+fn dictionaries_that_change_on_the_way_are_followed() {
+    let labels: Vec<_> = all(open("changing.arrows")).into_iter().map(|row| row.label).collect();
+    let wanted = ["up", "down", "down", "down", "aside"].map(|label| Some(label.to_owned()));
+    assert_eq!(labels, [&wanted[..], &[None]].concat());
+}
+
+/// Writes all rows of a file with all of their columns, behind a number and a share.
+fn rewritten(from: &str, to: &Path) {
+    let reading = Reading { keep_types: true, ..Reading::default() };
+    let rows = reading.open(&file(from)).unwrap();
+    let mut header = vec![Column::new("share", Holds::Share), Column::new("list", Holds::List)];
+    let to = Destination::create(to).unwrap();
+    let kept = Kept::behind(&mut header, rows.columns(), to.format).unwrap();
+    let mut table = TableWriter::create(to, &header).unwrap();
+    for row in rows.map(Result::unwrap) {
+        let cells = vec![Cell::Share(1.0 / 3.0), Cell::List(vec!["a".to_owned(), "b".to_owned()])];
+        table.write(&[cells, kept.cells(&row)].concat()).unwrap();
+        table.flush().unwrap();
+    }
+    table.finish().unwrap().commit().unwrap();
+}
+
+#[test]
+fn kept_columns_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = values("typed");
+    for from in ["typed.parquet", "typed.arrow"] {
+        for name in ["o.parquet", "o.arrow", "o.feather", "o.arrows"] {
+            let path = folder.path().join(name);
+            rewritten(from, &path);
+            let reading = Reading { lists: Some("|".to_owned()), ..Reading::default() };
+            let rows = reading.open(&path).unwrap();
+            let columns = rows.columns().clone();
+            let rows = all(rows);
+            for (column_name, wanted) in &wanted {
+                assert_eq!(&column(&columns, &rows, column_name), wanted, "{from} as {name}: {column_name}");
+            }
+            assert_eq!(column(&columns, &rows, "tags"), ["a|b", "", "", "c"]);
+            assert_eq!(column(&columns, &rows, "list"), ["a|b"; 4]);
+            assert_eq!(column(&columns, &rows, "share"), ["0.33333334"; 4]);
+            for nested in ["vector", "record", "bytes"] {
+                assert!(columns.no_text(nested).is_some(), "{from} as {name}: {nested}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -126,4 +190,12 @@ fn damaged_parquet_is_told_and_nothing_panics() {
     assert_damage_is_told("typed.parquet");
     assert_damage_is_told("groups.parquet");
     assert_damage_is_told("snappy.parquet");
+}
+
+#[test]
+fn damaged_arrow_is_told_and_nothing_panics() {
+    assert_damage_is_told("plain.arrows");
+    assert_damage_is_told("lz4.arrows");
+    assert_damage_is_told("zstd.arrows");
+    assert_damage_is_told("changing.arrows");
 }

@@ -42,7 +42,7 @@ pub fn said_by_file(command: Command) -> Command {
 
 #[derive(Debug, clap::Args)]
 pub struct Data {
-    /// Data file: .csv, .tsv, .jsonl, .json or .parquet; - for standard input
+    /// Data file: .csv, .tsv, .jsonl, .json, .parquet or .arrow; - for standard input
     #[arg(
         long,
         short,

@@ -65,6 +65,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
         "What you get",
         &[
             "out",
+            "out_format",
             "random_out",
             "report",
             "page",

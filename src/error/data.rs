@@ -40,6 +40,10 @@ pub enum DataError {
     OtherFormat { data: String, format: &'static str },
     #[error("{data} is cut: {end} is missing at its end")]
     Cut { data: String, end: &'static str },
+    #[error("{data} is cut: it ends behind batch {batches}, without the mark of its end")]
+    StreamCut { data: String, batches: u64 },
+    #[error("{data} is of Feather's first version, which nobody writes any more")]
+    OldFeather { data: String },
     #[error("{data} cannot be read as {format}: {message}")]
     Broken { data: String, format: &'static str, message: String },
     #[error("{data} is encrypted")]
@@ -131,6 +135,8 @@ impl DataError {
             NoTable { format: Some(format), .. } => help(&format!("say that its format is {format}")),
             NoTable { .. } => help("save the table as CSV (in Excel: \"CSV UTF-8\"), and give that file"),
             OtherFormat { .. } => help("say in what format it is, or name another file"),
+            StreamCut { .. } => help("whoever wrote it stopped before: look there, and write it anew"),
+            OldFeather { .. } => help("read it with pandas or R, and write it anew"),
             Cut { .. } => help("copy it again from where it was written, or write it anew"),
             Broken { .. } => help("it is damaged, or uses what cloze does not read: write it anew"),
             Encrypted { .. } => help("write it without a password, and give that file"),
@@ -165,7 +171,11 @@ impl DataError {
             }
             SeveralTexts { .. } => help("name the one to read, or several"),
             FormatUnknown { .. } => {
-                vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet".into())]
+                vec![(
+                    "allowed",
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                        .into(),
+                )]
             }
             WithoutLabels { columns, .. } | ScoresWithoutLabels { columns, .. } => {
                 vec![("columns", listed(columns))]

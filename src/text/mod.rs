@@ -23,11 +23,20 @@ pub mod format;
 // columns with types
 pub(crate) mod typed;
 
+// columns and cells
+mod column;
+
+// tables of columns with types
+mod typed_table;
+
 // rows as they are written
 pub mod table;
 
 // rows as they are read
 pub mod data;
+
+// columns of what is read in what is written
+pub mod kept;
 
 // rows that are shown
 pub mod demonstrations;

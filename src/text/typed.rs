@@ -101,6 +101,35 @@ pub(crate) fn text(array: &dyn Array, row: usize, between: Option<&str>) -> Opti
     })
 }
 
+/// A value as JSON: numbers and booleans as themselves, lists as lists, all else as its text; null where it is none, and for
+/// numbers that JSON has not.
+pub(crate) fn json(array: &dyn Array, row: usize) -> String {
+    let list = match array.data_type() {
+        DataType::List(_) if array.is_valid(row) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) if array.is_valid(row) => Some(array.as_list::<i64>().value(row)),
+        _ => None,
+    };
+    if let Some(entries) = list {
+        let entries: Vec<String> = (0..entries.len()).map(|entry| json(&entries, entry)).collect();
+        return format!("[{}]", entries.join(","));
+    }
+    let said = text(array, row, None);
+    let Some(said) = said.filter(|_| !array.is_null(row)) else { return "null".to_owned() };
+    let kind = match array.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref(),
+        kind => kind,
+    };
+    match kind {
+        DataType::Null => "null".to_owned(),
+        DataType::Boolean => said,
+        kind if kind.is_numeric() => {
+            let is_number = said.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+            if is_number && !said.ends_with("inf") { said } else { "null".to_owned() }
+        }
+        _ => serde_json::Value::from(said).to_string(),
+    }
+}
+
 fn number<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> String
 where
     T::Native: Debug,

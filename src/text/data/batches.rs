@@ -1,10 +1,12 @@
 //! Rows of formats whose columns have types: they come batch by batch, and their values become text.
 
+use std::sync::Arc;
+
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 
 use super::reading::Reading;
-use super::{Columns, Example, LABEL, parquet_file};
+use super::{Columns, Example, LABEL, Values, arrow_stream, parquet_file};
 use crate::error::{DataError, Error, Place, Result};
 use crate::text::typed;
 
@@ -21,6 +23,9 @@ pub(super) struct Reader {
     wanted: Vec<bool>,
     /// Where the columns of batches stand in the file, once reading has begun.
     read: Option<Vec<usize>>,
+    /// Whether rows keep their values, and the batch that they are in.
+    keeps: bool,
+    batch: Option<Arc<RecordBatch>>,
     count: u64,
     /// What stands between the entries of lists.
     lists: Option<String>,
@@ -32,12 +37,14 @@ pub(super) struct Reader {
 
 /// Where batches come from.
 pub(super) enum Source {
+    Arrow(Box<arrow_stream::Source>),
     Parquet(parquet_file::Source),
 }
 
 impl Source {
     fn schema(&self) -> SchemaRef {
         match self {
+            Source::Arrow(source) => source.schema(),
             Source::Parquet(source) => source.schema(),
         }
     }
@@ -45,12 +52,14 @@ impl Source {
     /// Begins to read, of these columns at least. Where those stand in the file that batches then have.
     fn start(&mut self, name: &str, wanted: Vec<usize>) -> Result<Vec<usize>> {
         match self {
+            Source::Arrow(source) => Ok((0..source.schema().fields().len()).collect()),
             Source::Parquet(source) => source.start(name, &wanted).map(|()| wanted),
         }
     }
 
     fn next(&mut self, name: &str) -> Option<Result<RecordBatch>> {
         match self {
+            Source::Arrow(source) => source.next(name),
             Source::Parquet(source) => source.next(name),
         }
     }
@@ -78,6 +87,7 @@ impl Reader {
         }
         let mut columns = Columns::of_file(name, names, reading)?;
         columns.without_text = without_text;
+        columns.types = reading.keep_types.then_some(schema);
         let reader = Reader {
             source,
             arrays: Vec::new(),
@@ -86,6 +96,8 @@ impl Reader {
             wanted: vec![true; places.len()],
             places,
             read: None,
+            keeps: reading.keep_types,
+            batch: None,
             count: 0,
             lists: reading.lists.clone(),
             most: reading.adjust.layout.max_record(),
@@ -119,15 +131,24 @@ impl Reader {
         Some(self.example(columns))
     }
 
+    /// Where the columns stand that are wanted.
+    fn columns_to_read(&self) -> Vec<usize> {
+        if self.keeps {
+            return (0..self.source.schema().fields().len()).collect();
+        }
+        let wanted = self.places.iter().zip(&self.wanted).filter(|(_, wanted)| **wanted);
+        wanted.map(|(place, _)| *place).collect()
+    }
+
     fn next_batch(&mut self, name: &str) -> Option<Result<()>> {
-        let wanted = || {
-            let wanted = self.places.iter().zip(&self.wanted).filter(|(_, wanted)| **wanted);
-            wanted.map(|(place, _)| *place).collect()
+        let read = match self.read.take() {
+            Some(read) => read,
+            None => match self.source.start(name, self.columns_to_read()) {
+                Ok(read) => read,
+                Err(error) => return Some(Err(error)),
+            },
         };
-        let read = match self.read.take().map_or_else(|| self.source.start(name, wanted()), Ok) {
-            Ok(read) => self.read.insert(read),
-            Err(error) => return Some(Err(error)),
-        };
+        let read = self.read.insert(read);
         let batch = match self.source.next(name)? {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
@@ -138,6 +159,7 @@ impl Reader {
         };
         self.arrays = self.places.iter().zip(&self.wanted).map(column).collect();
         (self.rows, self.given) = (batch.num_rows(), 0);
+        self.batch = self.keeps.then(|| Arc::new(batch));
         Some(Ok(()))
     }
 
@@ -163,7 +185,8 @@ impl Reader {
             return Err(at(DataError::RecordTooLong { most: self.most >> 20 }, None));
         }
         // Such files have no lines: a row's number stands for its line.
-        Ok(columns.example(self.count, self.count, fields))
+        let values = self.batch.as_ref().map(|batch| Values::new(batch.clone(), self.given - 1));
+        Ok(Example { values, ..columns.example(self.count, self.count, fields) })
     }
 
     /// The text of a column in the row that was given last; nothing of one that is not wanted.

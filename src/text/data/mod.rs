@@ -1,4 +1,4 @@
-//! Rows: CSV, TSV, JSON and Parquet, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV, JSON, Arrow and Parquet, read one at a time, so that memory does not grow with the file.
 
 // how a file is laid out
 mod layout;
@@ -14,7 +14,11 @@ mod decoded;
 mod json_object;
 mod recognise;
 
+// rows with their types
+mod values;
+
 // the formats
+mod arrow_stream;
 mod delimited;
 mod json_array;
 mod jsonl;
@@ -34,6 +38,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow_schema::SchemaRef;
+
 use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
 use background::{Background, Come};
@@ -42,6 +48,7 @@ pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
 pub use skipped::{BadRows, Skipped};
+pub use values::Values;
 
 /// One row: its fields in the columns' order, its label if it has one, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub struct Example {
     pub fields: Vec<String>,
     /// The label, unless there is no label column or its field is empty.
     pub label: Option<String>,
+    /// Its values with their types, where the format has some and somebody keeps them.
+    pub values: Option<Values>,
 }
 
 /// The columns of a data file.
@@ -67,6 +76,8 @@ pub struct Columns {
     unmapped: Vec<(String, String)>,
     /// Columns of the file whose values are no text, each with what they are.
     without_text: Vec<(String, &'static str)>,
+    /// All columns of a file with types, where these are kept.
+    types: Option<SchemaRef>,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -94,6 +105,7 @@ impl Columns {
                 in_file: None,
                 unmapped: Vec::new(),
                 without_text: Vec::new(),
+                types: None,
                 label,
                 by_any_name: false,
             }),
@@ -157,6 +169,11 @@ impl Columns {
         self.unmapped.iter().find(|(known, _)| known == name).map(|(_, column)| column.as_str())
     }
 
+    /// All columns of a file with types, where these are kept.
+    pub(crate) fn types(&self) -> Option<&SchemaRef> {
+        self.types.as_ref()
+    }
+
     /// Why a column that is in the file cannot be read: its values are no text.
     pub fn no_text(&self, name: &str) -> Option<DataError> {
         let (column, kind) = self.without_text.iter().find(|(column, _)| column == name)?;
@@ -188,7 +205,7 @@ impl Columns {
         let example = |(record, row): (u64, &R)| {
             let fields: Vec<String> = row.as_ref().iter().map(|field| field.as_ref().to_owned()).collect();
             let (found, wanted) = (fields.len(), self.names.len());
-            let example = Example { record, line: record, fields, label: None };
+            let example = Example { record, line: record, fields, label: None, values: None };
             match found == wanted {
                 true => Ok(example),
                 false => Err(Error::new(DataError::Ragged { found, wanted }).at(self.place(&example, None))),
@@ -209,7 +226,7 @@ impl Columns {
 
     fn example(&self, record: u64, line: u64, fields: Vec<String>) -> Example {
         let label = self.label_of(&fields);
-        Example { record, line, fields, label }
+        Example { record, line, fields, label, values: None }
     }
 
     fn label_of(&self, fields: &[String]) -> Option<String> {
@@ -367,6 +384,13 @@ impl Rows {
 
     /// Reads the header of an input, whose name may tell its format.
     fn of(input: Box<dyn Read + Send>, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
+        if reading.format.or(told) == Some(Format::Arrow) {
+            let bytes = Arc::new(AtomicU64::new(0));
+            let input = recognise::unpacked(Box::new(Counted { input, bytes: bytes.clone() }));
+            let input = input.map_err(|error| stream_error(name, &error))?;
+            let source = arrow_stream::Source::open(Box::new(input), name)?;
+            return Rows::of_batches(batches::Source::Arrow(Box::new(source)), name, bytes, reading);
+        }
         if reading.format.or(told) == Some(Format::Parquet) {
             return Err(DataError::NeedsFile { data: name.to_owned(), format: "Parquet" }.into());
         }
@@ -381,7 +405,7 @@ impl Rows {
                 let (reader, columns) = delimited::Reader::open(input, name, table, reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            format @ (Format::JsonLines | Format::Json | Format::Parquet) => {
+            format @ (Format::JsonLines | Format::Json | Format::Arrow | Format::Parquet) => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
                 let (reader, columns) = jsonl::Reader::open(input, name, is_array, reading)?;
                 (Reader::Json(reader), columns)

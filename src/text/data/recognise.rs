@@ -25,13 +25,14 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Kinds of file that people give for a table of text, by the bytes that they begin with, and the format to
 /// read them by.
-const KINDS: [(&[u8], &str, Option<Format>); 9] = [
+const KINDS: [(&[u8], &str, Option<Format>); 10] = [
     (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive", None),
     (b"\xd0\xcf\x11\xe0", "an old Excel file", None),
     (GZIP, "compressed twice", None),
     (ZSTD, "compressed twice", None),
     (b"BZh", "compressed by bzip2", None),
     (b"\xfd7zXZ", "compressed by xz", None),
+    (b"ARROW1", "an Arrow file", Some(Format::Arrow)),
     (b"PAR1", "a Parquet file", Some(Format::Parquet)),
     (b"SQLite format 3", "an SQLite database", None),
     (b"%PDF-", "a PDF", None),
@@ -63,7 +64,7 @@ pub(super) fn text(
 }
 
 /// What gzip and zstd packed, unpacked.
-fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
+pub(super) fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
     let mut input = BufReader::with_capacity(LOOKED_AT, input);
     let start = first_bytes(&mut input)?;
     let unpacked: Box<dyn Read + Send> = if start.starts_with(GZIP) {
