@@ -24,7 +24,7 @@
 //! - The folder begins with the files of `tests/cases/usual` (a template, a verbalizer, data): a case shows
 //!   only what matters.
 //! - `$TINY` is the tests' small model, which runs take unless they say `--model`; `$MODEL` is the model that
-//!   ships; `$FAMILIES` has small models of other families, without tokenizers, `$TOKENIZERS` some with them. The first two
+//!   ships; `$FAMILIES` has small models of other families, without tokenizers, `$TOKENIZERS` some with them, `$TYPED` files of Parquet and the like. The first two
 //!   also stand for their folders in what is printed.
 //! - Seconds, and rows a second, are printed as N, and so is what a first run costs. Numbers with a decimal point may be 0.002 off: processors
 //!   round differently.
@@ -170,6 +170,7 @@ fn run(script: &str, folder: &Path) -> [(&'static str, String); 3] {
         .env("TINY", here.join(TINY))
         .env("MODEL", here.join(DEFAULT))
         .env("FAMILIES", here.join("tests/fixtures/families"))
+        .env("TYPED", here.join("tests/fixtures/typed"))
         .env("TOKENIZERS", here.join("tests/fixtures/tokenizers"))
         .env("CLOZE_MODEL", here.join(TINY))
         .env("LC_ALL", "C")

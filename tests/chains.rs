@@ -44,6 +44,7 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
         line: 1,
         fields: vec![row["text"].as_str().unwrap().to_owned()],
         label: None,
+        values: None,
     };
     let rows: Vec<Example> = wanted.iter().map(row).collect();
     for (chains, wanted) in scorer.chains(&tasks[0], &columns, &rows).unwrap().iter().zip(wanted) {

@@ -522,6 +522,7 @@ fn what_is_written_can_be_read_again() {
         line: 2,
         fields: vec!["one, \"two\"\nthree".into(), "x".into()],
         label: None,
+        values: None,
     };
     let prediction = cloze::predict::report::Prediction { probabilities: vec![0.25, 0.75] };
     let to = cloze::text::table::Destination { output: Vec::new(), name: "test".into(), format: Format::Csv };
@@ -547,7 +548,8 @@ fn demonstrations_are_as_if_written_into_the_row() {
     let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
     let classifiers = [zero_shot(&base)];
     let columns = Columns::check("rows", vec!["text".to_owned()], None).unwrap();
-    let row = |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None };
+    let row =
+        |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None, values: None };
     let shown = [("a great day", 0), ("the worst book", 1), ("new and wonderful", 0)]
         .map(|(text, class)| (row(text), class));
     let drawing = Drawing { draws: 3, ..Drawing::default() };
@@ -596,7 +598,8 @@ fn demonstrations_are_as_if_written_into_the_row() {
 #[test]
 fn a_training_shows_other_demonstrations_in_each_epoch() {
     let columns = Arc::new(Columns::check("rows", vec!["text".to_owned()], None).unwrap());
-    let row = |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None };
+    let row =
+        |text: &str| Example { record: 1, line: 1, fields: vec![text.to_owned()], label: None, values: None };
     let texts =
         ["a great day", "the worst book", "new and wonderful", "an old film", "not good", "the best team"];
     let shown: Vec<(Example, usize)> =

@@ -34,3 +34,4 @@ mod structure;
 mod support;
 mod tokenizers;
 mod training;
+mod typed;

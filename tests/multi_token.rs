@@ -32,7 +32,10 @@ fn verbalizer(classes: &Value, multi_token: &Value) -> Verbalizer {
 
 fn examples(rows: &Value) -> Vec<Example> {
     let fields = rows.as_array().unwrap().iter().map(|row| vec![row.as_str().unwrap().to_owned()]);
-    (1..).zip(fields).map(|(record, fields)| Example { record, line: record, fields, label: None }).collect()
+    (1..)
+        .zip(fields)
+        .map(|(record, fields)| Example { record, line: record, fields, label: None, values: None })
+        .collect()
 }
 
 /// All rows' probabilities in one go.

@@ -42,6 +42,7 @@ fn setting(golden: &Value) -> Setting {
         line: 1,
         fields: vec![row[0].as_str().unwrap().to_owned()],
         label: None,
+        values: None,
     };
     Setting {
         classifiers: [zero_shot(&base)],

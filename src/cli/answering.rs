@@ -16,7 +16,7 @@ use cloze::predict::report::Report;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::TaskSet;
 use cloze::study::pictures::RowSample;
-use cloze::text::data::{Example, Rows};
+use cloze::text::data::{Example, Format, Rows};
 use cloze::text::dataset::truth;
 use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
@@ -33,11 +33,11 @@ pub struct AnswersOut {
 impl AnswersOut {
     /// A file, or standard output. The answer to a row of the command line is shown on a terminal as people
     /// read it.
-    pub fn open(out: Option<&Path>, source: &Source) -> cloze::Result<AnswersOut> {
+    pub fn open(out: Option<&Path>, format: Option<Format>, source: &Source) -> cloze::Result<AnswersOut> {
         let table = match out {
-            None if io::stdout().is_terminal() && source.file().is_none() => None,
-            None => Some(Destination::stdout()),
-            Some(path) => Some(Destination::create(path)?),
+            None if format.is_none() && io::stdout().is_terminal() && source.file().is_none() => None,
+            None => Some(Destination::stdout(format.unwrap_or(Format::Csv))),
+            Some(path) => Some(Destination::create_as(path, format)?),
         };
         Ok(AnswersOut { table })
     }

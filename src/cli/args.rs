@@ -44,7 +44,7 @@ pub fn said_by_file(command: Command) -> Command {
 
 #[derive(Debug, clap::Args)]
 pub struct Data {
-    /// Data file: .csv, .tsv, .jsonl or .json; - for standard input
+    /// Data file: .csv, .tsv, .jsonl, .json, .parquet or .arrow; - for standard input
     #[arg(
         long,
         short,

@@ -10,7 +10,7 @@ use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::starter::Starter;
 use cloze::predict::zero_shot::{Correcting, Question, Truths, ZeroShot, ZeroShotRequest};
 use cloze::study::pictures::score_page;
-use cloze::text::data::{Reading as DataReading, TEXT};
+use cloze::text::data::{Format, Reading as DataReading, TEXT};
 use cloze::text::labels::{self, NamedLabel};
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::{WholeFile, free_folder};
@@ -76,9 +76,12 @@ pub struct Classify {
     ask: Question,
     #[command(flatten)]
     reading: RowReading,
-    /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
+    /// Where to write the rows: .csv, .tsv, .jsonl, .json, .parquet or .arrow; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The format of the rows [default: by the file's name; csv on standard output]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    out_format: Option<Format>,
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -145,7 +148,8 @@ pub fn run(args: &Classify) -> Result<()> {
         max_length: args.model.limits.max_length,
         options: setup::options(&args.model)?,
     };
-    let source = Source::new(args.data.as_deref(), &args.given, source::row_reading(&args.reading)?)?;
+    let source = Source::new(args.data.as_deref(), &args.given, source::row_reading(&args.reading)?)?
+        .keeping(args.keep_columns);
     let rows = source.open()?;
     let ready = ZeroShot::prepare(request, rows, || setup::open_model(&args.model.limits))?;
     outputs::check(&written, &Reads::default().model(ready.blueprint.folder.path()))?;
@@ -154,7 +158,7 @@ pub fn run(args: &Classify) -> Result<()> {
     }
     let report_file = report.map(WholeFile::create).transpose()?;
     let page_file = args.page.open()?;
-    let outputs = AnswersOut::open(out, &source)?;
+    let outputs = AnswersOut::open(out, args.out_format, &source)?;
     let mut worth = Worth::new(ready.rows.columns(), &ready.found.text_columns, out.is_some());
     let names = ready.blueprint.labels();
     let (templates, truths) = (ready.templates, ready.found.truths);
@@ -231,7 +235,7 @@ fn several_labels(args: &Classify) -> Result<()> {
         lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
         ..source::row_reading(&args.reading)?
     };
-    let source = Source::new(args.data.as_deref(), &args.given, reading)?;
+    let source = Source::new(args.data.as_deref(), &args.given, reading)?.keeping(args.keep_columns);
     let request = ManyZeroShotRequest {
         labels,
         question,
@@ -249,7 +253,7 @@ fn several_labels(args: &Classify) -> Result<()> {
         let columns = ready.rows.columns();
         render::tell(&render::found_labels(&ready.text_columns, &ready.sets.columns(columns), usual))?;
     }
-    let out = AnswersOut::open(out, &source)?;
+    let out = AnswersOut::open(out, args.out_format, &source)?;
     let job = Job {
         parts: ready.parts,
         rows: ready.rows,

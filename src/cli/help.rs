@@ -67,6 +67,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
         "What you get",
         &[
             "out",
+            "out_format",
             "random_out",
             "report",
             "page",

@@ -19,8 +19,8 @@ use cloze::study::members::Members;
 use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::{Counter, SeenRows};
-use cloze::text::data::{Columns, Reading, Rows};
-use cloze::text::dataset::{perhaps_labels, read_columns};
+use cloze::text::data::{Columns, Format, Reading, Rows};
+use cloze::text::dataset::{called_as_labels, perhaps_labels, read_columns};
 use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
@@ -56,9 +56,12 @@ pub struct Score {
     asked: Asked,
     #[command(flatten)]
     data: Data,
-    /// Where to write the rows: .csv, .tsv, .jsonl or .json; without it, as CSV on standard output
+    /// Where to write the rows: .csv, .tsv, .jsonl, .json, .parquet or .arrow; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The format of the rows [default: by the file's name; csv on standard output]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    out_format: Option<Format>,
     /// Where to write the report, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -188,7 +191,7 @@ pub fn run(args: &Score) -> Result<()> {
     if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
-    let source = Source::of(&args.data)?;
+    let source = Source::of(&args.data)?.keeping(args.keep_columns);
     let (blueprint, tasks, mut rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let blueprint = match args.structure.any() {
         true => blueprint.structured(&args.structure.request()?)?,
@@ -197,8 +200,12 @@ pub fn run(args: &Score) -> Result<()> {
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;
+    let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
+    if !args.keep_columns && source::bad_rows_file(&args.data.reading.rows).is_none() {
+        let maybe_labels = columns.names().iter().filter(|name| called_as_labels(name));
+        rows = rows.only(&read.iter().chain(maybe_labels).cloned().collect::<Vec<_>>());
+    }
     if !args.quiet {
-        let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let perhaps = perhaps_labels(&mut rows, verbalizer, &read);
         render::tell(&render::perhaps_labels(perhaps.as_deref()))?;
         let dtype = args.dtype.and_then(|dtype| dtype.remark(blueprint.options.device));
@@ -222,7 +229,6 @@ pub fn run(args: &Score) -> Result<()> {
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let page = outputs.page.is_some();
-    let read = read_columns(tasks.tasks.iter().map(Task::template), &columns);
     let fitted_on = SeenRows::of_sets(calibrator.learns_from(), read);
     let mut fitted_on = fitted_on.and_then(|seen| seen.among(&columns));
     let answering =
@@ -250,14 +256,15 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
             lists: Some(args.several.separator().unwrap_or(BETWEEN).to_owned()),
             ..source::reading(&args.data.reading)?
         },
-    )?;
+    )?
+    .keeping(args.keep_columns);
     let (parts, sets, rows) = match (run, &args.asked.verbalizer) {
         (Some(run), _) => of_run(args, run, &source)?,
         (None, Some(verbalizer)) => of_files(args, verbalizer, &source)?,
         (None, None) => unreachable!("clap asks for one of them"),
     };
     check_outputs(args, out, parts.folder().path())?;
-    let out = AnswersOut::open(out, &source)?;
+    let out = AnswersOut::open(out, args.out_format, &source)?;
     let job = Job {
         parts,
         rows,
@@ -413,7 +420,7 @@ impl Outputs {
         let report = args.report.as_deref().map(WholeFile::create).transpose()?;
         let calibration = args.calibration.calibration_out.as_deref().map(WholeFile::create).transpose()?;
         let page = args.page.open()?;
-        Ok(Outputs { rows: AnswersOut::open(out, source)?, report, calibration, page })
+        Ok(Outputs { rows: AnswersOut::open(out, args.out_format, source)?, report, calibration, page })
     }
 }
 

@@ -7,9 +7,9 @@ use cloze::PromptClassifier;
 use cloze::predict::calibrator::{CalibrationRequest, Calibrator};
 use cloze::predict::selection::{Chosen, Pool, PoolRequest, Strategy, Wish};
 use cloze::predict::task::{Task, TaskSet};
-use cloze::text::data::{Columns, Example, Reading};
+use cloze::text::data::{Columns, Example, Format, Reading};
 use cloze::text::dataset::{Dataset, Labels};
-use cloze::text::table::{Cell, Destination, TableWriter};
+use cloze::text::table::{Cell, Column, Destination, Holds, TableWriter};
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use cloze::text::whole_file::WholeFile;
@@ -177,7 +177,7 @@ struct Table {
 
 impl Table {
     fn create(out: Option<&Path>, pool: &Pool) -> Result<Table> {
-        let to = out.map_or_else(|| Ok(Destination::stdout()), Destination::create)?;
+        let to = out.map_or_else(|| Ok(Destination::stdout(Format::Csv)), Destination::create)?;
         let in_file = pool.columns.in_file();
         let mut header = [ROW, CHOSEN_BY, SCORE].map(str::to_owned).to_vec();
         if let Some(column) = in_file.iter().find(|column| header.contains(column)) {
@@ -186,13 +186,19 @@ impl Table {
         header.extend(in_file.iter().cloned());
         let adds_label = pool.columns.label().is_none() && !header.iter().any(|column| column == LABEL);
         header.extend(adds_label.then(|| LABEL.to_owned()));
+        let holds = |name: &String| match name.as_str() {
+            ROW => Holds::Whole,
+            SCORE => Holds::Share,
+            _ => Holds::Text,
+        };
+        let header: Vec<Column> = header.iter().map(|name| Column::new(name, holds(name))).collect();
         Ok(Table { rows: TableWriter::create(to, &header)?, adds_label })
     }
 
     fn write(&mut self, pool: &Pool, chosen: &[&Chosen]) -> Result<()> {
         for row in chosen {
             let example = &pool.examples[row.index];
-            let score = row.score.map_or(Cell::Nothing, |score| Cell::Number(format!("{score:.6}")));
+            let score = row.score.map_or(Cell::Nothing, |score| Cell::Share(score));
             let mut cells =
                 vec![Cell::Number(example.record.to_string()), Cell::Text(row.by.name().to_owned()), score];
             cells.extend(example.fields.iter().cloned().map(Cell::Text));

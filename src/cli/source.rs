@@ -44,6 +44,13 @@ impl Source {
         Ok(Source { from, reading })
     }
 
+    /// The same with rows that keep their values with their types.
+    #[must_use]
+    pub fn keeping(mut self, types: bool) -> Source {
+        self.reading.keep_types = types;
+        self
+    }
+
     /// The rows, their header read.
     pub fn open(&self) -> Result<Rows> {
         let rows = match &self.from {
@@ -130,7 +137,7 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
         },
     };
     let label_column = args.label_column.clone();
-    Ok(DataReading { format: args.format, label_column, adjust, bad_rows, lists: None })
+    Ok(DataReading { format: args.format, label_column, adjust, bad_rows, lists: None, keep_types: false })
 }
 
 /// How a command reads rows that keeps no file of those that it leaves out.

@@ -39,7 +39,25 @@ pub enum DataError {
     #[error("{data} is UTF-32")]
     Utf32 { data: String },
     #[error("{data} is {kind}")]
-    NoTable { data: String, kind: &'static str },
+    NoTable { data: String, kind: &'static str, format: Option<&'static str> },
+    #[error("{data} is no {format} file: it does not begin as one")]
+    OtherFormat { data: String, format: &'static str },
+    #[error("{data} is cut: {end} is missing at its end")]
+    Cut { data: String, end: &'static str },
+    #[error("{data} is cut: it ends behind batch {batches}, without the mark of its end")]
+    StreamCut { data: String, batches: u64 },
+    #[error("{data} is of Feather's first version, which nobody writes any more")]
+    OldFeather { data: String },
+    #[error("{data} cannot be read as {format}: {message}")]
+    Broken { data: String, format: &'static str, message: String },
+    #[error("{data} is encrypted")]
+    Encrypted { data: String },
+    #[error("{data} is no file, and {format} has its directory at its end: it cannot be read as it comes")]
+    NeedsFile { data: String, format: &'static str },
+    #[error("the column {column:?} of {data} has no text: its values are {kind}")]
+    NoText { column: String, data: String, kind: &'static str },
+    #[error("this date or time is beyond every calendar")]
+    NoSuchDate,
     #[error("{data} is JSON, and read as a table")]
     Json { data: String },
     #[error("not an array of JSON objects: {message}")]
@@ -133,7 +151,17 @@ impl DataError {
             NoTable { kind, .. } if kind.starts_with("compressed") => {
                 help("unpack it first: gzip and zstd are read, once")
             }
+            NoTable { format: Some(format), .. } => help(&format!("say that its format is {format}")),
             NoTable { .. } => help("save the table as CSV (in Excel: \"CSV UTF-8\"), and give that file"),
+            OtherFormat { .. } => help("say in what format it is, or name another file"),
+            StreamCut { .. } => help("whoever wrote it stopped before: look there, and write it anew"),
+            OldFeather { .. } => help("read it with pandas or R, and write it anew"),
+            Cut { .. } => help("copy it again from where it was written, or write it anew"),
+            Broken { .. } => help("it is damaged, or uses what cloze does not read: write it anew"),
+            Encrypted { .. } => help("write it without a password, and give that file"),
+            NeedsFile { .. } => help("give a file by its name, not a pipe"),
+            NoText { .. } => help("name another column, or write it as text"),
+            NoSuchDate => help("mend it, or leave the row out"),
             Json { .. } => help("say that its format is jsonl, or json for an array"),
             NotArray { .. } => help("objects between [ and ], with commas between them"),
             LabelMapUnclear { .. } => help("write LABEL=CLASS, as 0=negative,1=positive"),
@@ -164,7 +192,11 @@ impl DataError {
             }
             SeveralTexts { .. } => help("name the one to read, or several"),
             FormatUnknown { .. } => {
-                vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
+                vec![(
+                    "allowed",
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                        .into(),
+                )]
             }
             WithoutLabels { columns, .. } | ScoresWithoutLabels { columns, .. } => {
                 vec![("columns", listed(columns))]

@@ -54,7 +54,11 @@ impl FileError {
             OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
             NotWritten { .. } => {
-                vec![("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into())]
+                vec![(
+                    "allowed",
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                        .into(),
+                )]
             }
             NoJsonIn { .. } => help("name a folder with such files, or the files"),
             TooLarge { .. } => help("name the file that is meant: none of this kind is so large"),

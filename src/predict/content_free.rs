@@ -79,7 +79,13 @@ impl Scorer<'_> {
 
 /// A row of a file that no one has.
 fn example(columns: &Columns, field: &mut dyn FnMut(usize) -> String) -> Example {
-    Example { record: 0, line: 0, fields: (0..columns.names().len()).map(field).collect(), label: None }
+    Example {
+        record: 0,
+        line: 0,
+        fields: (0..columns.names().len()).map(field).collect(),
+        label: None,
+        values: None,
+    }
 }
 
 /// Rows of random words: each column's words come from that column of the rows, and are as many as it has on

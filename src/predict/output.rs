@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use crate::error::{FileError, Result};
+use crate::error::Result;
 use crate::predict::report::Prediction;
 use crate::text::data::{Columns, Example};
-use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::kept::Kept;
+use crate::text::table::{Cell, Column, Destination, Holds, TableWriter};
 use crate::text::verbalizer::{Order, Structure};
 
 /// What a row is answered.
@@ -27,17 +28,17 @@ impl From<Prediction> for Answer {
 
 /// Predictions as a table: `row`, `predicted`, `confidence`, then `p_<label>` for each class in class order,
 /// then `expected`, the expected value, of classes in an order, `set` and the input's columns if asked for.
-pub struct PredictionWriter<W: Write> {
+pub struct PredictionWriter<W: Write + Send> {
     table: TableWriter<W>,
     labels: Vec<String>,
     /// The order that the classes stand in, if they do.
     order: Option<Order>,
     /// Whether rows have sets of classes.
     sets: bool,
-    keep_columns: bool,
+    kept: Option<Kept>,
 }
 
-impl<W: Write> PredictionWriter<W> {
+impl<W: Write + Send> PredictionWriter<W> {
     /// Writes the header.
     pub fn create(
         to: Destination<W>,
@@ -59,18 +60,17 @@ impl<W: Write> PredictionWriter<W> {
         keep_columns: bool,
     ) -> Result<PredictionWriter<W>> {
         let order = structure.order.clone();
-        let mut header: Vec<String> = ["row", "predicted", "confidence"].map(str::to_owned).to_vec();
-        header.extend(labels.iter().map(|label| format!("p_{label}")));
-        header.extend(order.is_some().then(|| "expected".to_owned()));
-        header.extend(sets.then(|| "set".to_owned()));
-        if keep_columns {
-            if let Some(column) = columns.in_file().iter().find(|column| header.contains(column)) {
-                return Err(FileError::SameColumn { column: column.clone() }.into());
-            }
-            header.extend(columns.in_file().iter().cloned());
-        }
+        let mut header = vec![
+            Column::new("row", Holds::Whole),
+            Column::new("predicted", Holds::Word(labels.clone())),
+            Column::new("confidence", Holds::Share),
+        ];
+        header.extend(labels.iter().map(|label| Column::new(format!("p_{label}"), Holds::Share)));
+        header.extend(order.is_some().then(|| Column::new("expected", Holds::Share)));
+        header.extend(sets.then(|| Column::new("set", Holds::List)));
+        let kept = keep_columns.then(|| Kept::behind(&mut header, columns, to.format)).transpose()?;
         let table = TableWriter::create(to, &header)?;
-        Ok(PredictionWriter { table, labels, order, sets, keep_columns })
+        Ok(PredictionWriter { table, labels, order, sets, kept })
     }
 
     /// Writes a row's answer; where it has none, `predicted` is empty.
@@ -78,17 +78,14 @@ impl<W: Write> PredictionWriter<W> {
         let prediction = &answer.prediction;
         let label = |class: usize| self.labels[class].clone();
         let predicted = if answer.answered { Cell::Text(label(prediction.class())) } else { Cell::Nothing };
-        let share = |probability: f64| Cell::Number(format!("{probability:.6}"));
         let mut row =
-            vec![Cell::Number(example.record.to_string()), predicted, share(prediction.confidence())];
-        row.extend(prediction.probabilities.iter().map(|probability| share(*probability)));
-        row.extend(self.order.iter().map(|order| share(order.expected(&prediction.probabilities))));
+            vec![Cell::Number(example.record.to_string()), predicted, Cell::Share(prediction.confidence())];
+        row.extend(prediction.probabilities.iter().map(|probability| Cell::Share(*probability)));
+        row.extend(self.order.iter().map(|order| Cell::Share(order.expected(&prediction.probabilities))));
         if self.sets {
             row.push(Cell::List(answer.set.iter().flatten().map(|class| label(*class)).collect()));
         }
-        if self.keep_columns {
-            row.extend(example.fields.iter().cloned().map(Cell::Text));
-        }
+        row.extend(self.kept.iter().flat_map(|kept| kept.cells(example)));
         self.table.write(&row)
     }
 

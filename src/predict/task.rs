@@ -248,7 +248,12 @@ fn columns_of(template: &Template, names: &[String], columns: &Columns, problems
             Some(index) => column_of.push(index),
             None => {
                 let (column, data) = (field.column.clone(), columns.data().to_owned());
-                let kind = match columns.unmapped(&column) {
+                let mapped = columns.unmapped(&column);
+                if let Some(error) = columns.no_text(mapped.unwrap_or(&column)) {
+                    problems.push(template.field_error(field, error));
+                    continue;
+                }
+                let kind = match mapped {
                     Some(mapped) => {
                         let (mapped, columns) = (mapped.to_owned(), columns.in_file().to_vec());
                         TemplateError::MappedToNothing { column, mapped, data, columns }

@@ -200,8 +200,11 @@ pub fn text_columns(rows: &mut Rows, named: &[String]) -> Result<Vec<String>, Er
     }
     let absent = named.iter().filter(|column| !columns.names().contains(column));
     let error = |column: &String| {
-        let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
-        DataError::NoTextColumn { column: column.clone(), data, columns }.into()
+        let absent = || {
+            let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
+            DataError::NoTextColumn { column: column.clone(), data, columns }
+        };
+        columns.no_text(column).unwrap_or_else(absent).into()
     };
     let mut errors = Errors::new();
     errors.extend(absent.map(error));

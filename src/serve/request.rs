@@ -262,7 +262,7 @@ pub(super) fn fields(
     rows: impl Iterator<Item = Vec<String>>,
 ) -> Result<(Columns, Vec<Example>)> {
     let columns = Columns::check("texts", columns, None)?;
-    let example = |(record, fields)| Example { record, line: record, fields, label: None };
+    let example = |(record, fields)| Example { record, line: record, fields, label: None, values: None };
     Ok((columns, (1..).zip(rows).map(example).collect()))
 }
 

@@ -127,6 +127,7 @@ impl Descriptions {
                 line,
                 fields: columns.names().iter().map(field).collect(),
                 label: Some(label.clone()),
+                values: None,
             }
         };
         let own = Columns::check(&self.file, columns.names().to_vec(), None)?.with_label_of(columns);

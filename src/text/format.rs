@@ -25,6 +25,12 @@ pub enum Format {
     /// One JSON array of objects, or one object a line.
     #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Json,
+    /// Arrow IPC: columns with types, batch by batch, as a file (Feather) or a stream.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Arrow,
+    /// Parquet: columns with types, in groups of rows, and a directory at the end.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Parquet,
 }
 
 impl Format {
@@ -35,7 +41,14 @@ impl Format {
             Format::Tsv => "tsv",
             Format::JsonLines => "jsonl",
             Format::Json => "json",
+            Format::Arrow => "arrow",
+            Format::Parquet => "parquet",
         }
+    }
+
+    /// Whether its columns have types.
+    pub fn has_types(self) -> bool {
+        matches!(self, Format::Arrow | Format::Parquet)
     }
 
     /// The format that a file's name tells; behind it the name may tell how the file is packed.
@@ -54,6 +67,8 @@ impl Format {
             "tsv" | "tab" => Some(Format::Tsv),
             "jsonl" | "ndjson" => Some(Format::JsonLines),
             "json" => Some(Format::Json),
+            "arrow" | "arrows" | "feather" | "ipc" => Some(Format::Arrow),
+            "parquet" | "pq" => Some(Format::Parquet),
             _ => None,
         }
     }

@@ -1,5 +1,8 @@
 //! What users write and read: patterns, label words, rows, files.
 
+// panics of other crates
+pub(crate) mod guarded;
+
 // what paths mean
 pub mod same_file;
 
@@ -17,11 +20,23 @@ pub mod whole_file;
 // how rows are written in files
 pub mod format;
 
+// columns with types
+pub(crate) mod typed;
+
+// columns and cells
+mod column;
+
+// tables of columns with types
+mod typed_table;
+
 // rows as they are written
 pub mod table;
 
 // rows as they are read
 pub mod data;
+
+// columns of what is read in what is written
+pub mod kept;
 
 // rows that are shown
 pub mod demonstrations;

@@ -1,4 +1,4 @@
-//! Tables as they are written: CSV, TSV, JSON Lines, or one JSON array.
+//! Tables as they are written: CSV, TSV, JSON Lines, one JSON array, Arrow or Parquet.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,23 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, FileError, Result};
 use crate::text::format::Format;
 use crate::text::packing::Packing;
+use crate::text::typed;
+use crate::text::typed_table::{Form, TypedWriter};
 use crate::text::whole_file::WholeFile;
 
-/// Stands between the entries of a list, in formats that have no lists.
-pub const BETWEEN: &str = "|";
+pub use crate::text::column::{BETWEEN, Cell, Column, Holds};
 
-/// One field of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// Words.
-    Text(String),
-    /// A number, as it is written.
-    Number(String),
-    /// Several words.
-    List(Vec<String>),
-    /// Nothing.
-    Nothing,
-}
+/// What standard output is called.
+const STDOUT: &str = "standard output";
 
 /// Where a table goes.
 pub struct Destination<W> {
@@ -37,7 +28,16 @@ pub struct Destination<W> {
 impl Destination<WholeFile> {
     /// A file, in the format that its name tells, and packed where that tells it.
     pub fn create(path: &Path) -> Result<Destination<WholeFile>> {
-        let format = format_of(path)?;
+        Destination::create_as(path, None)
+    }
+
+    /// A file, in the format that is told, or else in the one that its name tells.
+    pub fn create_as(path: &Path, told: Option<Format>) -> Result<Destination<WholeFile>> {
+        let format = told.map_or_else(|| format_of(path), Ok)?;
+        if format.has_types() && Packing::of(path).is_some() {
+            // Its pages are packed, or not: packed as a whole nobody could read it.
+            return Err(FileError::NotWritten { path: path.to_owned() }.into());
+        }
         let output = WholeFile::create(path)?;
         let output = match Packing::of(path) {
             Some(packing) => output.packed(packing)?,
@@ -46,9 +46,9 @@ impl Destination<WholeFile> {
         Ok(Destination { output, name: path.to_owned(), format })
     }
 
-    /// Standard output, as CSV.
-    pub fn stdout() -> Destination<WholeFile> {
-        Destination { output: WholeFile::stdout(), name: "standard output".into(), format: Format::Csv }
+    /// Standard output.
+    pub fn stdout(format: Format) -> Destination<WholeFile> {
+        Destination { output: WholeFile::stdout(), name: STDOUT.into(), format }
     }
 }
 
@@ -56,8 +56,8 @@ impl Destination<WholeFile> {
 ///
 /// ```
 /// use cloze::text::data::Format;
-/// use cloze::text::table::{Cell, Destination, TableWriter};
-/// let header = ["row", "label"].map(str::to_owned);
+/// use cloze::text::table::{Cell, Column, Destination, Holds, TableWriter};
+/// let header = [Column::new("row", Holds::Whole), Column::new("label", Holds::Text)];
 /// let row = || [Cell::Number("1".to_owned()), Cell::Text("a, b".to_owned())];
 /// let written = |format| {
 ///     let to = Destination { output: Vec::new(), name: "demo".into(), format };
@@ -69,14 +69,15 @@ impl Destination<WholeFile> {
 /// assert_eq!(written(Format::JsonLines)?, "{\"row\":1,\"label\":\"a, b\"}\n");
 /// # Ok::<(), cloze::Error>(())
 /// ```
-pub struct TableWriter<W: Write> {
+pub struct TableWriter<W: Write + Send> {
     output: Output<W>,
     name: PathBuf,
     header: Vec<String>,
     rows: u64,
 }
 
-enum Output<W: Write> {
+enum Output<W: Write + Send> {
+    Typed(TypedWriter<W>),
     Delimited(Box<csv::Writer<W>>),
     /// One object a line, or with commas and brackets round them.
     Json {
@@ -88,8 +89,7 @@ enum Output<W: Write> {
 /// The format that a file is written in, by its name. CSV where the name tells none; a name that tells a
 /// format which cloze does not write is refused.
 fn format_of(path: &Path) -> Result<Format> {
-    const OTHERS: [&str; 10] =
-        ["xlsx", "xls", "ods", "parquet", "arrow", "feather", "bz2", "xz", "zip", "pdf"];
+    const OTHERS: [&str; 7] = ["xlsx", "xls", "ods", "bz2", "xz", "zip", "pdf"];
     let named = if Packing::of(path).is_some() { path.with_extension("") } else { path.to_owned() };
     let ending = named.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.filter(|ending| OTHERS.contains(&ending.as_str())) {
@@ -98,9 +98,9 @@ fn format_of(path: &Path) -> Result<Format> {
     }
 }
 
-impl<W: Write> TableWriter<W> {
+impl<W: Write + Send> TableWriter<W> {
     /// Writes the header, where the format has one.
-    pub fn create(to: Destination<W>, header: &[String]) -> Result<TableWriter<W>> {
+    pub fn create(to: Destination<W>, header: &[Column]) -> Result<TableWriter<W>> {
         let Destination { output, name, format } = to;
         let delimited = |output, delimiter| {
             Output::Delimited(Box::new(csv::WriterBuilder::new().delimiter(delimiter).from_writer(output)))
@@ -111,10 +111,15 @@ impl<W: Write> TableWriter<W> {
             Format::Tsv => delimited(output, b'\t'),
             Format::JsonLines => json(output, false),
             Format::Json => json(output, true),
+            Format::Arrow | Format::Parquet => {
+                let typed = TypedWriter::create(output, form(format, &name), header);
+                Output::Typed(typed.map_err(|error| Error::writing(&name, &error))?)
+            }
         };
-        let mut table = TableWriter { output, name, header: header.to_vec(), rows: 0 };
+        let header: Vec<String> = header.iter().map(|column| column.name.clone()).collect();
+        let mut table = TableWriter { output, name, header, rows: 0 };
         if let Output::Delimited(records) = &mut table.output {
-            let written = records.write_record(header).map_err(of_csv);
+            let written = records.write_record(&table.header).map_err(of_csv);
             written.map_err(|error| Error::writing(&table.name, &error))?;
         }
         Ok(table)
@@ -124,7 +129,11 @@ impl<W: Write> TableWriter<W> {
     pub fn write(&mut self, row: &[Cell]) -> Result<()> {
         self.rows += 1;
         let written = match &mut self.output {
-            Output::Delimited(records) => records.write_record(row.iter().map(plain)).map_err(of_csv),
+            Output::Typed(table) => table.write(row),
+            Output::Delimited(records) => {
+                let texts: Vec<_> = row.iter().map(Cell::text).collect();
+                records.write_record(texts.iter().map(|text| text.as_bytes())).map_err(of_csv)
+            }
             Output::Json { output, array } => {
                 let before = match (*array, self.rows) {
                     (false, _) => "",
@@ -140,6 +149,7 @@ impl<W: Write> TableWriter<W> {
     /// Hands what is written on, so that a reader at a pipe sees whole chunks.
     pub fn flush(&mut self) -> Result<()> {
         let flushed = match &mut self.output {
+            Output::Typed(table) => table.flush(),
             Output::Delimited(records) => records.flush(),
             Output::Json { output, .. } => output.flush(),
         };
@@ -150,6 +160,7 @@ impl<W: Write> TableWriter<W> {
     pub fn finish(self) -> Result<W> {
         let TableWriter { output, name, rows, .. } = self;
         let finished = match output {
+            Output::Typed(table) => table.finish(),
             Output::Delimited(records) => records.into_inner().map_err(csv::IntoInnerError::into_error),
             Output::Json { mut output, array } => {
                 let end = match (array, rows) {
@@ -166,20 +177,23 @@ impl<W: Write> TableWriter<W> {
     }
 }
 
+/// How a table with types is written. Who reads a pipe cannot look for a directory at its end.
+fn form(format: Format, name: &Path) -> Form {
+    let is_stream = name == Path::new(STDOUT)
+        || name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("arrows"))
+        || name.exists() && !name.is_file();
+    match format {
+        Format::Parquet => Form::Parquet,
+        _ if is_stream => Form::ArrowStream,
+        _ => Form::ArrowFile,
+    }
+}
+
 /// The crate's own conversion forgets of what kind an error is.
 fn of_csv(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
-    }
-}
-
-/// A cell where there are neither numbers nor lists.
-fn plain(cell: &Cell) -> String {
-    match cell {
-        Cell::Text(text) | Cell::Number(text) => text.clone(),
-        Cell::List(words) => words.join(BETWEEN),
-        Cell::Nothing => String::new(),
     }
 }
 
@@ -200,6 +214,8 @@ fn write_object(
         match cell {
             Cell::Text(text) => serde_json::to_writer(&mut *output, text)?,
             Cell::Number(number) => output.write_all(number.as_bytes())?,
+            Cell::Share(_) => output.write_all(cell.text().as_bytes())?,
+            Cell::Value(array, row) => output.write_all(typed::json(array, *row).as_bytes())?,
             Cell::List(words) => serde_json::to_writer(&mut *output, words)?,
             Cell::Nothing => output.write_all(b"null")?,
         }

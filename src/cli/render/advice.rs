@@ -232,13 +232,25 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
         )),
         DataError::FormatUnknown { .. } => {
             vec![
-                ("allowed", ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these".into()),
-                ("help", "say it with --format csv, tsv, jsonl or json".into()),
+                (
+                    "allowed",
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                        .into(),
+                ),
+                ("help", "say it with --format csv, tsv, jsonl, json, parquet or arrow".into()),
             ]
         }
         DataError::NothingToLabel { .. } => {
             help("name a file of rows without labels, or pass these labels over with --no-labels")
         }
+        DataError::NoTable { format: Some(format), .. } => help(&format!("say --format {format}")),
+        DataError::NeedsFile { .. } => {
+            help("give --data a file by its name; through a pipe columns with types come as --format arrow")
+        }
+        DataError::OtherFormat { .. } => help("say its format with --format, or name another file"),
+        DataError::NoText { column, .. } if called_as_labels(column) => help(
+            "name another column with --label-column, take no labels with --no-labels, or give several a row with --multi-label",
+        ),
         DataError::Json { .. } => help("say --format jsonl, or --format json for an array"),
         DataError::QuotesJoinLines => {
             help("say --quoting none if quotes are text here, or --quoting double if they stand round fields")

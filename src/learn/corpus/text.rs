@@ -126,8 +126,9 @@ fn of_rows(
         None => text_column(&columns, &rows.look_ahead(SAMPLE).cloned().collect::<Vec<_>>())?,
     };
     let Some(place) = columns.names().iter().position(|name| *name == column) else {
+        let no_text = columns.no_text(&column);
         let (data, columns) = (columns.data().to_owned(), columns.names().to_vec());
-        return Err(DataError::NoTextColumn { column, data, columns }.into());
+        return Err(no_text.unwrap_or(DataError::NoTextColumn { column, data, columns }).into());
     };
     for row in rows {
         let row = row?;

@@ -6,12 +6,10 @@
 //! what the checkpoint says. The other special tokens have such names too: a text that says `<s>` is a text.
 //! What is put around a text, cut off it or drawn at random is left out.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -21,6 +19,7 @@ use super::files::{AddedToken, Files, Settings};
 use super::wordpiece::GOES_ON;
 use super::{MOST_IDS, SpecialIds, Token, is_chinese};
 use crate::error::{EncodeError, Error, ModelError, Result};
+use crate::text::guarded::guarded;
 use crate::text::json as files;
 
 /// What stands for the blank in what the crate reads: a character that is none, and that texts lose.
@@ -446,31 +445,6 @@ fn mentions(part: &Value, name: &str) -> bool {
         Value::Array(parts) => parts.iter().any(|part| mentions(part, name)),
         _ => false,
     }
-}
-
-thread_local! {
-    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What the crate gives; its panics, which damaged files and regular expressions without end bring about, as
-/// errors, and without a word of their own.
-fn guarded<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !IS_GUARDED.get() {
-                usual(info);
-            }
-        }));
-    });
-    IS_GUARDED.set(true);
-    let found = panic::catch_unwind(AssertUnwindSafe(run));
-    IS_GUARDED.set(false);
-    found.map_err(|told| {
-        let text = told.downcast_ref::<String>().cloned();
-        text.or_else(|| told.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
 }
 
 /// Refuses parts that the crate cannot make anything of, which its own message does not name, and a model

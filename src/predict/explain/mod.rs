@@ -164,7 +164,7 @@ impl Explainer {
         if let Some(place) = self.places().first() {
             text.clone_into(&mut fields[*place]);
         }
-        self.explain(&Example { record: 1, line: 1, fields, label: None }, class, method)
+        self.explain(&Example { record: 1, line: 1, fields, label: None, values: None }, class, method)
     }
 
     /// Explains the score that a row gets for a class, or for its likeliest. A row without a word that is

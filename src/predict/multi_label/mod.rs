@@ -324,6 +324,7 @@ impl MultiLabelClassifier {
             line: record,
             fields: columns.names().iter().map(|_| text.to_owned()).collect(),
             label: None,
+            values: None,
         };
         let mut centres = self.means_of(&self.on(&columns)?.score(&[text(1, "N/A"), text(2, "")])?);
         // Any of the labels is as likely as none. Yes and no are nearer to each other than words for

@@ -3,21 +3,22 @@
 use std::io::Write;
 
 use super::LabelsAnswer;
-use crate::error::{FileError, Result};
+use crate::error::Result;
 use crate::text::data::{Columns, Example, Format};
-use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::kept::Kept;
+use crate::text::table::{Cell, Column, Destination, Holds, TableWriter};
 
 /// Answers as a table: `row`, `predicted`, then `p_<label>` for each label, then `set` and the input's
 /// columns if asked for. Labels stand with a separator between them, in JSON as a list.
-pub struct LabelsWriter<W: Write> {
+pub struct LabelsWriter<W: Write + Send> {
     table: TableWriter<W>,
     labels: Vec<String>,
     separator: Option<String>,
     sets: bool,
-    keep_columns: bool,
+    kept: Option<Kept>,
 }
 
-impl<W: Write> LabelsWriter<W> {
+impl<W: Write + Send> LabelsWriter<W> {
     /// Writes the header.
     pub fn create(
         to: Destination<W>,
@@ -27,31 +28,23 @@ impl<W: Write> LabelsWriter<W> {
         columns: &Columns,
         keep_columns: bool,
     ) -> Result<LabelsWriter<W>> {
-        let mut header: Vec<String> = ["row", "predicted"].map(str::to_owned).to_vec();
-        header.extend(labels.iter().map(|label| format!("p_{label}")));
-        header.extend(sets.then(|| "set".to_owned()));
-        if keep_columns {
-            if let Some(column) = columns.in_file().iter().find(|column| header.contains(column)) {
-                return Err(FileError::SameColumn { column: column.clone() }.into());
-            }
-            header.extend(columns.in_file().iter().cloned());
-        }
+        let mut header = vec![Column::new("row", Holds::Whole), Column::new("predicted", Holds::List)];
+        header.extend(labels.iter().map(|label| Column::new(format!("p_{label}"), Holds::Share)));
+        header.extend(sets.then(|| Column::new("set", Holds::List)));
+        let kept = keep_columns.then(|| Kept::behind(&mut header, columns, to.format)).transpose()?;
         let separator = matches!(to.format, Format::Csv | Format::Tsv).then(|| separator.to_owned());
         let table = TableWriter::create(to, &header)?;
-        Ok(LabelsWriter { table, labels, separator, sets, keep_columns })
+        Ok(LabelsWriter { table, labels, separator, sets, kept })
     }
 
     /// Writes a row's answer.
     pub fn write(&mut self, example: &Example, answer: &LabelsAnswer) -> Result<()> {
-        let share = |probability: &f64| Cell::Number(format!("{probability:.6}"));
         let mut row = vec![Cell::Number(example.record.to_string()), self.list(&answer.given)];
-        row.extend(answer.probabilities.iter().map(share));
+        row.extend(answer.probabilities.iter().map(|share| Cell::Share(*share)));
         if self.sets {
             row.push(self.list(answer.set.as_deref().unwrap_or_default()));
         }
-        if self.keep_columns {
-            row.extend(example.fields.iter().cloned().map(Cell::Text));
-        }
+        row.extend(self.kept.iter().flat_map(|kept| kept.cells(example)));
         self.table.write(&row)
     }
 

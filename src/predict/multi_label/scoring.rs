@@ -131,7 +131,7 @@ impl<'a> LabelScoring<'a> {
     fn asked(&self, rows: Vec<Example>) -> Asked {
         let question = |row: &Example, label: &AskedLabel| {
             let fields = row.fields.iter().chain([&label.name, &label.text]).cloned().collect();
-            Example { fields, label: None, ..*row }
+            Example { fields, label: None, values: None, ..*row }
         };
         let of_row =
             |row: &'_ Example| self.labels.iter().map(|label| question(row, label)).collect::<Vec<Example>>();

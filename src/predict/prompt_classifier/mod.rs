@@ -322,7 +322,7 @@ impl PromptClassifier {
     ///     .build()?
     ///     .corrected()?;
     /// let columns = Columns::check("texts", vec!["text".to_owned()], None)?;
-    /// let row = Example { record: 1, line: 1, fields: vec!["Lovely.".to_owned()], label: None };
+    /// let row = Example { record: 1, line: 1, fields: vec!["Lovely.".to_owned()], label: None, values: None };
     /// let answer = &classifier.classify_in_detail(&columns, &[row])?[0];
     /// assert_ne!(answer.by_pattern, answer.uncorrected);
     /// assert_eq!(answer.tokens, 8); // [CLS] lovely . it was [MASK] . [SEP]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::predict::report::{Prediction, Spread, TrainedOn};
 use crate::study::compare::PairedDifference;
-use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::table::{Cell, Column, Destination, Holds, TableWriter};
 
 pub use measure::Robustness;
 
@@ -206,9 +206,11 @@ impl RobustnessReport {
     }
     /// Writes each row with how often it flips, and to which class, as CSV; `labels` are the classes'.
     pub fn write_rows(&self, path: &Path, labels: &[String]) -> Result<()> {
-        let header = ["row", "predicted", "flips", "changes"].map(str::to_owned).into_iter();
-        let header: Vec<String> =
-            header.chain(labels.iter().map(|label| format!("flips_to_{label}"))).collect();
+        let mut header = vec![Column::new("row", Holds::Whole)];
+        header.push(Column::new("predicted", Holds::Word(labels.to_vec())));
+        let counts = ["flips", "changes"].map(str::to_owned).into_iter();
+        let counts = counts.chain(labels.iter().map(|label| format!("flips_to_{label}")));
+        header.extend(counts.map(|name| Column::new(name, Holds::Whole)));
         let mut table = TableWriter::create(Destination::create(path)?, &header)?;
         for row in &self.by_row {
             let counts = [row.flipped(), self.changes.len()].into_iter().chain(row.flips.iter().copied());

@@ -1,4 +1,4 @@
-//! Rows: CSV, TSV and JSON, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV, JSON, Arrow and Parquet, read one at a time, so that memory does not grow with the file.
 
 // how a file is laid out
 mod layout;
@@ -18,21 +18,32 @@ mod recognise;
 // tasks in place of rows
 mod studio;
 
+// rows with their types
+mod values;
+
 // the formats
+mod arrow_stream;
 mod delimited;
 mod json_array;
 mod jsonl;
+mod parquet_file;
 mod records;
+
+// rows of columns with types
+mod batches;
 
 // rows that come as somebody writes them
 mod background;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use arrow_schema::SchemaRef;
 
 use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
@@ -42,6 +53,7 @@ pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
 pub use skipped::{BadRows, Skipped};
+pub use values::Values;
 
 /// One row: its fields in the columns' order, its label if it has one, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +66,8 @@ pub struct Example {
     pub fields: Vec<String>,
     /// The label, unless there is no label column or its field is empty.
     pub label: Option<String>,
+    /// Its values with their types, where the format has some and somebody keeps them.
+    pub values: Option<Values>,
 }
 
 /// The columns of a data file.
@@ -65,6 +79,10 @@ pub struct Columns {
     in_file: Option<Vec<String>>,
     /// Names by which columns were to be known that are not there.
     unmapped: Vec<(String, String)>,
+    /// Columns of the file whose values are no text, each with what they are.
+    without_text: Vec<(String, &'static str)>,
+    /// All columns of a file with types, where these are kept.
+    types: Option<SchemaRef>,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -91,6 +109,8 @@ impl Columns {
                 names,
                 in_file: None,
                 unmapped: Vec::new(),
+                without_text: Vec::new(),
+                types: None,
                 label,
                 by_any_name: false,
             }),
@@ -154,9 +174,23 @@ impl Columns {
         self.unmapped.iter().find(|(known, _)| known == name).map(|(_, column)| column.as_str())
     }
 
+    /// All columns of a file with types, where these are kept.
+    pub(crate) fn types(&self) -> Option<&SchemaRef> {
+        self.types.as_ref()
+    }
+
+    /// Why a column that is in the file cannot be read: its values are no text.
+    pub fn no_text(&self, name: &str) -> Option<DataError> {
+        let (column, kind) = self.without_text.iter().find(|(column, _)| column == name)?;
+        Some(DataError::NoText { column: column.clone(), data: self.data.clone(), kind })
+    }
+
     /// Refuses columns that were to be known by another name and are not there.
     pub fn check_mapped(&self) -> Result<(), Errors> {
         let error = |(column, mapped): &(String, String)| {
+            if let Some(error) = self.no_text(mapped) {
+                return error.into();
+            }
             let (column, mapped, data) = (column.clone(), mapped.clone(), self.data.clone());
             let columns = self.in_file().to_vec();
             TemplateError::MappedToNothing { column, mapped, data, columns }.into()
@@ -176,7 +210,7 @@ impl Columns {
         let example = |(record, row): (u64, &R)| {
             let fields: Vec<String> = row.as_ref().iter().map(|field| field.as_ref().to_owned()).collect();
             let (found, wanted) = (fields.len(), self.names.len());
-            let example = Example { record, line: record, fields, label: None };
+            let example = Example { record, line: record, fields, label: None, values: None };
             match found == wanted {
                 true => Ok(example),
                 false => Err(Error::new(DataError::Ragged { found, wanted }).at(self.place(&example, None))),
@@ -197,7 +231,7 @@ impl Columns {
 
     fn example(&self, record: u64, line: u64, fields: Vec<String>) -> Example {
         let label = self.label_of(&fields);
-        Example { record, line, fields, label }
+        Example { record, line, fields, label, values: None }
     }
 
     fn label_of(&self, fields: &[String]) -> Option<String> {
@@ -263,6 +297,7 @@ impl<R: Read> Read for Counted<R> {
 enum Reader {
     Delimited(delimited::Reader),
     Json(jsonl::Reader),
+    Batches(Box<batches::Reader>),
     /// A row that is there already.
     Given(Option<Vec<String>>),
     Background(Background),
@@ -277,6 +312,10 @@ impl Reader {
                 Some(row.map_err(|error| (error, reader.last())))
             }
             Reader::Json(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
+            Reader::Batches(reader) => {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
@@ -325,8 +364,41 @@ impl Rows {
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
+    /// Rows of a file that can be read at any place.
+    fn of_file(file: File, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        match reading.format.or(told) {
+            Some(Format::Parquet) if is_file => {
+                let bytes = Arc::new(AtomicU64::new(0));
+                let source = parquet_file::Source::open(file, name, bytes.clone())?;
+                Rows::of_batches(batches::Source::Parquet(source), name, bytes, reading)
+            }
+            _ => Rows::of(Box::new(file), name, told, reading),
+        }
+    }
+
+    fn of_batches(
+        source: batches::Source,
+        name: &str,
+        bytes: Arc<AtomicU64>,
+        reading: &Reading,
+    ) -> Result<Rows> {
+        let (reader, columns) = batches::Reader::open(source, name, reading)?;
+        Ok(Rows::with(Reader::Batches(Box::new(reader)), columns, bytes, reading))
+    }
+
     /// Reads the header of an input, whose name may tell its format.
     fn of(input: Box<dyn Read + Send>, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
+        if reading.format.or(told) == Some(Format::Arrow) {
+            let bytes = Arc::new(AtomicU64::new(0));
+            let input = recognise::unpacked(Box::new(Counted { input, bytes: bytes.clone() }));
+            let input = input.map_err(|error| stream_error(name, &error))?;
+            let source = arrow_stream::Source::open(Box::new(input), name)?;
+            return Rows::of_batches(batches::Source::Arrow(Box::new(source)), name, bytes, reading);
+        }
+        if reading.format.or(told) == Some(Format::Parquet) {
+            return Err(DataError::NeedsFile { data: name.to_owned(), format: "Parquet" }.into());
+        }
         let bytes = Arc::new(AtomicU64::new(0));
         let layout = &reading.adjust.layout;
         let mut tell = |guess: Guess| log::info!(target: guess.target(), "{name}: {guess}");
@@ -338,7 +410,7 @@ impl Rows {
                 let (reader, columns) = delimited::Reader::open(input, name, (table, encoding), reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            format @ (Format::JsonLines | Format::Json) => {
+            format @ (Format::JsonLines | Format::Json | Format::Arrow | Format::Parquet) => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
                 let (reader, columns) = jsonl::Reader::open(input, name, (is_array, encoding), reading)?;
                 (Reader::Json(reader), columns)
@@ -369,6 +441,18 @@ impl Rows {
     /// The columns.
     pub fn columns(&self) -> &Arc<Columns> {
         &self.columns
+    }
+
+    /// Leaves the fields of other columns than these, and of labels, empty, and does not read them where the
+    /// format lets them be: of a wide file only what is asked about costs time.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Rows {
+        if let Reader::Batches(reader) = &mut self.reader {
+            let label = self.columns.label();
+            let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
+            reader.only(self.columns.names.iter().map(wanted).collect());
+        }
+        self
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come

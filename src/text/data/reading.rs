@@ -28,6 +28,8 @@ pub struct Reading {
     /// What stands between the entries of a list of texts in JSON, made one text; none where lists are
     /// refused.
     pub lists: Option<String>,
+    /// Whether rows keep their values with their types, where the format has some.
+    pub keep_types: bool,
 }
 
 /// What is taken otherwise than it stands in a file.
@@ -63,7 +65,7 @@ impl Reading {
     /// Of a format and a label column, all else as it stands in the file.
     pub fn of(format: Option<Format>, label_column: Option<String>, adjust: Adjust) -> Reading {
         let bad_rows = if adjust.skip_bad_rows { BadRows::skipped() } else { BadRows::default() };
-        Reading { format, label_column, adjust, bad_rows, lists: None }
+        Reading { format, label_column, adjust, bad_rows, lists: None, keep_types: false }
     }
 
     /// Opens a file, or standard input for `-`, and reads its header.
@@ -74,7 +76,7 @@ impl Reading {
                 if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
                     return Err(FileError::FolderForFile { path }.into());
                 }
-                Rows::of(Box::new(file), &path.display().to_string(), Format::of(&path), self)
+                Rows::of_file(file, &path.display().to_string(), Format::of(&path), self)
             }
             Input::Stdin => {
                 let name = Input::Stdin.name();

@@ -21,17 +21,19 @@ pub(super) type Looked = BufReader<Box<dyn Read + Send>>;
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Kinds of file that people give for a table, by the bytes that they begin with.
-const KINDS: [(&[u8], &str); 9] = [
-    (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel file"),
-    (gzip::MAGIC, "compressed twice"),
-    (ZSTD, "compressed twice"),
-    (b"BZh", "compressed by bzip2"),
-    (b"\xfd7zXZ", "compressed by xz"),
-    (b"PAR1", "a Parquet file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"%PDF-", "a PDF"),
+/// Kinds of file that people give for a table of text, by the bytes that they begin with, and the format to
+/// read them by.
+const KINDS: [(&[u8], &str, Option<Format>); 10] = [
+    (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive", None),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file", None),
+    (gzip::MAGIC, "compressed twice", None),
+    (ZSTD, "compressed twice", None),
+    (b"BZh", "compressed by bzip2", None),
+    (b"\xfd7zXZ", "compressed by xz", None),
+    (b"ARROW1", "an Arrow file", Some(Format::Arrow)),
+    (b"PAR1", "a Parquet file", Some(Format::Parquet)),
+    (b"SQLite format 3", "an SQLite database", None),
+    (b"%PDF-", "a PDF", None),
 ];
 
 /// The text of an input as UTF-8, and the encoding that it comes in: unpacked, and in another encoding if it is
@@ -44,8 +46,10 @@ pub(super) fn text(
 ) -> Result<(Looked, Encoding)> {
     let mut input = unpacked(input).map_err(|error| super::stream_error(name, &error))?;
     let start = first_bytes(&mut input).map_err(|error| super::stream_error(name, &error))?;
-    if let Some((_, kind)) = KINDS.iter().find(|(bytes, _)| start.starts_with(bytes)) {
-        return Err(DataError::NoTable { data: name.to_owned(), kind }.into());
+    if let Some((_, kind, format)) = KINDS.iter().find(|(bytes, ..)| start.starts_with(bytes)) {
+        return Err(
+            DataError::NoTable { data: name.to_owned(), kind, format: format.map(Format::name) }.into()
+        );
     }
     if is_utf32(start) {
         return Err(DataError::Utf32 { data: name.to_owned() }.into());
@@ -61,7 +65,7 @@ pub(super) fn text(
 }
 
 /// What gzip and zstd packed, unpacked.
-fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
+pub(super) fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Looked> {
     let mut input = BufReader::with_capacity(LOOKED_AT, input);
     let start = first_bytes(&mut input)?;
     let unpacked: Box<dyn Read + Send> = if start.starts_with(gzip::MAGIC) {

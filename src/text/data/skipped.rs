@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{DataError, Error, Kind, Place, Result};
 use crate::numbers::counted;
-use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::table::{Cell, Column, Destination, Holds, TableWriter};
 use crate::text::whole_file::WholeFile;
 
 /// What becomes of rows that cannot be used: one that cannot be read, or has a label that is no class. By
@@ -44,14 +44,22 @@ struct Log {
 impl Log {
     fn output(&mut self) -> Result<Option<&mut TableWriter<WholeFile>>> {
         if let (None, Some(path)) = (&self.output, &self.path) {
-            self.output = Some(TableWriter::create(Destination::create(path)?, &HEADER.map(str::to_owned))?);
+            self.output = Some(TableWriter::create(Destination::create(path)?, &header())?);
         }
         Ok(self.output.as_mut())
     }
 }
 
 /// The columns of the file of rows that were left out.
-const HEADER: [&str; 5] = ["file", "line", "record", "problem", "row"];
+fn header() -> [Column; 5] {
+    [
+        Column::new("file", Holds::Text),
+        Column::new("line", Holds::Whole),
+        Column::new("record", Holds::Whole),
+        Column::new("problem", Holds::Text),
+        Column::new("row", Holds::List),
+    ]
+}
 
 impl std::fmt::Debug for BadRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
