@@ -6,6 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::LABEL;
 use super::json_object::{Object, object};
 use crate::error::DataError;
+use crate::text::json::plain_message;
 
 /// What an annotator said of a task, as far as it is read.
 #[derive(Deserialize)]
@@ -39,8 +40,9 @@ pub(super) fn row(text: &[u8]) -> Result<Object, DataError> {
             [choice] => to_raw_value(choice),
             several => to_raw_value(several),
         });
-        let refused =
-            |error: serde_json::Error| DataError::NotObject { message: format!("annotations: {error}") };
+        let refused = |error: serde_json::Error| DataError::NotObject {
+            message: format!("annotations: {}", plain_message(&error)),
+        };
         row.push((LABEL.to_owned(), label.map_err(refused)?));
     }
     Ok(row)
