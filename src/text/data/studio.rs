@@ -7,6 +7,7 @@ use super::LABEL;
 use super::json_object::{Object, object};
 use super::layout::Encoding;
 use crate::error::DataError;
+use crate::text::json::plain_message;
 
 /// What an annotator said of a task, as far as it is read.
 #[derive(Deserialize)]
@@ -40,8 +41,9 @@ pub(super) fn row(text: &[u8], encoding: Encoding) -> Result<Object, DataError> 
             [choice] => to_raw_value(choice),
             several => to_raw_value(several),
         });
-        let refused =
-            |error: serde_json::Error| DataError::NotObject { message: format!("annotations: {error}") };
+        let refused = |error: serde_json::Error| DataError::NotObject {
+            message: format!("annotations: {}", plain_message(&error)),
+        };
         row.push((LABEL.to_owned(), label.map_err(refused)?));
     }
     Ok(row)
