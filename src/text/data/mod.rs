@@ -1,4 +1,4 @@
-//! Rows: CSV, TSV, JSON, Arrow and Parquet, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV, JSON, Arrow, Parquet and Excel, read one at a time, so that memory does not grow with the file.
 
 // how a file is laid out
 mod layout;
@@ -23,6 +23,7 @@ mod delimited;
 mod json_array;
 mod jsonl;
 mod parquet_file;
+mod sheet;
 
 // rows of columns with types
 mod batches;
@@ -293,6 +294,7 @@ enum Reader {
     Delimited(delimited::Reader),
     Json(jsonl::Reader),
     Batches(Box<batches::Reader>),
+    Sheet(Box<sheet::Reader>),
     /// A row that is there already.
     Given(Option<Vec<String>>),
     Background(Background),
@@ -311,6 +313,10 @@ impl Reader {
                 Some(row.map_err(|error| (error, reader.last())))
             }
             Reader::Batches(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
+            Reader::Sheet(reader) => {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
@@ -368,6 +374,11 @@ impl Rows {
                 let source = parquet_file::Source::open(file, name, bytes.clone())?;
                 Rows::of_batches(batches::Source::Parquet(source), name, bytes, reading)
             }
+            Some(Format::Xlsx) if is_file => {
+                let bytes = Arc::new(AtomicU64::new(0));
+                let (reader, columns) = sheet::Reader::open(file, name, bytes.clone(), reading)?;
+                Ok(Rows::with(Reader::Sheet(Box::new(reader)), columns, bytes, reading))
+            }
             _ => Rows::of(Box::new(file), name, told, reading),
         }
     }
@@ -391,8 +402,13 @@ impl Rows {
             let source = arrow_stream::Source::open(Box::new(input), name)?;
             return Rows::of_batches(batches::Source::Arrow(Box::new(source)), name, bytes, reading);
         }
-        if reading.format.or(told) == Some(Format::Parquet) {
-            return Err(DataError::NeedsFile { data: name.to_owned(), format: "Parquet" }.into());
+        let needs_file = match reading.format.or(told) {
+            Some(Format::Parquet) => Some("Parquet"),
+            Some(Format::Xlsx) => Some("Excel"),
+            _ => None,
+        };
+        if let Some(format) = needs_file {
+            return Err(DataError::NeedsFile { data: name.to_owned(), format }.into());
         }
         let bytes = Arc::new(AtomicU64::new(0));
         let layout = &reading.adjust.layout;
@@ -405,7 +421,7 @@ impl Rows {
                 let (reader, columns) = delimited::Reader::open(input, name, table, reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            format @ (Format::JsonLines | Format::Json | Format::Arrow | Format::Parquet) => {
+            format => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
                 let (reader, columns) = jsonl::Reader::open(input, name, is_array, reading)?;
                 (Reader::Json(reader), columns)

@@ -51,6 +51,9 @@ pub struct Adjust {
     /// Whether rows that cannot be used are left out.
     #[serde(skip_serializing_if = "is_false")]
     pub skip_bad_rows: bool,
+    /// The sheet of a workbook, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// How the text is laid out, as far as it is said.
     #[serde(skip_serializing_if = "Layout::is_nothing")]
     pub layout: Layout,
