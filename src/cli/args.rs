@@ -42,7 +42,7 @@ pub fn said_by_file(command: Command) -> Command {
 
 #[derive(Debug, clap::Args)]
 pub struct Data {
-    /// Data file: .csv, .tsv, .jsonl, .json, .parquet, .arrow or .xlsx; - for standard input
+    /// Data file: .csv, .tsv, .jsonl, .json, .parquet, .arrow or .xlsx; a folder or a pattern of names for part files; - for standard input
     #[arg(
         long,
         short,

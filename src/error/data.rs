@@ -46,6 +46,12 @@ pub enum DataError {
     OldFeather { data: String },
     #[error("{data} cannot be read as {format}: {message}")]
     Broken { data: String, format: &'static str, message: String },
+    #[error("{data} has no column {column:?}, and {first} has")]
+    PartWithout { data: String, column: String, first: String },
+    #[error("{data} has a column {column:?}, and {first} has none")]
+    PartWithMore { data: String, column: String, first: String },
+    #[error("the column {column:?} of {data} is of another type than that of {first}, or stands elsewhere")]
+    PartTypes { data: String, column: String, first: String },
     #[error("{data} has no sheet {sheet:?}")]
     NoSheet { data: String, sheet: String, sheets: Vec<String> },
     #[error("{data} has {} sheets with something in them", sheets.len())]
@@ -145,6 +151,9 @@ impl DataError {
             OldFeather { .. } => help("read it with pandas or R, and write it anew"),
             Cut { .. } => help("copy it again from where it was written, or write it anew"),
             Broken { .. } => help("it is damaged, or uses what cloze does not read: write it anew"),
+            PartWithout { .. } | PartWithMore { .. } | PartTypes { .. } => help(
+                "files that are read as one set have the same columns: write them anew, or read this one by itself",
+            ),
             NoSheet { sheet, sheets, .. } => allowed_and_nearest("sheets", sheet, sheets),
             SeveralSheets { sheets, .. } => {
                 vec![("sheets", listed(sheets)), ("help", "name the one to read".into())]

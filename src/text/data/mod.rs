@@ -3,6 +3,9 @@
 // how a file is laid out
 mod layout;
 
+// files that are one set
+mod part_files;
+
 // how a file is read, and what is taken otherwise than it stands there
 mod reading;
 mod skipped;
@@ -28,13 +31,16 @@ mod sheet;
 // rows of columns with types
 mod batches;
 
+// their rows
+mod parts;
+
 // rows that come as somebody writes them
 mod background;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +50,7 @@ use arrow_schema::SchemaRef;
 use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
 use background::{Background, Come};
+use parts::Parts;
 
 pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
@@ -79,6 +86,8 @@ pub struct Columns {
     without_text: Vec<(String, &'static str)>,
     /// All columns of a file with types, where these are kept.
     types: Option<SchemaRef>,
+    /// The files, where they are several.
+    parts: Parts,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -107,6 +116,7 @@ impl Columns {
                 unmapped: Vec::new(),
                 without_text: Vec::new(),
                 types: None,
+                parts: Parts::default(),
                 label,
                 by_any_name: false,
             }),
@@ -218,7 +228,7 @@ impl Columns {
     /// The place of a row, for an error about it.
     pub fn place(&self, example: &Example, column: Option<&str>) -> Place {
         Place::Row {
-            file: self.data.clone(),
+            file: self.parts.of(example.record).unwrap_or_else(|| self.data.clone()),
             line: example.line,
             record: example.record,
             column: column.map(str::to_owned),
@@ -294,6 +304,7 @@ enum Reader {
     Delimited(delimited::Reader),
     Json(jsonl::Reader),
     Batches(Box<batches::Reader>),
+    Parts(Box<parts::Reader>),
     Sheet(Box<sheet::Reader>),
     /// A row that is there already.
     Given(Option<Vec<String>>),
@@ -320,6 +331,7 @@ impl Reader {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
+            Reader::Parts(reader) => reader.next(columns),
             Reader::Given(fields) => fields.take().map(|fields| Ok(columns.example(1, 1, fields))),
             Reader::Background(rows) => match rows.next(None) {
                 Come::Row(row) => Some(row),
@@ -363,6 +375,13 @@ impl Rows {
         // Names are for the columns of files that are read beside it.
         columns.unmapped.clear();
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
+    }
+
+    /// Rows of several files.
+    fn of_parts(files: Vec<PathBuf>, name: &str, reading: &Reading) -> Result<Rows> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (reader, columns) = parts::Reader::open(files, name, bytes.clone(), reading)?;
+        Ok(Rows::with(Reader::Parts(Box::new(reader)), columns, bytes, reading))
     }
 
     /// Rows of a file that can be read at any place.
@@ -458,12 +477,20 @@ impl Rows {
     /// format lets them be: of a wide file only what is asked about costs time.
     #[must_use]
     pub fn only(mut self, names: &[String]) -> Rows {
-        if let Reader::Batches(reader) = &mut self.reader {
-            let label = self.columns.label();
-            let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
-            reader.only(self.columns.names.iter().map(wanted).collect());
-        }
+        self.leave_out_but(names);
         self
+    }
+
+    fn leave_out_but(&mut self, names: &[String]) {
+        match &mut self.reader {
+            Reader::Batches(reader) => {
+                let label = self.columns.label();
+                let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
+                reader.only(self.columns.names.iter().map(wanted).collect());
+            }
+            Reader::Parts(reader) => reader.only(names),
+            _ => {}
+        }
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come
@@ -503,7 +530,9 @@ impl Rows {
 
     /// How many rows of this input were left out so far.
     pub fn left_out(&self) -> u64 {
-        self.bad_rows.of(self.columns.data())
+        let parts = self.columns.parts.names();
+        let parts: u64 = parts.iter().map(|part| self.bad_rows.of(part)).sum();
+        parts + self.bad_rows.of(self.columns.data())
     }
 
     /// The same rows, where nobody said that their column of labels is one: others than the classes are none.
