@@ -55,6 +55,14 @@ fn every_type_of_arrow_is_the_text_that_python_says() {
 }
 
 #[test]
+fn cells_of_excel_are_the_text_that_python_says() {
+    assert_as_python_reads("rows.xlsx", &values("rows.xlsx"));
+    let lines: Vec<u64> = all(open("rows.xlsx")).iter().map(|row| row.line).collect();
+    // A row's line is its number in the sheet, and row 4 is empty.
+    assert_eq!(lines, [2, 3, 5]);
+}
+
+#[test]
 fn arrow_streams_give_the_rows_of_parquet_packed_or_not() {
     let plain = all(open("none.parquet"));
     for name in ["plain.arrows", "lz4.arrows", "zstd.arrows", "rows.feather"] {
@@ -198,4 +206,9 @@ fn damaged_arrow_is_told_and_nothing_panics() {
     assert_damage_is_told("lz4.arrows");
     assert_damage_is_told("zstd.arrows");
     assert_damage_is_told("changing.arrows");
+}
+
+#[test]
+fn damaged_excel_is_told_and_nothing_panics() {
+    assert_damage_is_told("rows.xlsx");
 }

@@ -44,7 +44,7 @@ pub fn said_by_file(command: Command) -> Command {
 
 #[derive(Debug, clap::Args)]
 pub struct Data {
-    /// Data file: .csv, .tsv, .jsonl, .json, .parquet or .arrow; - for standard input
+    /// Data file: .csv, .tsv, .jsonl, .json, .parquet, .arrow or .xlsx; a folder or a pattern of names for part files; - for standard input
     #[arg(
         long,
         short,
@@ -108,6 +108,9 @@ pub struct RowReading {
     /// What quotes in CSV and TSV mean [default: double, in TSV by the first lines]
     #[arg(long, value_enum, value_name = "HOW")]
     pub quoting: Option<Quoting>,
+    /// The sheet of an Excel file [default: the only one with anything in it]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
     /// The most that one record may have, in MiB [default: 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1 << 30))]
     pub max_record_mib: Option<u64>,

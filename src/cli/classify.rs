@@ -129,7 +129,7 @@ pub fn run(args: &Classify) -> Result<()> {
         ("bad rows", bad_rows),
         ("files to start from", save),
     ];
-    outputs::check(&written, &reads)?;
+    outputs::check(&written, &reads.folder(args.data.as_deref().filter(|data| data.is_dir())))?;
     save.map_or(Ok(()), free_folder)?;
     let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);
@@ -227,7 +227,8 @@ fn several_labels(args: &Classify) -> Result<()> {
         ("bad rows", source::bad_rows_file(&args.reading)),
         args.several.written(),
     ];
-    outputs::check(&written, &Reads::files(reads))?;
+    let folder = args.data.as_deref().filter(|data| data.is_dir());
+    outputs::check(&written, &Reads::files(reads).folder(folder))?;
     let way = args.several.way()?;
     let long = setup::long(&args.long)?;
     let (question, labels, usual) = args.ask.clone().of(named_labels(args)?);

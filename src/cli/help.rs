@@ -35,6 +35,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "encoding",
             "delimiter",
             "quoting",
+            "sheet",
             "max_record_mib",
             "train",
             "descriptions",

@@ -512,5 +512,6 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
     let rows =
         args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
-    outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model))
+    let folder = args.data.data.as_deref().filter(|data| data.is_dir());
+    outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model).folder(folder))
 }

@@ -198,7 +198,7 @@ impl Table {
     fn write(&mut self, pool: &Pool, chosen: &[&Chosen]) -> Result<()> {
         for row in chosen {
             let example = &pool.examples[row.index];
-            let score = row.score.map_or(Cell::Nothing, |score| Cell::Share(score));
+            let score = row.score.map_or(Cell::Nothing, Cell::Share);
             let mut cells =
                 vec![Cell::Number(example.record.to_string()), Cell::Text(row.by.name().to_owned()), score];
             cells.extend(example.fields.iter().cloned().map(Cell::Text));

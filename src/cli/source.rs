@@ -129,6 +129,7 @@ pub fn row_reading(args: &RowReading) -> anyhow::Result<DataReading> {
         unlabelled: args.unlabelled.clone(),
         no_labels: args.no_labels,
         skip_bad_rows: bad_rows.are_skipped(),
+        sheet: args.sheet.clone(),
         layout: Layout {
             encoding: args.encoding,
             delimiter: args.delimiter,

@@ -50,6 +50,18 @@ pub enum DataError {
     OldFeather { data: String },
     #[error("{data} cannot be read as {format}: {message}")]
     Broken { data: String, format: &'static str, message: String },
+    #[error("{data} has no column {column:?}, and {first} has")]
+    PartWithout { data: String, column: String, first: String },
+    #[error("{data} has a column {column:?}, and {first} has none")]
+    PartWithMore { data: String, column: String, first: String },
+    #[error("the column {column:?} of {data} is of another type than that of {first}, or stands elsewhere")]
+    PartTypes { data: String, column: String, first: String },
+    #[error("{data} has no sheet {sheet:?}")]
+    NoSheet { data: String, sheet: String, sheets: Vec<String> },
+    #[error("{data} has {} sheets with something in them", sheets.len())]
+    SeveralSheets { data: String, sheets: Vec<String> },
+    #[error("cell {cell} stands beside the columns that the first row names")]
+    CellBeside { cell: String },
     #[error("{data} is encrypted")]
     Encrypted { data: String },
     #[error("{data} is no file, and {format} has its directory at its end: it cannot be read as it comes")]
@@ -158,6 +170,14 @@ impl DataError {
             OldFeather { .. } => help("read it with pandas or R, and write it anew"),
             Cut { .. } => help("copy it again from where it was written, or write it anew"),
             Broken { .. } => help("it is damaged, or uses what cloze does not read: write it anew"),
+            PartWithout { .. } | PartWithMore { .. } | PartTypes { .. } => help(
+                "files that are read as one set have the same columns: write them anew, or read this one by itself",
+            ),
+            NoSheet { sheet, sheets, .. } => allowed_and_nearest("sheets", sheet, sheets),
+            SeveralSheets { sheets, .. } => {
+                vec![("sheets", listed(sheets)), ("help", "name the one to read".into())]
+            }
+            CellBeside { .. } => help("give its column a name in the first row, or empty the cell"),
             Encrypted { .. } => help("write it without a password, and give that file"),
             NeedsFile { .. } => help("give a file by its name, not a pipe"),
             NoText { .. } => help("name another column, or write it as text"),
@@ -194,7 +214,7 @@ impl DataError {
             FormatUnknown { .. } => {
                 vec![(
                     "allowed",
-                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather, .xlsx"
                         .into(),
                 )]
             }

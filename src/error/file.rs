@@ -35,6 +35,8 @@ pub enum FileError {
     NotWritten { path: PathBuf },
     #[error("nothing is called {pattern}")]
     NothingMatches { pattern: String },
+    #[error("the folder {} has no files of rows", path.display())]
+    NoRowsIn { path: PathBuf },
     #[error("the folder {} has no .json files", path.display())]
     NoJsonIn { path: PathBuf },
 }
@@ -59,6 +61,9 @@ impl FileError {
                     ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
                         .into(),
                 )]
+            }
+            NoRowsIn { .. } => {
+                help("name a file in it; names that begin with . or _ are passed over, and so are folders")
             }
             NoJsonIn { .. } => help("name a folder with such files, or the files"),
             TooLarge { .. } => help("name the file that is meant: none of this kind is so large"),

@@ -19,7 +19,7 @@ pub struct Opinion {
 impl Opinion {
     /// The labels of a row with their probabilities, the likeliest first.
     pub(super) fn of(&self, record: u64, fields: Vec<String>) -> Result<Vec<(String, f64)>> {
-        let example = Example { record, line: record, fields, label: None };
+        let example = Example { record, line: record, fields, label: None, values: None };
         let answers = self.classifier.classify_in_detail(&self.columns, &[example])?;
         let shares = answers.iter().flat_map(|answer| &answer.answer.prediction.probabilities);
         let mut labels: Vec<(String, f64)> =

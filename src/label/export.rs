@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::project::{Kept, OWN_COLUMNS, Project};
 use crate::error::{LabelError, Result};
-use crate::text::data::LABEL;
-use crate::text::table::{Cell, Destination, TableWriter};
+use crate::text::data::{Format, LABEL};
+use crate::text::table::{Cell, Column, Destination, Holds, TableWriter};
 use crate::text::whole_file::WholeFile;
 
 /// How many rows were written, and how many were not.
@@ -47,6 +47,11 @@ pub fn export(project: &Project, out: &Path, held_out: Option<&Path>, all: bool)
         header.push(LABEL.to_owned());
     }
     header.extend(OWN_COLUMNS.map(str::to_owned));
+    let mut header = Column::texts(&header);
+    // Whether the row is kept to test on.
+    if let Some(last) = header.last_mut() {
+        last.holds = Holds::Whole;
+    }
     let mut table = create(out, &header)?;
     let mut apart = held_out.map(|path| create(path, &header)).transpose()?;
     let mut exported = Exported::default();
@@ -91,9 +96,9 @@ pub fn export(project: &Project, out: &Path, held_out: Option<&Path>, all: bool)
     Ok(exported)
 }
 
-fn create(path: &Path, header: &[String]) -> Result<TableWriter<WholeFile>> {
+fn create(path: &Path, header: &[Column]) -> Result<TableWriter<WholeFile>> {
     let to = match path == Path::new("-") {
-        true => Destination::stdout(),
+        true => Destination::stdout(Format::Csv),
         false => Destination::create(path)?,
     };
     TableWriter::create(to, header)

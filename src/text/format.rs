@@ -31,6 +31,9 @@ pub enum Format {
     /// Parquet: columns with types, in groups of rows, and a directory at the end.
     #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Parquet,
+    /// Excel's `.xlsx`: one sheet of a workbook. Read, and not written.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Xlsx,
 }
 
 impl Format {
@@ -43,6 +46,7 @@ impl Format {
             Format::Json => "json",
             Format::Arrow => "arrow",
             Format::Parquet => "parquet",
+            Format::Xlsx => "xlsx",
         }
     }
 
@@ -68,6 +72,7 @@ impl Format {
             "jsonl" | "ndjson" => Some(Format::JsonLines),
             "json" => Some(Format::Json),
             "arrow" | "arrows" | "feather" | "ipc" => Some(Format::Arrow),
+            "xlsx" | "xlsm" => Some(Format::Xlsx),
             "parquet" | "pq" => Some(Format::Parquet),
             _ => None,
         }

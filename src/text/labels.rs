@@ -73,7 +73,7 @@ fn named(label: &str) -> NamedLabel {
 /// Labels of a file, with what it says of each. All problems at once.
 pub fn read(path: &Path) -> Result<Vec<NamedLabel>, Errors> {
     let entries = match Format::of(path) {
-        Some(Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet) => {
+        Some(Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet | Format::Xlsx) => {
             of_table(Reading::default().open(path)?)
         }
         _ => entries(&path.display().to_string(), &json::read_text(path)?),
@@ -84,7 +84,7 @@ pub fn read(path: &Path) -> Result<Vec<NamedLabel>, Errors> {
 /// What the text of a file, whose name tells its format, says of labels.
 pub(super) fn entries(file: &str, text: &str) -> Result<Vec<Entry>, Errors> {
     match Format::of(Path::new(file)) {
-        Some(format @ (Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet)) => {
+        Some(format @ (Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet | Format::Xlsx)) => {
             of_table(Rows::read(Box::new(Cursor::new(text.to_owned())), file, format, None)?)
         }
         Some(Format::Json) => of_json(&Source::new(file, text)),

@@ -34,7 +34,7 @@ impl Destination<WholeFile> {
     /// A file, in the format that is told, or else in the one that its name tells.
     pub fn create_as(path: &Path, told: Option<Format>) -> Result<Destination<WholeFile>> {
         let format = told.map_or_else(|| format_of(path), Ok)?;
-        if format.has_types() && Packing::of(path).is_some() {
+        if format == Format::Xlsx || format.has_types() && Packing::of(path).is_some() {
             // Its pages are packed, or not: packed as a whole nobody could read it.
             return Err(FileError::NotWritten { path: path.to_owned() }.into());
         }
@@ -102,6 +102,9 @@ impl<W: Write + Send> TableWriter<W> {
     /// Writes the header, where the format has one.
     pub fn create(to: Destination<W>, header: &[Column]) -> Result<TableWriter<W>> {
         let Destination { output, name, format } = to;
+        if format == Format::Xlsx {
+            return Err(FileError::NotWritten { path: name }.into());
+        }
         let delimited = |output, delimiter| {
             Output::Delimited(Box::new(csv::WriterBuilder::new().delimiter(delimiter).from_writer(output)))
         };
@@ -110,7 +113,7 @@ impl<W: Write + Send> TableWriter<W> {
             Format::Csv => delimited(output, b','),
             Format::Tsv => delimited(output, b'\t'),
             Format::JsonLines => json(output, false),
-            Format::Json => json(output, true),
+            Format::Json | Format::Xlsx => json(output, true),
             Format::Arrow | Format::Parquet => {
                 let typed = TypedWriter::create(output, form(format, &name), header);
                 Output::Typed(typed.map_err(|error| Error::writing(&name, &error))?)

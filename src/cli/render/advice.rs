@@ -234,16 +234,20 @@ fn of_data(error: &DataError) -> Option<Vec<Note>> {
             vec![
                 (
                     "allowed",
-                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
+                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather, .xlsx"
                         .into(),
                 ),
-                ("help", "say it with --format csv, tsv, jsonl, json, parquet or arrow".into()),
+                ("help", "say it with --format csv, tsv, jsonl, json, parquet, arrow or xlsx".into()),
             ]
         }
         DataError::NothingToLabel { .. } => {
             help("name a file of rows without labels, or pass these labels over with --no-labels")
         }
         DataError::NoTable { format: Some(format), .. } => help(&format!("say --format {format}")),
+        DataError::SeveralSheets { sheets, .. } => {
+            vec![("sheets", listed(sheets)), ("help", "name the one to read with --sheet".into())]
+        }
+        DataError::NeedsFile { format: "Excel", .. } => help("give --data a file by its name"),
         DataError::NeedsFile { .. } => {
             help("give --data a file by its name; through a pipe columns with types come as --format arrow")
         }

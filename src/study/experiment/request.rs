@@ -249,7 +249,9 @@ impl TrainRequest {
             None => None,
             Some(DescriptionFiles::Verbalizer) => Some(DescribedBy::Verbalizer),
             Some(DescriptionFiles::File(path)) => {
-                if let Some(Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet) = Format::of(path) {
+                if let Some(Format::Csv | Format::Tsv | Format::Arrow | Format::Parquet | Format::Xlsx) =
+                    Format::of(path)
+                {
                     // Tables that are none are called by their names.
                     Reading::default().open(path)?;
                 }

@@ -1,7 +1,10 @@
-//! Rows: CSV, TSV, JSON, Arrow and Parquet, read one at a time, so that memory does not grow with the file.
+//! Rows: CSV, TSV, JSON, Arrow, Parquet and Excel, read one at a time, so that memory does not grow with the file.
 
 // how a file is laid out
 mod layout;
+
+// files that are one set
+mod part_files;
 
 // how a file is read, and what is taken otherwise than it stands there
 mod reading;
@@ -28,9 +31,13 @@ mod json_array;
 mod jsonl;
 mod parquet_file;
 mod records;
+mod sheet;
 
 // rows of columns with types
 mod batches;
+
+// their rows
+mod parts;
 
 // rows that come as somebody writes them
 mod background;
@@ -38,7 +45,7 @@ mod background;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -48,6 +55,7 @@ use arrow_schema::SchemaRef;
 use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
 use background::{Background, Come};
+use parts::Parts;
 
 pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
@@ -83,6 +91,8 @@ pub struct Columns {
     without_text: Vec<(String, &'static str)>,
     /// All columns of a file with types, where these are kept.
     types: Option<SchemaRef>,
+    /// The files, where they are several.
+    parts: Parts,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -111,6 +121,7 @@ impl Columns {
                 unmapped: Vec::new(),
                 without_text: Vec::new(),
                 types: None,
+                parts: Parts::default(),
                 label,
                 by_any_name: false,
             }),
@@ -222,7 +233,7 @@ impl Columns {
     /// The place of a row, for an error about it.
     pub fn place(&self, example: &Example, column: Option<&str>) -> Place {
         Place::Row {
-            file: self.data.clone(),
+            file: self.parts.of(example.record).unwrap_or_else(|| self.data.clone()),
             line: example.line,
             record: example.record,
             column: column.map(str::to_owned),
@@ -298,6 +309,8 @@ enum Reader {
     Delimited(delimited::Reader),
     Json(jsonl::Reader),
     Batches(Box<batches::Reader>),
+    Parts(Box<parts::Reader>),
+    Sheet(Box<sheet::Reader>),
     /// A row that is there already.
     Given(Option<Vec<String>>),
     Background(Background),
@@ -319,6 +332,11 @@ impl Reader {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
+            Reader::Sheet(reader) => {
+                let row = reader.next(columns)?;
+                Some(row.map_err(|error| (error, reader.last())))
+            }
+            Reader::Parts(reader) => reader.next(columns),
             Reader::Given(fields) => fields.take().map(|fields| Ok(columns.example(1, 1, fields))),
             Reader::Background(rows) => match rows.next(None) {
                 Come::Row(row) => Some(row),
@@ -364,6 +382,13 @@ impl Rows {
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
+    /// Rows of several files.
+    fn of_parts(files: Vec<PathBuf>, name: &str, reading: &Reading) -> Result<Rows> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (reader, columns) = parts::Reader::open(files, name, bytes.clone(), reading)?;
+        Ok(Rows::with(Reader::Parts(Box::new(reader)), columns, bytes, reading))
+    }
+
     /// Rows of a file that can be read at any place.
     fn of_file(file: File, name: &str, told: Option<Format>, reading: &Reading) -> Result<Rows> {
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -372,6 +397,11 @@ impl Rows {
                 let bytes = Arc::new(AtomicU64::new(0));
                 let source = parquet_file::Source::open(file, name, bytes.clone())?;
                 Rows::of_batches(batches::Source::Parquet(source), name, bytes, reading)
+            }
+            Some(Format::Xlsx) if is_file => {
+                let bytes = Arc::new(AtomicU64::new(0));
+                let (reader, columns) = sheet::Reader::open(file, name, bytes.clone(), reading)?;
+                Ok(Rows::with(Reader::Sheet(Box::new(reader)), columns, bytes, reading))
             }
             _ => Rows::of(Box::new(file), name, told, reading),
         }
@@ -396,8 +426,13 @@ impl Rows {
             let source = arrow_stream::Source::open(Box::new(input), name)?;
             return Rows::of_batches(batches::Source::Arrow(Box::new(source)), name, bytes, reading);
         }
-        if reading.format.or(told) == Some(Format::Parquet) {
-            return Err(DataError::NeedsFile { data: name.to_owned(), format: "Parquet" }.into());
+        let needs_file = match reading.format.or(told) {
+            Some(Format::Parquet) => Some("Parquet"),
+            Some(Format::Xlsx) => Some("Excel"),
+            _ => None,
+        };
+        if let Some(format) = needs_file {
+            return Err(DataError::NeedsFile { data: name.to_owned(), format }.into());
         }
         let bytes = Arc::new(AtomicU64::new(0));
         let layout = &reading.adjust.layout;
@@ -410,7 +445,7 @@ impl Rows {
                 let (reader, columns) = delimited::Reader::open(input, name, (table, encoding), reading)?;
                 (Reader::Delimited(reader), columns)
             }
-            format @ (Format::JsonLines | Format::Json | Format::Arrow | Format::Parquet) => {
+            format => {
                 let is_array = format == Format::Json && recognise::is_array(&mut input, name)?;
                 let (reader, columns) = jsonl::Reader::open(input, name, (is_array, encoding), reading)?;
                 (Reader::Json(reader), columns)
@@ -447,12 +482,20 @@ impl Rows {
     /// format lets them be: of a wide file only what is asked about costs time.
     #[must_use]
     pub fn only(mut self, names: &[String]) -> Rows {
-        if let Reader::Batches(reader) = &mut self.reader {
-            let label = self.columns.label();
-            let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
-            reader.only(self.columns.names.iter().map(wanted).collect());
-        }
+        self.leave_out_but(names);
         self
+    }
+
+    fn leave_out_but(&mut self, names: &[String]) {
+        match &mut self.reader {
+            Reader::Batches(reader) => {
+                let label = self.columns.label();
+                let wanted = |name: &String| names.contains(name) || Some(name.as_str()) == label;
+                reader.only(self.columns.names.iter().map(wanted).collect());
+            }
+            Reader::Parts(reader) => reader.only(names),
+            _ => {}
+        }
     }
 
     /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come
@@ -492,7 +535,9 @@ impl Rows {
 
     /// How many rows of this input were left out so far.
     pub fn left_out(&self) -> u64 {
-        self.bad_rows.of(self.columns.data())
+        let parts = self.columns.parts.names();
+        let parts: u64 = parts.iter().map(|part| self.bad_rows.of(part)).sum();
+        parts + self.bad_rows.of(self.columns.data())
     }
 
     /// The same rows, where nobody said that their column of labels is one: others than the classes are none.

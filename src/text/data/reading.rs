@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
+use super::part_files::files;
 use super::skipped::BadRows;
 use super::{Columns, Rows};
-use crate::error::{DataError, Error, FileError, Kind, Result};
+use crate::error::{DataError, Error, Kind, Result};
 use crate::text::commas::{between, split};
 use crate::text::format::Format;
 
@@ -51,6 +52,9 @@ pub struct Adjust {
     /// Whether rows that cannot be used are left out.
     #[serde(skip_serializing_if = "is_false")]
     pub skip_bad_rows: bool,
+    /// The sheet of a workbook, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// How the text is laid out, as far as it is said.
     #[serde(skip_serializing_if = "Layout::is_nothing")]
     pub layout: Layout,
@@ -68,16 +72,20 @@ impl Reading {
         Reading { format, label_column, adjust, bad_rows, lists: None, keep_types: false }
     }
 
-    /// Opens a file, or standard input for `-`, and reads its header.
+    /// Opens one file, and reads its header.
+    pub(super) fn open_file(&self, path: &Path) -> Result<Rows> {
+        let file = File::open(path).map_err(|error| Error::reading(path, &error))?;
+        Rows::of_file(file, &path.display().to_string(), Format::of(path), self)
+    }
+
+    /// Opens a file, or standard input for `-`, and reads its header. A folder means its files, and a name
+    /// with `*`, `?` or `[` those of such a name: one behind the other, as one set.
     pub fn open(&self, path: &Path) -> Result<Rows> {
         match Input::of(path) {
-            Input::File(path) => {
-                let file = File::open(&path).map_err(|error| Error::reading(&path, &error))?;
-                if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                    return Err(FileError::FolderForFile { path }.into());
-                }
-                Rows::of_file(file, &path.display().to_string(), Format::of(&path), self)
-            }
+            Input::File(path) => match files(&path)? {
+                Some(files) => Rows::of_parts(files, &path.display().to_string(), self),
+                None => self.open_file(&path),
+            },
             Input::Stdin => {
                 let name = Input::Stdin.name();
                 Ok(Rows::of(Box::new(io::stdin()), &name, Some(Format::Csv), self)?.in_background())

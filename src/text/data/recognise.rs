@@ -24,7 +24,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Kinds of file that people give for a table of text, by the bytes that they begin with, and the format to
 /// read them by.
 const KINDS: [(&[u8], &str, Option<Format>); 10] = [
-    (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive", None),
+    (b"PK\x03\x04", "an Excel or LibreOffice file, or another zip archive", Some(Format::Xlsx)),
     (b"\xd0\xcf\x11\xe0", "an old Excel file", None),
     (gzip::MAGIC, "compressed twice", None),
     (ZSTD, "compressed twice", None),
