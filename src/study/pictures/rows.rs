@@ -68,7 +68,8 @@ struct Worth {
 /// use cloze::text::data::Example;
 /// let mut sample = RowSample::new(vec![0]);
 /// for record in 1..=6000 {
-///     let example = Example { record, line: record, fields: vec![format!("row {record}")], label: None };
+///     let fields = vec![format!("row {record}")];
+///     let example = Example { record, line: record, fields, label: None, values: None };
 ///     let answer = Answer::from(Prediction { probabilities: vec![0.9, 0.1] });
 ///     sample.add(&example, &answer, Some(usize::from(record == 7)));
 /// }
