@@ -334,8 +334,8 @@ struct Bound {
     columns: std::sync::Arc<Columns>,
 }
 
-/// What is asked of a model: by files, by a run, or by the labels' names; none where no model is named and none
-/// ships.
+/// What is asked of a model: by files, by a run, or by the labels' names; none where no model is named and
+/// none ships.
 fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) -> Result<Option<Bound>> {
     let source = source_of(args, rows, run.is_some() || !args.template.is_empty())?;
     if run.is_some() || !args.template.is_empty() {
@@ -391,8 +391,8 @@ fn in_order(
     Ok((placed, Some(opinion(classifier, &columns, corrects)?)))
 }
 
-/// The model that can be asked. Answers of files and labels are corrected for what the patterns prefer without a
-/// text.
+/// The model that can be asked. Answers of files and labels are corrected for what the patterns prefer
+/// without a text.
 fn opinion(
     classifier: PromptClassifier,
     columns: &std::sync::Arc<Columns>,

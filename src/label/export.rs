@@ -28,10 +28,10 @@ enum Said<'a> {
     Disputed,
 }
 
-/// Writes the rows that have a label, in the order in which they were shown: their columns, the label, who gave
-/// it, what was noted, and whether the row is kept to test on. Where labellers differ, the label counts that
-/// most of them gave; rows without one are written if `all` is wanted. Rows to test on go into a file of their
-/// own, where one is named.
+/// Writes the rows that have a label, in the order in which they were shown: their columns, the label, who
+/// gave it, what was noted, and whether the row is kept to test on. Where labellers differ, the label counts
+/// that most of them gave; rows without one are written if `all` is wanted. Rows to test on go into a file of
+/// their own, where one is named.
 ///
 /// # Errors
 /// A project in which nothing has a label.

@@ -1,5 +1,5 @@
-//! Labelling in the browser: a project file beside the rows, a page that shows one row at a time, and tables of
-//! what was said.
+//! Labelling in the browser: a project file beside the rows, a page that shows one row at a time, and tables
+//! of what was said.
 
 // rows in their order
 mod order;

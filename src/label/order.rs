@@ -35,8 +35,8 @@ pub struct Placed {
     pub held_out: bool,
 }
 
-/// All rows of a pool in the order in which they are shown. First those to test on are drawn, then `choose` is
-/// asked for the best of a sample of the others; those to test on stand between them in even distances.
+/// All rows of a pool in the order in which they are shown. First those to test on are drawn, then `choose`
+/// is asked for the best of a sample of the others; those to test on stand between them in even distances.
 ///
 /// # Errors
 /// Those of `choose`, which is not asked where all is random.

@@ -44,8 +44,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Refuses requests that came by another name than this machine's: a page of elsewhere that has its name point
-/// here would be one.
+/// Refuses requests that came by another name than this machine's: a page of elsewhere that has its name
+/// point here would be one.
 async fn of_this_machine(request: Request, next: Next) -> Response {
     if is_to_this_machine(&request) {
         return next.run(request).await;
@@ -141,7 +141,8 @@ async fn state(app: Arc<App>, source: Arc<Source>) -> Answered {
     Ok(Json(state).into_response())
 }
 
-/// `POST /answer`: keeps an answer and gives the next row; 409 where the labeller has answered the row already.
+/// `POST /answer`: keeps an answer and gives the next row; 409 where the labeller has answered the row
+/// already.
 async fn answer(app: Arc<App>, source: Arc<Source>) -> Answered {
     let raw: RawGiven = Node::root(&source).read_object()?;
     let RawGiven { labeller, place, label, note, instead } = raw;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// Cohen's κ (1960) of two labellers: the class that each gave to a row, row by row. `(agreed − expected) / (1 −
-/// expected)`, in which rows are expected to agree that would if each drew classes as often as before, but
-/// blindly. None where both gave one and the same class to all rows, or there are none.
+/// Cohen's κ (1960) of two labellers: the class that each gave to a row, row by row. `(agreed − expected) /
+/// (1 − expected)`, in which rows are expected to agree that would if each drew classes as often as before,
+/// but blindly. None where both gave one and the same class to all rows, or there are none.
 ///
 /// ```
 /// use cloze::numbers::kappa::cohen_kappa;

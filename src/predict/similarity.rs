@@ -51,8 +51,8 @@ pub(crate) fn words_of(task: &Task, columns: &Columns) -> Result<Task> {
     Pvp::plain(Template::of_columns(&task.columns()))?.on(columns).map_err(Into::into)
 }
 
-/// N rows in such a pattern → N · `[H]`: the means of the model's last states, as vectors of length 1. The share
-/// that is done is told.
+/// N rows in such a pattern → N · `[H]`: the means of the model's last states, as vectors of length 1. The
+/// share that is done is told.
 pub(crate) fn mean_states(
     model: &PromptModel,
     words: &Task,

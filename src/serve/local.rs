@@ -1,5 +1,5 @@
-//! Names of this machine: what listens on it alone is asked by these. A page of another site, whose name was made to
-//! lead here, could else ask (DNS rebinding).
+//! Names of this machine: what listens on it alone is asked by these. A page of another site, whose name was
+//! made to lead here, could else ask (DNS rebinding).
 
 use std::net::IpAddr;
 

@@ -8,8 +8,8 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What another's code gives; its panics, which damaged files and regular expressions without end bring about,
-/// as errors, and without a word of their own.
+/// What another's code gives; its panics, which damaged files and regular expressions without end bring
+/// about, as errors, and without a word of their own.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {

@@ -13,7 +13,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Puts the input's columns behind those of a table. What no text has is kept in formats with types alone.
+    /// Puts the input's columns behind those of a table. What no text has is kept in formats with types
+    /// alone.
     pub fn behind(header: &mut Vec<Column>, columns: &Columns, format: Format) -> Result<Kept> {
         let (places, kept) = match columns.types() {
             None => (None, Column::texts(columns.in_file())),

@@ -39,8 +39,8 @@ pub(crate) fn without_text(data_type: &DataType, lists: bool) -> Option<&'static
 }
 
 /// A value as a field: a string's text, numbers in decimals, `true` or `false`, dates and times as ISO 8601
-/// (those with a time zone in UTC), nothing for null, and the texts of a list with what stands `between` them.
-/// None of a date that no calendar has, and of types [`without_text`].
+/// (those with a time zone in UTC), nothing for null, and the texts of a list with what stands `between`
+/// them. None of a date that no calendar has, and of types [`without_text`].
 pub(crate) fn text(array: &dyn Array, row: usize, between: Option<&str>) -> Option<String> {
     if array.is_null(row) {
         return Some(String::new());
@@ -101,8 +101,8 @@ pub(crate) fn text(array: &dyn Array, row: usize, between: Option<&str>) -> Opti
     })
 }
 
-/// A value as JSON: numbers and booleans as themselves, lists as lists, all else as its text; null where it is none, and for
-/// numbers that JSON has not.
+/// A value as JSON: numbers and booleans as themselves, lists as lists, all else as its text; null where it
+/// is none, and for numbers that JSON has not.
 pub(crate) fn json(array: &dyn Array, row: usize) -> String {
     let list = match array.data_type() {
         DataType::List(_) if array.is_valid(row) => Some(array.as_list::<i32>().value(row)),

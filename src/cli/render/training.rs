@@ -47,7 +47,8 @@ impl TrainProgress {
         let folds = if manifest.select == Select::Cv { manifest.plan.steps } else { 0 };
         let cls = if manifest.cls_baseline { CLS.defaults(manifest.classes.len()).steps } else { 0 };
         let rows = manifest.shots.map_or(usize::MAX, |shots| shots.saturating_mul(manifest.classes.len()));
-        let setfit = if manifest.setfit_baseline { setfit_steps(rows) } else { 0 };
+        let has_setfit = manifest.setfit_baseline && manifest.header.data.test.is_some();
+        let setfit = if has_setfit { setfit_steps(rows) } else { 0 };
         let plan = [folds, manifest.plan.steps, cls, setfit];
         TrainProgress { live, seeds: manifest.header.seeds.len(), plan, number: 0, seed: 0, training: None }
     }

@@ -1,15 +1,15 @@
 //! ADAPET (Tam et al. 2021): a row teaches more than which of the label words is likeliest.
 //!
-//! - **Decoupled labels.** q_c is the probability, among all V words, of class c's words at the mask. Each class is a
-//!   question of its own: `L = 1/C · Σ_c -ln(q_c)` for the row's class and `-ln(1 - q_c)` for the others. Words that
-//!   stand for no class lose too, which the softmax over classes alone does not see.
-//! - **Conditioned on a label.** A label word, drawn evenly among all classes, takes the mask's place, and some of the
-//!   other tokens are taken out: with the row's own label the model shall find them, `-ln p`, with another it shall
-//!   not, `-ln(1 - p)`.
+//! - **Decoupled labels.** q_c is the probability, among all V words, of class c's words at the mask. Each
+//!   class is a question of its own: `L = 1/C · Σ_c -ln(q_c)` for the row's class and `-ln(1 - q_c)` for the
+//!   others. Words that stand for no class lose too, which the softmax over classes alone does not see.
+//! - **Conditioned on a label.** A label word, drawn evenly among all classes, takes the mask's place, and
+//!   some of the other tokens are taken out: with the row's own label the model shall find them, `-ln p`,
+//!   with another it shall not, `-ln(1 - p)`.
 //!
-//! A step's loss is the sum of both. As in the authors' program `max(⌊u · 0.105 · L⌋, 2) - 1` of L tokens are taken out,
-//! u drawn from 0 to 1, and the mask always stands in their place; but never the label word, `[CLS]`, `[SEP]` and soft
-//! tokens, which the program takes out too.
+//! A step's loss is the sum of both. As in the authors' program `max(⌊u · 0.105 · L⌋, 2) - 1` of L tokens are
+//! taken out, u drawn from 0 to 1, and the mask always stands in their place; but never the label word,
+//! `[CLS]`, `[SEP]` and soft tokens, which the program takes out too.
 //!
 //! Letters: B inputs, V vocabulary, C classes, M tokens that were taken out.
 
@@ -19,14 +19,13 @@ use tch::{Kind as Type, Tensor};
 
 use super::language_modelling::{Chosen, Masked, token_losses};
 use super::masking::is_border;
-use super::step::{Input, Step, backward};
+use super::step::{Input, Step};
 use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
 use crate::learn::target::Target;
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
 use crate::model::tokenizer::SpecialIds;
-use crate::predict::classifier::Classifier;
 use crate::predict::label_words::LabelWords;
 use crate::predict::prompt_model::PromptModel;
 use crate::seed;
@@ -38,7 +37,8 @@ const SHARE: f64 = 0.105;
 pub struct LabelConditioned {
     rows: EncodedRows,
     targets: Vec<Target>,
-    words: LabelWords,
+    /// The classes' words behind a space, and behind what is none.
+    words: [Vec<Vec<i64>>; 2],
     order: EpochOrder,
 }
 
@@ -56,9 +56,10 @@ impl LabelConditioned {
     pub(crate) fn new(
         rows: EncodedRows,
         targets: Vec<Target>,
-        words: LabelWords,
+        words: &LabelWords,
         seed: u64,
     ) -> LabelConditioned {
+        let words = [false, true].map(|is_bare| words.behind(is_bare).of_classes());
         let order = EpochOrder::new(seed, "label-conditioned order", rows.len());
         LabelConditioned { rows, targets, words, order }
     }
@@ -74,7 +75,7 @@ impl LabelConditioned {
         let mut inputs: Vec<Input<Conditioned>> = Vec::new();
         for item in self.order.items(step.places(step.plan.batch_size)) {
             let item = self.rows.item(item)?;
-            let classes = self.words.behind(item.features.is_bare).of_classes();
+            let classes = &self.words[usize::from(item.features.is_bare)];
             let class = dice.gen_range(0..classes.len());
             let word = classes[class][dice.gen_range(0..classes[class].len())];
             let content = Conditioned {
@@ -86,13 +87,9 @@ impl LabelConditioned {
         }
         let rows = inputs.iter().map(|input| input.row).collect();
         // Of a row without a token of its own nothing can be taken out.
-        let inputs: Vec<Input<Conditioned>> = inputs.into_iter().filter(|input| input.losses > 0).collect();
-        let number = step.number;
-        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| match classifier {
-            Classifier::Prompt(model, _) => backward(&conditioned_losses(model, part, Mode::Train), scale),
-            Classifier::Sequence(_) => unreachable!("a training on [CLS] has no words"),
-        });
-        let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
+        let found =
+            step.add_gradients_of(inputs, weight, |model, part| conditioned_losses(model, part, Mode::Train));
+        let mean = found.map_err(|rows| self.not_finite(step.number, &rows))?;
         Ok((mean, rows))
     }
 
@@ -124,8 +121,8 @@ fn taken_out(features: &Features, word: i64, special: SpecialIds, dice: &mut imp
     Masked { features, chosen }
 }
 
-/// The loss of each token that was taken out: `-ln p` of what stood there where the label is the row's own, else
-/// `-ln(1 - p)`.
+/// The loss of each token that was taken out: `-ln p` of what stood there where the label is the row's own,
+/// else `-ln(1 - p)`.
 ///
 /// # Shapes
 /// B inputs with M tokens → `[M]`

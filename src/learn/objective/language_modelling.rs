@@ -14,13 +14,12 @@ use rand::Rng;
 use tch::{Reduction, Tensor};
 
 use super::masking::{Masking, is_border};
-use super::step::{Input, Step, backward};
+use super::step::{Input, Step};
 use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
 use crate::model::tokenizer::SpecialIds;
-use crate::predict::classifier::Classifier;
 use crate::predict::prompt_model::PromptModel;
 use crate::seed;
 
@@ -55,13 +54,9 @@ impl LanguageModelling {
             inputs.push(Input { row: item.row, length, losses, content });
         }
         let rows = inputs.iter().map(|input| input.row).collect();
-        let inputs: Vec<Input<Masked>> = inputs.into_iter().filter(|input| input.losses > 0).collect();
-        let number = step.number;
-        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| match classifier {
-            Classifier::Prompt(model, _) => backward(&token_losses(model, part, Mode::Train), scale),
-            Classifier::Sequence(_) => unreachable!("a training on [CLS] has no language modelling"),
-        });
-        let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
+        let found =
+            step.add_gradients_of(inputs, weight, |model, part| token_losses(model, part, Mode::Train));
+        let mean = found.map_err(|rows| self.not_finite(step.number, &rows))?;
         Ok((mean, rows))
     }
 

@@ -1,20 +1,19 @@
-//! Pairs of rows: those of one class shall be alike, others not. The first half of SetFit (Tunstall et al. 2022);
-//! a logistic regression on the states is the second.
+//! Pairs of rows: those of one class shall be alike, others not. The first half of SetFit (Tunstall et al.
+//! 2022); a logistic regression on the states is the second.
 //!
 //! `L = mean of (cos(u, v) - y)²`
 //!
-//! u and v `[H]` are the means of two rows' last states, y is 1 for rows of one class and else 0. Each row has
-//! [`REPETITIONS`] partners of its class and as many of others, drawn anew each time.
+//! u and v `[H]` are the means of two rows' last states, y is 1 for rows of one class and else 0. Each row
+//! has [`REPETITIONS`] partners of its class and as many of others, drawn anew each time.
 
 use rand::Rng as _;
 use tch::{Kind as Type, Tensor};
 
-use super::step::{Input, Step, backward};
+use super::step::{Input, Step};
 use crate::error::{Error, Kind, Result, TrainingError};
 use crate::learn::encoded::{EncodedRows, EpochOrder};
 use crate::model::encoder::Mode;
 use crate::model::features::Features;
-use crate::predict::classifier::Classifier;
 use crate::predict::prompt_model::PromptModel;
 use crate::seed;
 
@@ -76,17 +75,14 @@ impl Pairs {
             inputs.push(Input { row: first, length, losses: 1, content });
         }
         let rows = inputs.iter().map(|input| input.row).collect();
-        let number = step.number;
-        let found = step.add_gradients(&inputs, weight, |classifier, part, scale| match classifier {
-            Classifier::Prompt(model, _) => backward(&pair_losses(model, part, Mode::Train), scale),
-            Classifier::Sequence(_) => unreachable!("a training on [CLS] compares no rows"),
-        });
-        let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
+        let found =
+            step.add_gradients_of(inputs, weight, |model, part| pair_losses(model, part, Mode::Train));
+        let mean = found.map_err(|rows| self.not_finite(step.number, &rows))?;
         Ok((mean, rows))
     }
 
-    /// A pair by its number: even ones are alike. A row that is alone in its class is its own partner; where there is
-    /// one class, all are alike.
+    /// A pair by its number: even ones are alike. A row that is alone in its class is its own partner; where
+    /// there is one class, all are alike.
     fn drawn(&self, number: usize) -> ([usize; 2], bool) {
         let row = number / 2 % self.classes.len();
         let own = &self.of_class[self.classes[row]];

@@ -4,6 +4,7 @@ use tch::{Kind as Type, Tensor};
 
 use crate::learn::plan::Plan;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::prompt_model::PromptModel;
 use crate::tune::{Form, Trainable, Tuning, of_task};
 
 /// One optimiser step, as objectives see it.
@@ -69,6 +70,20 @@ impl Step<'_> {
             })?;
         }
         Ok((count > 0).then_some(total))
+    }
+
+    /// The same of losses that a model of prompts has; inputs without any take no part.
+    pub(super) fn add_gradients_of<T>(
+        &mut self,
+        inputs: Vec<Input<T>>,
+        weight: f64,
+        losses: impl Fn(&PromptModel, &[&T]) -> Tensor,
+    ) -> Result<Option<f64>, Vec<usize>> {
+        let inputs: Vec<Input<T>> = inputs.into_iter().filter(|input| input.losses > 0).collect();
+        self.add_gradients(&inputs, weight, |classifier, part, scale| match classifier {
+            Classifier::Prompt(model, _) => backward(&losses(model, part), scale),
+            Classifier::Sequence(_) => unreachable!("a classifier on [CLS] learns from its classes alone"),
+        })
     }
 
     /// What is made of each part of the inputs, without gradients; none where all go through at once.

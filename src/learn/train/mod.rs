@@ -150,7 +150,7 @@ impl Trainer<'_> {
         let mut loss = CombinedLoss::from(self.classification(rows)?);
         if self.plan.loss == ClassLoss::Adapet {
             let encoded = self.encode(&rows.columns, &rows.examples)?;
-            let (targets, words) = (rows.targets.clone(), self.base.words.clone());
+            let (targets, words) = (rows.targets.clone(), &self.base.words);
             let objective =
                 Objective::LabelConditioned(LabelConditioned::new(encoded, targets, words, self.seed));
             loss.beside.push(Term { weight: 1.0, objective });

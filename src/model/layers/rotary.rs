@@ -8,8 +8,8 @@ use tch::{Device, Kind as Type, Tensor};
 use super::attention::attend;
 use super::linear::Mode;
 
-/// So many rows look at once where there is a window: each block of them sees little more than itself, so the cost of a
-/// long text grows with its length, not with its square.
+/// So many rows look at once where there is a window: each block of them sees little more than itself, so the
+/// cost of a long text grows with its length, not with its square.
 const BLOCK: i64 = 128;
 
 /// What layers of a kind see: the angles of all places, and what hides some from others.
@@ -22,7 +22,8 @@ pub(crate) struct Sight {
     padding: Option<Tensor>,
     /// Beyond it, to either side, nothing is seen; none where all is within it.
     window: Option<i64>,
-    /// What is added to all attention scores where there is a window, `[1|B,1,L,L]`; none where blocks of rows look.
+    /// What is added to all attention scores where there is a window, `[1|B,1,L,L]`; none where blocks of
+    /// rows look.
     near: Option<Tensor>,
     /// Blocks of rows, where they are shorter than the text.
     blocks: Vec<Block>,
@@ -150,8 +151,8 @@ impl Sight {
     }
 }
 
-/// The first and the second half of each head are the two coordinates of D/2 points. What comes of the other half
-/// is added in place: two passes over memory, not five.
+/// The first and the second half of each head are the two coordinates of D/2 points. What comes of the other
+/// half is added in place: two passes over memory, not five.
 fn turned(states: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     let wide = states.to_kind(Type::Float);
     let half = wide.size()[3] / 2;

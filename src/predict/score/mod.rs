@@ -87,7 +87,8 @@ pub struct Scored {
     pub windows: usize,
     /// So many tokens it has in all patterns together, with all of its windows and demonstrations.
     pub tokens: usize,
-    /// Whether a row before it, in the same chunk, is the same in all patterns, so that nothing was computed anew.
+    /// Whether a row before it, in the same chunk, is the same in all patterns, so that nothing was computed
+    /// anew.
     pub repeated: bool,
 }
 

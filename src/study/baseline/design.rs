@@ -4,8 +4,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::tf_idf::SparseRow;
 
-/// N rows of D numbers. Tables of weights and of rows' scores are lists with a row's or a number's C classes side
-/// by side.
+/// N rows of D numbers. Tables of weights and of rows' scores are lists with a row's or a number's C classes
+/// side by side.
 pub(super) trait Design: Sized {
     /// N
     fn rows(&self) -> usize;

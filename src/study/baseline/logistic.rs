@@ -49,9 +49,9 @@ pub(super) fn fit<D: Design>(training: &Training<'_, D>, c: f64) -> Logistic {
     Logistic { weights, classes: training.classes }
 }
 
-/// The C of the least mean loss on rows that were held out, in five parts or in as many as the rarest class has
-/// rows; the smallest of equals. Each class's rows are dealt out to the parts in turn. Of many rows the first of
-/// each class are looked at.
+/// The C of the least mean loss on rows that were held out, in five parts or in as many as the rarest class
+/// has rows; the smallest of equals. Each class's rows are dealt out to the parts in turn. Of many rows the
+/// first of each class are looked at.
 pub(super) fn best_c<D: Design>(training: &Training<'_, D>) -> f64 {
     let mut of_class = vec![Vec::new(); training.classes];
     training.truths.iter().enumerate().for_each(|(row, class)| of_class[*class].push(row));

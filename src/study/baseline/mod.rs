@@ -1,8 +1,9 @@
 //! Baselines on the same rows, for a method to beat: what bags of words give, and what the model's own states
 //! give to a linear classifier.
 //!
-//! Texts become TF-IDF vectors, and a linear classifier learns on them, as in scikit-learn: `TfidfVectorizer()`,
-//! `MultinomialNB()` and `LogisticRegression()` give the same probabilities. No random numbers are drawn.
+//! Texts become TF-IDF vectors, and a linear classifier learns on them, as in scikit-learn:
+//! `TfidfVectorizer()`, `MultinomialNB()` and `LogisticRegression()` give the same probabilities. No random
+//! numbers are drawn.
 //!
 //! Of linfa, the usual crates for this, none could be used:
 //! - linfa-preprocessing (0.7.1 and 0.8.1) counts document frequencies anew in the texts that it transforms,
@@ -61,9 +62,9 @@ pub fn naive_bayes<S: AsRef<str>, T: AsRef<str>>(
 /// Logistic regression on TF-IDF, with a squared penalty on the weights and none on the intercepts. As in
 /// scikit-learn: two classes share one vector of weights, more have one each (softmax).
 ///
-/// Where no C is given, it is chosen among the powers of ten from 10⁻⁴ to 10⁴ by cross-validation on the training
-/// rows: the least mean loss on five parts, or on as many as the rarest class has rows. Each class's rows are
-/// dealt out to the parts in turn. It is 1 where a class has one row.
+/// Where no C is given, it is chosen among the powers of ten from 10⁻⁴ to 10⁴ by cross-validation on the
+/// training rows: the least mean loss on five parts, or on as many as the rarest class has rows. Each class's
+/// rows are dealt out to the parts in turn. It is 1 where a class has one row.
 ///
 /// Texts and probabilities are as in [`naive_bayes`].
 ///
@@ -133,8 +134,8 @@ fn present<T>(train: &[(T, usize)], classes: usize) -> (Vec<usize>, Vec<usize>) 
     (present, truths)
 }
 
-/// The scores of texts, of the classes that have rows, by a classifier of TF-IDF vectors where there is something to
-/// tell apart.
+/// The scores of texts, of the classes that have rows, by a classifier of TF-IDF vectors where there is
+/// something to tell apart.
 fn of_texts<S: AsRef<str>, T: AsRef<str>>(
     train: &[(S, usize)],
     test: &[T],
@@ -153,8 +154,8 @@ fn of_texts<S: AsRef<str>, T: AsRef<str>>(
     classify(&Training { rows: &rows, truths, classes: present.len() }, &test)
 }
 
-/// Probabilities in class order: the softmax of scores, one for each class that has training rows. With none all
-/// classes have the same.
+/// Probabilities in class order: the softmax of scores, one for each class that has training rows. With none
+/// all classes have the same.
 fn predictions(scores: Vec<Vec<f64>>, present: &[usize], classes: usize) -> Vec<Prediction> {
     let prediction = |scores: Vec<f64>| {
         if present.is_empty() {

@@ -9,7 +9,7 @@ mod several;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::error::{Result, TrainingError};
+use crate::error::{ModelError, Result, TrainingError};
 use crate::learn::dataset::LabelledDataset;
 use crate::learn::job::{Job, JobEvent};
 use crate::learn::objective::{CombinedLoss, PAIRS_IN_STEP, Pairs};
@@ -18,12 +18,10 @@ use crate::learn::sample;
 use crate::learn::start::Start;
 use crate::learn::train::{ClassLoss, Event, HeldOut, Plan, State, Trainer};
 use crate::model::dtype::Dtype;
-use crate::model::folder::EngineChoice;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::output::PredictionWriter;
-use crate::predict::prompt_model::PromptModel;
 use crate::predict::pvp::Pvp;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scored, Scorer, batch_tokens};
@@ -188,12 +186,6 @@ impl Experiment {
     ) -> Result<Option<Metrics>> {
         let _threads = Threads::on(self.manifest.header.threads);
         let mut found = Found::default();
-        // rust-bert's model gives no states.
-        let gives_states = self.base.model.engine == EngineChoice::Cloze;
-        let states = match gives_states && self.test.is_some() && self.several.is_none() {
-            true => Some(self.base.zero_shot(None)?.prepared(Dtype::F32)?),
-            false => None,
-        };
         for &seed in &self.manifest.header.seeds {
             let split = self.split(seed)?;
             let rows = self.rows(&split);
@@ -236,14 +228,7 @@ impl Experiment {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
                     self.baselines(&rows, test, &mut found);
-                    if let Some(Classifier::Prompt(model, _)) = &states {
-                        if found.states_of_test.is_empty() {
-                            found.states_of_test =
-                                self.mean_states(model, &test.columns, &test.examples, watch)?;
-                        }
-                        let regression = self.regression(model, &rows, &found.states_of_test, None, watch)?;
-                        found.states.push(regression);
-                    }
+                    self.baseline_of_states(&rows, test, &mut found, watch)?;
                 }
             }
             if self.manifest.cls_baseline {
@@ -253,15 +238,13 @@ impl Experiment {
                 let classifier = self.base.learned(&CLS, &state.kept())?;
                 found.cls.extend(self.predict(&self.columns, classifier, watch)?);
             }
-            if self.manifest.setfit_baseline {
+            if let Some(test) = self.test.as_ref().filter(|_| self.manifest.setfit_baseline) {
                 let start = None;
                 let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
                 let Some(state) = job.fit_setfit(&rows)? else { return Ok(None) };
-                let classifier = self.base.learned(&Tuning::Full, &state.kept())?.prepared(Dtype::F32)?;
-                if let (Classifier::Prompt(model, _), Some(test)) = (&classifier, &self.test) {
-                    let test = self.mean_states(model, &test.columns, &test.examples, watch)?;
-                    found.setfit.push(self.regression(model, &rows, &test, Some(1.0), watch)?);
-                }
+                let learned = self.base.learned(&Tuning::Full, &state.kept())?.prepared(Dtype::F32)?;
+                let states = self.mean_states(&learned, &test.columns, &test.examples, watch)?;
+                found.setfit.push(self.regression(&learned, &rows, &states, Some(1.0), watch)?);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self
@@ -445,14 +428,35 @@ impl Experiment {
         found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes, None));
     }
 
+    /// A regression on the states of the model as it is; rust-bert's gives none.
+    fn baseline_of_states(
+        &self,
+        rows: &LabelledDataset,
+        test: &Dataset,
+        found: &mut Found,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if self.base.check_states().is_err() {
+            return Ok(());
+        }
+        let untrained = self.base.zero_shot(None)?.prepared(Dtype::F32)?;
+        if found.states_of_test.is_empty() {
+            found.states_of_test = self.mean_states(&untrained, &test.columns, &test.examples, watch)?;
+        }
+        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
+        found.states.push(regression);
+        Ok(())
+    }
+
     /// The means of a model's last states over the columns that are read.
     fn mean_states(
         &self,
-        model: &PromptModel,
+        classifier: &Classifier,
         columns: &Columns,
         examples: &[Example],
         watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Vec<f32>>> {
+        let Classifier::Prompt(model, _) = classifier else { return Err(ModelError::NoStates.into()) };
         let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
         mean_states(model, &words, columns, examples, self.patterns.max_length, &mut |share| {
             let _ = watch(ExperimentEvent::Scoring { share });
@@ -463,13 +467,13 @@ impl Experiment {
     /// where none is given.
     fn regression(
         &self,
-        model: &PromptModel,
+        classifier: &Classifier,
         rows: &LabelledDataset,
         test: &[Vec<f32>],
         c: Option<f64>,
         watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Regression> {
-        let train = self.mean_states(model, &rows.columns, &rows.examples, watch)?;
+        let train = self.mean_states(classifier, &rows.columns, &rows.examples, watch)?;
         let train: Vec<(Vec<f32>, usize)> = train.into_iter().zip(rows.classes()).collect();
         let classes = self.manifest.classes.len();
         Ok(baseline::logistic_regression_on_vectors(&train, test, classes, c))

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, FileError, Result};
 
-/// The files that a path means, in the order of their names; none of a path that is one file. Hidden ones, and
-/// those that begin with `_`, are an engine's own.
+/// The files that a path means, in the order of their names; none of a path that is one file. Hidden ones,
+/// and those that begin with `_`, are an engine's own.
 pub(super) fn files(path: &Path) -> Result<Option<Vec<PathBuf>>> {
     let pattern = path.to_string_lossy();
     let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
