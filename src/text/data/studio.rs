@@ -9,6 +9,10 @@ use super::layout::Encoding;
 use crate::error::DataError;
 use crate::text::json::plain_message;
 
+/// What a task without annotations has at most: a row with other columns that has an object called `data` is a
+/// row.
+const BESIDE: [&str; 5] = ["data", "id", "meta", "predictions", "drafts"];
+
 /// What an annotator said of a task, as far as it is read.
 #[derive(Deserialize)]
 struct Annotation {
@@ -32,7 +36,9 @@ struct Value {
 pub(super) fn row(text: &[u8], encoding: Encoding) -> Result<Object, DataError> {
     let task = object(text, encoding)?;
     let of = |name: &str| task.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    let Some(data) = of("data").filter(|data| data.get().starts_with('{')) else { return Ok(task) };
+    let is_task = of("annotations").is_some() || task.iter().all(|(key, _)| BESIDE.contains(&key.as_str()));
+    let data = of("data").filter(|data| is_task && data.get().starts_with('{'));
+    let Some(data) = data else { return Ok(task) };
     let mut row = object(data.get().as_bytes(), encoding)?;
     if row.iter().all(|(key, _)| key != LABEL) {
         let label = of("annotations").map_or_else(|| Ok(Vec::new()), |list| choices(list));
