@@ -1,13 +1,16 @@
 //! Labelling: a project's file, and the page's questions over loopback.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use cloze::error::{Kind, LabelError};
 use cloze::label::{
-    About, Given, Labelling, OrderRequest, Outcome, Placed, Project, agreement, export, export_tasks, order,
+    About, Doubt, Given, Labelling, Learned, OrderRequest, Outcome, Pays, Placed, Project, agreement, export,
+    export_tasks, in_doubt, order, out_of_fold,
 };
 use cloze::predict::selection::{Pool, PoolRequest, Strategy};
 use cloze::serve::listen;
@@ -237,4 +240,219 @@ fn what_is_no_project_is_refused() {
     }
     std::fs::write(&path, [&b"SQLite format 3\0"[..], &[7; 9000]].concat()).unwrap();
     assert!(matches!(kind(&path).kind(), Kind::Label(_)));
+}
+
+fn learned(tested: &[(u32, &str)], doubts: &[(u32, f64)], next: &[u32]) -> Learned {
+    let doubt = |&(place, share): &(u32, f64)| Doubt {
+        place,
+        label: "up".to_owned(),
+        likelier: "down".to_owned(),
+        share,
+    };
+    Learned {
+        tested: tested.iter().map(|(place, label)| (*place, (*label).to_owned())).collect(),
+        doubts: doubts.iter().map(doubt).collect(),
+        next: next.to_vec(),
+    }
+}
+
+#[test]
+fn lessons_are_measured_by_the_labels_as_they_are_and_say_whose_turn_is_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("project");
+    // Of each five rows the last is kept to test on: places 4, 9, 14 and 19.
+    let mut project = Project::create(&path, &about(), &placed(20, 0.2)).unwrap();
+    for place in [0, 1, 2, 3, 4, 9, 14] {
+        project.answer(&given(place, "anna", Some("up"))).unwrap();
+    }
+    assert_eq!(project.to_learn_from().unwrap(), 4);
+    assert_eq!(project.settled(true).unwrap().into_keys().collect::<Vec<_>>(), [4, 9, 14]);
+    let waiting: Vec<u32> = project.unanswered(4).unwrap().iter().map(|row| row.place).collect();
+    assert_eq!(waiting, [5, 6, 7, 8]);
+
+    let first = project.begin_lesson(4, "project.learned/1").unwrap();
+    assert_eq!(project.lessons().unwrap()[0].seconds, None);
+    let brought = learned(&[(4, "up"), (9, "down"), (14, "up")], &[(1, 0.3), (3, 0.1)], &[8, 6, 5, 7]);
+    project.end_lesson(first, Ok(&brought)).unwrap();
+    let lesson = &project.lessons().unwrap()[0];
+    assert_eq!((lesson.labels, lesson.tested, lesson.accuracy), (4, 3, Some(2.0 / 3.0)));
+    // A row to test on that gets another label counts by it.
+    project.answer(&Given { instead: true, ..given(9, "anna", Some("down")) }).unwrap();
+    assert_eq!(project.lessons().unwrap()[0].accuracy, Some(1.0));
+    // Rows to test on keep their turn.
+    let turns = |project: &mut Project| -> Vec<u32> {
+        let mut turns = Vec::new();
+        while let Some(row) = project.next("ben").unwrap() {
+            turns.push(row.place);
+            project.answer(&given(row.place, "ben", None)).unwrap();
+        }
+        while project.undo("ben").unwrap().is_some() {}
+        turns
+    };
+    assert_eq!(turns(&mut project)[..11], [0, 1, 2, 3, 4, 8, 6, 5, 7, 9, 10]);
+    // The most doubtful first; a label that somebody gave again is doubted no more, whatever comes.
+    assert_eq!(project.doubts().unwrap().iter().map(|doubt| doubt.place).collect::<Vec<_>>(), [3, 1]);
+    project.answer(&Given { instead: true, ..given(3, "anna", Some("up")) }).unwrap();
+    let second = project.begin_lesson(6, "project.learned/2").unwrap();
+    project.end_lesson(second, Ok(&learned(&[(4, "up")], &[(1, 0.2), (2, 0.25), (3, 0.1)], &[]))).unwrap();
+    assert_eq!(project.doubts().unwrap().iter().map(|doubt| doubt.place).collect::<Vec<_>>(), [1, 2]);
+    // One that failed says why, and changes nothing.
+    let third = project.begin_lesson(8, "project.learned/3").unwrap();
+    project.end_lesson(third, Err("no memory")).unwrap();
+    let lessons = Project::open(&path).unwrap().lessons().unwrap();
+    assert_eq!(
+        (lessons.len(), lessons[2].trouble.as_deref(), lessons[2].accuracy),
+        (3, Some("no memory"), None)
+    );
+    assert_eq!(project.gain().unwrap(), None);
+}
+
+#[test]
+fn whether_more_labels_pay_is_said_of_the_rows_that_both_lessons_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    // Every second row is kept to test on.
+    let rows = placed(400, 0.5);
+    let mut project = Project::create(&folder.path().join("project"), &about(), &rows).unwrap();
+    let tests: Vec<u32> = (0..400_u32).filter(|place| rows[*place as usize].held_out).collect();
+    for place in tests.iter().chain(&[0, 2]) {
+        project.answer(&given(*place, "anna", Some("up"))).unwrap();
+    }
+    let mut lesson = |labels: u64, right: usize| {
+        let id = project.begin_lesson(labels, "x").unwrap();
+        let said: Vec<(u32, &str)> = tests
+            .iter()
+            .enumerate()
+            .map(|(at, place)| (*place, if at < right { "up" } else { "down" }))
+            .collect();
+        project.end_lesson(id, Ok(&learned(&said, &[], &[]))).unwrap();
+        project.gain().unwrap()
+    };
+    assert_eq!(lesson(10, 100), None);
+    assert_eq!(lesson(20, 120), None);
+    let gain = lesson(30, 150).unwrap();
+    assert_eq!((gain.labels, gain.rows, gain.says), ([10, 30], 200, Pays::Yes));
+    assert!((gain.difference - 0.25).abs() < 1e-12 && gain.difference_95[0] > 0.0);
+    // 30 rows more in 200 are still a gain; then hardly any, but for what 200 rows cannot tell.
+    assert_eq!(lesson(40, 150).unwrap().says, Pays::Yes);
+    let gain = lesson(50, 150).unwrap();
+    assert_eq!(gain.says, if gain.difference_95[1] < 0.02 { Pays::Hardly } else { Pays::Unknown });
+    assert_eq!(lesson(60, 100).unwrap().says, Pays::Hardly);
+}
+
+#[test]
+fn a_project_of_the_first_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("project");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("fixtures/label/version-1.sql")).unwrap();
+    drop(old);
+    let mut project = Project::open(&path).unwrap();
+    assert_eq!(project.next("anna").unwrap().unwrap().fields, ["second", "2"]);
+    assert_eq!(project.to_learn_from().unwrap(), 1);
+    let lesson = project.begin_lesson(1, "x").unwrap();
+    project.end_lesson(lesson, Ok(&learned(&[], &[], &[2, 1]))).unwrap();
+    assert_eq!(Project::open(&path).unwrap().next("anna").unwrap().unwrap().fields, ["third", "3"]);
+}
+
+/// `cloze label` on a free port, with where it answers.
+fn label(folder: &Path, more: &[&str]) -> (Killed, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cloze"))
+        .args(["label", "rows.csv", "--port", "0", "--labeller", "anna"])
+        .args(more)
+        .current_dir(folder)
+        .env("CLOZE_MODEL", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = said.find_map(|line| {
+        let line = line.unwrap();
+        let digits: String =
+            line.split("http://localhost:").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+        let port = digits.parse().unwrap();
+        Some(SocketAddr::from(([127, 0, 0, 1], port)))
+    });
+    // Whatever it says later has a reader.
+    thread::spawn(move || said.for_each(drop));
+    (Killed(child), address.unwrap())
+}
+
+/// A program that is killed at the end of a test, however it ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Waits until so many lessons have ended, and gives what is learned.
+fn lessons(address: SocketAddr, wanted: usize) -> Value {
+    for _ in 0..600 {
+        let (_, found) = post(address, "/learned", "localhost", "{}");
+        let ended = found["lessons"].as_array().unwrap().iter().filter(|lesson| lesson["seconds"].is_u64());
+        if ended.count() >= wanted {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    panic!("nothing was learned in two minutes");
+}
+
+#[test]
+fn a_model_learns_from_labels_beside_the_labelling() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = (0..60).map(|row| match row % 2 {
+        0 => format!("a good film {row}\n"),
+        _ => format!("a bad story {row}\n"),
+    });
+    std::fs::write(folder.path().join("rows.csv"), format!("text\n{}", texts.collect::<String>())).unwrap();
+    let flags = ["--labels", "good, bad", "--learn-every", "8", "--random-share", "0.25"];
+    let (child, address) = label(folder.path(), &flags);
+    let answer = |address, count: usize| {
+        for _ in 0..count {
+            let (_, state) = post(address, "/state", "localhost", "{}");
+            let text = state["row"]["fields"][0].as_str().unwrap();
+            let label = if text.contains("good") { "good" } else { "bad" };
+            let body = json!({ "labeller": "anna", "place": state["row"]["place"], "label": label });
+            assert_eq!(post(address, "/answer", "localhost", &body.to_string()).0, 200);
+        }
+    };
+    let (_, before) = post(address, "/learned", "localhost", "{}");
+    assert_eq!((&before["every"], &before["next_at"], &before["labels"]), (&json!(8), &json!(8), &json!(0)));
+    answer(address, 12);
+    let found = lessons(address, 1);
+    let lesson = &found["lessons"][0];
+    assert_eq!(lesson["trouble"], Value::Null, "{found}");
+    assert!(lesson["labels"].as_u64().unwrap() >= 8 && lesson["tested"].as_u64().unwrap() >= 2, "{found}");
+    // Killed as it learns again, it goes on by itself.
+    answer(address, 12);
+    while post(address, "/learned", "localhost", "{}").1["lessons"].as_array().unwrap().len() < 2 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(child);
+    // A training whose labelling was killed may still be at work, and has the folder.
+    thread::sleep(Duration::from_secs(5));
+    let (_child, address) = label(folder.path(), &["--labels", "good, bad", "--learn-every", "8"]);
+    let found = lessons(address, 2);
+    assert_eq!(found["lessons"][1]["trouble"], Value::Null, "{found}");
+    let run = folder.path().join("rows.csv.labels.sqlite.learned/2/run");
+    assert!(cloze::study::run::Run::open(&run).is_ok());
+    assert_eq!(post(address, "/opinion", "localhost", r#"{"place": 0}"#).0, 200);
+}
+
+#[test]
+fn a_label_that_its_neighbours_deny_is_in_doubt() {
+    // Two clouds on two axes; one row of the second has the label of the first.
+    let vector = |row: usize| match row % 2 {
+        0 => vec![1.0, 0.01 * row as f32],
+        _ => vec![0.01 * row as f32, 1.0],
+    };
+    let vectors: Vec<Vec<f32>> = (0..40).map(vector).collect();
+    let mut classes: Vec<usize> = (0..40).map(|row| row % 2).collect();
+    classes[7] = 0;
+    let found = in_doubt(&out_of_fold(&vectors, &classes, 3, 0), &classes);
+    assert_eq!((found.len(), found[0].row, found[0].likelier), (1, 7, 1));
+    assert!(found[0].share < 0.5);
 }

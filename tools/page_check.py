@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Look at cloze's pages in a browser: screenshots, and what axe-core finds by WCAG's rules.
 
-Makes pages of scorings with 2 and 150 classes, with labels of `<script>` and of 80 letters, of an explanation,
+Makes pages of scorings with 2 and 150 classes, one and several a row, with labels of `<script>` and of 80 letters, of an explanation,
 a training, a robustness study, a search and a strict check. Headless Chromium then shows each at 400 and 1,200
 pixels, light and dark, and axe-core looks at it there. Each page must fetch nothing and be free of violations of
 WCAG A and AA; the screenshots stand in the work folder, for eyes.
@@ -86,6 +86,14 @@ def make_pages(cloze, work):
         rows(work / f"{name}.csv", labels, count)
         run(name, "score", "--template", template, "templates/sentiment/just.json", "--verbalizer",
             work / f"{name}.json", "--data", work / f"{name}.csv", "--calibrate", "batch", "--out", work / "out.csv")
+    for name, labels, count in [("few", few, 40), ("many", many, 300)]:
+        with (work / f"{name}-several.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "labels"])
+            for row, text in enumerate(csv.DictReader((work / f"{name}.csv").open())):
+                writer.writerow([text["text"], "|".join({labels[row % len(labels)], labels[row * row % len(labels)]})])
+        run(f"{name}-several", "score", "--template", template, "--verbalizer", work / f"{name}.json", "--data",
+            work / f"{name}-several.csv", "--multi-label", "--calibrate", "batch", "--out", work / "out.csv")
     run("explained", "explain", "--template", template, "--verbalizer", work / "few.json", "--data",
         work / "few.csv", "--row", "1-3")
     run("robust", "robustness", *two, "--data", "data/reviews/dev.csv", "--rows", "20")

@@ -73,7 +73,7 @@ pub struct Answered {
 }
 
 /// So many label words of a row are shown.
-const WORDS: usize = 5;
+pub const WORDS: usize = 5;
 
 impl Answering {
     /// Answers the rows and writes them; `seen` is given each of them.
@@ -96,7 +96,7 @@ impl Answering {
             PredictionWriter::create_structured(to, labels.clone(), structure, sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
-        let mut sample = self.page.then(|| RowSample::of(&scoring.tasks));
+        let mut sample = self.page.then(|| RowSample::of(&scoring.tasks, labels.clone()));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
         let counted = scoring.run(
             rows,

@@ -215,7 +215,7 @@ pub fn run(args: &Classify) -> Result<()> {
 
 /// Gives each row several labels, or none.
 fn several_labels(args: &Classify) -> Result<()> {
-    multi_label::check_alone(&args.page, &args.structure)?;
+    multi_label::check_alone(&args.structure)?;
     ensure!(args.prior.is_none(), "--prior is for one label a row: with --multi-label fit thresholds");
     ensure!(args.save.is_none(), "--save writes files for one label a row: leave it or --multi-label out");
     let out = answering::file(args.out.as_deref());
@@ -224,6 +224,7 @@ fn several_labels(args: &Classify) -> Result<()> {
     let written = [
         ("rows", out),
         ("report", report),
+        ("page", args.page.path()),
         ("bad rows", source::bad_rows_file(&args.reading)),
         args.several.written(),
     ];
@@ -264,6 +265,7 @@ fn several_labels(args: &Classify) -> Result<()> {
         conformal: None,
         compute: Compute { long, ..setup::compute(&args.model) },
         report,
+        page: &args.page,
         keep_columns: args.keep_columns,
         quiet: args.quiet,
         source,

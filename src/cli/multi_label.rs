@@ -11,14 +11,15 @@ use cloze::predict::multi_label::way::Way;
 use cloze::predict::multi_label::{Centring, LabelsAnswer, MultiLabel, usual_reference};
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::task::Task;
+use cloze::study::pictures::{LabelRows, several_labels_page};
 use cloze::study::seen::{Counter, SeenRows};
 use cloze::text::data::{Example, Rows};
 use cloze::text::dataset::read_columns;
 use cloze::text::label_sets::{LabelSets, LabelledRows};
 use cloze::text::whole_file::WholeFile;
 
-use super::answering::AnswersOut;
-use super::pages::PageArgs;
+use super::answering::{AnswersOut, WORDS};
+use super::pages::{self, PageArgs};
 use super::render::{self, Live, Progress};
 use super::shipped;
 use super::source::Source;
@@ -168,9 +169,8 @@ impl MultiLabelArgs {
     }
 }
 
-/// Refuses what shows or arranges one label a row.
-pub fn check_alone(page: &PageArgs, structure: &StructureArgs) -> Result<()> {
-    ensure!(page.path().is_none(), "--page shows one label a row: leave it out, or --multi-label");
+/// Refuses what arranges one label a row.
+pub fn check_alone(structure: &StructureArgs) -> Result<()> {
     ensure!(
         !structure.any(),
         "--tree and --ordered are for one label a row: leave them out, or --multi-label"
@@ -192,6 +192,7 @@ pub struct Job<'a> {
     pub conformal: Conformal<'a>,
     pub compute: Compute,
     pub report: Option<&'a Path>,
+    pub page: &'a PageArgs,
     pub keep_columns: bool,
     pub quiet: bool,
     /// Where the rows come from.
@@ -227,6 +228,7 @@ impl Job<'_> {
         let kept = kept.transpose()?.flatten();
         let thresholds_file = args.thresholds_out.as_deref().map(WholeFile::create).transpose()?;
         let report_file = self.report.map(WholeFile::create).transpose()?;
+        let page_file = self.page.open()?;
         let live = Live::start(quiet, "loading the model");
         let mut classifier = parts.load(self.compute)?;
         if let Some(remark) = classifier.remark().filter(|_| !quiet) {
@@ -258,12 +260,23 @@ impl Job<'_> {
         };
         let mut output = out.table.map(writer).transpose()?;
         let read: Vec<String> = read_columns(tasks.tasks.iter().map(Task::template), &columns);
-        let read = read.into_iter().filter(|name| columns.names().contains(name)).collect();
+        let read: Vec<String> = read.into_iter().filter(|name| columns.names().contains(name)).collect();
         let fitted = fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows));
-        let seen = SeenRows::of_rows(fitted.map(|rows| (&*rows.columns, &rows.examples[..])), read);
+        let seen = SeenRows::of_rows(fitted.map(|rows| (&*rows.columns, &rows.examples[..])), read.clone());
         let mut seen = seen.and_then(|seen| seen.among(&columns));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
-        let mut each = |examples: &[Example], answers: &[LabelsAnswer]| {
+        let mut kept_rows = page_file.is_some().then(|| {
+            let shown = columns.names().iter().enumerate().filter(|(_, name)| read.contains(name));
+            LabelRows::new(shown.map(|(place, _)| place).collect(), labels.clone())
+        });
+        let limits: Vec<Option<f64>> =
+            classifier.thresholds().thresholds.iter().map(|(_, threshold)| *threshold).collect();
+        let mut each = |examples: &[Example], answers: &[LabelsAnswer], truths: &[Option<Vec<bool>>]| {
+            if let Some(kept) = &mut kept_rows {
+                for ((example, answer), truth) in examples.iter().zip(answers).zip(truths) {
+                    kept.add(example, answer, &limits, truth.as_deref());
+                }
+            }
             seen.iter_mut().for_each(|seen| examples.iter().for_each(|example| seen.add(example)));
             progress.borrow().beside(|| {
                 for (example, answer) in examples.iter().zip(answers) {
@@ -278,12 +291,21 @@ impl Job<'_> {
         let (counts, run) =
             classifier.run(rows, &sets, centring, &mut each, &mut |at| progress.borrow_mut().advance(at))?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;
+        if let Some(kept) = &mut kept_rows {
+            let words = classifier.label_words(&columns, &kept.sample().worth_a_look(), WORDS)?;
+            kept.take_words(classifier.classes().to_vec(), words);
+        }
         let seconds = progress.into_inner().finish();
         self.source.finish(quiet)?;
         let (way, thresholds) = (classifier.way(), classifier.thresholds());
         let mut report = counts.report(run, way, thresholds, classifier.conformal(), seconds);
         report.calibrated_on = seen.and_then(Counter::found);
         report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
+        if let Some(kept) = &kept_rows {
+            pages::write(page_file, || {
+                several_labels_page(&format!("Labels of {}", report.run.data), &report, kept)
+            })?;
+        }
         if let Some((file, fitted_for)) = thresholds_file.zip(fitted_for) {
             classifier.kept_thresholds(fitted_for).write(file)?;
         }

@@ -246,7 +246,7 @@ pub fn run(args: &Score) -> Result<()> {
 
 /// Gives each row several labels, or none.
 fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
-    multi_label::check_alone(&args.page, &args.structure)?;
+    multi_label::check_alone(&args.structure)?;
     let centring = centring(args)?;
     let out = answering::file(args.out.as_deref());
     let source = Source::new(
@@ -274,6 +274,7 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
         conformal: args.calibration.conformal.zip(args.calibration.conformal_on.as_deref()),
         compute: Compute { dtype: args.dtype, long: setup::long(&args.long)?, ..compute(args) },
         report: args.report.as_deref(),
+        page: &args.page,
         keep_columns: args.keep_columns,
         quiet: args.quiet,
         source,

@@ -22,7 +22,7 @@ pub struct Exported {
 }
 
 /// What is said of a row.
-enum Said<'a> {
+pub(super) enum Said<'a> {
     Label(&'a str),
     Skipped,
     Disputed,
@@ -105,7 +105,7 @@ fn create(path: &Path, header: &[Column]) -> Result<TableWriter<WholeFile>> {
 }
 
 /// The label that most gave who gave one.
-fn said(answers: &[Kept]) -> Said<'_> {
+pub(super) fn said(answers: &[Kept]) -> Said<'_> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for label in answers.iter().filter_map(|kept| kept.label.as_deref()) {
         match counts.iter_mut().find(|(other, _)| *other == label) {

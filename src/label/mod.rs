@@ -7,14 +7,22 @@ mod order;
 // what was said, in a file
 mod project;
 
-// what labellers agree on
+// what labellers agree on, and labels that may be wrong
 mod agreement;
+mod doubt;
 
 // tables of what was said
 mod export;
 
-// and as another program's tasks
+// and as another program's tasks; and what was learned of it
+mod lessons;
 mod studio;
+
+// a model that is asked
+mod opinion;
+
+// learning beside the labelling
+mod learning;
 
 // the page
 mod pages;
@@ -28,9 +36,12 @@ mod routes;
 // the front door
 mod service;
 
-pub use agreement::{Agreement, Disputed, PairOfLabellers, agreement};
-pub use app::Opinion;
+pub use agreement::{Agreement, AllLabellers, Disputed, PairOfLabellers, agreement};
+pub use doubt::{InDoubt, in_doubt, out_of_fold};
 pub use export::{Exported, export};
+pub use learning::{Learning, Lecture, Taught, Teach};
+pub use lessons::{Doubt, Gain, Learned, Lesson, Pays};
+pub use opinion::Opinion;
 pub use order::{OrderRequest, Placed, order};
 pub use project::{About, Given, Kept, Outcome, Progress, Project, ShownRow, check_columns, check_labeller};
 pub use service::Labelling;

@@ -1,4 +1,4 @@
-//! A project's file: its rows in their order, and every answer that was given, also those taken back.
+//! A project's file: its rows with their turns, and every answer that was given, also those taken back.
 //!
 //! An SQLite database, so that an answer is on the disk before anybody is told that it is kept: each is a
 //! transaction of its own, synced (`synchronous = FULL`) to a log beside the file (`journal_mode = WAL`).
@@ -21,7 +21,7 @@ use crate::text::data::LABEL;
 const APPLICATION: i64 = 0x636c_7a6c;
 
 /// The version of its tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// So long another program that writes is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +41,8 @@ CREATE TABLE rows (
     fields TEXT NOT NULL,
     chosen_by TEXT NOT NULL,
     score REAL,
-    held_out INTEGER NOT NULL
+    held_out INTEGER NOT NULL,
+    turn INTEGER NOT NULL
 );
 CREATE TABLE answers (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,12 +58,44 @@ CREATE INDEX of_place ON answers (place, labeller, id);
 CREATE INDEX of_labeller ON answers (labeller, id) WHERE withdrawn IS NULL;
 ";
 
+/// The tables that lessons add to a project.
+const LESSONS: &str = "
+CREATE INDEX of_turn ON rows (turn);
+CREATE TABLE lessons (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    labels INTEGER NOT NULL,
+    folder TEXT NOT NULL,
+    begun INTEGER NOT NULL,
+    ended INTEGER,
+    trouble TEXT
+);
+CREATE TABLE tested (
+    lesson INTEGER NOT NULL REFERENCES lessons,
+    place INTEGER NOT NULL REFERENCES rows,
+    predicted TEXT NOT NULL,
+    PRIMARY KEY (lesson, place)
+) WITHOUT ROWID;
+CREATE TABLE doubts (
+    place INTEGER PRIMARY KEY REFERENCES rows,
+    label TEXT NOT NULL,
+    likelier TEXT NOT NULL,
+    share REAL NOT NULL,
+    looked_at INTEGER NOT NULL
+);
+";
+
+/// What a project of the first version lacks: rows had their places for turns, and nothing was learned.
+const TURNS: &str = "
+ALTER TABLE rows ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+UPDATE rows SET turn = place;
+";
+
 /// The next row that a labeller has not answered.
 const NEXT: &str = "
 SELECT place, record, fields, held_out FROM rows WHERE NOT EXISTS (
     SELECT 1 FROM answers
     WHERE answers.place = rows.place AND labeller = ?1 AND withdrawn IS NULL
-) ORDER BY place LIMIT 1";
+) ORDER BY turn LIMIT 1";
 
 /// What a project is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,18 +221,21 @@ impl Project {
             Ok(_) => {}
         }
         let wrap = |error: rusqlite::Error| of_database(path, &error);
-        let connection = open(path, OpenFlags::empty())?;
+        let mut connection = open(path, OpenFlags::empty())?;
         let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if number("application_id").map_err(wrap)? != APPLICATION {
             return Err(LabelError::NotAProject { path: path.to_owned() }.into());
         }
         let found = number("user_version").map_err(wrap)?;
-        if found != VERSION {
+        if !(1..=VERSION).contains(&found) {
             let path = path.to_owned();
             return Err(LabelError::OtherVersion { path, found, known: VERSION }.into());
         }
         connection.pragma_update(None, "journal_mode", "WAL").map_err(wrap)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(wrap)?;
+        if found < VERSION {
+            renew(&mut connection).map_err(wrap)?;
+        }
         let about: String =
             connection.query_row("SELECT about FROM project", [], |row| row.get(0)).map_err(wrap)?;
         let about = serde_json::from_str(&about)
@@ -321,6 +357,10 @@ impl Project {
                 "INSERT INTO answers (place, labeller, label, note, given) VALUES (?1, ?2, ?3, ?4, ?5)";
             let Given { place, labeller, label, note, .. } = given;
             writing.execute(answer, params![place, labeller, label, note, now()])?;
+            // Whoever gives a row a label anew has looked at it again.
+            if label.is_some() {
+                writing.execute("UPDATE doubts SET looked_at = 1 WHERE place = ?1", [place])?;
+            }
             Ok(())
         })?;
         Ok(outcome)
@@ -407,7 +447,10 @@ impl Project {
     }
 
     /// Writes in one transaction.
-    fn write(&mut self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<()> {
+    pub(super) fn write(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
         let done = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -415,7 +458,11 @@ impl Project {
         done.map_err(|error| of_database(&self.path, &error))
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> Error {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> Error {
         of_database(&self.path, error)
     }
 }
@@ -445,18 +492,31 @@ fn make(connection: &mut Connection, about: &About, rows: &[Placed]) -> rusqlite
         return Ok(());
     }
     writing.execute_batch(TABLES)?;
+    writing.execute_batch(LESSONS)?;
     writing.pragma_update(None, "application_id", APPLICATION)?;
     writing.pragma_update(None, "user_version", VERSION)?;
     let json = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
     let about = serde_json::to_string(about).map_err(json)?;
     writing.execute("INSERT INTO project VALUES (?1)", [about])?;
-    let mut inserting = writing.prepare("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut inserting = writing.prepare("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?1)")?;
     for (place, row) in (0_u32..).zip(rows) {
         let fields = serde_json::to_string(&row.example.fields).map_err(json)?;
         let (record, by) = (row.example.record, row.by.name());
         inserting.execute(params![place, record, fields, by, row.score, row.held_out])?;
     }
     drop(inserting);
+    writing.commit()
+}
+
+/// Brings a project of an older version up to this one.
+fn renew(connection: &mut Connection) -> rusqlite::Result<()> {
+    let writing = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let found: i64 = writing.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found < VERSION {
+        writing.execute_batch(TURNS)?;
+        writing.execute_batch(LESSONS)?;
+        writing.pragma_update(None, "user_version", VERSION)?;
+    }
     writing.commit()
 }
 
@@ -471,7 +531,7 @@ fn withdraw(
 }
 
 /// `place, record, fields, held_out`.
-fn shown(row: &Row<'_>) -> rusqlite::Result<ShownRow> {
+pub(super) fn shown(row: &Row<'_>) -> rusqlite::Result<ShownRow> {
     let fields: String = row.get(2)?;
     let of_json = |error: serde_json::Error| {
         rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into())
@@ -486,7 +546,7 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<(u32, Kept)> {
     Ok((row.get(0)?, kept))
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 

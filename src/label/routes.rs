@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::agreement::{Disputed, agreement};
 use super::app::App;
+use super::lessons::Doubt;
 use super::pages;
 use super::project::{Given, Kept, Outcome, Project, ShownRow, check_labeller};
 use crate::error::source::Source;
@@ -36,6 +37,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/answer", post(|State(app), request| ask(app, request, answer)))
         .route("/undo", post(|State(app), request| ask(app, request, undo)))
         .route("/again", post(|State(app), request| ask(app, request, again)))
+        .route("/learned", post(|State(app), request| ask(app, request, learned)))
         .route("/opinion", post(|State(app), request| ask(app, request, opinion)))
         .route("/agreement", post(|State(app), request| ask(app, request, agreed)))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here") })
@@ -118,7 +120,8 @@ fn coming(project: &Project, labeller: &str, row: Option<ShownRow>) -> Result<Va
 /// `POST /state`: all that the page begins with.
 async fn state(app: Arc<App>, source: Arc<Source>) -> Answered {
     let (labeller, place) = asked(&app, &source)?;
-    let has_model = app.opinion.is_some();
+    let has_model = app.model.is_some();
+    let learns_every = app.model.as_ref().map_or(0, |model| model.every);
     let work = move |_: &App, project: &mut Project| {
         let row = place.map(|place| project.row_for(place, &labeller)).transpose()?;
         let coming = coming(project, &labeller, row)?;
@@ -131,6 +134,7 @@ async fn state(app: Arc<App>, source: Arc<Source>) -> Answered {
             "chosen_by": about.chosen_by,
             "held_out_share": about.held_out_share,
             "model": has_model,
+            "learns_every": learns_every,
             "labeller": labeller,
             "labellers": project.labellers()?,
             "row": coming["row"],
@@ -152,9 +156,13 @@ async fn answer(app: Arc<App>, source: Arc<Source>) -> Answered {
         let outcome = project.answer(&given)?;
         Ok((outcome, coming(project, &given.labeller, None)?))
     };
+    let model = app.model.clone();
     let (outcome, coming) = app.with(move |_, project| work(project).map_err(told)).await?;
     Ok(match outcome {
-        Outcome::Kept => Json(coming).into_response(),
+        Outcome::Kept => {
+            model.iter().for_each(|model| model.tell());
+            Json(coming).into_response()
+        }
         Outcome::Answered(stands) => {
             let error = "this row is answered already: that answer stands";
             let body = json!({ "error": error, "error_type": "answered", "answer": stands });
@@ -191,43 +199,78 @@ async fn again(app: Arc<App>, source: Arc<Source>) -> Answered {
 /// labeller has answered.
 async fn opinion(app: Arc<App>, source: Arc<Source>) -> Answered {
     let (labeller, place) = asked(&app, &source)?;
-    if app.opinion.is_none() {
+    let Some(model) = app.model.clone() else {
         let error = "no model was loaded that could be asked";
         return Err(Problem::new(StatusCode::CONFLICT, "no_model", error));
-    }
+    };
     let work = move |project: &mut Project| {
         let row = project.row(place.unwrap_or_default())?;
         let is_answered = project.standing(row.place, &labeller)?.is_some();
         Ok((row, is_answered))
     };
-    let (row, is_answered) = app.clone().with(move |_, project| work(project).map_err(told)).await?;
+    let (row, is_answered) = app.with(move |_, project| work(project).map_err(told)).await?;
     if row.held_out && !is_answered {
         let error = "this row is kept to test on: the model is asked after you have answered";
         return Err(Problem::new(StatusCode::CONFLICT, "held_out", error));
     }
-    let asking = tokio::task::spawn_blocking(move || {
-        app.opinion.as_ref().map_or_else(|| Ok(Vec::new()), |opinion| opinion.of(row.record, row.fields))
-    });
+    let asking = tokio::task::spawn_blocking(move || model.opinion().of(row.record, row.fields));
     let labels = asking.await.map_err(|_| Problem::internal())??;
     let label = |(label, probability): (String, f64)| json!({ "label": label, "probability": probability });
     Ok(Json(labels.into_iter().map(label).collect::<Vec<_>>()).into_response())
 }
 
-/// `POST /agreement`: Cohen's κ of each two labellers, and rows of which they differ.
+/// `POST /learned`: what was learned so far, whether more labels pay, and labels that may be wrong.
+async fn learned(app: Arc<App>, source: Arc<Source>) -> Answered {
+    asked(&app, &source)?;
+    let every = app.model.as_ref().map_or(0, |model| model.every);
+    let work = move |project: &mut Project| {
+        let lessons = project.lessons()?;
+        let doubts = project.doubts()?;
+        let doubtful = |doubt: &Doubt| -> Result<Value> {
+            let (record, text) = text(project, doubt.place)?;
+            Ok(json!({ "place": doubt.place, "record": record, "text": text, "label": doubt.label,
+                "likelier": doubt.likelier, "probability": doubt.share }))
+        };
+        let shown: Vec<Value> = doubts.iter().take(DISPUTED).map(doubtful).collect::<Result<_>>()?;
+        Ok(json!({
+            "every": every,
+            "labels": project.to_learn_from()?,
+            "next_at": lessons.last().map_or(0, |lesson| lesson.labels) + every,
+            "lessons": lessons,
+            "gain": project.gain()?,
+            "doubts": shown,
+            "all_doubts": doubts.len(),
+        }))
+    };
+    let found = app.with(move |_, project| work(project).map_err(told)).await?;
+    Ok(Json(found).into_response())
+}
+
+/// `POST /agreement`: Cohen's κ of each two labellers, Fleiss' κ of all, and rows of which they
+/// differ.
 async fn agreed(app: Arc<App>, source: Arc<Source>) -> Answered {
     asked(&app, &source)?;
     let work = move |project: &mut Project| {
         let found = agreement(&project.answers()?, &project.about().labels);
         let shown: Vec<Value> =
             found.disputed.iter().take(DISPUTED).map(|row| disputed(project, row)).collect::<Result<_>>()?;
-        Ok(json!({ "pairs": found.pairs, "disputed": shown, "all_disputed": found.disputed.len() }))
+        Ok(
+            json!({ "all": found.all, "pairs": found.pairs, "disputed": shown, "all_disputed": found.disputed.len() }),
+        )
     };
     let found = app.with(move |_, project| work(project).map_err(told)).await?;
     Ok(Json(found).into_response())
 }
 
 fn disputed(project: &Project, row: &Disputed) -> Result<Value> {
-    let shown = project.row(row.place)?;
+    let (record, text) = text(project, row.place)?;
+    let answers: Vec<&Kept> = row.answers.iter().collect();
+    Ok(json!({ "record": record, "text": text, "answers": answers }))
+}
+
+/// A row's number and the beginning of its text.
+fn text(project: &Project, place: u32) -> Result<(u64, String)> {
+    let shown = project.row(place)?;
     let is_text = |at: &usize| Some(*at) != project.about().label_column;
     let fields: Vec<&str> = shown
         .fields
@@ -236,7 +279,5 @@ fn disputed(project: &Project, row: &Disputed) -> Result<Value> {
         .filter(|(at, _)| is_text(at))
         .map(|(_, field)| field.as_str())
         .collect();
-    let text: String = fields.join(" · ").chars().take(LETTERS).collect();
-    let answers: Vec<&Kept> = row.answers.iter().collect();
-    Ok(json!({ "record": shown.record, "text": text, "answers": answers }))
+    Ok((shown.record, fields.join(" · ").chars().take(LETTERS).collect()))
 }

@@ -29,3 +29,37 @@ pub fn cohen_kappa(rows: &[(usize, usize)]) -> Option<f64> {
     // Not a number where there are no rows.
     (expected < 1.0).then(|| (agreed - expected) / (1.0 - expected))
 }
+
+/// Fleiss' κ (1971): the agreement of several who each put every thing into a class, beyond chance; 1 is full,
+/// 0 is what chance brings. None where nothing was put anywhere, or all was put into one class.
+///
+/// ```
+/// // Fleiss' own kind of example: ten things, fourteen who judge, five classes.
+/// let counts = [
+///     [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+///     [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+/// ];
+/// let counts: Vec<Vec<u64>> = counts.iter().map(|row| row.to_vec()).collect();
+/// assert!((cloze::numbers::kappa::fleiss_kappa(&counts).unwrap() - 0.20993).abs() < 1e-5);
+/// ```
+///
+/// # Shapes
+/// N things, C classes: how many put each thing into each class `[N,C]`, as many for every thing, two at least
+///
+/// # Panics
+/// Where not all things were judged by as many.
+pub fn fleiss_kappa(counts: &[Vec<u64>]) -> Option<f64> {
+    let first = counts.first()?;
+    let judges: u64 = first.iter().sum();
+    assert!(counts.iter().all(|row| row.iter().sum::<u64>() == judges), "things with fewer judges");
+    let (things, pairs) = (counts.len() as f64, (judges * judges.saturating_sub(1)) as f64);
+    if pairs == 0.0 {
+        return None;
+    }
+    let agreed: u64 = counts.iter().flatten().map(|count| count * count.saturating_sub(1)).sum();
+    let observed = agreed as f64 / (things * pairs);
+    let share =
+        |class: usize| counts.iter().map(|row| row[class]).sum::<u64>() as f64 / (things * judges as f64);
+    let by_chance: f64 = (0..first.len()).map(|class| share(class).powi(2)).sum();
+    (by_chance < 1.0).then(|| (observed - by_chance) / (1.0 - by_chance))
+}

@@ -184,7 +184,8 @@ impl Answered {
     pub fn sample(&self) -> RowSample {
         let names = self.rows.columns.names().iter().enumerate();
         let shown = names.filter(|(_, name)| self.rows.columns.label() != Some(name.as_str()));
-        let mut sample = RowSample::new(shown.map(|(place, _)| place).collect());
+        let mut sample =
+            RowSample::new(shown.map(|(place, _)| place).collect(), self.report.run.labels.clone());
         for ((example, answer), truth) in self.rows().zip(&self.rows.truths) {
             sample.add(example, answer, *truth);
         }

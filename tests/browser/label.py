@@ -267,6 +267,37 @@ class Label(unittest.TestCase):
             self.assertEqual(kinds, {True, False})
             self.assert_clean(page, service.url, but=["409"])
 
+    def test_a_model_learns_beside_the_labelling(self):
+        words = {"1": ["lovely", "wonderful", "great", "fine"], "2": ["awful", "dull", "terrible", "bad"]}
+        texts = [f"{words[key][row % 4].capitalize()} film, the {row}th <b>of them</b>." for row in range(20) for key in "12"]
+        path = self.rows(40, row=lambda number: [texts[number - 1]])
+        flags = ["--labels", "good, bad", "--learn-every", "10", "--random-share", "0.3"]
+        with Service(path, *flags) as service:
+            page = self.page(service.url)
+            page.wait("document.querySelector('#lessons').innerText.includes('After 10 labels more')")
+            for row in range(16):
+                text = page.run("document.querySelector('#fields').innerText").lower()
+                key = "1" if any(word in text for word in words["1"]) else "2"
+                # One label is wrong.
+                self.press(page, "12"[key == "1"] if row == 4 else key)
+            page.wait("document.querySelector('#lessons table') !== null", 300)
+            page.wait(IDLE)
+            self.assertRegex(page.run("document.querySelector('#lessons table').innerText"), r"\d+\.\d %")
+            page.picture(os.path.join(PICTURES, "label-learned.png"))
+            for width, dark in ((360, True), (1440, False)):
+                other = self.page(service.url, width=width, height=900, dark=dark)
+                other.wait("document.querySelector('#lessons table') !== null")
+                other.picture(os.path.join(PICTURES, f"label-learned-{width}.png"))
+                self.assertLessEqual(other.run("document.documentElement.scrollWidth"), width)
+            if page.run("document.querySelector('#lessons button') !== null"):
+                page.run("document.querySelector('#lessons button').click()")
+                page.wait("document.querySelector('#row-hint').innerText.includes('looks wrong')")
+                page.wait(IDLE)
+                before = page.run("learning.all_doubts")
+                page.key("1", "1")
+                page.wait(f"learning.all_doubts === {before - 1}")
+            self.assert_clean(page, service.url)
+
     def test_it_fits_small_screens_and_keys_alone(self):
         path = self.rows(12, header=("title", "text"), row=lambda number: ["A title", f"A row {number} to read. " * 40])
         labels = "a short one, a label with many words in its name to see where it is broken, " + "w" * 80

@@ -9,6 +9,8 @@ const at = (id) => document.getElementById(id);
 let state = null; // what /state says, and what the answers say since
 let busy = false;
 let last = null; // the row that was answered last: { place, record, label }
+let reviewing = false; // whether the row that is shown has a label that looks wrong
+let learning = null; // what /learned said last
 
 // ---- small parts -------------------------------------------------------------------------------------------
 
@@ -103,6 +105,7 @@ function drawRow() {
   const hints = [];
   if (row.held_out) hints.push("Kept for testing: the model says nothing of it before you do.");
   if (row.before) hints.push(`Before: ${said(row.before.label)}.`);
+  if (reviewing) hints.push("Its label looks wrong: give it again, or another one.");
   at("row-hint").textContent = hints.join(" ");
   const parts = state.columns.flatMap((column, index) => {
     if (index === state.label_column) return [];
@@ -156,6 +159,7 @@ function take(coming) {
   const focused = at("answer-panel").contains(document.activeElement);
   state.row = coming.row;
   state.progress = coming.progress;
+  reviewing = false;
   at("find").value = "";
   draw();
   if (focused) at("row-title").focus();
@@ -168,12 +172,14 @@ function answer(label, instead = false) {
     if (row === null) return;
     const note = at("note").value;
     try {
-      const coming = await ask("answer", { labeller: state.labeller, place: row.place, label, note, instead });
+      const again = instead || reviewing;
+      const coming = await ask("answer", { labeller: state.labeller, place: row.place, label, note, instead: again });
       nothingWrong();
       last = { place: row.place, record: row.record, label };
       take(coming);
       tell(`Row ${count(row.record)}: ${said(label)}.`);
       await compare();
+      await drawLearned();
     } catch (error) {
       if (!(error.answer && error.answer.error_type === "answered")) throw error;
       conflict(row, label, error.answer.answer);
@@ -233,9 +239,124 @@ function load(labeller = state && state.labeller) {
     at("labeller").value = state.labeller;
     at("labellers").replaceChildren(...state.labellers.map((name) => make("option", { value: name })));
     last = null;
+    reviewing = false;
     nothingWrong();
     draw();
+    await drawLearned();
   });
+}
+
+// ---- what is learned ---------------------------------------------------------------------------------------
+
+const LOOK_AGAIN = 3000; // milliseconds, while something is learned
+
+/** Shows a row whose label looks wrong. */
+function review(place) {
+  alone(async () => {
+    const { row, progress } = await ask("state", { labeller: state.labeller, place });
+    take({ row, progress });
+    reviewing = true;
+    drawRow();
+    at("row-title").focus();
+  });
+}
+
+const NAMES = "http://www.w3.org/2000/svg";
+
+function drawing(name, attributes, ...children) {
+  const element = document.createElementNS(NAMES, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+/** Accuracy by labels, with intervals; the table beside it says the same. */
+function curve(lessons) {
+  const [width, height, left, bottom] = [320, 150, 34, 20];
+  const most = Math.max(...lessons.map((lesson) => lesson.labels));
+  const x = (labels) => left + (width - left - 10) * (labels / most);
+  const y = (share) => 8 + (height - bottom - 8) * (1 - share);
+  const parts = [0, 0.5, 1].flatMap((share) => [
+    drawing("line", { x1: left, x2: width - 4, y1: y(share), y2: y(share), class: "grid" }),
+    drawing("text", { x: left - 4, y: y(share) + 4, "text-anchor": "end" }, String(share * 100)),
+  ]);
+  lessons.forEach((lesson) => {
+    const [low, high] = lesson.interval_95;
+    parts.push(drawing("line", { x1: x(lesson.labels), x2: x(lesson.labels), y1: y(low), y2: y(high), class: "range" }));
+    parts.push(drawing("circle", { cx: x(lesson.labels), cy: y(lesson.accuracy), r: 3 }));
+    parts.push(drawing("text", { x: x(lesson.labels), y: height - 4, "text-anchor": "middle" }, String(lesson.labels)));
+  });
+  const points = lessons.map((lesson) => `${x(lesson.labels)},${y(lesson.accuracy)}`).join(" ");
+  parts.push(drawing("polyline", { points }));
+  return drawing("svg", { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img",
+    "aria-label": "Accuracy in percent by the number of labels; the table has the numbers" }, ...parts);
+}
+
+/** What more labels bring, in words. */
+function worth(gain) {
+  const points = (share) => (share * 100).toFixed(1);
+  const [low, high] = gain.difference_95;
+  const found = `From ${gain.labels[0]} to ${gain.labels[1]} labels accuracy changed by ${points(gain.difference)} points `
+    + `(95 % ${points(low)} to ${points(high)}, on ${counted(gain.rows, "row")} kept for testing).`;
+  const words = {
+    yes: "More labels pay.",
+    hardly: "More labels hardly pay now.",
+    unknown: "Too few rows are kept for testing to say whether more labels pay.",
+  };
+  return `${words[gain.says]} ${found}`;
+}
+
+async function drawLearned() {
+  if (!state.learns_every) return;
+  at("learned").hidden = false;
+  const found = await ask("learned", {});
+  const now = found.lessons.at(-1);
+  const running = now !== undefined && now.seconds === null;
+  const before = learning;
+  learning = found;
+  const parts = [];
+  const waits = Math.max(found.next_at - found.labels, 0);
+  const text = running ? `A model is learning from ${counted(now.labels, "label")} …`
+    : waits > 0 ? `After ${counted(waits, "label")} more a model learns from them.`
+      : "A model learns as soon as there are two different labels.";
+  parts.push(make("p", { class: "hint", text }));
+  if (now && now.trouble) parts.push(make("p", { class: "problem", text: `The last training failed: ${now.trouble}` }));
+  const measured = found.lessons.filter((lesson) => lesson.accuracy !== null);
+  if (measured.length > 0) {
+    const heads = ["Labels", "Accuracy", "95 %", "Rows for testing", "Seconds"]
+      .map((text) => make("th", { scope: "col", class: "number", text }));
+    const line = (lesson) => make("tr", {}, make("td", { class: "number", text: count(lesson.labels) }),
+      make("td", { class: "number", text: percent(lesson.accuracy) }),
+      make("td", { class: "number", text: lesson.interval_95.map((end) => (end * 100).toFixed(0)).join("–") }),
+      make("td", { class: "number", text: count(lesson.tested) }), make("td", { class: "number", text: count(lesson.seconds) }));
+    parts.push(make("div", { class: "learned" }, curve(measured),
+      make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...measured.map(line)))));
+  } else if (found.lessons.some((lesson) => lesson.seconds !== null && !lesson.trouble)) {
+    parts.push(make("p", { class: "hint", text: "No row that is kept for testing has a label yet: nothing can be measured." }));
+  }
+  if (found.gain) parts.push(make("p", { text: worth(found.gain) }));
+  if (found.doubts.length > 0) {
+    const more = found.all_doubts > found.doubts.length ? `, the first ${found.doubts.length}` : "";
+    parts.push(make("h3", { text: `${counted(found.all_doubts, "label")} may be wrong${more}` }));
+    const line = (doubt) => {
+      const show = make("button", { type: "button", text: "Look again", "aria-label": `Look again at row ${doubt.record}` });
+      show.addEventListener("click", () => review(doubt.place));
+      return make("tr", {}, make("td", { class: "number", text: count(doubt.record) }), make("td", { text: doubt.text }),
+        make("td", { text: doubt.label }), make("td", { class: "number", text: percent(doubt.probability) }),
+        make("td", { text: doubt.likelier }), make("td", {}, show));
+    };
+    const names = ["Row", "Text", "Label", "How probable", "Likelier", ""].map((text) => make("th", { scope: "col", text }));
+    parts.push(make("table", {}, make("thead", {}, make("tr", {}, ...names)), make("tbody", {}, ...found.doubts.map(line))));
+  }
+  at("lessons").replaceChildren(...parts);
+  if (running) setTimeout(() => { drawLearned().catch(() => {}); }, LOOK_AGAIN);
+  else if (before && before.lessons.at(-1) && before.lessons.at(-1).seconds === null && now && !now.trouble && !reviewing) {
+    // What is shown next was chosen anew.
+    alone(async () => {
+      const { row, progress } = await ask("state", { labeller: state.labeller });
+      if (at("note").value === "" && state.row !== null) take({ row, progress });
+    });
+  }
 }
 
 async function drawAgreement() {
@@ -252,6 +373,10 @@ async function drawAgreement() {
     parts.push(make("p", { class: "hint", text: "No two labellers have labelled the same row yet." }));
   } else {
     parts.push(make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...found.pairs.map(pair))));
+  }
+  if (found.all) {
+    const text = `All ${found.all.labellers} on the ${counted(found.all.rows, "row")} that each of them labelled: Fleiss’ κ ${kappa(found.all)}.`;
+    parts.push(make("p", { text }));
   }
   if (found.disputed.length > 0) {
     const more = found.all_disputed > found.disputed.length ? `, the first ${found.disputed.length}` : "";

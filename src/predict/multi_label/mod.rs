@@ -37,6 +37,7 @@ use crate::numbers::softmax::sigmoid;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::FittedFor;
 use crate::predict::label_words::LabelWords;
+use crate::predict::mask_words::WordShare;
 use crate::predict::prompt_classifier::{Compute, PromptClassifier, ScoringProgress, read_chunk};
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::report::Run;
@@ -108,8 +109,8 @@ pub struct LabelsAnswer {
     pub set: Option<Vec<bool>>,
 }
 
-/// What is done with rows and their answers.
-pub type EachAnswered<'a> = dyn FnMut(&[Example], &[LabelsAnswer]) -> Result<()> + 'a;
+/// What is done with rows, their answers, and which labels each has, where that is known (`[L]`).
+pub type EachAnswered<'a> = dyn FnMut(&[Example], &[LabelsAnswer], &[Option<Vec<bool>>]) -> Result<()> + 'a;
 
 impl MultiLabel {
     /// Labels by name, or with words of their own, asked for by patterns.
@@ -437,8 +438,8 @@ impl MultiLabelClassifier {
         Ok(self.on(&columns)?.score(&rows)?.iter().map(|scores| self.answer(scores, &self.centres)).collect())
     }
 
-    /// Classifies rows as they come, and counts them: `each` is given rows with their answers, in the rows'
-    /// order. With [`Centring::Rows`] or [`Centring::WithoutContent`] that is taken off which is found so
+    /// Classifies rows as they come, and counts them: `each` is given rows with their answers and
+    /// labels, in the rows' order. With [`Centring::Rows`] or [`Centring::WithoutContent`] that is taken off which is found so
     /// here. Of labelled rows their truths and probabilities stay in memory, for measures of ranks.
     pub fn run(
         &self,
@@ -482,11 +483,11 @@ impl MultiLabelClassifier {
         let mut answer = |examples: &[Example], scores: &[LabelScores], centres: &[Vec<f64>]| {
             let answers: Vec<LabelsAnswer> =
                 scores.iter().map(|scores| self.answer(scores, centres)).collect();
-            for (scores, answer) in scores.iter().zip(&answers) {
-                let truth = truths.borrow_mut().pop_front().flatten();
+            let truths: Vec<Option<Vec<bool>>> = truths.borrow_mut().drain(..examples.len()).collect();
+            for ((scores, answer), truth) in scores.iter().zip(&answers).zip(&truths) {
                 counts.add(&Answered { answer, truth: truth.as_deref(), truncated: scores.truncated });
             }
-            each(examples, &answers)
+            each(examples, &answers, &truths)
         };
         // Rows are held until there are enough of them to say what is to be taken off.
         let (mut held, mut held_scores) = (Vec::new(), Vec::new());
@@ -511,6 +512,25 @@ impl MultiLabelClassifier {
         }
         counts.left_out_rows = rows.left_out();
         Ok((counts, scoring.scoring().described()))
+    }
+
+    /// The classes that are asked at a blank: the labels and the reference, or no and yes.
+    pub fn classes(&self) -> &[String] {
+        self.classifier.labels()
+    }
+
+    /// The likeliest label words of each of a few rows, at most so many, the likeliest first; none where each
+    /// label is asked for by yes and no.
+    pub fn label_words(
+        &self,
+        columns: &Columns,
+        rows: &[Example],
+        most: usize,
+    ) -> Result<Vec<Vec<WordShare>>> {
+        match self.way {
+            Way::Reference => self.on(columns)?.scoring().label_words(rows, most),
+            Way::YesNo => Ok(Vec::new()),
+        }
     }
 
     /// How labels are asked for.

@@ -341,6 +341,19 @@ impl PromptClassifier {
         Ok(scored.into_iter().map(detailed).collect())
     }
 
+    /// N rows → N · `[H]`: the means of the first model's last states over the columns that the first pattern
+    /// reads, as vectors of length 1.
+    ///
+    /// # Errors
+    /// A classifier on \[CLS\] and rust-bert's engine give no states.
+    pub fn states(&self, columns: &Columns, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
+        let tasks = self.patterns.on(columns)?.tasks;
+        let scoring = self.on(tasks, Arc::new(columns.clone()))?;
+        let scorer = scoring.scorer();
+        let _threads = Threads::on(scorer.threads);
+        scorer.states(columns, examples, &mut |_| {})
+    }
+
     /// Refuses columns that the patterns cannot read. All problems at once.
     pub fn check_columns(&self, columns: &Columns) -> Result<(), Errors> {
         self.patterns.on(columns).map(drop)

@@ -3,7 +3,7 @@
 
 use tch::{Kind as Type, Tensor, no_grad};
 
-use super::{Scorer, batch_size};
+use super::Scorer;
 use crate::error::{EncodeError, Error, Result, TemplateError};
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
@@ -60,16 +60,12 @@ impl Scorer<'_> {
         keep: usize,
     ) -> Result<Vec<Vec<(i64, f64)>>> {
         let mut order: Vec<usize> = (0..inputs.len()).collect();
-        order.sort_by_key(|&input| inputs[input].ids.len());
+        // The words of a batch's inputs have the same pieces.
+        order.sort_by_key(|&input| (inputs[input].is_bare, inputs[input].ids.len()));
         let mut found = vec![Vec::new(); inputs.len()];
-        let mut rest = order.as_slice();
-        while !rest.is_empty() {
-            // Inputs whose words have the same pieces.
-            let is_bare = inputs[rest[0]].is_bare;
-            let alike = rest.iter().take_while(|&&input| inputs[input].is_bare == is_bare).count();
-            let (chosen, later) = rest.split_at(batch_size(inputs, rest, self.batch_tokens).min(alike));
-            rest = later;
-            let words = if is_bare { bare } else { words };
+        let alike = order.chunk_by(|&one, &other| inputs[one].is_bare == inputs[other].is_bare);
+        for chosen in alike.flat_map(|alike| self.batches(inputs, alike, self.batch_tokens)) {
+            let words = if inputs[chosen[0]].is_bare { bare } else { words };
             let ids = Tensor::from_slice(words);
             let batch: Vec<&Features> = chosen.iter().map(|&input| &inputs[input]).collect();
             let said = no_grad(|| {

@@ -4,14 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Candidate, Chosen, Strategy, Wish, select};
-use crate::error::{DataError, ModelError, Result, TemplateError};
+use crate::error::{DataError, Result, TemplateError};
 use crate::model::threads::Threads;
 use crate::predict::calibration::Method;
 use crate::predict::calibrator::Calibrator;
-use crate::predict::classifier::Classifier;
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::predict::score::Scorer;
-use crate::predict::similarity::{mean_states, words_of};
 use crate::predict::task::Task;
 use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::text::data::{Columns, Example, Rows};
@@ -131,13 +129,12 @@ impl Pool {
         }
         let mut labelled = Vec::new();
         if strategy.needs_vectors() {
-            let vectors = vectors(&scorer, &self.columns, &self.examples, &mut |share| {
-                progress(done + share / halves)
-            })?;
+            let vectors =
+                scorer.states(&self.columns, &self.examples, &mut |share| progress(done + share / halves))?;
             candidates.iter_mut().zip(vectors).for_each(|(candidate, vector)| candidate.vector = vector);
         }
         if strategy == Strategy::KCenter {
-            labelled = vectors(&scorer, &self.columns, &self.labelled, &mut |_| {})?;
+            labelled = scorer.states(&self.columns, &self.labelled, &mut |_| {})?;
         }
         Ok(select(&candidates, &labelled, wish))
     }
@@ -157,19 +154,4 @@ impl Pool {
         }
         Ok(())
     }
-}
-
-/// N rows → N · `[H]`: the means of the first model's last states over the columns that the first pattern
-/// reads.
-fn vectors(
-    scorer: &Scorer<'_>,
-    columns: &Columns,
-    examples: &[Example],
-    progress: &mut dyn FnMut(f64),
-) -> Result<Vec<Vec<f32>>> {
-    let Classifier::Prompt(model, _) = &scorer.classifiers[0] else {
-        return Err(ModelError::NoStates.into());
-    };
-    let words = words_of(&scorer.tasks[0], columns)?;
-    mean_states(model, &words, columns, examples, scorer.max_length, progress)
 }

@@ -33,23 +33,24 @@ pub struct KeptRow {
     pub record: u64,
     /// The beginning of what the patterns read of it.
     pub text: String,
-    /// Its true class, where it is known.
-    pub truth: Option<usize>,
-    /// Its likeliest class.
-    pub class: usize,
-    /// How probable that is, from 0 to 1.
-    pub confidence: f64,
-    /// Whether it was answered.
-    pub answered: bool,
+    /// What it was answered.
+    pub answer: String,
+    /// Its label or labels, where they are known.
+    pub truth: Option<String>,
+    /// Whether the answer is right; none where no label is known.
+    pub right: Option<bool>,
+    /// How sure the answer is, from 0 to 1.
+    pub sure: f64,
     /// What the model says at the mask, for rows that are worth a look.
     pub words: Vec<WordShare>,
 }
 
-impl KeptRow {
-    /// Whether its answer is its label; none without one.
-    pub fn right(&self) -> Option<bool> {
-        self.truth.map(|truth| truth == self.class)
-    }
+/// What is shown of a row's answer.
+pub(super) struct Shown {
+    pub(super) answer: String,
+    pub(super) truth: Option<String>,
+    pub(super) right: Option<bool>,
+    pub(super) sure: f64,
 }
 
 /// A row that is worth a look, with all that was read of it.
@@ -66,7 +67,7 @@ struct Worth {
 /// use cloze::predict::report::Prediction;
 /// use cloze::study::pictures::RowSample;
 /// use cloze::text::data::Example;
-/// let mut sample = RowSample::new(vec![0]);
+/// let mut sample = RowSample::new(vec![0], vec!["good".to_owned(), "bad".to_owned()]);
 /// for record in 1..=6000 {
 ///     let fields = vec![format!("row {record}")];
 ///     let example = Example { record, line: record, fields, label: None, values: None };
@@ -80,6 +81,8 @@ struct Worth {
 pub struct RowSample {
     /// The places of the fields that are shown.
     columns: Vec<usize>,
+    /// The classes.
+    labels: Vec<String>,
     rows: Vec<KeptRow>,
     seen: u64,
     dice: ChaCha8Rng,
@@ -90,10 +93,11 @@ pub struct RowSample {
 }
 
 impl RowSample {
-    /// None yet; of each row the fields at these places are shown.
-    pub fn new(columns: Vec<usize>) -> RowSample {
+    /// None yet; of each row the fields at these places are shown. The labels are the classes'.
+    pub fn new(columns: Vec<usize>, labels: Vec<String>) -> RowSample {
         RowSample {
             columns,
+            labels,
             rows: Vec::new(),
             seen: 0,
             dice: seed::generator(SEED, "rows of a page"),
@@ -104,39 +108,53 @@ impl RowSample {
     }
 
     /// None yet; of each row all is shown that some pattern reads.
-    pub fn of(tasks: &[Task]) -> RowSample {
+    pub fn of(tasks: &[Task], labels: Vec<String>) -> RowSample {
         let all: BTreeSet<usize> = tasks.iter().flat_map(Task::places).collect();
-        RowSample::new(all.into_iter().collect())
+        RowSample::new(all.into_iter().collect(), labels)
     }
 
     /// Takes a row with its answer, and its true class, if that is known.
     pub fn add(&mut self, example: &Example, answer: &Answer, truth: Option<usize>) {
+        let class = answer.prediction.class();
+        let said = if answer.answered { &self.labels[class] } else { "(no answer)" };
+        let shown = Shown {
+            answer: said.to_owned(),
+            truth: truth.map(|truth| self.labels[truth].clone()),
+            right: truth.map(|truth| truth == class),
+            sure: answer.prediction.confidence(),
+        };
+        self.add_shown(example, shown);
+    }
+
+    /// Takes a row with what is shown of its answer.
+    pub(super) fn add_shown(&mut self, example: &Example, shown: Shown) {
         let fields = || self.columns.iter().filter_map(|&column| example.fields.get(column)).cloned();
         let text = |letters| beginning(&fields().collect::<Vec<_>>().join(" · "), letters);
+        let Shown { answer, truth, right, sure } = shown;
         let row = KeptRow {
             record: example.record,
             text: text(LETTERS),
+            answer,
             truth,
-            class: answer.prediction.class(),
-            confidence: answer.prediction.confidence(),
-            answered: answer.answered,
+            right,
+            sure,
             words: Vec::new(),
         };
-        let kind = match row.right() {
+        let kind = match row.right {
             Some(true) => 0,
             Some(false) => 1,
             None => 2,
         };
-        let bar = ((row.confidence * BARS as f64) as usize).min(BARS - 1);
+        let bar = ((row.sure * BARS as f64) as usize).min(BARS - 1);
         self.bars[kind][bar] += 1;
         let worth = || Worth {
             row: KeptRow { text: text(LETTERS_OF_KIND), ..row.clone() },
             example: example.clone(),
         };
         if kind == 1 {
-            keep(&mut self.wrong, row.confidence, |new, old| new > old, worth);
+            keep(&mut self.wrong, row.sure, |new, old| new > old, worth);
         } else {
-            keep(&mut self.unsure, row.confidence, |new, old| new < old, worth);
+            keep(&mut self.unsure, row.sure, |new, old| new < old, worth);
         }
         self.seen += 1;
         if self.rows.len() < MOST {
@@ -182,6 +200,12 @@ impl RowSample {
         rows.zip(words).for_each(|(worth, words)| worth.row.words = words);
     }
 
+    /// The same, where words belong to classes of other names.
+    pub(super) fn take_named_words(&mut self, names: Vec<String>, words: Vec<Vec<WordShare>>) {
+        self.labels = names;
+        self.take_words(words);
+    }
+
     /// How many rows have a confidence between each two of 20 edges from 0 to 1: right, wrong, unlabelled.
     pub(crate) fn bars(&self) -> [Vec<u64>; 3] {
         self.bars.map(|bars| bars.to_vec())
@@ -189,13 +213,8 @@ impl RowSample {
 }
 
 /// Puts a row among those of its kind, if it belongs before one of them or there is room.
-fn keep(
-    kind: &mut Vec<Worth>,
-    confidence: f64,
-    before: impl Fn(f64, f64) -> bool,
-    row: impl FnOnce() -> Worth,
-) {
-    let place = kind.iter().position(|other| before(confidence, other.row.confidence)).unwrap_or(kind.len());
+fn keep(kind: &mut Vec<Worth>, sure: f64, before: impl Fn(f64, f64) -> bool, row: impl FnOnce() -> Worth) {
+    let place = kind.iter().position(|other| before(sure, other.row.sure)).unwrap_or(kind.len());
     if place < OF_A_KIND {
         kind.insert(place, row());
         kind.truncate(OF_A_KIND);
@@ -211,21 +230,43 @@ fn beginning(text: &str, letters: usize) -> String {
     }
 }
 
+/// How a page names what is shown of its rows.
+pub(crate) struct Words {
+    /// What stands below "right and unsure", and "wrong and sure".
+    pub(crate) kinds: [&'static str; 2],
+    /// How sure an answer is: the head of the column, and what stands before and behind the number.
+    pub(crate) sure: &'static str,
+    pub(crate) round_sure: [&'static str; 2],
+    /// What an answer should be.
+    pub(crate) truth: &'static str,
+}
+
+/// Rows of one class each.
+pub(crate) const ONE_LABEL: Words = Words {
+    kinds: [
+        "Rows whose answer is right, or that have no label, the least sure first.",
+        "Rows whose answer is not their label, the surest first.",
+    ],
+    sure: "probability, %",
+    round_sure: [" ", "\u{a0}%"],
+    truth: "label",
+};
+
 /// The rows of a page: those that are worth a look, then all in a table that a script makes searchable.
-pub(crate) fn table(sample: &RowSample, labels: &[String], level: &dyn Fn(&str) -> Markup) -> Markup {
+pub(crate) fn table(sample: &RowSample, words: &Words, level: &dyn Fn(&str) -> Markup) -> Markup {
     let (wrong, unsure) = (sample.wrong_and_sure().count(), sample.right_and_unsure().count());
     let labelled = sample.bars[0].iter().chain(&sample.bars[1]).any(|rows| *rows > 0);
     let rows = sample.rows();
     html! {
         @if wrong > 0 {
             (level("Wrong and sure"))
-            p { "Rows whose answer is not their label, the surest first." }
-            (worth(&mut sample.wrong_and_sure(), labels))
+            p { (words.kinds[1]) }
+            (worth(&mut sample.wrong_and_sure(), words, &sample.labels))
         }
         @if unsure > 0 {
             (level(if labelled { "Right and unsure" } else { "Least sure" }))
-            p { @if labelled { "Rows whose answer is right, or that have no label, the least sure first." } @else { "The least sure first." } }
-            (worth(&mut sample.right_and_unsure(), labels))
+            p { @if labelled { (words.kinds[0]) } @else { "The least sure first." } }
+            (worth(&mut sample.right_and_unsure(), words, &sample.labels))
         }
         (level("All rows"))
         p {
@@ -233,36 +274,28 @@ pub(crate) fn table(sample: &RowSample, labels: &[String], level: &dyn Fn(&str) 
                 "Of " (counted(sample.seen, "row")) " a random sample of " (count(rows.len() as u64)) ", drawn with seed " (SEED) "."
             } @else { (counted(sample.seen, "row")) "." }
         }
-        (all(&rows, labels, labelled))
+        (all(&rows, words, labelled))
     }
 }
 
 /// What stands beside an answer, so that colour does not tell it alone.
 fn mark(row: &KeptRow) -> Markup {
-    match row.right() {
+    match row.right {
         Some(true) => html! { span.right { "✓ right" } },
         Some(false) => html! { span.wrong { "✗ wrong" } },
         None => html! { "–" },
     }
 }
 
-fn answer<'a>(row: &KeptRow, labels: &'a [String]) -> &'a str {
-    if row.answered { &labels[row.class] } else { "(no answer)" }
-}
-
-fn truth<'a>(row: &KeptRow, labels: &'a [String]) -> &'a str {
-    row.truth.map_or("–", |class| &labels[class])
-}
-
-fn worth(rows: &mut dyn Iterator<Item = &KeptRow>, labels: &[String]) -> Markup {
+fn worth(rows: &mut dyn Iterator<Item = &KeptRow>, words: &Words, labels: &[String]) -> Markup {
     html! {
         ol.rows {
             @for row in rows {
                 li {
                     p.text { span.note { "row " (row.record) } " " (row.text) }
                     p.note {
-                        b { (answer(row, labels)) } " " (percent(row.confidence)) "\u{a0}%"
-                        @if row.truth.is_some() { " · label " b { (truth(row, labels)) } " · " (mark(row)) }
+                        b { (row.answer) } (words.round_sure[0]) (percent(row.sure)) (words.round_sure[1])
+                        @if let Some(truth) = &row.truth { " · " (words.truth) " " b { (truth) } " · " (mark(row)) }
                     }
                     @if !row.words.is_empty() {
                         p.note.words {
@@ -282,7 +315,7 @@ fn worth(rows: &mut dyn Iterator<Item = &KeptRow>, labels: &[String]) -> Markup 
 /// Searches and sorts the rows that stand in the page; without it they stand there all the same.
 const SCRIPT: &str = include_str!("rows.js");
 
-fn all(rows: &[&KeptRow], labels: &[String], labelled: bool) -> Markup {
+fn all(rows: &[&KeptRow], words: &Words, labelled: bool) -> Markup {
     html! { div {
         div.find hidden {
             label { "Find " input type="search"; }
@@ -305,22 +338,22 @@ fn all(rows: &[&KeptRow], labels: &[String], labelled: bool) -> Markup {
                         th scope="col" { "row" }
                         th.text scope="col" { "text" }
                         th.text scope="col" { "answer" }
-                        th scope="col" { "probability, %" }
+                        th scope="col" { (words.sure) }
                         @if labelled {
-                            th.text scope="col" { "label" }
+                            th.text scope="col" { (words.truth) }
                             th.text scope="col" { "right" }
                         }
                     }
                 }
                 tbody {
                     @for row in rows {
-                        tr data-kind=(row.right().map_or("", |right| if right { "right" } else { "wrong" })) {
+                        tr data-kind=(row.right.map_or("", |right| if right { "right" } else { "wrong" })) {
                             th scope="row" { (row.record) }
                             td.text.long { (row.text) }
-                            td.text { (answer(row, labels)) }
-                            td { (percent(row.confidence)) }
+                            td.text { (row.answer) }
+                            td { (percent(row.sure)) }
                             @if labelled {
-                                td.text { (truth(row, labels)) }
+                                td.text { (row.truth.as_deref().unwrap_or("–")) }
                                 td.text { (mark(row)) }
                             }
                         }

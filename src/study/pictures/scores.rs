@@ -11,7 +11,7 @@ use crate::predict::report::{Bin, CalibrationReport, Evaluation, LabelCount, Rep
 
 /// Of more classes than these the confusion is a picture and a list, not a table, and lists of classes
 /// scroll.
-const MOST_IN_TABLE: usize = 40;
+pub(super) const MOST_IN_TABLE: usize = 40;
 /// So many confusions are listed.
 const CONFUSIONS: usize = 20;
 /// Patterns in a picture; the table has all.
@@ -27,7 +27,7 @@ const MOST_PATTERNS: usize = 60;
 /// # use cloze::predict::calibrator::{CalibrationRequest, Calibrator, Counted};
 /// # use cloze::predict::report::Report;
 /// # fn page(report: &Report) {
-/// let sample = RowSample::new(vec![0]);
+/// let sample = RowSample::new(vec![0], vec!["yes".to_owned(), "no".to_owned()]);
 /// let page = score_page("my <rows>", report, &sample);
 /// assert!(page.contains("<h1>my &lt;rows&gt;</h1>") && !page.contains("http"));
 /// # }
@@ -60,7 +60,7 @@ pub fn score_page(title: &str, report: &Report, sample: &RowSample) -> String {
             section { h2 { "Before the correction" } (before(report, calibration)) }
         }
         @if sample.seen() > 0 {
-            section { h2 { "Rows" } (rows::table(sample, labels, &|text| heading(text, 3))) }
+            section { h2 { "Rows" } (rows::table(sample, &rows::ONE_LABEL, &|text| heading(text, 3))) }
         }
         section { h2 { "Setting" } (setting(&settings(report))) }
     };
@@ -104,7 +104,7 @@ fn headline(report: &Report) -> Markup {
     }
 }
 
-fn tile(name: &str, share: f64) -> Markup {
+pub(super) fn tile(name: &str, share: f64) -> Markup {
     html! { div { dt { (name) } dd { (percent(share)) small { " %" } } } }
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn classes(evaluation: &Evaluation) -> Markup {
 }
 
 /// A share as a bar, with its interval as a line on it.
-fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
+pub(super) fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
     html! {
         div.track {
             b style=(format!("width:{:.1}%", share * 100.0)) {}
@@ -194,7 +194,7 @@ fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
 }
 
 /// How often each class was answered.
-fn answers(predicted: &[LabelCount], rows: u64) -> Markup {
+pub(super) fn answers(predicted: &[LabelCount], rows: u64) -> Markup {
     html! {
         div.scroll.tall[predicted.len() > MOST_IN_TABLE] tabindex="0" {
             table {

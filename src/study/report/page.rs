@@ -12,7 +12,7 @@ use crate::study::compare::OverSeeds;
 use crate::study::ensemble::page::{self, mean_and_deviation, tables};
 use crate::study::ensemble::report::EnsembleReport;
 use crate::study::multi_task::TaskMetrics;
-use crate::study::pictures::{classes, confused, reliable, table_of_rows};
+use crate::study::pictures::{ONE_LABEL, classes, confused, reliable, table_of_rows};
 
 /// The page of runs with their names. Of one run it shows that run; of several first how they compare.
 /// Ensembles alone have the page that their runs write.
@@ -234,7 +234,7 @@ fn of_training(report: &TrainReport, level: u8) -> Markup {
                 section {
                     (heading("Rows", level))
                     @if metrics.seeds.len() > 1 { p { "The answers of seed " (metrics.seeds[0].seed) "." } }
-                    (table_of_rows(&answers.sample, &manifest.classes, &|text| heading(text, level + 1)))
+                    (table_of_rows(&answers.sample, &ONE_LABEL, &|text| heading(text, level + 1)))
                 }
             }
         }

@@ -128,7 +128,8 @@ fn answers(folder: &RunFolder, manifest: &Manifest, metrics: &Metrics) -> Result
     });
     let set = set.ok_or(changed)?;
     let place = |name: &String| set.columns.names().iter().position(|column| column == name);
-    let mut sample = RowSample::new(manifest.columns.iter().filter_map(place).collect());
+    let mut sample =
+        RowSample::new(manifest.columns.iter().filter_map(place).collect(), manifest.classes.clone());
     let mut tally = Tally::new(manifest.classes.iter().cloned());
     let mut right = Vec::new();
     for (number, &seed) in manifest.header.seeds.iter().enumerate() {

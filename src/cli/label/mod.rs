@@ -1,13 +1,15 @@
 //! `cloze label`: labels for rows, given in the browser.
 
+mod training;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use cloze::PromptClassifier;
 use cloze::error::LabelError;
 use cloze::label::{
-    About, Labelling, Opinion, OrderRequest, Placed, Project, agreement, check_columns, check_labeller,
-    export, export_tasks, order,
+    About, Labelling, Learning, Opinion, OrderRequest, Placed, Project, agreement, check_columns,
+    check_labeller, export, export_tasks, order,
 };
 use cloze::model::hash::hash_of;
 use cloze::predict::blueprint::Blueprint;
@@ -19,6 +21,7 @@ use cloze::serve::listen;
 use cloze::study::run::Run;
 use cloze::text::data::{Columns, TEXT};
 use cloze::text::labels::{self, NamedLabel};
+use cloze::text::template::Template;
 use cloze::text::verbalizer::{StructureRequest, Verbalizer};
 
 use super::args::{Asked, Given, Model, RowReading, RunPart, Trained};
@@ -29,11 +32,16 @@ use super::shipped;
 use super::signals;
 use super::source::{self, Source};
 
+use training::Training;
+
 /// The heading of what says how rows are put in order.
 const CHOICE: &str = "Choice";
 
 /// The heading of what says how labels are written.
 const EXPORT: &str = "Export";
+
+/// After so many labels more a model is trained, if nothing else is said.
+const LEARN_EVERY: u32 = 50;
 
 /// The ending of a project's name, behind that of its rows.
 const ENDING: &str = "labels.sqlite";
@@ -55,7 +63,9 @@ their own, to test on.
 
 Rows come in an order that is chosen when the project begins, as cloze select does
 it, by the model that ships, by --template and --verbalizer, or by a --run; where
-there is no model, at random.")]
+there is no model, at random. After every 50 labels a model is trained on them in
+the background: the page shows how good it is on rows drawn at random, what it is
+least sure of comes next, and labels that look wrong are shown again.")]
 pub struct Label {
     /// Data file: .csv, .tsv, .jsonl or .json
     #[arg(value_name = "FILE", required_unless_present = "project", value_parser = shipped::path())]
@@ -136,6 +146,10 @@ pub struct Label {
     /// For what is drawn
     #[arg(long, value_name = "N", help_heading = CHOICE, default_value_t = 0)]
     choice_seed: u64,
+    /// After so many labels more a model is trained on all of them; 0 for never [default: 50; never with --run
+    /// or without a model]
+    #[arg(long, value_name = "N", help_heading = CHOICE)]
+    learn_every: Option<u32>,
     /// Write the labelled rows to a file and end: .csv, .tsv, .jsonl or .json; - for standard output
     #[arg(long, value_name = "FILE", help_heading = EXPORT)]
     export: Option<PathBuf>,
@@ -166,13 +180,15 @@ pub fn run(args: &Label) -> Result<()> {
     check_labeller(&labeller)?;
     // Before the models, which take longer.
     let listener = listen(&format!("127.0.0.1:{}", args.port))?;
-    let (project, opinion, left_out) = match Project::is_there(&path) {
+    let Begun { project, opinion, start, left_out } = match Project::is_there(&path) {
         true => go_on(args, &path)?,
         false => begin(args, &path)?,
     };
+    let training = Training::default();
+    let learning = learning(args, &project, start, &training)?;
     let progress = project.progress(&labeller)?;
     let about = project.about().clone();
-    let running = Labelling::new(project, &labeller)?.opinion(opinion).start(listener)?;
+    let running = Labelling::new(project, &labeller)?.opinion(opinion).learning(learning).start(listener)?;
     let stopper = running.stopper();
     signals::finish(move || stopper.stop());
     if !args.quiet {
@@ -180,7 +196,28 @@ pub fn run(args: &Label) -> Result<()> {
         render::tell(&render::labelling(&path, &about, &progress, &labeller, left_out, port))?;
     }
     running.wait();
+    training.stop();
     Ok(())
+}
+
+/// What learns beside the labelling, if anything does.
+fn learning(
+    args: &Label,
+    project: &Project,
+    start: Option<Start>,
+    training: &Training,
+) -> Result<Option<Learning>> {
+    let every = u64::from(args.learn_every.unwrap_or(LEARN_EVERY));
+    let Some(start) = start.filter(|_| every > 0) else {
+        ensure!(
+            args.learn_every.unwrap_or(0) == 0,
+            "--learn-every needs patterns and a model to learn with: labels alone or --template with a model, \
+             and no --run"
+        );
+        return Ok(None);
+    };
+    let teach = Box::new(training.teacher(args, project, start)?);
+    Ok(Some(Learning { every, looked_at: args.among as usize, teach }))
 }
 
 /// The project's file: that which is named, or the one beside the rows.
@@ -240,8 +277,24 @@ fn same_rows(project: &Project) -> Option<PathBuf> {
     hash_of(&path).is_ok_and(|hash| hash == project.about().data_hash).then_some(path)
 }
 
-/// A project, the model that can be asked, and of a new project the rows that it does not show.
-type Begun = (Project, Option<Opinion>, Option<LeftOut>);
+/// How a labelling begins, or goes on.
+struct Begun {
+    project: Project,
+    /// The model that can be asked.
+    opinion: Option<Opinion>,
+    /// What it can learn with.
+    start: Option<Start>,
+    /// Of a new project, the rows that it does not show.
+    left_out: Option<LeftOut>,
+}
+
+/// Patterns and label words to learn with.
+enum Start {
+    /// The first template, and the verbalizer.
+    Files(PathBuf, PathBuf),
+    /// Those that labels alone have.
+    Labels(Vec<Template>, Vec<NamedLabel>),
+}
 
 /// Opens a project that is there.
 fn go_on(args: &Label, path: &Path) -> Result<Begun> {
@@ -252,23 +305,24 @@ fn go_on(args: &Label, path: &Path) -> Result<Begun> {
         project.check_labels(&labels.into_iter().map(|label| label.label).collect::<Vec<_>>())?;
     }
     let is_random = project.about().chosen_by == Strategy::Random.name();
+    let nobody = |project| Begun { project, opinion: None, start: None, left_out: None };
     if is_random && args.template.is_empty() && run.is_none() {
-        return Ok((project, None, None));
+        return Ok(nobody(project));
     }
     // The model looks at how the rows' file is laid out: without the file nobody asks it.
     let Some(rows) = args.rows.clone().or_else(|| same_rows(&project)) else {
-        return Ok((project, None, None));
+        return Ok(nobody(project));
     };
     let labels = labels::of_names(project.about().labels.iter().cloned())?;
     let named = named_labels(args)?.unwrap_or(labels);
     let asked = bound(args, &rows, run.as_ref(), named)?;
-    let Some(asked) = asked else { return Ok((project, None, None)) };
+    let Some(asked) = asked else { return Ok(nobody(project)) };
     project.check_labels(&asked.blueprint.labels())?;
     let live = Live::start(args.quiet, "loading the model");
     let classifier = PromptClassifier::load(asked.blueprint, setup::compute(&args.model), None)?;
     let opinion = opinion(classifier, &asked.columns, run.is_none())?;
     drop(live);
-    Ok((project, Some(opinion), None))
+    Ok(Begun { project, opinion: Some(opinion), start: asked.start, left_out: None })
 }
 
 /// Begins a project: reads the rows, puts them in order, and keeps all in its file.
@@ -308,9 +362,9 @@ fn begin(args: &Label, path: &Path) -> Result<Begun> {
         held_out_share: args.random_share,
         seed: args.choice_seed,
     };
-    let (placed, opinion) = match asked {
+    let (placed, opinion, start) = match asked {
         Some(asked) => in_order(args, &pool, asked, &wish, run.is_none())?,
-        None => (order(&pool, &wish, |_, _| Ok(Vec::new()))?, None),
+        None => (order(&pool, &wish, |_, _| Ok(Vec::new()))?, None, None),
     };
     let about = About {
         data: rows.display().to_string(),
@@ -323,7 +377,8 @@ fn begin(args: &Label, path: &Path) -> Result<Begun> {
     };
     source.finish(args.quiet)?;
     let left_out = LeftOut { labelled: pool.labelled_rows, repeated: pool.repeated_rows };
-    Ok((Project::create(path, &about, &placed)?, opinion, Some(left_out)))
+    let project = Project::create(path, &about, &placed)?;
+    Ok(Begun { project, opinion, start, left_out: Some(left_out) })
 }
 
 /// Patterns and label words before their weights.
@@ -332,6 +387,7 @@ struct Bound {
     tasks: Vec<Task>,
     calibrator: Calibrator,
     columns: std::sync::Arc<Columns>,
+    start: Option<Start>,
 }
 
 /// What is asked of a model: by files, by a run, or by the labels' names; none where no model is named and
@@ -345,10 +401,12 @@ fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) 
             tasks.tasks.iter().all(|task| task.template().demonstrations().is_none()),
             "rows are chosen without demonstrations: give patterns without {{demos:K}}"
         );
+        let files = args.template.first().cloned().zip(args.verbalizer.clone());
+        let start = files.map(|(template, verbalizer)| Start::Files(template, verbalizer));
         let columns = rows.columns().clone();
         let request = CalibrationRequest::default();
         let calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;
-        return Ok(Some(Bound { blueprint, tasks: tasks.tasks, calibrator, columns }));
+        return Ok(Some(Bound { blueprint, tasks: tasks.tasks, calibrator, columns, start }));
     }
     let folder = setup::model_path(&args.model.limits)?;
     if !folder.exists() && args.model.limits.model.is_none() && args.by.is_none() {
@@ -356,7 +414,7 @@ fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) 
     }
     let (question, labels, _) = Question::ByLabels.of(labels);
     let request = ZeroShotRequest {
-        labels,
+        labels: labels.clone(),
         structure: StructureRequest::default(),
         question,
         text_columns: args.text_column.clone(),
@@ -368,7 +426,8 @@ fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) 
     let columns = source.open()?.columns().clone();
     let ready = ZeroShot::prepare(request, source.open()?, || setup::open_model(&args.model.limits))?;
     let (blueprint, tasks, calibrator) = (ready.blueprint, ready.tasks.tasks, ready.calibrator);
-    Ok(Some(Bound { blueprint, tasks, calibrator, columns }))
+    let start = Some(Start::Labels(ready.templates, labels));
+    Ok(Some(Bound { blueprint, tasks, calibrator, columns, start }))
 }
 
 /// Puts rows in order as the model sees them.
@@ -378,8 +437,8 @@ fn in_order(
     asked: Bound,
     wish: &OrderRequest,
     corrects: bool,
-) -> Result<(Vec<Placed>, Option<Opinion>)> {
-    let Bound { blueprint, tasks, mut calibrator, columns } = asked;
+) -> Result<(Vec<Placed>, Option<Opinion>, Option<Start>)> {
+    let Bound { blueprint, tasks, mut calibrator, columns, start } = asked;
     let mut live = Live::start(args.quiet, "loading the model");
     let classifier = PromptClassifier::load(blueprint, setup::compute(&args.model), None)?;
     let placed = order(pool, wish, |pool, wish| {
@@ -388,7 +447,7 @@ fn in_order(
         })
     })?;
     drop(live);
-    Ok((placed, Some(opinion(classifier, &columns, corrects)?)))
+    Ok((placed, Some(opinion(classifier, &columns, corrects)?), start))
 }
 
 /// The model that can be asked. Answers of files and labels are corrected for what the patterns prefer
