@@ -21,7 +21,7 @@ use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_model::PromptModel;
 use cloze::predict::pvp::Pvp;
 use cloze::predict::report::Prediction;
-use cloze::predict::score::{Coming, Scored, Scorer};
+use cloze::predict::score::{Coming, Scored, Scorer, cut};
 use cloze::predict::task::Task;
 use cloze::text::data::{Columns, Example, Format, Rows};
 use cloze::text::demonstrations::{Drawing, Shown};
@@ -659,4 +659,26 @@ fn the_place_of_a_json_error_lies_inside_its_text() {
         let Place::Text { source, span, .. } = error.place() else { panic!("{error} has no place") };
         assert_eq!(source.text().get(span.clone()), Some(marked), "{error}");
     }
+}
+
+/// What [`cut`] costs at least, by trying all ways.
+fn least(lengths: &[usize], budget: usize, extra: usize) -> usize {
+    let fitting = (1..=lengths.len()).filter(|&rows| rows == 1 || rows * lengths[rows - 1] <= budget);
+    let cost = |rows: usize| rows * lengths[rows - 1] + extra + least(&lengths[rows..], budget, extra);
+    fitting.map(cost).min().unwrap_or(0)
+}
+
+#[test]
+fn no_other_way_to_cut_batches_costs_less() {
+    let lengths = [3, 3, 4, 9, 10, 11, 11, 30, 31, 70, 200];
+    for budget in [1, 20, 64, 100, 1000] {
+        for extra in [0, 1, 5, 20, 1000] {
+            let batches = cut(&lengths, budget, extra);
+            let cost: usize = batches.iter().map(|batch| batch.len() * lengths[batch.end - 1] + extra).sum();
+            assert_eq!(cost, least(&lengths, budget, extra), "{budget} {extra}: {batches:?}");
+            assert!(batches.iter().all(|b| b.len() == 1 || b.len() * lengths[b.end - 1] <= budget));
+            assert!(batches.iter().cloned().flatten().eq(0..lengths.len()));
+        }
+    }
+    assert!(cut(&[], 32, 2).is_empty());
 }

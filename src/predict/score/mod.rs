@@ -29,9 +29,8 @@ use crate::text::data::{Columns, Example};
 use crate::text::template::Prompt;
 use crate::text::verbalizer::Structure;
 
-use cutting::cut;
-
 pub use chains::Chain;
+pub use cutting::cut;
 
 /// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
 pub fn batch_tokens(device: Device) -> usize {
