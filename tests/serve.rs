@@ -6,8 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cloze::predict::prompt_classifier::PromptClassifier;
+use cloze::model::folder::ModelFolder;
+use cloze::predict::multi_label::way::Way;
+use cloze::predict::multi_label::{Centring, MultiLabel, MultiLabelClassifier};
+use cloze::predict::prompt_classifier::{Compute, PromptClassifier};
 use cloze::serve::{Key, Limits, Running, Service, listen};
+use cloze::text::data::Columns;
+use cloze::text::labels::of_line;
 use cloze::{MaskedLm, Options, Template, Verbalizer};
 use serde_json::{Value, json};
 
@@ -724,4 +729,61 @@ fn a_port_that_is_taken_is_told_before_anything_is_loaded() {
         told.starts_with(&format!("error: another program listens on 127.0.0.1:{port} already")),
         "{told}"
     );
+}
+
+fn several_labels(way: Way) -> MultiLabelClassifier {
+    let labels = of_line("music, sport, money").unwrap();
+    let reference = ["other".to_owned()];
+    let pattern = match way {
+        Way::Reference => "{text} This is about {mask}.",
+        Way::YesNo => "{text} Is this about {label_name}? {mask}.",
+    };
+    let templates = vec![Template::from_pattern(pattern).unwrap()];
+    let folder = ModelFolder::open(DEFAULT.as_ref()).unwrap();
+    let parts =
+        MultiLabel::of_labels(&labels, way, &reference, templates, folder, Options::default(), None).unwrap();
+    let mut classifier = parts.load(Compute::default()).unwrap();
+    let columns = Columns::check("texts", vec!["text".to_owned()], None).unwrap();
+    classifier.centre(Centring::WithoutContent, &columns, &[]).unwrap();
+    classifier
+}
+
+#[test]
+fn a_classifier_of_several_labels_gives_those_that_it_gives_elsewhere() {
+    let texts = ["The band plays at the match on Sunday.", "How do I pay my invoice?", "It rains."];
+    let classifier = several_labels(Way::Reference);
+    let wanted = classifier.classify(&texts).unwrap();
+    let service = Service::new().several("topics", classifier).unwrap().classifier("mood", mood_of(DEFAULT));
+    let running = service.limits(limits()).start(listen("127.0.0.1:0").unwrap()).unwrap();
+    let found = post(running.address(), "/classify", &json!({ "texts": texts, "detail": true })).json();
+    let labels = ["music", "sport", "money"];
+    assert_eq!(found["labels"], json!(labels));
+    let scores = post(running.address(), "/predict", &json!({ "inputs": texts.map(|text| [text]) })).json();
+    for (row, wanted) in wanted.iter().enumerate() {
+        let answer = &found["predictions"][row];
+        let given: Vec<&str> =
+            (0..3).filter(|&label| wanted.given[label]).map(|label| labels[label]).collect();
+        assert_eq!(answer["labels"], json!(given));
+        for (label, wanted) in labels.iter().zip(&wanted.probabilities) {
+            let close = |found: &Value| (found.as_f64().unwrap() - wanted).abs() < 1e-6;
+            assert!(close(&answer["probabilities"][label]), "{answer}");
+            let score =
+                scores[row].as_array().unwrap().iter().find(|score| score["label"] == *label).unwrap();
+            assert!(close(&score["score"]), "{scores}");
+        }
+        assert_eq!(answer["patterns"].as_array().unwrap().len(), 1);
+    }
+    let classifiers = &get(running.address(), "/info").json()["classifiers"];
+    assert_eq!(classifiers[0]["labels"], json!(labels));
+    assert_eq!(
+        (&classifiers[0]["several_labels"], &classifiers[1]["several_labels"]),
+        (&json!(true), &json!(false))
+    );
+    // What a request brings gives one label.
+    let one = json!({ "text": texts[0], "templates": ["{text} It was {mask}."], "verbalizer": { "version": 1, "classes": [
+        { "label": "up", "words": ["great"] }, { "label": "down", "words": ["bad"] } ] } });
+    let one = post(running.address(), "/classify", &one).json();
+    assert!(one["predictions"][0]["label"].is_string(), "{one}");
+    running.stop();
+    assert!(Service::new().several("topics", several_labels(Way::YesNo)).is_err());
 }

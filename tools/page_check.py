@@ -78,7 +78,7 @@ def make_pages(cloze, work):
                        stdout=subprocess.DEVNULL)
 
     few = ["<script>alert(1)</script>", "l" * 80]
-    many = [f"<script>{number}</script>" if number % 2 else f"{number} " + "label " * 13 for number in range(150)]
+    many = [f"<script>{number}</script>" if number % 2 else f"{number} " + "label " * 12 + "label" for number in range(150)]
     template = "templates/sentiment/it-was.json"
     two = ["--template", template, "--verbalizer", "verbalizers/sentiment.json"]
     for name, labels, count in [("few", few, 40), ("many", many, 300)]:
@@ -93,7 +93,7 @@ def make_pages(cloze, work):
             for row, text in enumerate(csv.DictReader((work / f"{name}.csv").open())):
                 writer.writerow([text["text"], "|".join({labels[row % len(labels)], labels[row * row % len(labels)]})])
         run(f"{name}-several", "score", "--template", template, "--verbalizer", work / f"{name}.json", "--data",
-            work / f"{name}-several.csv", "--multi-label", "--calibrate", "batch", "--out", work / "out.csv")
+            work / f"{name}-several.csv", "--multi-label", "--reference", "it", "--calibrate", "batch", "--out", work / "out.csv")
     run("explained", "explain", "--template", template, "--verbalizer", work / "few.json", "--data",
         work / "few.csv", "--row", "1-3")
     run("robust", "robustness", *two, "--data", "data/reviews/dev.csv", "--rows", "20")

@@ -9,10 +9,14 @@ use cloze::error::{Errors, ServeError};
 use cloze::model::dtype::Dtype;
 use cloze::model::masked_lm::{MaskedLm, Options};
 use cloze::model::threads::Threads;
+use cloze::predict::multi_label::thresholds::Thresholds;
+use cloze::predict::multi_label::way::Way;
+use cloze::predict::multi_label::{Centring, MultiLabel, MultiLabelClassifier, usual_reference};
 use cloze::predict::prompt_classifier::{Compute, PromptClassifier};
 use cloze::predict::zero_shot::Question;
 use cloze::serve::{Key, Limits, Service, listen};
 use cloze::study::run::{Run, Wanted};
+use cloze::text::data::{Columns, TEXT};
 use cloze::text::labels;
 use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
@@ -63,6 +67,19 @@ pub struct Serve {
     /// with a {mask}
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = setup::question)]
     ask: Question,
+    /// Give a row several labels, or none, as cloze classify and score --multi-label do; a run knows whether it
+    /// does
+    #[arg(long)]
+    multi_label: bool,
+    /// With several labels, words that say of no label that it is right [default: other]
+    #[arg(long, value_name = "WORD,…", value_delimiter = ',')]
+    reference: Vec<String>,
+    /// With several labels, the probability from which on one is given [default: 0.5]
+    #[arg(long, value_name = "P", conflicts_with = "thresholds")]
+    threshold: Option<f64>,
+    /// With several labels, a threshold for each, from a file of cloze score --thresholds-out
+    #[arg(long, value_name = "FILE")]
+    thresholds: Option<PathBuf>,
     /// A calibration that cloze score --calibration-out wrote, of the run or of the templates
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
@@ -132,7 +149,10 @@ pub fn run(args: &Serve) -> Result<()> {
     let listener = listen(&format!("{host}:{}", args.port))?;
     let mut service = Service::new().key(key).readonly(args.readonly).limits(limits(args));
     for (name, classifier) in classifiers(args)? {
-        service = service.abstaining(name, classifier, args.abstain_below);
+        service = match classifier {
+            Served::One(classifier) => service.abstaining(name, *classifier, args.abstain_below),
+            Served::Several(classifier) => service.several(name, *classifier)?,
+        };
     }
     let running = service.start(listener)?;
     let stopper = running.stopper();
@@ -162,8 +182,62 @@ fn limits(args: &Serve) -> Limits {
     }
 }
 
+/// What is served.
+enum Served {
+    One(Box<PromptClassifier>),
+    Several(Box<MultiLabelClassifier>),
+}
+
+impl Served {
+    fn one(classifier: PromptClassifier) -> Served {
+        Served::One(Box::new(classifier))
+    }
+}
+
+/// Several labels with their thresholds.
+fn several(args: &Serve, parts: MultiLabel, compute: Compute, centring: Centring) -> Result<Served> {
+    ensure!(
+        args.calibration.is_none() && args.abstain_below.is_none(),
+        "--calibration and --abstain-below are for one label a row: with several give --thresholds"
+    );
+    let labels = parts.labels();
+    let file = args.thresholds.as_deref();
+    let thresholds = match (file, args.threshold) {
+        (Some(path), _) => Some(Thresholds::load(path, &labels)?),
+        (None, Some(threshold)) => Some(Thresholds::same(&labels, threshold)?),
+        (None, None) => None,
+    };
+    let fitted_for = file.map(|_| parts.fitted_for()).transpose()?;
+    let centres = match (file, &thresholds, &fitted_for) {
+        (Some(path), Some(thresholds), Some(wanted)) => thresholds.centres(path, wanted)?,
+        _ => None,
+    };
+    let mut classifier = parts.load(compute)?;
+    match centres {
+        Some(centres) => classifier.set_centres(centres),
+        None => classifier.centre(centring, &Columns::check("texts", vec![TEXT.to_owned()], None)?, &[])?,
+    }
+    if let Some(thresholds) = thresholds {
+        classifier.set_thresholds(thresholds);
+    }
+    Ok(Served::Several(Box::new(classifier)))
+}
+
 /// All that is served, each under its name.
-fn classifiers(args: &Serve) -> Result<Vec<(String, PromptClassifier)>> {
+fn classifiers(args: &Serve) -> Result<Vec<(String, Served)>> {
+    ensure!(
+        args.run.is_empty() || !args.multi_label && args.reference.is_empty(),
+        "a run knows whether it gives several labels, and what they are held against: leave --multi-label and \
+         --reference out"
+    );
+    ensure!(
+        args.multi_label || args.reference.is_empty(),
+        "--reference is for several labels a row: add --multi-label"
+    );
+    ensure!(
+        args.multi_label || !args.run.is_empty() || (args.threshold.is_none() && args.thresholds.is_none()),
+        "--threshold and --thresholds are for several labels a row: add --multi-label"
+    );
     let compute = Compute {
         dtype: args.dtype,
         threads: Some(1),
@@ -184,11 +258,25 @@ fn classifiers(args: &Serve) -> Result<Vec<(String, PromptClassifier)>> {
         errors.none()?;
         let Some(verbalizer) = verbalizer else { unreachable!("an error says why it could not be read") };
         let name = verbalizer.name().to_owned();
+        if args.multi_label {
+            let folder = setup::open_model(&args.model)?;
+            let (way, reference) = (Way::Reference, reference(args));
+            let parts = MultiLabel::of_verbalizer(
+                &verbalizer,
+                way,
+                &reference,
+                templates,
+                folder,
+                options,
+                max_length,
+            )?;
+            return Ok(vec![(name, several(args, parts, compute, Centring::Not)?)]);
+        }
         let mut builder = PromptClassifier::builder(model()?).compute(compute).verbalizer(verbalizer);
         builder = templates.into_iter().fold(builder, |builder, template| builder.template(template));
         builder = max_length.into_iter().fold(builder, |builder, tokens| builder.max_length(tokens));
         builder = args.calibration.iter().fold(builder, |builder, file| builder.calibration(file));
-        return Ok(vec![(name, builder.build()?)]);
+        return Ok(vec![(name, Served::one(builder.build()?))]);
     }
     ensure!(
         args.calibration.is_none(),
@@ -200,15 +288,31 @@ fn classifiers(args: &Serve) -> Result<Vec<(String, PromptClassifier)>> {
         (None, None) => ("example", labels::of_line("negative, positive")?),
     };
     let question = args.ask.clone();
+    if args.multi_label {
+        let (question, labels, _) = question.of(labels);
+        let (templates, folder) = (question.templates(&[TEXT.to_owned()])?, setup::open_model(&args.model)?);
+        let (way, reference) = (Way::Reference, reference(args));
+        let parts = MultiLabel::of_labels(&labels, way, &reference, templates, folder, options, max_length)?;
+        return Ok(vec![(name.to_owned(), several(args, parts, compute, Centring::WithoutContent)?)]);
+    }
     let classifier = PromptClassifier::of_labels(model()?, labels, question, max_length, compute)?;
-    Ok(vec![(name.to_owned(), classifier)])
+    Ok(vec![(name.to_owned(), Served::one(classifier))])
+}
+
+/// The words that several labels are held against.
+fn reference(args: &Serve) -> Vec<String> {
+    if args.reference.is_empty() { usual_reference() } else { args.reference.clone() }
 }
 
 /// The runs, and of those of several tasks each task.
-fn runs(args: &Serve, compute: Compute) -> Result<Vec<(String, PromptClassifier)>> {
+fn runs(args: &Serve, compute: Compute) -> Result<Vec<(String, Served)>> {
     ensure!(
         args.calibration.is_none() || args.run.len() == 1,
         "--calibration is of one run: serve the others by themselves"
+    );
+    ensure!(
+        args.threshold.is_none() && args.thresholds.is_none() || args.run.len() == 1,
+        "--threshold and --thresholds are of one run: serve the others by themselves"
     );
     let mut all = Vec::new();
     let mut names: Vec<String> = Vec::new();
@@ -235,14 +339,23 @@ fn runs(args: &Serve, compute: Compute) -> Result<Vec<(String, PromptClassifier)
                 task,
                 model: setup::other_model(&args.model)?,
                 max_length: args.model.max_length,
+                several_labels: run.gives_several_labels(),
                 options: Options { force_head: args.model.force_head, ..Options::default() },
                 ..Wanted::default()
             };
             let blueprint = run.unbound(&wanted)?;
-            all.push((
-                name,
-                PromptClassifier::load_calibrated(blueprint, compute, args.calibration.clone())?,
-            ));
+            let served = if wanted.several_labels {
+                several(args, MultiLabel::of_run(blueprint), compute, Centring::Not)?
+            } else {
+                ensure!(
+                    args.threshold.is_none() && args.thresholds.is_none(),
+                    "--threshold and --thresholds are for runs that give several labels a row, and {name} gives \
+                     one"
+                );
+                let calibration = args.calibration.clone();
+                Served::one(PromptClassifier::load_calibrated(blueprint, compute, calibration)?)
+            };
+            all.push((name, served));
         }
     }
     Ok(all)

@@ -17,6 +17,8 @@ pub enum ServeError {
     SameName { name: String },
     #[error("{name:?} is not a name for a classifier")]
     Name { name: String },
+    #[error("{name:?} asks for each label by yes and no")]
+    YesNo { name: String },
     #[error("no classifier was given")]
     NothingToServe,
     #[error("{} holds no key", path.display())]
@@ -52,6 +54,7 @@ impl ServeError {
             CannotListen { .. } => help("listen on an address of this machine, as 127.0.0.1"),
             SameName { .. } => help("give one of them another name, as NAME=FOLDER"),
             Name { .. } => help("use letters, digits, spaces and . _ - / alone, at most 100"),
+            YesNo { .. } => help("serve labels that are held against a reference: --way reference"),
             NothingToServe => help("give it at least one"),
             WithoutKey { .. } => help("write the key on its first line"),
             ShortKey { least, .. } => {

@@ -1,5 +1,7 @@
 //! Answers as they are sent.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -18,10 +20,37 @@ pub(super) struct ClassifyAnswer {
     /// The labels, in the order of the probabilities.
     labels: Vec<String>,
     /// One for each row, in their order.
-    predictions: Vec<PredictionAnswer>,
+    predictions: Vec<RowAnswer>,
 }
 
 /// What a row is answered.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum RowAnswer {
+    /// By a classifier that gives one label.
+    One(PredictionAnswer),
+    /// By one that gives several, or none.
+    Several(SeveralAnswer),
+}
+
+/// What a row is answered that may have several labels.
+#[derive(Serialize, ToSchema)]
+struct SeveralAnswer {
+    /// The labels that are given.
+    labels: Vec<String>,
+    /// The probability of each label by itself.
+    #[schema(value_type = Object)]
+    probabilities: Map<String, Value>,
+    /// Whether the row was too long for a pattern.
+    truncated: bool,
+    /// The row's tokens in all patterns together.
+    tokens: usize,
+    /// What each pattern says of the labels and what they are held against, where that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patterns: Option<Vec<PatternAnswer>>,
+}
+
+/// What a row is answered that has one label.
 #[derive(Serialize, ToSchema)]
 struct PredictionAnswer {
     /// The likeliest label; null where it is not likely enough to be said.
@@ -163,10 +192,10 @@ fn by_label(labels: &[String], prediction: &Prediction) -> Map<String, Value> {
 
 impl ClassifyAnswer {
     /// The answers of a host's classifier, or of one that a request made of it; `correct` is whether they are
-    /// corrected.
+    /// corrected. Whatever a request makes gives one label.
     pub(super) fn new(
         host: &Host,
-        classifier: &PromptClassifier,
+        classifier: &Arc<PromptClassifier>,
         answers: Vec<DetailedAnswer>,
         (correct, detail): (bool, bool),
     ) -> ClassifyAnswer {
@@ -203,10 +232,28 @@ impl ClassifyAnswer {
                 patterns: detail.then(|| pattern(&answer)),
             }
         };
+        let several = host.several.as_ref().filter(|_| Arc::ptr_eq(&host.classifier, classifier));
+        let row = |answer: DetailedAnswer| match several {
+            None => RowAnswer::One(prediction(answer)),
+            Some(rule) => {
+                let found = rule.answer(&answer.uncorrected);
+                let given = rule.labels().iter().zip(&found.given).filter(|(_, given)| **given);
+                RowAnswer::Several(SeveralAnswer {
+                    labels: given.map(|(label, _)| label.clone()).collect(),
+                    probabilities: by_label(
+                        rule.labels(),
+                        &Prediction { probabilities: found.probabilities },
+                    ),
+                    truncated: answer.truncated.contains(&true),
+                    tokens: answer.tokens,
+                    patterns: detail.then(|| pattern(&answer)),
+                })
+            }
+        };
         ClassifyAnswer {
             run: host.name.clone(),
-            labels: labels.to_vec(),
-            predictions: answers.into_iter().map(prediction).collect(),
+            labels: several.map_or(labels, |rule| rule.labels()).to_vec(),
+            predictions: answers.into_iter().map(row).collect(),
         }
     }
 }

@@ -17,7 +17,8 @@ use super::zero_shot;
 use crate::error::source::Source;
 use crate::error::{DataError, Error, JsonError, ServeError};
 use crate::predict::fill::Filled;
-use crate::predict::prompt_classifier::PromptClassifier;
+use crate::predict::prompt_classifier::{DetailedAnswer, PromptClassifier};
+use crate::predict::report::Prediction;
 use crate::text::json::Node;
 
 /// What a route answers.
@@ -211,8 +212,12 @@ async fn scores(
     }
     let (columns, examples) = request::fields(columns, rows.into_iter())?;
     let answers = app.engine.classify(classifier, columns, examples).await?;
-    let labels = classifier.labels();
-    Ok(answers.into_iter().map(|answer| ranked(labels, &answer.answer.prediction, most)).collect())
+    // Of several labels each is as probable as it is by itself.
+    let of_row = |answer: &DetailedAnswer| match &host.several {
+        None => answer.answer.prediction.clone(),
+        Some(rule) => Prediction { probabilities: rule.answer(&answer.uncorrected).probabilities },
+    };
+    Ok(answers.iter().map(|answer| ranked(host.labels(), &of_row(answer), most)).collect())
 }
 
 /// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Errors, Result, ServeError};
+use crate::predict::multi_label::LabelRule;
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::text::json::Node;
 
@@ -23,6 +24,15 @@ pub(super) struct Host {
     pub(super) classifier: Arc<PromptClassifier>,
     /// The least probability of an answer.
     pub(super) abstain_below: Option<f64>,
+    /// What makes several labels of its answers, where a row may have several.
+    pub(super) several: Option<Arc<LabelRule>>,
+}
+
+impl Host {
+    /// The labels that it gives.
+    pub(super) fn labels(&self) -> &[String] {
+        self.several.as_ref().map_or_else(|| self.classifier.labels(), |rule| rule.labels())
+    }
 }
 
 /// All of them.

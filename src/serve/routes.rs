@@ -173,7 +173,7 @@ async fn info(State(app): Shared, request: Request) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "model_id": name_of(&app.hosts.all()[0]),
         "model_dtype": first.dtype().name(),
-        "model_type": { "classifier": { "id2label": first
+        "model_type": { "classifier": { "id2label": app.hosts.all()[0]
             .labels()
             .iter()
             .enumerate()
@@ -204,7 +204,8 @@ fn described(host: &Host) -> Value {
     json!({
         "name": host.name,
         "model": name_of(host),
-        "labels": classifier.labels(),
+        "labels": host.labels(),
+        "several_labels": host.several.is_some(),
         "columns": classifier.columns(),
         "templates": classifier
             .templates()

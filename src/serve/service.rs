@@ -10,7 +10,8 @@ use super::host::{Host, Hosts};
 use super::key::Key;
 use super::routes::router;
 use super::running::{self, Ending, Running};
-use crate::error::Errors;
+use crate::error::{Errors, Result, ServeError};
+use crate::predict::multi_label::MultiLabelClassifier;
 use crate::predict::prompt_classifier::PromptClassifier;
 
 /// Classifiers behind HTTP: see `docs/serve.md` for its routes.
@@ -65,8 +66,22 @@ impl Service {
     ) -> Service {
         // Each of the service's threads computes by itself.
         let classifier = Arc::new(classifier.with_threads(1));
-        self.hosts.push(Host { name: name.into(), classifier, abstain_below });
+        self.hosts.push(Host { name: name.into(), classifier, abstain_below, several: None });
         self
+    }
+
+    /// Serves a classifier that gives a row several labels, or none.
+    ///
+    /// # Errors
+    /// One that asks for each label by yes and no.
+    pub fn several(mut self, name: impl Into<String>, classifier: MultiLabelClassifier) -> Result<Service> {
+        let name = name.into();
+        let Some((classifier, rule)) = classifier.into_rule() else {
+            return Err(ServeError::YesNo { name }.into());
+        };
+        let (classifier, several) = (Arc::new(classifier.with_threads(1)), Some(Arc::new(rule)));
+        self.hosts.push(Host { name, classifier, abstain_below: None, several });
+        Ok(self)
     }
 
     /// Answers only requests that bring this key.

@@ -40,7 +40,7 @@ use crate::predict::label_words::LabelWords;
 use crate::predict::mask_words::WordShare;
 use crate::predict::prompt_classifier::{Compute, PromptClassifier, ScoringProgress, read_chunk};
 use crate::predict::pvp::{Patterns, SoftVectors};
-use crate::predict::report::Run;
+use crate::predict::report::{Prediction, Run};
 use crate::predict::score::Coming;
 use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Adjust, Columns, Example, Rows};
@@ -50,7 +50,7 @@ use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 
 use report::{Answered, Counts};
-use scoring::{LabelScores, LabelScoring, asked_columns};
+use scoring::{LabelScores, LabelScoring, against_last, asked_columns};
 use sets::LabelSetsConformal;
 use thresholds::{CentredPattern, Goal, Thresholds, ThresholdsFor, USUAL};
 use way::{AskedLabel, REFERENCE_WORDS, Way};
@@ -107,6 +107,33 @@ pub struct LabelsAnswer {
     pub given: Vec<bool>,
     /// Which labels it may have, where sets were asked for, `[L]`.
     pub set: Option<Vec<bool>>,
+}
+
+/// What makes a row's labels of what patterns say of it, for whoever asks the model by themselves.
+#[derive(Debug, Clone)]
+pub struct LabelRule {
+    labels: Vec<String>,
+    /// `[P,L]`
+    centres: Vec<Vec<f64>>,
+    thresholds: Thresholds,
+}
+
+impl LabelRule {
+    /// The labels, in their order.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// A row's answer from each pattern's probabilities of the labels and the reference.
+    ///
+    /// # Shapes
+    /// P · `[L+1]`
+    pub fn answer(&self, by_pattern: &[Prediction]) -> LabelsAnswer {
+        let scores =
+            LabelScores { by_pattern: by_pattern.iter().map(against_last).collect(), truncated: false };
+        let probabilities = probabilities(&scores, &self.centres);
+        LabelsAnswer { given: self.thresholds.given(&probabilities), probabilities, set: None }
+    }
 }
 
 /// What is done with rows, their answers, and which labels each has, where that is known (`[L]`).
@@ -512,6 +539,13 @@ impl MultiLabelClassifier {
         }
         counts.left_out_rows = rows.left_out();
         Ok((counts, scoring.scoring().described()))
+    }
+
+    /// The classifier of the labels and the reference, and what makes labels of its answers; none where each
+    /// label is asked for by yes and no.
+    pub fn into_rule(self) -> Option<(PromptClassifier, LabelRule)> {
+        let rule = LabelRule { labels: self.labels(), centres: self.centres, thresholds: self.thresholds };
+        (self.way == Way::Reference).then_some((self.classifier, rule))
     }
 
     /// The classes that are asked at a blank: the labels and the reference, or no and yes.

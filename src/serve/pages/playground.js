@@ -199,6 +199,7 @@ function draw() {
   at("runs").hidden = info.classifiers.length < 2;
   at("run").replaceChildren(...info.classifiers.map((one) =>
     make("option", { value: one.name, text: one.name, selected: one.name === state.run })));
+  at("several-labels").hidden = !host().several_labels;
   at("several").checked = state.several;
   at("correct").checked = state.correct;
   for (const id of ["several", "add-pattern", "add-class"]) at(id).disabled = info.readonly;
