@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve page-check explain-deletion fuzz test-browser test-clients lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve crash page-check explain-deletion fuzz test-browser test-clients lint clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -106,6 +106,9 @@ bench-families: build ## time every family against transformers 5, and ModernBER
 
 fuzz: setup ## damaged inputs for every door that reads what users bring (15 minutes): make fuzz [SECONDS_A_DOOR=60] [SEED=1] [DOOR=csv]
 	@cargo bench --locked --bench fuzz -- --seconds $(or $(SECONDS_A_DOOR),60) --seed $(or $(SEED),1) $(if $(DOOR),--door $(DOOR))
+
+crash: build ## kill long commands at random moments and go on: nothing is lost (an hour): make crash [KILLS=100] [ONLY=train] [SIGNAL=KILL]
+	@$(PYTHON) tools/crash.py --cloze $(CLOZE) $(if $(KILLS),--kills $(KILLS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SIGNAL),--signal $(SIGNAL))
 
 page-check: build ## show pages in headless Chromium and let axe-core look at them (needs Chromium and npm; minutes)
 	@$(PYTHON) tools/page_check.py --cloze $(CLOZE)

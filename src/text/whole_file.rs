@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tempfile::{NamedTempFile, TempDir};
@@ -15,8 +16,9 @@ use crate::text::same_file::followed;
 /// A file under a temporary name in its folder, which gets its own name when all is written and synced.
 ///
 /// What is no regular file (a device, a named pipe) is written directly; a link is followed, whether there is
-/// a file yet where it points or not. Until then the file is called `.NAME.partial-…`, and only a run that is
-/// killed without being asked (`kill -9`) leaves such a file behind.
+/// a file yet where it points or not. Until then the file is called `.NAME.partial-…`. Only a run that is killed
+/// without being asked (`kill -9`) leaves such a file behind; the next that writes a file of this name in the
+/// folder removes it.
 pub struct WholeFile {
     /// As it was named: messages call it so.
     path: PathBuf,
@@ -36,6 +38,32 @@ static UNFINISHED: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
 
 fn unfinished() -> MutexGuard<'static, Vec<(PathBuf, PathBuf)>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is empty and younger may belong to a process that is about to lock it.
+const BEFORE_LOCKED: Duration = Duration::from_secs(1);
+
+/// Removes what processes that were killed have left under temporary names: whoever is alive holds a lock on
+/// what it writes. Where a file system knows no locks, nothing is removed.
+fn sweep(folder: &Path, prefix: &str) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+        let path = entry.path();
+        let (Ok(metadata), Ok(file)) = (entry.metadata(), File::open(&path)) else { continue };
+        let is_empty = match metadata.is_dir() {
+            true => std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none()),
+            false => metadata.len() == 0,
+        };
+        let age = metadata.modified().ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        if metadata.is_symlink() || (is_empty && age < BEFORE_LOCKED) || file.try_lock().is_err() {
+            continue;
+        }
+        // Another process may be removing it.
+        let _ = match metadata.is_dir() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+    }
 }
 
 /// The place of a temporary file or folder in [`UNFINISHED`], which it leaves when it is dropped.
@@ -128,7 +156,10 @@ impl WholeFile {
         // The umask takes its part, as for any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        sweep(folder, &prefix);
         let (file, listed) = Listed::new(path, || builder.tempfile_in(folder), NamedTempFile::path)?;
+        // Held until the file is closed. Where there are no locks, nobody asks for one.
+        let _ = file.as_file().try_lock();
         if let Ok(existing) = std::fs::metadata(&target) {
             file.as_file().set_permissions(existing.permissions()).map_err(|error| wrap(&error))?;
         }
@@ -239,7 +270,10 @@ pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     builder.prefix(&prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    sweep(parent, &prefix);
     let (folder, _listed) = Listed::new(path, || builder.tempdir_in(parent), TempDir::path)?;
+    // Held until the folder has its name. Where folders cannot be locked, nobody asks for one.
+    let _lock = File::open(folder.path()).map(|lock| lock.try_lock().map(|()| lock));
     fill(folder.path())?;
     let _unfinished = unfinished();
     if path.is_dir() {
