@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve crash page-check explain-deletion fuzz test-browser test-clients lint clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve crash page-check explain-deletion fuzz test-browser test-clients lint licences audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -127,10 +127,17 @@ test-clients: build ## huggingface_hub and curl as clients of cloze serve (makes
 	@test -x target/clients-env/bin/python || { $(PYTHON) -m venv target/clients-env && target/clients-env/bin/pip install --quiet huggingface_hub; }
 	@target/clients-env/bin/python tests/clients/huggingface.py $(CLOZE)
 
-lint: setup ## formatting, lints and documentation, warnings as errors
+lint: setup ## formatting, lints, documentation (warnings as errors), and the licences of crates
 	@cargo fmt --check
 	@cargo clippy --release --locked --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+	@$(PYTHON) tools/licences.py
+
+licences: ## write docs/licences.md: the crates that cloze is built of, by their licences
+	@$(PYTHON) tools/licences.py --write
+
+audit: ## known weaknesses of crates, their licences and sources, by cargo-deny (cargo install cargo-deny; needs a network)
+	@cargo deny --all-features check
 
 clean: ## remove what was built here (the libtorch in the user's cache stays)
 	@cargo clean

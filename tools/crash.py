@@ -50,7 +50,7 @@ COMMANDS = {
     "score --out": again(f"cloze score -t t.json -v v.json {ONE} -d many.csv --out out.csv --report report.json --page page.html -q"),
     "classify --out": again(f"cloze classify many.csv --labels 'good, bad' {ONE} --out out.jsonl -q"),
     "search verbalizer": again(f"cloze search verbalizer --method likelihood-ratio -t t.json -v v.json {ONE} --train train.csv --out best.json -q"),
-    "export --merged": again("cloze export --run learned --merged exported -q"),
+    "export --merged": again("cloze export --run learned --merged exported"),
 }
 
 
@@ -157,6 +157,9 @@ def play(name, begin, go_on, args, work, dice):
         found = left(folder)
         differ = sorted(file for file in wanted.keys() | found.keys() if wanted.get(file) != found.get(file))
         if how in counts:
+            counts[how] += 1
+        if how not in counts and not differ:
+            how = "ended before"  # It was killed when all was there.
             counts[how] += 1
         if how not in counts or differ:
             wrong.append((f"{moment:.2f} s", how, differ[:4]))
