@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use cloze::error::{Kind, LabelError};
 use cloze::label::{
-    About, Doubt, Given, Labelling, Learned, OrderRequest, Outcome, Pays, Placed, Project, agreement, export,
-    export_tasks, in_doubt, order, out_of_fold,
+    About, Doubt, Given, LabelChange, Labelling, Learned, OrderRequest, Outcome, Pays, Placed, Project,
+    agreement, export, export_tasks, in_doubt, order, out_of_fold,
 };
 use cloze::predict::selection::{Pool, PoolRequest, Strategy};
 use cloze::serve::listen;
@@ -432,8 +432,7 @@ fn a_model_learns_from_labels_beside_the_labelling() {
         thread::sleep(Duration::from_millis(20));
     }
     drop(child);
-    // A training whose labelling was killed may still be at work, and has the folder.
-    thread::sleep(Duration::from_secs(5));
+    // Its training may still be at work.
     let (_child, address) = label(folder.path(), &["--labels", "good, bad", "--learn-every", "8"]);
     let found = lessons(address, 2);
     assert_eq!(found["lessons"][1]["trouble"], Value::Null, "{found}");
@@ -455,4 +454,51 @@ fn a_label_that_its_neighbours_deny_is_in_doubt() {
     let found = in_doubt(&out_of_fold(&vectors, &classes, 3, 0), &classes);
     assert_eq!((found.len(), found[0].row, found[0].likelier), (1, 7, 1));
     assert!(found[0].share < 0.5);
+}
+
+#[test]
+fn labels_are_changed_with_what_was_said_by_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("project");
+    let mut project = Project::create(&path, &about(), &placed(6, 0.0)).unwrap();
+    for (place, label) in [(0, Some("up")), (1, Some("down")), (2, Some("up")), (3, None)] {
+        project.answer(&Given { note: "so".to_owned(), ..given(place, "anna", label) }).unwrap();
+    }
+    let lesson = project.begin_lesson(3, "x").unwrap();
+    project.end_lesson(lesson, Ok(&learned(&[(4, "up"), (5, "down")], &[(0, 0.1)], &[]))).unwrap();
+    let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+    let change =
+        |from: &str, to: Option<&str>| LabelChange { from: from.to_owned(), to: to.map(str::to_owned) };
+    // A label that stands does not go without a word; what is no label changes nothing.
+    for (names, changes) in [
+        (labels(&["up", "aside"]), vec![]),
+        (labels(&["up", "aside"]), vec![change("down", Some("sideways"))]),
+        (labels(&["up", "aside"]), vec![change("sideways", None)]),
+    ] {
+        let error = project.change_labels(&names, &changes).unwrap_err();
+        assert!(matches!(
+            error.kind(),
+            Kind::Label(LabelError::LabelStands { .. } | LabelError::UnknownLabel { .. })
+        ));
+        assert_eq!(project.about().labels, ["down", "up"]);
+    }
+    // The two change places, and there is one more.
+    let changes = [change("up", Some("down")), change("down", Some("up"))];
+    let changed = project.change_labels(&labels(&["down", "up", "aside"]), &changes).unwrap();
+    assert_eq!((changed.renamed, changed.taken_back), (3, 0));
+    let said =
+        |project: &Project| -> Vec<(u32, String)> { project.settled(false).unwrap().into_iter().collect() };
+    let wanted = [(0, "down"), (1, "up"), (2, "down")].map(|(place, label)| (place, label.to_owned()));
+    assert_eq!(said(&project), wanted);
+    assert_eq!(project.answers().unwrap()[&0][0].note, "so");
+    assert_eq!(project.doubts().unwrap(), []);
+    // Answers to a label that is gone are asked anew; the file says it too.
+    let changed = project.change_labels(&labels(&["up", "aside"]), &[change("down", None)]).unwrap();
+    assert_eq!((changed.renamed, changed.taken_back), (0, 2));
+    let project = Project::open(&path).unwrap();
+    assert_eq!(
+        (said(&project), project.next("anna").unwrap().unwrap().place),
+        (vec![(1, "up".to_owned())], 0)
+    );
+    assert_eq!(project.about().labels, ["up", "aside"]);
 }

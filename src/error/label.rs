@@ -21,6 +21,8 @@ pub enum LabelError {
     OtherRows { project: PathBuf, data: String, made_of: String, made_hash: String, found_hash: String },
     #[error("{} has other labels", project.display())]
     OtherLabels { project: PathBuf, had: Vec<String>, given: Vec<String> },
+    #[error("{answers} answers say {label:?}, which is none of the new labels")]
+    LabelStands { label: String, answers: u64 },
     #[error("{data} has a column {column:?}, which is written beside the labels")]
     ColumnTaken { data: String, column: String },
     #[error("nothing says which labels there are")]
@@ -63,9 +65,17 @@ impl LabelError {
                 ("given", given.join(", ")),
                 (
                     "help",
-                    "go on with the project's labels by naming none, or begin another project".to_owned(),
+                    "go on with the project's labels by naming none, or change them: --change-labels, with \
+                     OLD=NEW for each that is renamed"
+                        .to_owned(),
                 ),
             ],
+            LabelStands { label, .. } => {
+                vec![(
+                    "help",
+                    format!("say what takes its place: --change-labels {label}=NEW, or {label}= to ask anew"),
+                )]
+            }
             ColumnTaken { .. } => help("rename it in the data"),
             WithoutLabels => help("name them, as \"billing, technical, account\""),
             NothingLabelled { .. } => help("label some rows first"),

@@ -147,7 +147,11 @@ impl Pupil {
             let lessons = Project::open(&self.path)?.lessons()?;
             let went_well = |lesson: &&Lesson| lesson.seconds.is_some() && lesson.trouble.is_none();
             let last = lessons.iter().rev().find(went_well);
-            last.map(|lesson| self.learned(&self.folder(&lesson.folder).join(RUN))).transpose()
+            let found =
+                last.map(|lesson| self.learned(&self.folder(&lesson.folder).join(RUN))).transpose()?;
+            // Labels may have changed since.
+            let labels = self.first.classifier.labels();
+            Ok(found.filter(|opinion| opinion.classifier.labels() == labels))
         };
         if let Ok(Some(opinion)) = last() {
             self.shared.take(opinion);

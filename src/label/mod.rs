@@ -43,6 +43,9 @@ pub use learning::{Learning, Lecture, Taught, Teach};
 pub use lessons::{Doubt, Gain, Learned, Lesson, Pays};
 pub use opinion::Opinion;
 pub use order::{OrderRequest, Placed, order};
-pub use project::{About, Given, Kept, Outcome, Progress, Project, ShownRow, check_columns, check_labeller};
+pub use project::{
+    About, ChangedLabels, Given, Kept, LabelChange, Outcome, Progress, Project, ShownRow, check_columns,
+    check_labeller,
+};
 pub use service::Labelling;
 pub use studio::export_tasks;

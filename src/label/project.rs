@@ -184,6 +184,24 @@ pub struct Progress {
     pub of_labels: Vec<u64>,
 }
 
+/// What becomes of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelChange {
+    /// The label.
+    pub from: String,
+    /// What takes its place; none takes back what was said with it.
+    pub to: Option<String>,
+}
+
+/// What became of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChangedLabels {
+    /// Those that have another label now.
+    pub renamed: u64,
+    /// Those that were taken back: their rows are shown again.
+    pub taken_back: u64,
+}
+
 /// A project that is open.
 pub struct Project {
     path: PathBuf,
@@ -280,6 +298,79 @@ impl Project {
         }
         let (had, given) = (self.about.labels.clone(), given.to_vec());
         Err(LabelError::OtherLabels { project: self.path.clone(), had, given }.into())
+    }
+
+    /// Gives the project other labels. What was said with a label that goes is said with the one that takes its
+    /// place, or taken back where none does. All or nothing.
+    ///
+    /// # Errors
+    /// A label that goes, stands somewhere, and has nothing in its place; a change of or to what is no label.
+    pub fn change_labels(&mut self, labels: &[String], changes: &[LabelChange]) -> Result<ChangedLabels> {
+        for LabelChange { from, to } in changes {
+            let unknown = |label: &String, labels: &[String]| {
+                let (label, labels) = (label.clone(), labels.to_vec());
+                Error::new(LabelError::UnknownLabel { label, labels })
+            };
+            if !self.about.labels.contains(from) {
+                return Err(unknown(from, &self.about.labels));
+            }
+            if let Some(to) = to.as_ref().filter(|to| !labels.contains(to)) {
+                return Err(unknown(to, labels));
+            }
+        }
+        let goes =
+            |label: &&String| !labels.contains(label) && !changes.iter().any(|change| change.from == **label);
+        for label in self.about.labels.iter().filter(goes) {
+            let asked = "SELECT count(*) FROM answers WHERE label = ?1 AND withdrawn IS NULL";
+            let stands = self.connection.query_row(asked, [label], |row| row.get::<_, u64>(0));
+            let answers = stands.map_err(|error| self.failed(&error))?;
+            if answers > 0 {
+                return Err(LabelError::LabelStands { label: label.clone(), answers }.into());
+            }
+        }
+        let about = About { labels: labels.to_vec(), ..self.about.clone() };
+        let mut changed = ChangedLabels::default();
+        self.write(|writing| {
+            // A swap of two labels is none of one after the other: all is read before anything is written.
+            let mut moved = Vec::new();
+            for LabelChange { from, to } in changes {
+                let asked = "SELECT id FROM answers WHERE label = ?1 AND withdrawn IS NULL ORDER BY id";
+                let mut asking = writing.prepare(asked)?;
+                for id in asking.query_map([from], |row| row.get::<_, i64>(0))? {
+                    moved.push((id?, to));
+                }
+            }
+            moved.sort_unstable();
+            for (id, to) in moved {
+                withdraw(writing, "id = ?2", params![now(), id])?;
+                match to {
+                    Some(to) => {
+                        let again = "INSERT INTO answers (place, labeller, label, note, given)
+                                     SELECT place, labeller, ?2, note, given FROM answers WHERE id = ?1";
+                        writing.execute(again, params![id, to])?;
+                        changed.renamed += 1;
+                    }
+                    None => changed.taken_back += 1,
+                }
+            }
+            // What lessons said is not asked anew; what is in doubt is.
+            let mut said = String::from("UPDATE tested SET predicted = CASE predicted");
+            let mut names: Vec<&str> = Vec::new();
+            for LabelChange { from, to } in changes {
+                said += " WHEN ? THEN ?";
+                names.extend([from.as_str(), to.as_deref().unwrap_or(from)]);
+            }
+            if !names.is_empty() {
+                writing.execute(&(said + " ELSE predicted END"), rusqlite::params_from_iter(names))?;
+            }
+            writing.execute("DELETE FROM doubts WHERE looked_at = 0", [])?;
+            let json = serde_json::to_string(&about);
+            let json = json.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            writing.execute("UPDATE project SET about = ?1", [json])?;
+            Ok(())
+        })?;
+        self.about = about;
+        Ok(changed)
     }
 
     /// How many rows it has.

@@ -4,12 +4,12 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use cloze::PromptClassifier;
 use cloze::error::LabelError;
 use cloze::label::{
-    About, Labelling, Learning, Opinion, OrderRequest, Placed, Project, agreement, check_columns,
-    check_labeller, export, export_tasks, order,
+    About, LabelChange, Labelling, Learning, Opinion, OrderRequest, Placed, Project, agreement,
+    check_columns, check_labeller, export, export_tasks, order,
 };
 use cloze::model::hash::hash_of;
 use cloze::predict::blueprint::Blueprint;
@@ -79,6 +79,10 @@ pub struct Label {
     /// A file of labels, as cloze classify has it
     #[arg(long, value_name = "FILE", conflicts_with = "labels")]
     labels_file: Option<PathBuf>,
+    /// Give a project that was begun the labels that are named now; OLD=NEW renames one in what was answered,
+    /// and OLD= takes its answers back
+    #[arg(long, value_name = "OLD=NEW,…", num_args = 0..=1, value_delimiter = ',', conflicts_with = "export")]
+    change_labels: Option<Vec<String>>,
     /// Template files (JSON) or folders of them, for a model's opinion
     #[arg(
         long,
@@ -298,8 +302,11 @@ enum Start {
 
 /// Opens a project that is there.
 fn go_on(args: &Label, path: &Path) -> Result<Begun> {
-    let project = Project::open(path)?;
+    let mut project = Project::open(path)?;
     check_rows(args, &project)?;
+    if let Some(changes) = &args.change_labels {
+        change_labels(args, &mut project, changes)?;
+    }
     let run = args.run.as_ref().map(Run::open).transpose()?;
     if let Some(labels) = named_labels(args)? {
         project.check_labels(&labels.into_iter().map(|label| label.label).collect::<Vec<_>>())?;
@@ -325,11 +332,37 @@ fn go_on(args: &Label, path: &Path) -> Result<Begun> {
     Ok(Begun { project, opinion: Some(opinion), start: asked.start, left_out: None })
 }
 
+/// Gives a project the labels that are named.
+fn change_labels(args: &Label, project: &mut Project, changes: &[String]) -> Result<()> {
+    let named = named_labels(args)?;
+    ensure!(named.is_some(), "--change-labels needs the new labels: --labels, --labels-file or --verbalizer");
+    let labels: Vec<String> = named.into_iter().flatten().map(|label| label.label).collect();
+    let change = |written: &String| -> Result<LabelChange> {
+        let Some((from, to)) = written.split_once('=') else {
+            bail!("--change-labels takes OLD=NEW, or OLD= to take answers back, not {written:?}")
+        };
+        let (from, to) = (from.trim().to_owned(), to.trim().to_owned());
+        Ok(LabelChange { from, to: Some(to).filter(|to| !to.is_empty()) })
+    };
+    let changes: Vec<LabelChange> = changes.iter().map(change).collect::<Result<_>>()?;
+    let changed = project.change_labels(&labels, &changes)?;
+    training::forget_start(project)?;
+    if !args.quiet {
+        render::tell(&render::changed_labels(&changed))?;
+    }
+    Ok(())
+}
+
 /// Begins a project: reads the rows, puts them in order, and keeps all in its file.
 fn begin(args: &Label, path: &Path) -> Result<Begun> {
     let Some(rows) = &args.rows else {
         return Err(cloze::Error::from(LabelError::NoProject { path: path.to_owned() }).into());
     };
+    ensure!(
+        args.change_labels.is_none(),
+        "--change-labels is for a project that was begun, and there is none in {}",
+        path.display()
+    );
     let run = args.run.as_ref().map(Run::open).transpose()?;
     let named = named_labels(args)?;
     if named.is_none() && run.is_none() {

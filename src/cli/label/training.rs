@@ -10,8 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use cloze::error::{Kind, RunError};
 use cloze::label::{Lecture, Project, Taught};
-use cloze::learn::run::{MANIFEST, METRICS};
+use cloze::learn::run::{MANIFEST, METRICS, RunFolder};
 use cloze::predict::starter::{Starter, TEMPLATES, VERBALIZER};
 use cloze::text::data::LABEL;
 use cloze::text::json_files;
@@ -76,6 +77,12 @@ impl Training {
         let state = self.0.clone();
         Ok(move |lecture: Lecture<'_>| {
             // A training outlives a labelling that was killed.
+            while is_in_use(lecture.run) {
+                if state.lock().unwrap_or_else(PoisonError::into_inner).ended {
+                    return Ok(Taught::Stopped);
+                }
+                thread::sleep(PATIENCE);
+            }
             if lecture.run.join(METRICS).exists() {
                 return Ok(Taught::Done);
             }
@@ -94,13 +101,28 @@ impl Training {
     }
 }
 
+/// Removes the files that labels alone have: they are of other labels.
+pub(super) fn forget_start(project: &Project) -> Result<()> {
+    let folder = start_folder(project);
+    match folder.exists() {
+        true => {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        false => Ok(()),
+    }
+}
+
+fn start_folder(project: &Project) -> PathBuf {
+    PathBuf::from(format!("{}.{LEARNED}", project.path().display())).join(START)
+}
+
 /// The template and the verbalizer to learn with.
 fn files(project: &Project, start: Start) -> Result<(PathBuf, PathBuf)> {
     let (templates, labels) = match start {
         Start::Files(template, verbalizer) => return Ok((template, verbalizer)),
         Start::Labels(templates, labels) => (templates, labels),
     };
-    let folder = PathBuf::from(format!("{}.{LEARNED}", project.path().display())).join(START);
+    let folder = start_folder(project);
     if !folder.exists() {
         let structure = &StructureRequest::default();
         let readme = "The patterns and label words that cloze label learns with.\n";
@@ -112,6 +134,12 @@ fn files(project: &Project, start: Start) -> Result<(PathBuf, PathBuf)> {
     errors.none()?;
     let first = files.into_iter().next().context("no pattern has a blank")?;
     Ok((first, folder.join(VERBALIZER)))
+}
+
+/// Whether a process is at work in a run.
+fn is_in_use(run: &Path) -> bool {
+    let held = RunFolder::existing(run).and_then(|mut folder| folder.hold());
+    held.is_err_and(|error| matches!(error.kind(), Kind::Run(RunError::InUse { .. })))
 }
 
 /// Runs a training to its end. What went wrong is the first line of what it said.

@@ -175,7 +175,8 @@ fn of_label(error: &LabelError) -> Option<Vec<Note>> {
              them; with another --project, these rows begin a new one"
         }
         LabelError::OtherLabels { .. } => {
-            "leave --labels out to go on with the project's; with another --project, these begin a new one"
+            "leave --labels out to go on with the project's, or change them with --change-labels; with another \
+             --project, these begin a new one"
         }
         _ => return None,
     };

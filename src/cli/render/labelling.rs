@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cloze::label::{About, Exported, PairOfLabellers, Progress};
+use cloze::label::{About, ChangedLabels, Exported, PairOfLabellers, Progress};
 use cloze::numbers::{count, counted, percent};
 use cloze::predict::selection::Strategy;
 
@@ -83,4 +83,18 @@ pub fn exported(exported: &Exported, out: &Path, apart: Option<&Path>, pairs: &[
         ));
     }
     said
+}
+
+/// What became of answers whose labels have changed.
+pub fn changed_labels(changed: &ChangedLabels) -> String {
+    let ChangedLabels { renamed, taken_back } = *changed;
+    let answers = match (renamed, taken_back) {
+        (0, 0) => "no answer is touched".to_owned(),
+        (renamed, 0) => format!("{} renamed", counted(renamed, "answer")),
+        (0, taken_back) => format!("{} taken back", counted(taken_back, "answer")),
+        (renamed, taken_back) => {
+            format!("{} renamed, {} taken back", counted(renamed, "answer"), count(taken_back))
+        }
+    };
+    format!("the labels are changed: {answers}\n")
 }

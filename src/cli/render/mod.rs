@@ -46,7 +46,7 @@ pub use diagnostic::error;
 pub use ensemble::{between_runs, ensemble};
 pub use ensemble_progress::EnsembleProgress;
 pub use explanation::explanation;
-pub use labelling::{LeftOut, exported, labelling};
+pub use labelling::{LeftOut, changed_labels, exported, labelling};
 pub use live::Live;
 pub use methods::methods;
 pub use multi_label::{found_labels, labels_answer, multi_label};
