@@ -96,12 +96,15 @@ impl Answering {
             PredictionWriter::create_structured(to, labels.clone(), structure, sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
+        if let Some(output) = output.as_mut().filter(|_| rows.by_batch()) {
+            output.batches_as_told()?;
+        }
         let mut sample = self.page.then(|| RowSample::of(&scoring.tasks, labels.clone()));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
         let counted = scoring.run(
             rows,
             &mut calibrator,
-            &mut |examples, answers| {
+            &mut |examples, answers, ends| {
                 progress.borrow().beside(|| {
                     for (example, answer) in examples.iter().zip(&answers) {
                         match &mut output {
@@ -115,7 +118,7 @@ impl Answering {
                         }
                         seen(example, answer);
                     }
-                    output.as_mut().map_or(Ok(()), PredictionWriter::flush)
+                    output.as_mut().filter(|_| ends).map_or(Ok(()), PredictionWriter::flush)
                 })
             },
             &mut |at| progress.borrow_mut().advance(at),

@@ -259,6 +259,9 @@ impl Job<'_> {
             LabelsWriter::create(to, labels.clone(), sets.separator(), gives_sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
+        if let Some(output) = output.as_mut().filter(|_| rows.by_batch()) {
+            output.batches_as_told()?;
+        }
         let read: Vec<String> = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let read: Vec<String> = read.into_iter().filter(|name| columns.names().contains(name)).collect();
         let fitted = fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows));
@@ -271,7 +274,10 @@ impl Job<'_> {
         });
         let limits: Vec<Option<f64>> =
             classifier.thresholds().thresholds.iter().map(|(_, threshold)| *threshold).collect();
-        let mut each = |examples: &[Example], answers: &[LabelsAnswer], truths: &[Option<Vec<bool>>]| {
+        let mut each = |examples: &[Example],
+                        answers: &[LabelsAnswer],
+                        truths: &[Option<Vec<bool>>],
+                        ends: bool| {
             if let Some(kept) = &mut kept_rows {
                 for ((example, answer), truth) in examples.iter().zip(answers).zip(truths) {
                     kept.add(example, answer, &limits, truth.as_deref());
@@ -285,7 +291,7 @@ impl Job<'_> {
                         None => render::print(&render::labels_answer(&labels, answer))?,
                     }
                 }
-                output.as_mut().map_or(Ok(()), LabelsWriter::flush)
+                output.as_mut().filter(|_| ends).map_or(Ok(()), LabelsWriter::flush)
             })
         };
         let (counts, run) =

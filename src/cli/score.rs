@@ -19,7 +19,7 @@ use cloze::study::members::Members;
 use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::{Counter, SeenRows};
-use cloze::text::data::{Columns, Format, Reading, Rows};
+use cloze::text::data::{Columns, Format, Reading, Rows, Shard};
 use cloze::text::dataset::{called_as_labels, perhaps_labels, read_columns};
 use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
@@ -56,6 +56,10 @@ pub struct Score {
     asked: Asked,
     #[command(flatten)]
     data: Data,
+    /// Answer only a share of the rows: the I-th of N, from 1/N to N/N. Where all of it is done already,
+    /// nothing is done; cloze merge puts the reports of all shards together
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["text", "field"])]
+    shard: Option<Shard>,
     /// Where to write the rows: .csv, .tsv, .jsonl, .json, .parquet or .arrow; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -68,6 +72,10 @@ pub struct Score {
     /// Write the input's columns too, behind the others
     #[arg(long)]
     keep_columns: bool,
+    /// Write answers as soon as no further row is at hand, and after N rows at most: for a slow producer on
+    /// standard input [default: after a second, or 2048 rows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    flush_rows: Option<u32>,
     /// No progress and no report on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -191,7 +199,8 @@ pub fn run(args: &Score) -> Result<()> {
     if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
-    let source = Source::of(&args.data)?.keeping(args.keep_columns);
+    let source =
+        Source::of(&args.data)?.keeping(args.keep_columns).flushed_after(args.flush_rows).sharded(args.shard);
     let (blueprint, tasks, mut rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let blueprint = match args.structure.any() {
         true => blueprint.structured(&args.structure.request()?)?,
@@ -257,7 +266,9 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
             ..source::reading(&args.data.reading)?
         },
     )?
-    .keeping(args.keep_columns);
+    .keeping(args.keep_columns)
+    .flushed_after(args.flush_rows)
+    .sharded(args.shard);
     let (parts, sets, rows) = match (run, &args.asked.verbalizer) {
         (Some(run), _) => of_run(args, run, &source)?,
         (None, Some(verbalizer)) => of_files(args, verbalizer, &source)?,
@@ -340,6 +351,9 @@ fn centring(args: &Score) -> Result<Centring> {
     match calibration.calibrate {
         None => Ok(Centring::Not),
         Some(Method::Contextual) => Ok(Centring::WithoutContent),
+        Some(Method::Batch) if args.flush_rows.is_some() => bail!(
+            "--calibrate batch looks at many rows before it answers the first: leave it or --flush-rows out"
+        ),
         Some(Method::Batch) => Ok(Centring::Rows),
         Some(method) => {
             bail!("--calibrate {} is for one label a row: several take contextual or batch", method.name())
@@ -355,9 +369,14 @@ fn compute(args: &Score) -> Compute {
 
 /// Refuses flags of calibration that do not go together.
 fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
-    let args = &args.calibration;
+    let Score { calibration: args, flush_rows, .. } = args;
     let method = args.calibrate;
     let named = method.map_or("", Method::name);
+    ensure!(
+        flush_rows.is_none() || args.calibrate_on.is_some() || !method.is_some_and(Method::needs_rows),
+        "--calibrate {named} is fitted on the rows themselves, so none is answered before the last has come: \
+         give --calibrate-on or --calibration, or leave --flush-rows out"
+    );
     ensure!(
         args.prior.is_none() || method == Some(Method::Prior),
         "--prior is for --calibrate prior, not for {named}"
@@ -459,6 +478,10 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     ensure!(
         !args.structure.any(),
         "members of an ensemble have their classes beside each other: leave --tree and --ordered out"
+    );
+    ensure!(
+        args.flush_rows.is_none(),
+        "members of an ensemble answer when all rows have been read: leave --flush-rows out"
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.asked.trained, &args.model)?;

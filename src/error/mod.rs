@@ -103,6 +103,8 @@ pub enum Place {
         line: u64,
         /// The record, from 1, the header not counted.
         record: u64,
+        /// The batch of a stream that it came in, from 1.
+        batch: Option<u64>,
         /// The column's name, where one is meant.
         column: Option<String>,
     },
@@ -201,8 +203,10 @@ impl fmt::Display for Error {
                 let at = source.line_column(span.start);
                 write!(f, "{}:{}:{}: {}", source.name(), at.line, at.column, self.0.kind)
             }
-            Place::Row { file, line, record, .. } => {
-                write!(f, "{file}:{line}: record {record}: {}", self.0.kind)
+            Place::Row { file, line, record, batch, .. } => {
+                write!(f, "{file}:{line}: ")?;
+                batch.iter().try_for_each(|batch| write!(f, "batch {batch}, "))?;
+                write!(f, "record {record}: {}", self.0.kind)
             }
         }
     }

@@ -75,7 +75,8 @@ impl Reader {
         for (column, cell) in header.cells {
             names[(column - first) as usize] = cell.trim().to_owned();
         }
-        let place = Place::Row { file: name.to_owned(), line: header.number, record: 0, column: None };
+        let place =
+            Place::Row { file: name.to_owned(), line: header.number, record: 0, batch: None, column: None };
         let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(place))?;
         let most = reading.adjust.layout.max_record();
         Ok((Reader { rows, first, count: 0, last: Vec::new(), most, ended: false }, columns))
@@ -105,7 +106,7 @@ impl Reader {
     fn example(&mut self, columns: &Columns, row: Row) -> Result<Example> {
         let at = |kind: DataError| {
             let (file, line, record) = (columns.data().to_owned(), row.number, self.count);
-            Error::new(kind).at(Place::Row { file, line, record, column: None })
+            Error::new(kind).at(Place::Row { file, line, record, batch: None, column: None })
         };
         let wanted = columns.in_file().len();
         let mut fields = vec![String::new(); wanted];
