@@ -27,6 +27,7 @@ mod peft;
 mod run;
 mod search;
 mod serve;
+mod shard;
 mod task;
 mod template;
 mod training;
@@ -55,6 +56,7 @@ pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
 pub use serve::ServeError;
+pub use shard::ShardError;
 pub use task::TaskError;
 pub use template::TemplateError;
 pub use tensor::TensorProblem;
@@ -268,6 +270,8 @@ pub enum Kind {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Label(#[from] LabelError),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// Several errors that were found together.
     #[error("{0}")]
     Several(Errors),
@@ -297,6 +301,7 @@ impl Kind {
             Kind::Peft(error) => error.notes(),
             Kind::Serve(error) => error.notes(),
             Kind::Label(error) => error.notes(),
+            Kind::Shard(error) => error.notes(),
             Kind::Several(_) => Vec::new(),
         }
     }

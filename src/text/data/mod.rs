@@ -66,7 +66,7 @@ use parts::Parts;
 pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
-pub use shard::{Cut, Shard};
+pub use shard::{Cut, Shard, Share};
 pub use skipped::{BadRows, Skipped};
 pub use values::Values;
 
@@ -297,8 +297,8 @@ pub struct Rows {
     by_batch: bool,
     /// Whether more of the batch is to come.
     in_batch: bool,
-    /// The share of the rows that these are, if not all, and what was dealt out.
-    shard: Option<(Shard, Cut)>,
+    /// The share of the rows that these are, if not all.
+    share: Option<Share>,
 }
 
 /// What was looked at.
@@ -517,7 +517,7 @@ impl Rows {
             together,
             by_batch,
             in_batch,
-            shard: None,
+            share: None,
         }
     }
 
@@ -528,15 +528,15 @@ impl Rows {
         }
     }
 
-    /// The share of the rows that these are, if not all, and what was dealt out.
-    pub fn shard(&self) -> Option<(Shard, Cut)> {
-        self.shard
+    /// The share of the rows that these are, if not all.
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
     }
 
     /// Whether a record is one of these rows, where they are dealt out in turn.
     fn is_own(&self, record: u64) -> bool {
-        match self.shard {
-            Some((shard, Cut::Rows)) => shard.has(record),
+        match &self.share {
+            Some(Share { shard, cut: Cut::Rows, .. }) => shard.has(record),
             _ => true,
         }
     }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::parquet_file;
 use super::part_files::{Piece, files};
@@ -40,6 +41,17 @@ pub enum Cut {
     Files,
     /// Rows in turn.
     Rows,
+}
+
+/// A share of the rows of some data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Which.
+    pub shard: Shard,
+    /// What was dealt out.
+    pub cut: Cut,
+    /// A hash of the names and sizes of all files: the same for all shards, wherever the files lie.
+    pub data: String,
 }
 
 impl Cut {
@@ -112,6 +124,7 @@ impl Reading {
         if path.exists() && !path.is_file() && !path.is_dir() {
             return Err(DataError::ShardOfStream { data: name }.into());
         }
+        let data = hash_of(&set);
         let mut pieces: Vec<Piece> = set.iter().cloned().map(Piece::whole).filter(Piece::is_filled).collect();
         let cut = match self.row_groups(&pieces)? {
             Some(groups) if groups.iter().map(Vec::len).sum::<usize>() as u64 >= shard.of => {
@@ -129,7 +142,7 @@ impl Reading {
             ([_], Cut::Rows) if set.len() == 1 => self.open_file(&set[0])?,
             _ => Rows::of_pieces(pieces, &name, self)?,
         };
-        Ok(Rows { shard: Some((shard, cut)), ..rows })
+        Ok(Rows { share: Some(Share { shard, cut, data }), ..rows })
     }
 
     /// How many rows each row group of each file has, where all files are Parquet.
@@ -145,6 +158,16 @@ impl Reading {
         };
         pieces.iter().map(groups).collect::<Result<_>>().map(Some)
     }
+}
+
+/// A hash of the names and sizes of files.
+fn hash_of(files: &[PathBuf]) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        hash.update(format!("{name}\n{}\n", file.metadata().map_or(0, |data| data.len())));
+    }
+    format!("{:x}", hash.finalize())
 }
 
 /// A shard's row groups, file by file.
