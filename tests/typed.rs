@@ -175,6 +175,35 @@ fn shards_have_each_row_once() {
     }
 }
 
+/// A zip archive with one part, which says that it is small.
+fn lying_zip(name: &str, packed: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(packed.len()).unwrap();
+    // Version, flags, deflate, time, date; a checksum; the packed and the unpacked size; the name's length and that of more.
+    let mut about = [20_u16, 0, 8, 0, 0x21].map(u16::to_le_bytes).concat();
+    about.extend([0, length, 100].map(u32::to_le_bytes).concat());
+    about.extend([u16::try_from(name.len()).unwrap(), 0].map(u16::to_le_bytes).concat());
+    let mut zip = [b"PK\x03\x04", &about[..], name.as_bytes(), packed].concat();
+    let start = u32::try_from(zip.len()).unwrap();
+    zip.extend([b"PK\x01\x02\x14\x00", &about[..], &[0; 14][..], name.as_bytes()].concat());
+    let directory = u32::try_from(zip.len()).unwrap() - start;
+    zip.extend([&b"PK\x05\x06"[..], &[0, 0, 0, 0, 1, 0, 1, 0]].concat());
+    zip.extend([directory, start].map(u32::to_le_bytes).concat());
+    zip.extend([0, 0]);
+    zip
+}
+
+#[test]
+fn shared_texts_of_excel_are_bounded_whatever_the_file_says() {
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = vec![b' '; 1 << 20];
+    (0..513).for_each(|_| packed.write_all(&block).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.xlsx");
+    fs::write(&path, lying_zip("xl/sharedStrings.xml", &packed.finish().unwrap())).unwrap();
+    let error = Reading::default().open(&path).err().unwrap();
+    assert!(error.to_string().contains("the texts that its cells share have more than 512 MiB"), "{error}");
+}
+
 #[test]
 fn dictionaries_that_change_on_the_way_are_followed() {
     let labels: Vec<_> = all(open("changing.arrows")).into_iter().map(|row| row.label).collect();

@@ -227,15 +227,15 @@ def poison(engine, folder, cloze, args):
 
 
 def overhead(engines, folder, cloze, args):
-    """Seconds on the same rows, all with the model's start; alternately, the least of three."""
+    """Seconds on the same rows, all with the model's start; alternately, the least of some."""
     rows = write_rows(folder / "rows-overhead", args.overhead_rows, args.shared)
-    say(f"\n{args.overhead_rows:,} rows, default model, the least seconds of three runs (in brackets: speed of cloze score)\n")
+    say(f"\n{args.overhead_rows:,} rows, default model, the least seconds of {args.repeats} (in brackets: the speed against cloze score)\n")
     say("| workers | cloze score | " + " | ".join(f"{engine.name}" for engine in engines) + " |")
     say("|---|---|" + "---|" * len(engines))
     for workers in (1, 2):
         ready = [engine(folder, workers) for engine in engines]
         seconds = [[] for _ in range(len(engines) + 1)]
-        for turn in range(3):
+        for turn in range(args.repeats):
             begun = time.monotonic()
             command = [*cloze, *DEFAULT, "--threads", str(workers), "--data", rows, "--keep-columns", "--quiet"]
             subprocess.run([*command, "--out", folder / "overhead.parquet"], check=True)
@@ -255,9 +255,10 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--cloze", type=Path, default=ROOT / "target/release/cloze")
     p.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="a folder with data/*/test.csv; else the repository's")
-    p.add_argument("--rows", type=int, default=200_000, help="rows for the tests' model")
+    p.add_argument("--rows", type=int, default=200_000, help="rows for the tests' model; 0 for the table of costs alone")
     p.add_argument("--default-rows", type=int, default=5000, help="rows for the model that ships")
     p.add_argument("--overhead-rows", type=int, default=5000, help="rows of the table of costs; 0 for none")
+    p.add_argument("--repeats", type=int, default=3, help="so often each is timed for that table")
     p.add_argument("--only", choices=["spark", "ray"])
     p.add_argument("--keep", type=Path, help="where rows, answers and logs stay [default: nowhere]")
     args = p.parse_args()
@@ -265,7 +266,7 @@ def main():
     folder = args.keep or Path(tempfile.mkdtemp(prefix="cloze-scale-"))
     folder.mkdir(exist_ok=True)
     cloze = [str(args.cloze.resolve()), "score"]
-    for engine in engines:
+    for engine in engines if args.rows else []:
         ready = engine(folder, 2)
         try:
             same_answers(ready, folder, cloze, args)
