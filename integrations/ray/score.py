@@ -9,12 +9,15 @@ import time
 import pyarrow as pa
 import ray
 
-from cloze_process import Cloze
+import cloze_process
+
+# Workers on other machines need not have the file.
+ray.cloudpickle.register_pickle_by_value(cloze_process)
 
 
 class Answers:
     def __init__(self, command):
-        self.cloze = Cloze(command)
+        self.cloze = cloze_process.Cloze(command)
 
     def __call__(self, rows):
         batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)]

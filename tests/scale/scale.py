@@ -165,7 +165,7 @@ class Ray:
 
     def __init__(self, folder, workers):
         self.folder, self.workers = folder, workers
-        self.env = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(INTEGRATIONS), "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        self.env = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
                     # Nodes on loopback, as where Ray knows no others.
                     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         self.cluster = subprocess.Popen([sys.executable, ROOT / "tests/scale/cluster.py", "--nodes", str(workers)],
@@ -175,7 +175,9 @@ class Ray:
     def job(self, rows, out, command):
         score = [sys.executable, INTEGRATIONS / "ray/score.py", "--input", rows, "--output", out]
         score += ["--actors", self.workers, "--batch", BATCH, "--", *command]
-        return Job(score, {**self.env, "RAY_ADDRESS": self.address}, self.folder, out.name), self.cluster.pid
+        # The workers do not have the file.
+        env = {**self.env, "PYTHONPATH": str(INTEGRATIONS), "RAY_ADDRESS": self.address}
+        return Job(score, env, self.folder, out.name), self.cluster.pid
 
     def end(self):
         self.cluster.terminate()
