@@ -202,7 +202,9 @@ def same_answers(engine, folder, cloze, args):
             killed = kill_one(root, words, HALFWAY * undisturbed) if words else [None]
             ended = job.end()
             undisturbed = undisturbed or time.monotonic() - begun
-            check(ended == 0 and killed, f"{engine.name}, {name} model{what}: it ends by itself (exit {ended}, log {job.log.name})")
+            if not killed:
+                sys.exit(f"{engine.name}{what}: the job had ended before: take more --rows")
+            check(ended == 0, f"{engine.name}, {name} model{what}: it ends by itself (exit {ended}, log {job.log.name})")
             compare(out, wanted, f"{engine.name}, {name} model{what}, {job.seconds():.1f} s")
 
 
