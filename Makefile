@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve crash page-check explain-deletion fuzz test-browser test-clients lint licences audit clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve scale-setup scale-test crash page-check explain-deletion fuzz test-browser test-clients lint licences audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -126,6 +126,12 @@ test-browser: build ## the playground and the page for labelling in a headless C
 test-clients: build ## huggingface_hub and curl as clients of cloze serve (makes a Python environment once)
 	@test -x target/clients-env/bin/python || { $(PYTHON) -m venv target/clients-env && target/clients-env/bin/pip install --quiet huggingface_hub; }
 	@target/clients-env/bin/python tests/clients/huggingface.py $(CLOZE)
+
+scale-setup: ## a Python environment with Spark, a JDK where there is none, and Ray, in the user's cache, once (a large download)
+	@$(PYTHON) tests/scale/setup.py
+
+scale-test: build ## Spark and Ray with two workers on loopback against cloze score, workers killed, odd rows, and what an engine costs (half an hour): make scale-test [ROWS=20000] [DEFAULT_ROWS=500] [OVERHEAD_ROWS=0] [SHARED=folder]
+	@"$$($(PYTHON) tests/scale/setup.py)" tests/scale/scale.py --cloze $(CLOZE) $(if $(ROWS),--rows $(ROWS)) $(if $(DEFAULT_ROWS),--default-rows $(DEFAULT_ROWS)) $(if $(OVERHEAD_ROWS),--overhead-rows $(OVERHEAD_ROWS)) $(if $(SHARED),--shared '$(SHARED)')
 
 lint: setup ## formatting, lints, documentation (warnings as errors), and the licences of crates
 	@cargo fmt --check

@@ -50,6 +50,30 @@ fn measures_of_ordered_classes_equal_scikit_learn() {
 }
 
 #[test]
+fn counts_that_are_put_together_are_those_of_all_rows_to_the_bit() {
+    let labels = ["a/x", "a/y", "b"].map(str::to_owned);
+    let tree = Tree::of_paths(&["a/x", "a/y", "b"], TreeMode::Flat).unwrap();
+    let order = Order::of_values(vec![1.0, 2.5, 7.0]).unwrap();
+    let structure = Structure { order: Some(order), tree: Some(tree) };
+    let tally = || Tally::new(labels.clone()).structured(&structure);
+    let (mut whole, mut parts) = (tally(), [tally(), tally(), tally()]);
+    for row in 0..1000_u32 {
+        let share = f64::from(row * 7919 % 1000) / 1000.0;
+        let probabilities = vec![share / 3.0, 1.0 - share, share * 2.0 / 3.0];
+        let (prediction, truth) = (Prediction { probabilities }, Some((row % 3) as usize));
+        whole.add(&prediction, truth);
+        parts[(row * 31 % 7 % 3) as usize].add(&prediction, truth);
+    }
+    // Through a file, and in another order.
+    let read =
+        |part: &Tally| -> Tally { serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap() };
+    let mut together = read(&parts[2]);
+    parts[..2].iter().for_each(|part| together.merge(&read(part)));
+    assert_eq!(together.evaluate(), whole.evaluate());
+    assert_eq!((together.mean(), together.predicted()), (whole.mean(), whole.predicted()));
+}
+
+#[test]
 fn kappa_and_correlation_of_one_class_alone_are_none() {
     let order = Order::of_labels(["1", "2", "3"].into_iter());
     let structure = Structure { order: Some(order), tree: None };

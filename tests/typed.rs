@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use cloze::text::data::{Columns, Example, Reading, Rows};
+use cloze::text::data::{Columns, Example, Format, Next, Reading, Rows, Shard};
 use cloze::text::kept::Kept;
 use cloze::text::table::{Cell, Column, Destination, Holds, TableWriter};
+
+use crate::support::TINY;
 
 const FILES: &str = "tests/fixtures/typed";
 
@@ -69,6 +73,135 @@ fn arrow_streams_give_the_rows_of_parquet_packed_or_not() {
         assert_eq!(all(open(name)), plain, "{name}");
     }
     assert!(all(open("no-rows.feather")).is_empty());
+}
+
+/// So many rows each batch of a stream has.
+fn batches(stream: Vec<u8>) -> Vec<usize> {
+    let rows = Rows::read(Box::new(Cursor::new(stream)), "a stream", Format::Arrow, None).unwrap();
+    let (mut rows, mut batches, mut batch) = (rows.in_background(), Vec::new(), 0);
+    loop {
+        match rows.next_within(None) {
+            Next::Row(row) => batch += row.map(|_| 1).unwrap(),
+            Next::EndOfBatch => batches.push(std::mem::take(&mut batch)),
+            Next::Later | Next::End => return batches,
+        }
+    }
+}
+
+#[test]
+fn each_batch_of_a_stream_is_answered_by_one() {
+    let header = [Column::new("text", Holds::Text), Column::new("id", Holds::Whole)];
+    let to = Destination { output: Vec::new(), name: "standard output".into(), format: Format::Arrow };
+    let mut table = TableWriter::create(to, &header).unwrap();
+    table.batches_as_told().unwrap();
+    // More than a chunk has, and none.
+    let wanted = [2, 0, 5000, 1, 0];
+    for rows in wanted {
+        for row in 0..rows {
+            table.write(&[Cell::Text(format!("film {row}")), Cell::Number(row.to_string())]).unwrap();
+        }
+        table.flush().unwrap();
+    }
+    let stream = table.finish().unwrap();
+    assert_eq!(batches(stream.clone()), wanted);
+    let usual = Path::new("tests/cases/usual");
+    let mut cloze = Command::new(env!("CARGO_BIN_EXE_cloze"))
+        .args([
+            "score",
+            "--quiet",
+            "--model",
+            TINY,
+            "--data",
+            "-",
+            "--format",
+            "arrow",
+            "--out-format",
+            "arrow",
+        ])
+        .args(["--keep-columns", "--template"])
+        .arg(usual.join("t.json"))
+        .arg("--verbalizer")
+        .arg(usual.join("v.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = cloze.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || input.write_all(&stream).unwrap());
+    let output = cloze.wait_with_output().unwrap();
+    writing.join().unwrap();
+    assert!(output.status.success());
+    assert_eq!(batches(output.stdout), wanted);
+}
+
+/// The texts and numbers of all shards, which are no row twice.
+fn sharded(path: &Path, of: u64, keep: impl Fn(&Example) -> String) -> Vec<(u64, String)> {
+    let shard = |number: u64| format!("{number}/{of}").parse::<Shard>().unwrap();
+    let rows = (1..=of).flat_map(|number| Reading::default().open_shard(path, shard(number)).unwrap());
+    let mut rows: Vec<(u64, String)> = rows.map(Result::unwrap).map(|row| (row.record, keep(&row))).collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn shards_have_each_row_once() {
+    let text = |row: &Example| row.fields.join("|");
+    let whole = |path: &Path| -> Vec<(u64, String)> {
+        let rows = Reading::default().open(path).unwrap().map(Result::unwrap);
+        rows.map(|row| (row.record, text(&row))).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |from: u64| (from..from + 7).map(|row| format!("{row}\n")).collect::<String>();
+    for (name, from) in [("b.csv", 7), ("a.csv", 0), ("c.csv", 14)] {
+        fs::write(folder.path().join(name), format!("text\n{}", lines(from))).unwrap();
+    }
+    for name in ["x.parquet", "y.parquet"] {
+        fs::create_dir_all(folder.path().join("p")).unwrap();
+        fs::copy(file("groups.parquet"), folder.path().join("p").join(name)).unwrap();
+    }
+    let sets = [file("groups.parquet"), file("typed.parquet"), file("plain.arrows"), folder.path().join("p")];
+    for path in sets {
+        for of in [1, 2, 3, 5, 8, 40] {
+            assert_eq!(sharded(&path, of, text), whole(&path), "{} {of}", path.display());
+        }
+    }
+    // Text files by rows, or whole ones: then each shard counts its own.
+    let all: Vec<String> = whole(folder.path()).into_iter().map(|(_, text)| text).collect();
+    for of in [1, 2, 3, 4, 22] {
+        let mut texts: Vec<u64> =
+            sharded(folder.path(), of, text).iter().map(|(_, text)| text.parse().unwrap()).collect();
+        texts.sort_unstable();
+        assert_eq!(texts, (0..21).collect::<Vec<u64>>(), "{of}, {all:?}");
+    }
+}
+
+/// A zip archive with one part, which says that it is small.
+fn lying_zip(name: &str, packed: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(packed.len()).unwrap();
+    // Version, flags, deflate, time, date; a checksum; the packed and the unpacked size; the name's length and that of more.
+    let mut about = [20_u16, 0, 8, 0, 0x21].map(u16::to_le_bytes).concat();
+    about.extend([0, length, 100].map(u32::to_le_bytes).concat());
+    about.extend([u16::try_from(name.len()).unwrap(), 0].map(u16::to_le_bytes).concat());
+    let mut zip = [b"PK\x03\x04", &about[..], name.as_bytes(), packed].concat();
+    let start = u32::try_from(zip.len()).unwrap();
+    zip.extend([b"PK\x01\x02\x14\x00", &about[..], &[0; 14][..], name.as_bytes()].concat());
+    let directory = u32::try_from(zip.len()).unwrap() - start;
+    zip.extend([&b"PK\x05\x06"[..], &[0, 0, 0, 0, 1, 0, 1, 0]].concat());
+    zip.extend([directory, start].map(u32::to_le_bytes).concat());
+    zip.extend([0, 0]);
+    zip
+}
+
+#[test]
+fn shared_texts_of_excel_are_bounded_whatever_the_file_says() {
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = vec![b' '; 1 << 20];
+    (0..513).for_each(|_| packed.write_all(&block).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.xlsx");
+    fs::write(&path, lying_zip("xl/sharedStrings.xml", &packed.finish().unwrap())).unwrap();
+    let error = Reading::default().open(&path).err().unwrap();
+    assert!(error.to_string().contains("the texts that its cells share have more than 512 MiB"), "{error}");
 }
 
 #[test]

@@ -9,12 +9,13 @@ use cloze::PromptClassifier;
 use cloze::predict::auto;
 use cloze::predict::blueprint::Blueprint;
 use cloze::predict::calibration::Fitted;
-use cloze::predict::calibrator::Calibrator;
+use cloze::predict::calibrator::{Calibrator, Fitting};
 use cloze::predict::output::{Answer, PredictionWriter};
 use cloze::predict::prompt_classifier::Compute;
-use cloze::predict::report::Report;
+use cloze::predict::report::{PatternName, Report};
+use cloze::predict::shards::ShardCounts;
 use cloze::predict::showing::Showing;
-use cloze::predict::task::TaskSet;
+use cloze::predict::task::{Task, TaskSet};
 use cloze::study::pictures::RowSample;
 use cloze::text::data::{Example, Format, Rows};
 use cloze::text::dataset::truth;
@@ -70,6 +71,8 @@ pub struct Answered {
     pub fitted: Fitted,
     /// The rows of the page, if there is to be one.
     pub sample: Option<RowSample>,
+    /// What was counted, of a share of the rows.
+    pub counts: Option<ShardCounts>,
 }
 
 /// So many label words of a row are shown.
@@ -80,6 +83,7 @@ impl Answering {
     pub fn run(self, out: AnswersOut, seen: &mut dyn FnMut(&Example, &Answer)) -> Result<Answered> {
         let Answering { blueprint, tasks, mut rows, showing, mut calibrator, mut compute, .. } = self;
         let columns = rows.columns().clone();
+        let (share, long) = (rows.share().cloned(), compute.long);
         let live = Live::start(self.quiet, "loading the model");
         if compute.dtype.is_none() {
             compute.tokens = Some(auto::tokens_of(&mut rows, &tasks, self.source.size()));
@@ -96,12 +100,15 @@ impl Answering {
             PredictionWriter::create_structured(to, labels.clone(), structure, sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
+        if let Some(output) = output.as_mut().filter(|_| rows.by_batch()) {
+            output.batches_as_told()?;
+        }
         let mut sample = self.page.then(|| RowSample::of(&scoring.tasks, labels.clone()));
         let progress = RefCell::new(Progress::over(live, self.source.size()));
         let counted = scoring.run(
             rows,
             &mut calibrator,
-            &mut |examples, answers| {
+            &mut |examples, answers, ends| {
                 progress.borrow().beside(|| {
                     for (example, answer) in examples.iter().zip(&answers) {
                         match &mut output {
@@ -115,7 +122,7 @@ impl Answering {
                         }
                         seen(example, answer);
                     }
-                    output.as_mut().map_or(Ok(()), PredictionWriter::flush)
+                    output.as_mut().filter(|_| ends).map_or(Ok(()), PredictionWriter::flush)
                 })
             },
             &mut |at| progress.borrow_mut().advance(at),
@@ -126,7 +133,10 @@ impl Answering {
         }
         let seconds = progress.into_inner().finish();
         self.source.finish(self.quiet)?;
-        let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, seconds);
-        Ok(Answered { report, fitted: calibrator.fitted().clone(), sample })
+        let fitted = calibrator.fitted().clone();
+        let counts = share.map(|share| ShardCounts::of(&share, &fitted, long, counted.clone()));
+        let names: Vec<PatternName> = scoring.tasks.iter().map(Task::name).collect();
+        let report = counted.report(&Fitting::of(&fitted), scoring.described(), &names, seconds);
+        Ok(Answered { report, fitted, sample, counts })
     }
 }

@@ -174,7 +174,7 @@ pub fn run(args: &Classify) -> Result<()> {
         page: page_file.is_some(),
         source,
     };
-    let Answered { report, fitted, sample } =
+    let Answered { report, fitted, sample, .. } =
         answering.run(outputs, &mut |example, answer| worth.see(example, answer, &names))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&report))?;
     if let Some(sample) = sample {

@@ -39,6 +39,7 @@ mod explain;
 mod export;
 mod init;
 mod label;
+mod merge;
 mod pretrain;
 mod preview;
 mod report;
@@ -83,6 +84,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Report(report::Report),
     Compare(compare::Compare),
+    Merge(merge::Merge),
     Check(check::Check),
     Robustness(robustness::Robustness),
     #[command(subcommand)]
@@ -145,6 +147,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Search(search) => search::run(&search),

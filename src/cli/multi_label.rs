@@ -259,6 +259,9 @@ impl Job<'_> {
             LabelsWriter::create(to, labels.clone(), sets.separator(), gives_sets, &columns, keep_columns)
         };
         let mut output = out.table.map(writer).transpose()?;
+        if let Some(output) = output.as_mut().filter(|_| rows.by_batch()) {
+            output.batches_as_told()?;
+        }
         let read: Vec<String> = read_columns(tasks.tasks.iter().map(Task::template), &columns);
         let read: Vec<String> = read.into_iter().filter(|name| columns.names().contains(name)).collect();
         let fitted = fit_on.iter().chain(sets_on.iter().map(|(_, rows)| rows));
@@ -271,23 +274,24 @@ impl Job<'_> {
         });
         let limits: Vec<Option<f64>> =
             classifier.thresholds().thresholds.iter().map(|(_, threshold)| *threshold).collect();
-        let mut each = |examples: &[Example], answers: &[LabelsAnswer], truths: &[Option<Vec<bool>>]| {
-            if let Some(kept) = &mut kept_rows {
-                for ((example, answer), truth) in examples.iter().zip(answers).zip(truths) {
-                    kept.add(example, answer, &limits, truth.as_deref());
-                }
-            }
-            seen.iter_mut().for_each(|seen| examples.iter().for_each(|example| seen.add(example)));
-            progress.borrow().beside(|| {
-                for (example, answer) in examples.iter().zip(answers) {
-                    match &mut output {
-                        Some(output) => output.write(example, answer)?,
-                        None => render::print(&render::labels_answer(&labels, answer))?,
+        let mut each =
+            |examples: &[Example], answers: &[LabelsAnswer], truths: &[Option<Vec<bool>>], ends: bool| {
+                if let Some(kept) = &mut kept_rows {
+                    for ((example, answer), truth) in examples.iter().zip(answers).zip(truths) {
+                        kept.add(example, answer, &limits, truth.as_deref());
                     }
                 }
-                output.as_mut().map_or(Ok(()), LabelsWriter::flush)
-            })
-        };
+                seen.iter_mut().for_each(|seen| examples.iter().for_each(|example| seen.add(example)));
+                progress.borrow().beside(|| {
+                    for (example, answer) in examples.iter().zip(answers) {
+                        match &mut output {
+                            Some(output) => output.write(example, answer)?,
+                            None => render::print(&render::labels_answer(&labels, answer))?,
+                        }
+                    }
+                    output.as_mut().filter(|_| ends).map_or(Ok(()), LabelsWriter::flush)
+                })
+            };
         let (counts, run) =
             classifier.run(rows, &sets, centring, &mut each, &mut |at| progress.borrow_mut().advance(at))?;
         output.map_or(Ok(()), |output| output.finish()?.commit())?;

@@ -48,6 +48,20 @@ impl Reads {
         self
     }
 
+    /// All of them that are there, those in folders too.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.files.iter().filter(|file| file.is_file()).cloned().collect();
+        let mut folders = self.folders.clone();
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()) {
+                if path.is_dir() { folders.push(path) } else { all.push(path) }
+            }
+        }
+        all.sort();
+        all
+    }
+
     fn has(&self, path: &Path) -> bool {
         self.files.iter().any(|file| same_file(file, path))
             || whereabouts(path).is_ok_and(|path| self.folders.iter().any(|folder| path.starts_with(folder)))

@@ -14,13 +14,15 @@ use cloze::predict::multi_label::{Centring, LabelFiles, MultiLabel};
 use cloze::predict::output::PredictionWriter;
 use cloze::predict::prompt_classifier::Compute;
 use cloze::predict::report::Report;
+use cloze::predict::shards::{ShardCounts, ShardReport};
 use cloze::predict::task::Task;
 use cloze::study::members::Members;
 use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::{Counter, SeenRows};
-use cloze::text::data::{Columns, Format, Reading, Rows};
+use cloze::text::data::{Columns, Format, Reading, Rows, Shard};
 use cloze::text::dataset::{called_as_labels, perhaps_labels, read_columns};
+use cloze::text::done::Done;
 use cloze::text::label_sets::LabelSets;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
@@ -56,6 +58,10 @@ pub struct Score {
     asked: Asked,
     #[command(flatten)]
     data: Data,
+    /// Answer only a share of the rows: the I-th of N, from 1/N to N/N. Where all of it is done already,
+    /// nothing is done; cloze merge puts the reports of all shards together
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["text", "field"])]
+    shard: Option<Shard>,
     /// Where to write the rows: .csv, .tsv, .jsonl, .json, .parquet or .arrow; without it, as CSV on standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -68,6 +74,10 @@ pub struct Score {
     /// Write the input's columns too, behind the others
     #[arg(long)]
     keep_columns: bool,
+    /// Write answers as soon as no further row is at hand, and after N rows at most: for a slow producer on
+    /// standard input [default: after a second, or 2048 rows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    flush_rows: Option<u32>,
     /// No progress and no report on the terminal
     #[arg(long, short)]
     quiet: bool,
@@ -191,7 +201,8 @@ pub fn run(args: &Score) -> Result<()> {
     if let Some(run) = setup::of_members(&args.asked.trained, run.as_ref()) {
         return members(args, run);
     }
-    let source = Source::of(&args.data)?.keeping(args.keep_columns);
+    let source =
+        Source::of(&args.data)?.keeping(args.keep_columns).flushed_after(args.flush_rows).sharded(args.shard);
     let (blueprint, tasks, mut rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
     let blueprint = match args.structure.any() {
         true => blueprint.structured(&args.structure.request()?)?,
@@ -225,6 +236,10 @@ pub fn run(args: &Score) -> Result<()> {
         shown.as_deref().unwrap_or(&tasks.tasks),
         &columns,
     )?;
+    let done = done(args, blueprint.folder.path())?;
+    if is_done(args, done.as_ref())? {
+        return Ok(());
+    }
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
@@ -234,14 +249,16 @@ pub fn run(args: &Score) -> Result<()> {
     let answering =
         Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, page, source };
     let mut seen = seen_rows(args, run.as_ref(), &columns)?;
-    let Answered { mut report, fitted, sample } = answering.run(outputs.rows, &mut |example, _| {
-        seen.iter_mut().chain(&mut fitted_on).for_each(|seen| seen.add(example));
-    })?;
+    let Answered { mut report, fitted, sample, counts } =
+        answering.run(outputs.rows, &mut |example, _| {
+            seen.iter_mut().chain(&mut fitted_on).for_each(|seen| seen.add(example));
+        })?;
     report.trained_on = seen.and_then(Counter::found);
     report.calibrated_on = fitted_on.and_then(Counter::found);
     outputs.calibration.map_or(Ok(()), |file| fitted.write(file))?;
     write_page(outputs.page, &report, sample.as_ref())?;
-    finish(args, outputs.report, &report)
+    finish(args, outputs.report, &report, counts.as_ref())?;
+    Ok(done.map_or(Ok(()), Done::write)?)
 }
 
 /// Gives each row several labels, or none.
@@ -257,13 +274,19 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
             ..source::reading(&args.data.reading)?
         },
     )?
-    .keeping(args.keep_columns);
+    .keeping(args.keep_columns)
+    .flushed_after(args.flush_rows)
+    .sharded(args.shard);
     let (parts, sets, rows) = match (run, &args.asked.verbalizer) {
         (Some(run), _) => of_run(args, run, &source)?,
         (None, Some(verbalizer)) => of_files(args, verbalizer, &source)?,
         (None, None) => unreachable!("clap asks for one of them"),
     };
     check_outputs(args, out, parts.folder().path())?;
+    let done = done(args, parts.folder().path())?;
+    if is_done(args, done.as_ref())? {
+        return Ok(());
+    }
     let out = AnswersOut::open(out, args.out_format, &source)?;
     let job = Job {
         parts,
@@ -279,7 +302,8 @@ fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
         quiet: args.quiet,
         source,
     };
-    job.run(out)
+    job.run(out)?;
+    Ok(done.map_or(Ok(()), Done::write)?)
 }
 
 /// Several labels a row as a run learned them.
@@ -340,6 +364,12 @@ fn centring(args: &Score) -> Result<Centring> {
     match calibration.calibrate {
         None => Ok(Centring::Not),
         Some(Method::Contextual) => Ok(Centring::WithoutContent),
+        Some(Method::Batch) if args.shard.is_some() => bail!(
+            "--calibrate batch looks at the rows themselves, and a shard has other ones than the whole: leave it out"
+        ),
+        Some(Method::Batch) if args.flush_rows.is_some() => bail!(
+            "--calibrate batch looks at many rows before it answers the first: leave it or --flush-rows out"
+        ),
         Some(Method::Batch) => Ok(Centring::Rows),
         Some(method) => {
             bail!("--calibrate {} is for one label a row: several take contextual or batch", method.name())
@@ -355,9 +385,19 @@ fn compute(args: &Score) -> Compute {
 
 /// Refuses flags of calibration that do not go together.
 fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
-    let args = &args.calibration;
+    let Score { calibration: args, flush_rows, shard, .. } = args;
     let method = args.calibrate;
     let named = method.map_or("", Method::name);
+    ensure!(
+        shard.is_none() || args.calibrate_on.is_some() || !method.is_some_and(Method::needs_rows),
+        "--calibrate {named} is fitted on the rows themselves, and a shard has other ones than the whole: \
+         fit it once with --calibration-out, and give each shard --calibration"
+    );
+    ensure!(
+        flush_rows.is_none() || args.calibrate_on.is_some() || !method.is_some_and(Method::needs_rows),
+        "--calibrate {named} is fitted on the rows themselves, so none is answered before the last has come: \
+         give --calibrate-on or --calibration, or leave --flush-rows out"
+    );
     ensure!(
         args.prior.is_none() || method == Some(Method::Prior),
         "--prior is for --calibrate prior, not for {named}"
@@ -391,6 +431,7 @@ fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
 
 /// What is asked of a calibration.
 fn calibration(args: &Score, reading: &Reading) -> CalibrationRequest {
+    let sharded = args.shard.is_some() && args.report.is_some();
     let args = &args.calibration;
     CalibrationRequest {
         method: args.calibrate,
@@ -401,7 +442,8 @@ fn calibration(args: &Score, reading: &Reading) -> CalibrationRequest {
         class_conditional: args.class_conditional,
         abstain_below: args.abstain_below,
         fitted: args.calibration.clone(),
-        keeps: args.calibration_out.is_some(),
+        // Shards are put together only of the same weights.
+        keeps: args.calibration_out.is_some() || sharded,
         reading: reading.clone(),
     }
 }
@@ -431,9 +473,38 @@ fn write_page(file: Option<WholeFile>, report: &Report, sample: Option<&RowSampl
     pages::write(file, || score_page(&format!("Scores of {}", report.run.data), report, sample))
 }
 
+/// The record of a shard that is done, where its answers go to a file.
+fn done(args: &Score, model: &Path) -> Result<Option<Done>> {
+    let (Some(_), Some(out)) = (args.shard, answering::file(args.out.as_deref())) else { return Ok(None) };
+    let outputs: Vec<&Path> = std::iter::once(out).chain(args.report.as_deref()).collect();
+    Ok(Done::of(&outputs, &format!("{args:?}"), &reads(args, model).all())?)
+}
+
+/// Whether a shard is done already, of the same files and flags; then that is said.
+fn is_done(args: &Score, done: Option<&Done>) -> Result<bool> {
+    let (Some(shard), Some(out), Some(true)) = (args.shard, &args.out, done.map(Done::is_done)) else {
+        return Ok(false);
+    };
+    if !args.quiet {
+        render::tell(&format!(
+            "{}: shard {shard} is done already, with the same files and flags\n",
+            out.display()
+        ))?;
+    }
+    Ok(true)
+}
+
 /// Writes the report where it was asked for, and shows it.
-fn finish(args: &Score, report_file: Option<WholeFile>, report: &Report) -> Result<()> {
-    report_file.map_or(Ok(()), |file| file.commit_json(report))?;
+fn finish(
+    args: &Score,
+    report_file: Option<WholeFile>,
+    report: &Report,
+    counts: Option<&ShardCounts>,
+) -> Result<()> {
+    report_file.map_or(Ok(()), |file| match counts {
+        Some(shard) => file.commit_json(&ShardReport { report, shard }),
+        None => file.commit_json(report),
+    })?;
     // Of one row on the command line there is nothing to report that its answer does not say.
     if !args.quiet && args.data.data.is_some() {
         render::tell(&(render::report(report) + &render::terms(&std::io::stderr())))?;
@@ -459,6 +530,11 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     ensure!(
         !args.structure.any(),
         "members of an ensemble have their classes beside each other: leave --tree and --ordered out"
+    );
+    ensure!(args.shard.is_none(), "members of an ensemble read all rows: leave --shard out");
+    ensure!(
+        args.flush_rows.is_none(),
+        "members of an ensemble answer when all rows have been read: leave --flush-rows out"
     );
     ensure!(args.dtype == Some(Dtype::F32), "members of an ensemble are scored in f32: leave --dtype out");
     let wanted = setup::wanted(&args.asked.trained, &args.model)?;
@@ -489,7 +565,7 @@ fn members(args: &Score, run: &Run) -> Result<()> {
     report.trained_on = seen.and_then(Counter::found);
     let sample = outputs.page.is_some().then(|| scored.sample());
     write_page(outputs.page, &report, sample.as_ref())?;
-    finish(args, outputs.report, &report)
+    finish(args, outputs.report, &report, None)
 }
 
 /// Counts the rows that a run was trained on.
@@ -509,10 +585,16 @@ fn check_outputs(args: &Score, out: Option<&Path>, model: &Path) -> Result<(), E
         ("calibration", calibration.calibration_out.as_deref()),
         args.several.written(),
     ];
+    outputs::check(&outputs, &reads(args, model))
+}
+
+/// All that is read.
+fn reads(args: &Score, model: &Path) -> Reads {
+    let calibration = &args.calibration;
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
     let rows =
         args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
     let folder = args.data.data.as_deref().filter(|data| data.is_dir());
-    outputs::check(&outputs, &Reads::asked(&args.asked, rows).model(model).folder(folder))
+    Reads::asked(&args.asked, rows).model(model).folder(folder)
 }

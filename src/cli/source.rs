@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use cloze::error::Result;
-use cloze::text::data::{Adjust, BadRows, Input, Layout, Reading as DataReading, Rows, TEXT};
+use cloze::text::data::{Adjust, BadRows, Input, Layout, Reading as DataReading, Rows, Shard, TEXT};
 
 use super::args::{Data, Given, Reading, RowReading};
 use super::{render, shell};
@@ -15,6 +15,10 @@ pub struct Source {
     from: From,
     /// How they are read, and other files of rows beside them.
     pub reading: DataReading,
+    /// So many rows are answered together at most, where that is said.
+    flush_rows: Option<usize>,
+    /// The share of the rows, if not all.
+    shard: Option<Shard>,
 }
 
 enum From {
@@ -41,7 +45,7 @@ impl Source {
                 _ => From::Given(fields(given)?),
             },
         };
-        Ok(Source { from, reading })
+        Ok(Source { from, reading, flush_rows: None, shard: None })
     }
 
     /// The same with rows that keep their values with their types.
@@ -51,15 +55,32 @@ impl Source {
         self
     }
 
+    /// The same with so many rows answered together at most, and none kept waiting for the next.
+    #[must_use]
+    pub fn flushed_after(mut self, rows: Option<u32>) -> Source {
+        self.flush_rows = rows.map(|rows| rows as usize);
+        self
+    }
+
+    /// A share of these rows.
+    #[must_use]
+    pub fn sharded(mut self, shard: Option<Shard>) -> Source {
+        self.shard = shard;
+        self
+    }
+
     /// The rows, their header read.
     pub fn open(&self) -> Result<Rows> {
         let rows = match &self.from {
-            From::File(path) => self.reading.open(path)?,
+            From::File(path) => match self.shard {
+                Some(shard) => self.reading.open_shard(path, shard)?,
+                None => self.reading.open(path)?,
+            },
             From::Text(text) => Rows::of_text(shell::COMMAND_LINE, text.clone(), &self.reading)?,
             From::Given(fields) => Rows::given(shell::COMMAND_LINE, fields.clone(), &self.reading)?,
         };
         rows.columns().check_mapped()?;
-        Ok(rows)
+        Ok(rows.flushed_after(self.flush_rows))
     }
 
     /// Finishes the file of bad rows, and tells how many there were.
@@ -77,7 +98,7 @@ impl Source {
 
     /// The size in bytes, where it is known before reading.
     pub fn size(&self) -> Option<u64> {
-        Input::of(self.file()?).size()
+        Input::of(self.file()?).size().filter(|_| self.shard.is_none())
     }
 }
 

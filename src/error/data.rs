@@ -30,6 +30,10 @@ pub enum DataError {
     RecordTooLong { most: u64 },
     #[error("{written:?} is not one character that can stand between columns")]
     NoDelimiter { written: String },
+    #[error("{written:?} is no shard: write I/N, with I from 1 to N")]
+    NoShard { written: String },
+    #[error("{data} comes once, and each shard reads the rows by itself")]
+    ShardOfStream { data: String },
     #[error("{written:?} is not the name of an encoding")]
     NoEncoding { written: String },
     #[error("{what} is not UTF-8 text")]
@@ -145,6 +149,8 @@ impl DataError {
                 "allow more if that is right; else look for a quote that is never closed, or for line ends that are missing",
             ),
             NoDelimiter { .. } => help("one ASCII character as ; or |, or tab, comma, semicolon, bar"),
+            NoShard { .. } => help("I/N, with I from 1 to N: 2/8 is the second of eight"),
+            ShardOfStream { .. } => help("give the rows as a file, a folder or a pattern of names"),
             NoEncoding { written }
                 if written.to_ascii_lowercase().starts_with("utf") && written.contains("32") =>
             {

@@ -27,6 +27,7 @@ mod peft;
 mod run;
 mod search;
 mod serve;
+mod shard;
 mod task;
 mod template;
 mod training;
@@ -55,6 +56,7 @@ pub use peft::PeftError;
 pub use run::RunError;
 pub use search::SearchError;
 pub use serve::ServeError;
+pub use shard::ShardError;
 pub use task::TaskError;
 pub use template::TemplateError;
 pub use tensor::TensorProblem;
@@ -103,6 +105,8 @@ pub enum Place {
         line: u64,
         /// The record, from 1, the header not counted.
         record: u64,
+        /// The batch of a stream that it came in, from 1.
+        batch: Option<u64>,
         /// The column's name, where one is meant.
         column: Option<String>,
     },
@@ -201,8 +205,10 @@ impl fmt::Display for Error {
                 let at = source.line_column(span.start);
                 write!(f, "{}:{}:{}: {}", source.name(), at.line, at.column, self.0.kind)
             }
-            Place::Row { file, line, record, .. } => {
-                write!(f, "{file}:{line}: record {record}: {}", self.0.kind)
+            Place::Row { file, line, record, batch, .. } => {
+                write!(f, "{file}:{line}: ")?;
+                batch.iter().try_for_each(|batch| write!(f, "batch {batch}, "))?;
+                write!(f, "record {record}: {}", self.0.kind)
             }
         }
     }
@@ -264,6 +270,8 @@ pub enum Kind {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Label(#[from] LabelError),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// Several errors that were found together.
     #[error("{0}")]
     Several(Errors),
@@ -293,6 +301,7 @@ impl Kind {
             Kind::Peft(error) => error.notes(),
             Kind::Serve(error) => error.notes(),
             Kind::Label(error) => error.notes(),
+            Kind::Shard(error) => error.notes(),
             Kind::Several(_) => Vec::new(),
         }
     }

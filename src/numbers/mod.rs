@@ -8,6 +8,10 @@ pub mod multi_label;
 pub mod quadrature;
 pub mod softmax;
 
+// counts and sums that are put together
+pub(crate) mod counts;
+pub mod sum;
+
 use std::time::Duration;
 
 /// A share in percent.

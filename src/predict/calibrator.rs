@@ -3,15 +3,17 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{CalibrationError, Error, Errors, Result};
 use crate::model::folder::ModelFolder;
 use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::{
-    Conformal, Correction, Coverage, Fitted, FittedFor, Method, WITHOUT_CONTENT, check_prior,
+    Conformal, Correction, Coverage, Fitted, FittedFor, FittedPattern, Method, WITHOUT_CONTENT, check_prior,
 };
 use crate::predict::output::Answer;
 use crate::predict::report::{
-    Abstention, Before, CalibrationReport, PatternCorrection, Prediction, Report, Run,
+    Abstention, Before, CalibrationReport, PatternCorrection, PatternName, Prediction, Report, Run,
 };
 use crate::predict::score::{Counts, Scored, Scorer};
 use crate::predict::task::Task;
@@ -277,10 +279,49 @@ pub fn prior(written: Option<&str>, verbalizer: &Verbalizer) -> Result<Vec<f64>>
     check_prior(&shares).map(|()| shares)
 }
 
+/// What a report says of a calibration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fitting {
+    /// How it was fitted; none where nothing is corrected.
+    pub method: Option<Method>,
+    /// On what.
+    pub fitted_on: Option<String>,
+    /// On so many rows, or inputs without content.
+    pub rows: u64,
+    /// The prior that was matched.
+    pub prior: Option<Vec<f64>>,
+    /// Each pattern's weights and biases.
+    pub patterns: Vec<PatternCorrection>,
+    /// The thresholds of prediction sets.
+    pub conformal: Option<Conformal>,
+}
+
+impl Fitting {
+    /// Of what was fitted.
+    pub fn of(fitted: &Fitted) -> Fitting {
+        let correction = |pattern: &FittedPattern| {
+            let correction = pattern.correction.clone()?;
+            let Correction { weights, biases } = correction;
+            Some(PatternCorrection { template: pattern.template.clone(), weights, biases })
+        };
+        Fitting {
+            method: fitted.method,
+            fitted_on: fitted.fitted_on.clone(),
+            rows: fitted.rows,
+            prior: fitted.prior.clone(),
+            patterns: fitted.patterns.iter().filter_map(correction).collect(),
+            conformal: fitted.conformal.clone(),
+        }
+    }
+}
+
 /// What is counted of the rows, before and after.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Counted {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<Counts>,
     after: Counts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     abstention: Option<Abstention>,
     /// Rows without an answer, by their likeliest class.
     unanswered: Vec<u64>,
@@ -328,27 +369,48 @@ impl Counted {
         Answer { prediction: scored.average, answered, set }
     }
 
+    /// Whether these are of such labels and so many patterns, and whole: what was read may be anything.
+    pub(crate) fn is_of(&self, labels: &[String], patterns: usize) -> bool {
+        [self.unanswered.len(), self.coverage.by_class.len()] == [labels.len(); 2]
+            && self.before.iter().chain([&self.after]).all(|counts| counts.is_of(labels, patterns))
+    }
+
+    /// The bound below which rows are left without an answer.
+    pub(crate) fn abstains_below(&self) -> Option<f64> {
+        self.abstention.as_ref().map(|abstention| abstention.below)
+    }
+
+    /// Rows counted.
+    pub fn rows(&self) -> u64 {
+        self.after.rows()
+    }
+
+    /// Counts the rows of others too: as if these had been counted here, to the bit. Both are of the same
+    /// calibrator and patterns.
+    pub fn merge(&mut self, other: &Counted) {
+        if let (Some(own), Some(other)) = (&mut self.before, &other.before) {
+            own.merge(other);
+        }
+        self.after.merge(&other.after);
+        if let (Some(own), Some(other)) = (&mut self.abstention, &other.abstention) {
+            own.merge(other);
+        }
+        self.unanswered.iter_mut().zip(&other.unanswered).for_each(|(own, other)| *own += other);
+        self.coverage.merge(&other.coverage);
+        self.left_out_rows += other.left_out_rows;
+        self.near_labels += other.near_labels;
+    }
+
     /// The report.
-    pub fn report(self, calibrator: &Calibrator, run: Run, tasks: &[Task], seconds: f64) -> Report {
-        let fitted = &calibrator.fitted;
-        let before = self.before.map(|before| before.report(run.clone(), tasks, seconds));
-        let calibration = before.zip(fitted.method).map(|(before, method)| CalibrationReport {
+    pub fn report(self, fitting: &Fitting, run: Run, patterns: &[PatternName], seconds: f64) -> Report {
+        let labels = run.labels.clone();
+        let before = self.before.map(|before| before.report(run.clone(), patterns, seconds));
+        let calibration = before.zip(fitting.method).map(|(before, method)| CalibrationReport {
             method: method.name().to_owned(),
-            fitted_on: fitted.fitted_on.clone().unwrap_or_default(),
-            fitted_rows: fitted.rows,
-            prior: fitted.prior.clone(),
-            patterns: fitted
-                .patterns
-                .iter()
-                .filter_map(|pattern| {
-                    let correction = pattern.correction.clone()?;
-                    Some(PatternCorrection {
-                        template: pattern.template.clone(),
-                        weights: correction.weights,
-                        biases: correction.biases,
-                    })
-                })
-                .collect(),
+            fitted_on: fitting.fitted_on.clone().unwrap_or_default(),
+            fitted_rows: fitting.rows,
+            prior: fitting.prior.clone(),
+            patterns: fitting.patterns.clone(),
             before: Before {
                 predicted: before.predicted,
                 evaluation: before.evaluation,
@@ -356,10 +418,9 @@ impl Counted {
                 spread: before.spread,
             },
         });
-        let sets =
-            fitted.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &calibrator.labels));
+        let sets = fitting.conformal.as_ref().map(|conformal| self.coverage.report(conformal, &labels));
         let Counted { abstention, left_out_rows, near_labels, unanswered, .. } = self;
-        let mut report = self.after.report(run, tasks, seconds);
+        let mut report = self.after.report(run, patterns, seconds);
         report.predicted.iter_mut().zip(&unanswered).for_each(|(class, without)| class.rows -= without);
         Report { calibration, abstention, sets, left_out_rows, near_labels, ..report }
     }

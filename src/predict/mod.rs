@@ -65,6 +65,9 @@ pub mod fill;
 // what is fitted on which rows
 pub mod calibrator;
 
+// shares of the rows, put together
+pub mod shards;
+
 // patterns for whoever writes none
 pub mod general;
 

@@ -4,6 +4,7 @@ use crate::error::{Errors, Result, TemplateError};
 use crate::model::folder::ModelFolder;
 use crate::predict::label_words::LabelWords;
 use crate::predict::pvp::{Patterns, Pvp, SoftVectors};
+use crate::predict::report::PatternName;
 use crate::text::data::{Columns, Example};
 use crate::text::demonstrations::{Demonstration, Drawing, Similarity, Strategy, Support};
 use crate::text::template::{Prompt, Template};
@@ -133,6 +134,12 @@ impl Task {
         self.support
             .as_ref()
             .map_or_else(|| pattern.clone(), |support| format!("{pattern} {}", support.identity()))
+    }
+
+    /// What the pattern is called in reports.
+    pub fn name(&self) -> PatternName {
+        let template = self.template();
+        PatternName { template: template.name().to_owned(), pattern: template.pattern().to_owned() }
     }
 
     /// Whether no row is too long for it: all that it reads may be cut, and it shows nothing else.

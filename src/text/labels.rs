@@ -96,7 +96,8 @@ pub(super) fn entries(file: &str, text: &str) -> Result<Vec<Entry>, Errors> {
 fn of_lines(file: &str, text: &str) -> Result<Vec<Entry>, Errors> {
     let (mut errors, mut labels) = (Errors::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let place = Place::Row { file: file.to_owned(), line: number, record: number, column: None };
+        let place =
+            Place::Row { file: file.to_owned(), line: number, record: number, batch: None, column: None };
         match of_text_line(line.trim_start_matches('\u{feff}')) {
             Some(label) => labels.push((label, place)),
             None => errors.push(Error::new(VerbalizerError::QuoteOpen).at(place)),

@@ -17,6 +17,9 @@ pub mod packing;
 // a door for files that are written whole
 pub mod whole_file;
 
+// work that is not done twice
+pub mod done;
+
 // how rows are written in files
 pub mod format;
 

@@ -128,6 +128,13 @@ impl<W: Write + Send> TableWriter<W> {
         Ok(table)
     }
 
+    /// Lets a stream of batches have one for each [`TableWriter::flush`], of whatever rows were written since
+    /// the one before, and no others; other formats have no batches.
+    pub fn batches_as_told(&mut self) -> Result<()> {
+        let Output::Typed(table) = &mut self.output else { return Ok(()) };
+        table.batches_as_told().map_err(|error| Error::writing(&self.name, &error))
+    }
+
     /// Writes a row, its cells in the header's order.
     pub fn write(&mut self, row: &[Cell]) -> Result<()> {
         self.rows += 1;

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Time32SecondType, TimestampSecondType};
 use arrow_array::{
     Array as _, ArrayRef, DictionaryArray, RecordBatch, StringArray, Time32MillisecondArray,
-    TimestampMillisecondArray,
+    TimestampMillisecondArray, new_empty_array,
 };
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -42,6 +42,8 @@ pub(super) struct TypedWriter<W: Write + Send> {
     rows: usize,
     /// Bytes of text in the rows at hand.
     bytes: usize,
+    /// Whether batches end only where somebody says so.
+    as_told: bool,
     output: Output<W>,
 }
 
@@ -196,10 +198,13 @@ impl Values {
                 Arc::new(DictionaryArray::<Int32Type>::try_new(keys.finish(), words.clone())?)
             }
             Values::List(values) => Arc::new(values.finish()),
-            Values::Kept { arrays, places, change, .. } => {
+            Values::Kept { arrays, places, kind, change } => {
                 let (arrays, places) = (std::mem::take(arrays), std::mem::take(places));
                 let parts: Vec<_> = arrays.iter().map(AsRef::as_ref).collect();
-                change.array(interleave(&parts, &places)?)?
+                match &parts[..] {
+                    [] => new_empty_array(kind),
+                    _ => change.array(interleave(&parts, &places)?)?,
+                }
             }
         })
     }
@@ -226,7 +231,15 @@ impl<W: Write + Send> TypedWriter<W> {
                 Output::Stream(Box::new(StreamWriter::try_new(output, &schema).map_err(of_arrow)?))
             }
         };
-        Ok(TypedWriter { schema, columns: values, rows: 0, bytes: 0, output })
+        Ok(TypedWriter { schema, columns: values, rows: 0, bytes: 0, as_told: false, output })
+    }
+
+    /// Lets a stream have a batch for each [`TypedWriter::flush`], whatever its rows, and no others; its head is
+    /// handed on.
+    pub(super) fn batches_as_told(&mut self) -> io::Result<()> {
+        let Output::Stream(writer) = &mut self.output else { return Ok(()) };
+        self.as_told = true;
+        writer.flush().map_err(of_arrow)
     }
 
     pub(super) fn write(&mut self, row: &[Cell]) -> io::Result<()> {
@@ -234,14 +247,15 @@ impl<W: Write + Send> TypedWriter<W> {
             self.bytes += values.add(cell).map_err(of_arrow)?;
         }
         self.rows += 1;
-        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES { self.write_batch() } else { Ok(()) }
+        let is_full = self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES;
+        if is_full && !self.as_told { self.write_batch() } else { Ok(()) }
     }
 
     /// Hands the rows at hand on: a batch of a stream, which somebody may wait for.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match &mut self.output {
-            Output::Stream(_) => self.write_batch()?,
-            Output::Parquet(_) | Output::File(_) => return Ok(()),
+            Output::Stream(_) if self.rows > 0 || self.as_told => self.write_batch()?,
+            Output::Stream(_) | Output::Parquet(_) | Output::File(_) => return Ok(()),
         }
         match &mut self.output {
             Output::Stream(writer) => writer.flush().map_err(of_arrow),
@@ -250,9 +264,6 @@ impl<W: Write + Send> TypedWriter<W> {
     }
 
     fn write_batch(&mut self) -> io::Result<()> {
-        if self.rows == 0 {
-            return Ok(());
-        }
         let arrays: Result<Vec<ArrayRef>, ArrowError> = self.columns.iter_mut().map(Values::finish).collect();
         let batch = arrays.and_then(|arrays| RecordBatch::try_new(self.schema.clone(), arrays));
         let batch = batch.map_err(of_arrow)?;
@@ -272,7 +283,9 @@ impl<W: Write + Send> TypedWriter<W> {
     }
 
     pub(super) fn finish(mut self) -> io::Result<W> {
-        self.write_batch()?;
+        if self.rows > 0 {
+            self.write_batch()?;
+        }
         match self.output {
             Output::Parquet(writer) => writer.into_inner().map_err(of_parquet),
             Output::File(writer) => writer.into_inner().map_err(of_arrow),

@@ -114,12 +114,13 @@ fn said(out: &mut impl Write, text: &str) -> std::io::Result<()> {
 fn whereabouts(place: &Place) -> String {
     match place {
         Place::Nowhere => String::new(),
-        Place::Row { file, line, record, column } => {
+        Place::Row { file, line, record, batch, column } => {
             let column =
                 column.as_ref().map(|column| format!(", column {}", message(column))).unwrap_or_default();
             // Record 0 is the header.
             let record = if *record == 0 { "header".to_owned() } else { format!("record {record}") };
-            format!("{file}:{line}  {record}{column}")
+            let batch = batch.map(|batch| format!("batch {batch}, ")).unwrap_or_default();
+            format!("{file}:{line}  {batch}{record}{column}")
         }
         Place::Text { source, span, pointer } => {
             let at = source.line_column(span.start);

@@ -7,7 +7,7 @@
 //! probability of at least `1-α`. Class by class (Vovk 2012) each class has a threshold of its own, from its
 //! own rows, and the promise holds for each.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF as _};
 
 use crate::error::{CalibrationError, Result};
@@ -29,7 +29,7 @@ use crate::predict::report::{Prediction, SetCoverage, SetsReport};
 /// // 1 - α = .95 needs 19 rows.
 /// assert!(Conformal::fit(&rows, &labels, 0.05, false).is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conformal {
     /// α: the share of rows whose set may lack the truth.
     pub alpha: f64,
@@ -113,7 +113,7 @@ fn place(rows: usize, alpha: f64) -> usize {
 }
 
 /// How often the truth is in the set, and how large sets are.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Rows.
     pub rows: u64,
@@ -133,6 +133,18 @@ impl Coverage {
     /// Nothing counted yet.
     pub fn new(classes: usize) -> Coverage {
         Coverage { by_class: vec![[0; 2]; classes], ..Coverage::default() }
+    }
+
+    /// Counts the rows of another too, of as many classes.
+    pub fn merge(&mut self, other: &Coverage) {
+        self.rows += other.rows;
+        self.empty += other.empty;
+        self.classes += other.classes;
+        self.labelled += other.labelled;
+        self.covered += other.covered;
+        for (own, other) in self.by_class.iter_mut().zip(&other.by_class) {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        }
     }
 
     /// Counts a row.

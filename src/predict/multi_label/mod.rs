@@ -38,7 +38,7 @@ use crate::predict::blueprint::Blueprint;
 use crate::predict::calibration::FittedFor;
 use crate::predict::label_words::LabelWords;
 use crate::predict::mask_words::WordShare;
-use crate::predict::prompt_classifier::{Compute, PromptClassifier, ScoringProgress, read_chunk};
+use crate::predict::prompt_classifier::{Compute, PromptClassifier, ScoringProgress, Together, read_chunk};
 use crate::predict::pvp::{Patterns, SoftVectors};
 use crate::predict::report::{Prediction, Run};
 use crate::predict::score::Coming;
@@ -136,8 +136,11 @@ impl LabelRule {
     }
 }
 
-/// What is done with rows, their answers, and which labels each has, where that is known (`[L]`).
-pub type EachAnswered<'a> = dyn FnMut(&[Example], &[LabelsAnswer], &[Option<Vec<bool>>]) -> Result<()> + 'a;
+/// What is done with rows, their answers, and which labels each has, where that is known (`[L]`). The last says
+/// whether these may be handed on: inside a batch of a stream the rest is still to come, and a batch may have no
+/// rows.
+pub type EachAnswered<'a> =
+    dyn FnMut(&[Example], &[LabelsAnswer], &[Option<Vec<bool>>], bool) -> Result<()> + 'a;
 
 impl MultiLabel {
     /// Labels by name, or with words of their own, asked for by patterns.
@@ -494,8 +497,8 @@ impl MultiLabelClassifier {
                 Coming::Later => return Ok(Coming::Later),
                 Coming::End => return Ok(Coming::End),
             };
-            let mut examples = Vec::with_capacity(come.len());
-            for example in come {
+            let mut examples = Vec::with_capacity(come.rows.len());
+            for example in come.rows {
                 match sets.truth(&columns, &example) {
                     Ok(truth) => {
                         truths.borrow_mut().push_back(truth);
@@ -505,37 +508,41 @@ impl MultiLabelClassifier {
                 }
             }
             read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-            Ok(Coming::Chunk(examples))
+            Ok(Coming::Chunk(Together { rows: examples, ends: come.ends }))
         };
-        let mut answer = |examples: &[Example], scores: &[LabelScores], centres: &[Vec<f64>]| {
+        let mut answer = |chunk: &Together, scores: &[LabelScores], centres: &[Vec<f64>]| {
             let answers: Vec<LabelsAnswer> =
                 scores.iter().map(|scores| self.answer(scores, centres)).collect();
-            let truths: Vec<Option<Vec<bool>>> = truths.borrow_mut().drain(..examples.len()).collect();
+            let truths: Vec<Option<Vec<bool>>> = truths.borrow_mut().drain(..chunk.rows.len()).collect();
             for ((scores, answer), truth) in scores.iter().zip(&answers).zip(&truths) {
                 counts.add(&Answered { answer, truth: truth.as_deref(), truncated: scores.truncated });
             }
-            each(examples, &answers, &truths)
+            each(&chunk.rows, &answers, &truths, chunk.ends)
         };
         // Rows are held until there are enough of them to say what is to be taken off.
-        let (mut held, mut held_scores) = (Vec::new(), Vec::new());
-        let mut take = |examples: Vec<Example>, scores: Vec<LabelScores>| {
+        let mut held: Vec<(Together, Vec<LabelScores>)> = Vec::new();
+        let centres_of = |held: &[(Together, Vec<LabelScores>)]| {
+            let scores = held.iter().flat_map(|(_, scores)| scores).cloned().collect::<Vec<_>>();
+            self.centres_of(&scores)
+        };
+        let mut take = |chunk: Together, scores: Vec<LabelScores>| {
             if let Some(centres) = &centres {
-                return answer(&examples, &scores, centres);
+                return answer(&chunk, &scores, centres);
             }
-            held.extend(examples);
-            held_scores.extend(scores);
-            if held.len() < LOOKED_AT {
+            held.push((chunk, scores));
+            if held.iter().map(|(chunk, _)| chunk.rows.len()).sum::<usize>() < LOOKED_AT {
                 return Ok(());
             }
-            let found = centres.insert(self.centres_of(&held_scores));
-            answer(&std::mem::take(&mut held), &std::mem::take(&mut held_scores), found)
+            let found = centres.insert(centres_of(&held));
+            held.drain(..).try_for_each(|(chunk, scores)| answer(&chunk, &scores, found))
         };
         scoring.score_chunks(&mut next, &mut take, &mut |done| {
             let (rows_read, bytes_read) = read.get();
             progress(ScoringProgress { fitting: None, done, rows_read, bytes_read });
         })?;
         if !held.is_empty() {
-            answer(&held, &held_scores, &self.centres_of(&held_scores))?;
+            let found = centres_of(&held);
+            held.iter().try_for_each(|(chunk, scores)| answer(chunk, scores, &found))?;
         }
         counts.left_out_rows = rows.left_out();
         Ok((counts, scoring.scoring().described()))

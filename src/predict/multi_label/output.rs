@@ -57,6 +57,11 @@ impl<W: Write + Send> LabelsWriter<W> {
         }
     }
 
+    /// Lets a stream of batches have one for each [`flush`](Self::flush), and no others.
+    pub fn batches_as_told(&mut self) -> Result<()> {
+        self.table.batches_as_told()
+    }
+
     /// Hands what is written on, so that a reader at a pipe sees whole chunks.
     pub fn flush(&mut self) -> Result<()> {
         self.table.flush()

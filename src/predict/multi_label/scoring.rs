@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{MultiLabelError, Result};
 use crate::numbers::softmax::log;
 use crate::predict::multi_label::way::{AskedLabel, LABEL_NAME, LABEL_TEXT, Way};
-use crate::predict::prompt_classifier::{PromptClassifier, Scoring};
+use crate::predict::prompt_classifier::{PromptClassifier, Scoring, Together};
 use crate::predict::report::Prediction;
 use crate::predict::score::{Coming, Scored};
 use crate::predict::task::Task;
@@ -49,6 +49,7 @@ pub fn asked_columns(columns: &Columns, way: Way) -> Result<Columns> {
 struct Asked {
     rows: Vec<Example>,
     questions: Option<Vec<Example>>,
+    ends: bool,
 }
 
 impl AsRef<[Example]> for Asked {
@@ -58,7 +59,7 @@ impl AsRef<[Example]> for Asked {
 }
 
 /// What is done with rows and what was found for each.
-pub type EachScored<'a> = dyn FnMut(Vec<Example>, Vec<LabelScores>) -> Result<()> + 'a;
+pub(super) type EachScored<'a> = dyn FnMut(Together, Vec<LabelScores>) -> Result<()> + 'a;
 
 impl<'a> LabelScoring<'a> {
     /// Patterns on [`asked_columns`] of rows.
@@ -81,7 +82,8 @@ impl<'a> LabelScoring<'a> {
     /// Scores rows; the results come in the rows' order. An error names its row.
     pub fn score(&self, rows: &[Example]) -> Result<Vec<LabelScores>> {
         let mut all = Vec::with_capacity(rows.len());
-        let mut chunks = [rows.to_vec()].into_iter().map(Coming::Chunk);
+        let together = Together { rows: rows.to_vec(), ends: true };
+        let mut chunks = [together].into_iter().map(Coming::Chunk);
         let mut next = |_| Ok(chunks.next().unwrap_or(Coming::End));
         let mut each = |_, scores| {
             all.extend::<Vec<LabelScores>>(scores);
@@ -92,9 +94,9 @@ impl<'a> LabelScoring<'a> {
     }
 
     /// Scores chunk after chunk, while the next is read. `progress` is told how many rows are done.
-    pub fn score_chunks(
+    pub(super) fn score_chunks(
         &self,
-        next: &mut dyn FnMut(bool) -> Result<Coming<Vec<Example>>>,
+        next: &mut dyn FnMut(bool) -> Result<Coming<Together>>,
         each: &mut EachScored<'_>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<()> {
@@ -102,22 +104,25 @@ impl<'a> LabelScoring<'a> {
             Way::Reference => usize::MAX,
             Way::YesNo => (QUESTIONS / self.labels.len().max(1)).max(1),
         };
-        let mut waiting: VecDeque<Example> = VecDeque::new();
+        let (mut waiting, mut all_end): (VecDeque<Example>, bool) = (VecDeque::new(), true);
         let mut next_asked = |may_wait: bool| {
             if waiting.is_empty() {
                 match next(may_wait)? {
-                    Coming::Chunk(rows) => waiting.extend(rows),
+                    Coming::Chunk(Together { rows, ends }) => {
+                        waiting.extend(rows);
+                        all_end = ends;
+                    }
                     Coming::Later => return Ok(Coming::Later),
                     Coming::End => return Ok(Coming::End),
                 }
             }
             let rows: Vec<Example> = waiting.drain(..most.min(waiting.len())).collect();
-            Ok(Coming::Chunk(self.asked(rows)))
+            Ok(Coming::Chunk(self.asked(rows, all_end && waiting.is_empty())))
         };
         let mut answer = |asked: Asked, scored: Vec<Scored>| {
-            let of_row = scored.chunks(scored.len() / asked.rows.len().max(1));
+            let of_row = scored.chunks((scored.len() / asked.rows.len().max(1)).max(1));
             let scores = of_row.map(|scored| self.scores(scored)).collect();
-            each(asked.rows, scores)
+            each(Together { rows: asked.rows, ends: asked.ends }, scores)
         };
         let questions = match self.way {
             Way::Reference => 1.0,
@@ -128,7 +133,7 @@ impl<'a> LabelScoring<'a> {
         })
     }
 
-    fn asked(&self, rows: Vec<Example>) -> Asked {
+    fn asked(&self, rows: Vec<Example>, ends: bool) -> Asked {
         let question = |row: &Example, label: &AskedLabel| {
             let fields = row.fields.iter().chain([&label.name, &label.text]).cloned().collect();
             Example { fields, label: None, values: None, ..*row }
@@ -136,7 +141,7 @@ impl<'a> LabelScoring<'a> {
         let of_row =
             |row: &'_ Example| self.labels.iter().map(|label| question(row, label)).collect::<Vec<Example>>();
         let questions = (self.way == Way::YesNo).then(|| rows.iter().flat_map(of_row).collect());
-        Asked { rows, questions }
+        Asked { rows, questions, ends }
     }
 
     /// A row's scores from its predictions: one with all classes, or one of no and yes for each label.

@@ -37,8 +37,8 @@ use crate::text::template::Template;
 use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
 
 pub use builder::Builder;
-pub(crate) use scoring::read_chunk;
 pub use scoring::{Each, Scoring, ScoringProgress};
+pub(crate) use scoring::{Together, read_chunk};
 
 /// How a classifier computes.
 #[derive(Debug, Clone, Copy)]
@@ -292,8 +292,8 @@ impl PromptClassifier {
         let scoring = self.on(tasks, columns.clone())?;
         let mut rows = rows;
         let mut next = |may_wait: bool| read_chunk(&mut rows, may_wait);
-        let mut answer = |chunk: Vec<Example>, scored: Vec<Scored>| {
-            chunk.iter().zip(scored).try_for_each(|(example, scored)| each(example, self.answer(scored)))
+        let mut answer = |chunk: Together, scored: Vec<Scored>| {
+            chunk.rows.iter().zip(scored).try_for_each(|(example, scored)| each(example, self.answer(scored)))
         };
         scoring.scorer().score_chunks(&columns, &mut next, &mut answer, &mut |_| {})
     }

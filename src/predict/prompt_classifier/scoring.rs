@@ -74,6 +74,7 @@ pub struct Scoring<'a> {
 struct Chunk {
     examples: Vec<Example>,
     truths: Vec<Option<usize>>,
+    ends: bool,
 }
 
 impl AsRef<[Example]> for Chunk {
@@ -82,8 +83,22 @@ impl AsRef<[Example]> for Chunk {
     }
 }
 
-/// What is done with a chunk of rows and their answers.
-pub type Each<'a> = dyn FnMut(&[Example], Vec<Answer>) -> Result<()> + 'a;
+/// What is done with a chunk of rows and their answers. The last says whether these may be handed on: inside
+/// a batch of a stream the rest is still to come, and a batch may have no rows.
+pub type Each<'a> = dyn FnMut(&[Example], Vec<Answer>, bool) -> Result<()> + 'a;
+
+/// Rows that were read together.
+pub(crate) struct Together {
+    pub(crate) rows: Vec<Example>,
+    /// Whether their answers may be handed on.
+    pub(crate) ends: bool,
+}
+
+impl AsRef<[Example]> for Together {
+    fn as_ref(&self) -> &[Example] {
+        &self.rows
+    }
+}
 
 /// How far a scoring is, for whoever watches.
 #[derive(Debug, Clone, Copy)]
@@ -140,6 +155,7 @@ impl Scoring<'_> {
                 Coming::Later => return Ok(Coming::Later),
                 Coming::End => return Ok(Coming::End),
             };
+            let Together { rows: come, ends } = come;
             let (mut examples, mut truths) = (Vec::with_capacity(come.len()), Vec::with_capacity(come.len()));
             for example in come {
                 match truth(&self.classifier.verbalizer, &self.columns, &example) {
@@ -156,12 +172,12 @@ impl Scoring<'_> {
                 }
             }
             read.set((read.get().0 + examples.len() as u64, rows.bytes_read()));
-            Ok(Coming::Chunk(Chunk { examples, truths }))
+            Ok(Coming::Chunk(Chunk { examples, truths, ends }))
         };
         let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
             let answers = scored.into_iter().zip(chunk.truths);
             let answers = answers.map(|(scored, truth)| counted.answer(calibrator, scored, truth)).collect();
-            each(&chunk.examples, answers)
+            each(&chunk.examples, answers, chunk.ends)
         };
         let mut held = Vec::new();
         let mut take = |chunk: Chunk, scored: Vec<Scored>| match holding {
@@ -216,26 +232,31 @@ impl Scoring<'_> {
     }
 }
 
-/// The next rows, up to a chunk. Where somebody is still writing them, those that come within a second of the
-/// first are one; where there is other work to do, hardly any is waited for.
-pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Vec<Example>>> {
+/// The next rows, up to a chunk or the end of a batch. Where somebody is still writing them, those that come
+/// within a second of the first are one; where there is other work to do, hardly any is waited for.
+pub(crate) fn read_chunk(rows: &mut Rows, may_wait: bool) -> Result<Coming<Together>> {
     // Long enough for a program at the other end of a pipe.
     const HARDLY: Duration = Duration::from_millis(50);
+    let most = rows.together().map_or(CHUNK_ROWS, |most| most.min(CHUNK_ROWS));
+    // Who waits for answers is not kept waiting for rows.
+    let hardly = if rows.by_batch() || rows.together().is_some() { Duration::ZERO } else { HARDLY };
     let mut chunk = Vec::new();
-    let (mut bytes, mut until) = (0, (!may_wait).then(|| Instant::now() + HARDLY));
-    while chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
+    let (mut bytes, mut until) = (0, (!may_wait).then(|| Instant::now() + hardly));
+    while chunk.len() < most && bytes < CHUNK_BYTES {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match rows.next_within(left) {
+        match rows.next_within(left.filter(|_| !rows.in_batch())) {
             Next::Row(example) => {
                 let example: Example = example?;
                 bytes += example.fields.iter().map(String::len).sum::<usize>();
                 chunk.push(example);
                 until.get_or_insert_with(|| rows.patience_ends());
             }
+            Next::EndOfBatch => return Ok(Coming::Chunk(Together { rows: chunk, ends: true })),
             Next::Later => break,
             Next::End if chunk.is_empty() => return Ok(Coming::End),
             Next::End => break,
         }
     }
-    Ok(if chunk.is_empty() { Coming::Later } else { Coming::Chunk(chunk) })
+    let ends = !rows.in_batch();
+    Ok(if chunk.is_empty() { Coming::Later } else { Coming::Chunk(Together { rows: chunk, ends }) })
 }

@@ -104,7 +104,7 @@ pub enum Pooling {
 }
 
 /// Rows that were too long, and in how many windows they were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Windows {
     /// Rows.
     pub rows: u64,
@@ -178,7 +178,7 @@ pub struct Report {
 }
 
 /// Rows that the model was trained on, or chosen by: what is measured on them says little.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainedOn {
     /// How many.
     pub rows: u64,
@@ -205,7 +205,7 @@ pub struct CalibrationReport {
 }
 
 /// A pattern's weights and biases.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct PatternCorrection {
     pub template: String,
@@ -224,7 +224,7 @@ pub struct Before {
 }
 
 /// Rows that were left without an answer, because no class was likely enough.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Abstention {
     /// The least probability of an answer.
     pub below: f64,
@@ -246,9 +246,21 @@ impl Abstention {
             self.answered += 1;
             self.labelled += u64::from(truth.is_some());
             self.right += u64::from(truth == Some(prediction.class()));
-            self.accuracy = (self.labelled > 0).then(|| self.right as f64 / self.labelled as f64);
+            self.measure();
         }
         answered
+    }
+
+    /// Counts the rows of another too, with the same bound.
+    pub fn merge(&mut self, other: &Abstention) {
+        self.answered += other.answered;
+        self.labelled += other.labelled;
+        self.right += other.right;
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        self.accuracy = (self.labelled > 0).then(|| self.right as f64 / self.labelled as f64);
     }
 }
 
@@ -282,7 +294,7 @@ pub struct SetCoverage {
 }
 
 /// What was run on what.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Run {
     pub cloze: String,
@@ -293,7 +305,7 @@ pub struct Run {
     /// The type of numbers.
     pub dtype: Dtype,
     /// The types that it was chosen from, if it was; none of them where that was put off.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtypes_tried: Option<Vec<Trial>>,
     pub threads: usize,
     pub verbalizer: String,
@@ -320,6 +332,14 @@ pub struct LabelCount {
 pub struct Majority {
     pub label: String,
     pub accuracy: f64,
+}
+
+/// A pattern by its template's name, and as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PatternName {
+    pub template: String,
+    pub pattern: String,
 }
 
 /// One pattern's part of the report.

@@ -4,6 +4,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::Prediction;
+use crate::numbers::counts;
+use crate::numbers::sum::Sum;
 use crate::text::verbalizer::Order;
 
 /// What is measured of classes in an order.
@@ -109,21 +111,43 @@ fn ranks(of_classes: &[f64]) -> Vec<f64> {
 }
 
 /// What is counted row by row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct OrderTally {
     order: Order,
     /// `[true, chosen]`
+    #[serde(with = "counts")]
     median: Array2<u64>,
+    #[serde(with = "counts")]
     nearest: Array2<u64>,
-    absolute: f64,
-    square: f64,
+    absolute: Sum,
+    square: Sum,
 }
 
 impl OrderTally {
     pub(super) fn new(order: Order) -> OrderTally {
         let classes = order.values().len();
         let counts = Array2::zeros((classes, classes));
-        OrderTally { order, median: counts.clone(), nearest: counts, absolute: 0.0, square: 0.0 }
+        OrderTally {
+            order,
+            median: counts.clone(),
+            nearest: counts,
+            absolute: Sum::default(),
+            square: Sum::default(),
+        }
+    }
+
+    /// Whether it is of so many classes.
+    pub(super) fn is_of(&self, classes: usize) -> bool {
+        self.order.values().len() == classes
+            && [&self.median, &self.nearest].iter().all(|counts| counts.dim() == (classes, classes))
+    }
+
+    /// Counts the rows of another too, of the same order.
+    pub(super) fn merge(&mut self, other: &OrderTally) {
+        self.median += &other.median;
+        self.nearest += &other.nearest;
+        self.absolute = self.absolute.and(other.absolute);
+        self.square = self.square.and(other.square);
     }
 
     pub(super) fn add(&mut self, prediction: &Prediction, truth: usize) {
@@ -131,8 +155,8 @@ impl OrderTally {
         self.median[[truth, self.order.median(&prediction.probabilities)]] += 1;
         self.nearest[[truth, self.order.nearest(expected)]] += 1;
         let off = (expected - self.order.values()[truth]).abs();
-        self.absolute += off;
-        self.square += off * off;
+        self.absolute = self.absolute.plus(off);
+        self.square = self.square.plus(off * off);
     }
 
     /// The measures, with those of the likeliest class.
@@ -143,8 +167,8 @@ impl OrderTally {
             likeliest: of(likeliest),
             median: of(&self.median),
             nearest: of(&self.nearest),
-            expected_absolute_error: self.absolute / rows,
-            expected_root_square_error: (self.square / rows).sqrt(),
+            expected_absolute_error: self.absolute.value() / rows,
+            expected_root_square_error: (self.square.value() / rows).sqrt(),
         }
     }
 }

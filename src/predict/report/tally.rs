@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::order::{OrderEvaluation, OrderTally};
 use super::tree::TreeEvaluation;
 use super::{LabelCount, Majority, Prediction};
-use crate::numbers::wilson;
-use crate::text::verbalizer::{Structure, Tree};
+use crate::numbers::sum::Sum;
+use crate::numbers::{counts, wilson};
+use crate::text::verbalizer::{Structure, Tree, TreeNode};
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
@@ -88,24 +89,28 @@ pub struct Bin {
 }
 
 /// What has been counted so far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tally {
     labels: Vec<String>,
     /// `[true, predicted]`
+    #[serde(with = "counts")]
     counts: Array2<u64>,
     predicted: Vec<u64>,
     /// The sums of the probabilities.
-    probabilities: Vec<f64>,
+    probabilities: Vec<Sum>,
     bins: [BinCounts; BINS],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<OrderTally>,
-    tree: Option<Tree>,
+    /// Each class's path in its tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tree: Option<Vec<Vec<TreeNode>>>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct BinCounts {
     rows: u64,
     right: u64,
-    confidence: f64,
+    confidence: Sum,
 }
 
 impl Tally {
@@ -117,7 +122,7 @@ impl Tally {
             labels,
             counts: Array2::zeros((classes, classes)),
             predicted: vec![0; classes],
-            probabilities: vec![0.0; classes],
+            probabilities: vec![Sum::default(); classes],
             bins: [BinCounts::default(); BINS],
             order: None,
             tree: None,
@@ -127,15 +132,47 @@ impl Tally {
     /// The same, which measures too what stands between the classes.
     #[must_use]
     pub fn structured(self, structure: &Structure) -> Tally {
-        let (order, tree) = (structure.order.clone().map(OrderTally::new), structure.tree.clone());
+        let paths = |tree: &Tree| (0..tree.classes()).map(|class| tree.path(class)).collect();
+        let (order, tree) =
+            (structure.order.clone().map(OrderTally::new), structure.tree.as_ref().map(paths));
         Tally { order, tree, ..self }
+    }
+
+    /// Whether it is of these labels, and whole: one that was read may be anything.
+    pub(crate) fn is_of(&self, labels: &[String]) -> bool {
+        let classes = labels.len();
+        let paths = self.tree.iter().flatten();
+        self.labels == labels
+            && self.counts.dim() == (classes, classes)
+            && [self.predicted.len(), self.probabilities.len()] == [classes; 2]
+            && self.order.as_ref().is_none_or(|order| order.is_of(classes))
+            && self.tree.as_ref().is_none_or(|paths| paths.len() == classes)
+            && paths.into_iter().all(|path| !path.is_empty())
+    }
+
+    /// Counts the rows of another too: as if these had been counted here, to the bit. Both are of the same
+    /// labels and structure.
+    pub fn merge(&mut self, other: &Tally) {
+        self.counts += &other.counts;
+        self.predicted.iter_mut().zip(&other.predicted).for_each(|(own, other)| *own += other);
+        let sums = self.probabilities.iter_mut().zip(&other.probabilities);
+        sums.for_each(|(own, other)| *own = own.and(*other));
+        for (own, other) in self.bins.iter_mut().zip(&other.bins) {
+            own.rows += other.rows;
+            own.right += other.right;
+            own.confidence = own.confidence.and(other.confidence);
+        }
+        if let (Some(own), Some(other)) = (&mut self.order, &other.order) {
+            own.merge(other);
+        }
     }
 
     /// Counts a row; `truth` is its true class, if known.
     pub fn add(&mut self, prediction: &Prediction, truth: Option<usize>) {
         let class = prediction.class();
         self.predicted[class] += 1;
-        self.probabilities.iter_mut().zip(&prediction.probabilities).for_each(|(sum, own)| *sum += own);
+        let sums = self.probabilities.iter_mut().zip(&prediction.probabilities);
+        sums.for_each(|(sum, own)| *sum = sum.plus(*own));
         let Some(truth) = truth else { return };
         self.counts[[truth, class]] += 1;
         let confidence = prediction.confidence();
@@ -144,7 +181,7 @@ impl Tally {
         let bin = &mut self.bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
         bin.rows += 1;
         bin.right += u64::from(truth == class);
-        bin.confidence += confidence;
+        bin.confidence = bin.confidence.plus(confidence);
         self.order.iter_mut().for_each(|order| order.add(prediction, truth));
     }
 
@@ -160,7 +197,7 @@ impl Tally {
     /// The mean probabilities, unlabelled rows included.
     pub fn mean(&self) -> Vec<f64> {
         let rows = self.predicted.iter().sum::<u64>().max(1) as f64;
-        self.probabilities.iter().map(|sum| sum / rows).collect()
+        self.probabilities.iter().map(|sum| sum.value() / rows).collect()
     }
 
     /// Labelled rows counted.
@@ -187,7 +224,7 @@ impl Tally {
             from: edge(index),
             to: edge(index + 1),
             rows: bin.rows,
-            confidence: bin.confidence / bin.rows as f64,
+            confidence: bin.confidence.value() / bin.rows as f64,
             accuracy: ratio(bin.right, bin.rows),
         };
         bins.map(bin).collect()
@@ -217,8 +254,9 @@ impl Tally {
         let seen = (0..classes.len()).filter(|&class| support[class] + predicted[class] > 0);
         let (sum, count) =
             seen.fold((0.0, 0_u64), |(sum, count), class| (sum + classes[class].f1, count + 1));
-        let error =
-            |bin: &BinCounts| if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence).abs() };
+        let error = |bin: &BinCounts| {
+            if bin.rows == 0 { 0.0 } else { (bin.right as f64 - bin.confidence.value()).abs() }
+        };
         Some(Evaluation {
             accuracy: ratio(right, rows),
             accuracy_95: wilson(right, rows),

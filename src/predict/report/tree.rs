@@ -4,7 +4,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::wilson;
-use crate::text::verbalizer::{Tree, TreeNode};
+use crate::text::verbalizer::TreeNode;
 
 /// What is measured of classes in a tree. A class is taken for the set of itself and the branches above it;
 /// precision and recall count these, over all rows together (Kiritchenko et al. 2006).
@@ -32,9 +32,10 @@ pub struct LevelAccuracy {
 }
 
 impl TreeEvaluation {
-    /// Of how often which class was predicted as which, `[true, predicted]`; there must be a row.
-    pub fn of(counts: &Array2<u64>, tree: &Tree) -> TreeEvaluation {
-        let paths: Vec<Vec<TreeNode>> = (0..tree.classes()).map(|class| tree.path(class)).collect();
+    /// Of how often which class was predicted as which, `[true, predicted]`, and each class's path from the
+    /// top ([`Tree::path`](crate::text::verbalizer::Tree::path)); there must be a row.
+    pub(super) fn of(counts: &Array2<u64>, paths: &[Vec<TreeNode>]) -> TreeEvaluation {
+        let levels = paths.iter().map(Vec::len).max().unwrap_or(0);
         let (mut shared, mut predicted, mut real) = (0, 0, 0);
         for ((truth, class), count) in counts.indexed_iter() {
             let (truth, class) = (&paths[truth], &paths[class]);
@@ -44,7 +45,7 @@ impl TreeEvaluation {
         }
         let ratio = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         TreeEvaluation {
-            levels: (0..tree.levels()).map(|level| LevelAccuracy::of(counts, &paths, level)).collect(),
+            levels: (0..levels).map(|level| LevelAccuracy::of(counts, paths, level)).collect(),
             precision: ratio(shared, predicted),
             recall: ratio(shared, real),
             f1: ratio(2 * shared, predicted + real),

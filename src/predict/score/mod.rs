@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::error::{EncodeError, Error, Result};
@@ -23,7 +24,9 @@ use crate::model::threads::Threads;
 use crate::model::tokenizer::Tokenizer;
 use crate::predict::classifier::{Classifier, VerbalizedLm, compute_on_one_thread, on_processor};
 use crate::predict::encode::{Long, encode_long};
-use crate::predict::report::{PatternReport, Pooling, Prediction, Report, Run, Spread, Tally, Windows};
+use crate::predict::report::{
+    PatternName, PatternReport, Pooling, Prediction, Report, Run, Spread, Tally, Windows,
+};
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example};
 use crate::text::template::Prompt;
@@ -579,6 +582,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
 }
 
 /// What a report is made of, counted row by row: memory does not grow with the rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Counts {
     average: Tally,
     patterns: Vec<(Tally, u64)>,
@@ -615,6 +619,38 @@ impl Counts {
         }
     }
 
+    /// Whether these are of such labels and so many patterns, and whole: what was read may be anything.
+    pub(crate) fn is_of(&self, labels: &[String], patterns: usize) -> bool {
+        self.patterns.len() == patterns
+            && self
+                .patterns
+                .iter()
+                .map(|(tally, _)| tally)
+                .chain([&self.average])
+                .all(|one| one.is_of(labels))
+    }
+
+    /// Counts the rows of others too: as if these had been counted here, to the bit. Both are of the same
+    /// labels and patterns.
+    pub fn merge(&mut self, other: &Counts) {
+        self.average.merge(&other.average);
+        for ((own, truncated), (other, more)) in self.patterns.iter_mut().zip(&other.patterns) {
+            own.merge(other);
+            *truncated += more;
+        }
+        self.rows += other.rows;
+        self.truncated += other.truncated;
+        self.crowded += other.crowded;
+        self.repeated += other.repeated;
+        self.windows.rows += other.windows.rows;
+        self.windows.windows += other.windows.windows;
+    }
+
+    /// Rows counted.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Counts a row; `truth` is its true class, if known.
     pub fn add(&mut self, scored: &Scored, truth: Option<usize>) {
         self.rows += 1;
@@ -635,13 +671,13 @@ impl Counts {
     }
 
     /// The report.
-    pub fn report(self, run: Run, tasks: &[Task], seconds: f64) -> Report {
-        let patterns: Vec<PatternReport> = tasks
+    pub fn report(self, run: Run, patterns: &[PatternName], seconds: f64) -> Report {
+        let patterns: Vec<PatternReport> = patterns
             .iter()
             .zip(&self.patterns)
-            .map(|(task, (tally, truncated_rows))| PatternReport {
-                template: task.template().name().to_owned(),
-                pattern: task.template().pattern().to_owned(),
+            .map(|(name, (tally, truncated_rows))| PatternReport {
+                template: name.template.clone(),
+                pattern: name.pattern.clone(),
                 truncated_rows: *truncated_rows,
                 evaluation: tally.evaluate(),
             })

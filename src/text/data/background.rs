@@ -5,16 +5,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{Columns, Raw, Reader};
+use super::{Columns, Raw, Reader, Step};
 
 /// So many rows are read ahead at most.
 const AHEAD: usize = 4096;
 
-pub(super) struct Background(Receiver<Raw>);
+pub(super) struct Background(Receiver<Step>);
 
 /// What has come.
 pub(super) enum Come {
     Row(Raw),
+    EndOfBatch,
     Nothing,
     End,
 }
@@ -24,8 +25,8 @@ impl Background {
     pub(super) fn start(mut reader: Reader, columns: Arc<Columns>) -> Background {
         let (tell, rows) = sync_channel(AHEAD);
         thread::spawn(move || {
-            while let Some(row) = reader.next(&columns) {
-                if tell.send(row).is_err() {
+            while let Some(step) = reader.step(&columns) {
+                if tell.send(step).is_err() {
                     break;
                 }
             }
@@ -41,7 +42,8 @@ impl Background {
             None => self.0.recv().map_err(|_| ended),
         };
         match come {
-            Ok(row) => Come::Row(row),
+            Ok(Step::Row(row)) => Come::Row(row),
+            Ok(Step::EndOfBatch) => Come::EndOfBatch,
             Err(RecvTimeoutError::Timeout) => Come::Nothing,
             Err(RecvTimeoutError::Disconnected) => Come::End,
         }

@@ -1,14 +1,58 @@
 //! Rows of formats whose columns have types: they come batch by batch, and their values become text.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 
 use super::reading::Reading;
-use super::{Columns, Example, LABEL, Values, arrow_stream, parquet_file};
+use super::{Columns, Example, LABEL, Raw, Step, Values, arrow_stream, parquet_file};
 use crate::error::{DataError, Error, Place, Result};
 use crate::text::typed;
+
+/// So many batches are known by the rows that they begin with: those that somebody may still ask about.
+const BATCHES_KNOWN: usize = 1 << 16;
+
+/// In which batch of a stream each row came: the number of rows before a batch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Batches(Arc<Mutex<Begun>>);
+
+#[derive(Debug, Default)]
+struct Begun {
+    /// The number of batches that began before those.
+    forgotten: u64,
+    rows_before: VecDeque<u64>,
+}
+
+/// Where rows are is nothing that columns differ in.
+impl PartialEq for Batches {
+    fn eq(&self, _: &Batches) -> bool {
+        true
+    }
+}
+
+impl Eq for Batches {}
+
+impl Batches {
+    fn begin(&self, rows_before: u64) {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.rows_before.len() == BATCHES_KNOWN {
+            begun.rows_before.pop_front();
+            begun.forgotten += 1;
+        }
+        begun.rows_before.push_back(rows_before);
+    }
+
+    /// The batch that a row came in, from 1.
+    pub(super) fn of(&self, record: u64) -> Option<u64> {
+        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of batches without rows, the last begins where the row's own does.
+        let batches = begun.rows_before.partition_point(|before| *before < record) as u64;
+        (batches > 0).then(|| begun.forgotten + batches)
+    }
+}
 
 pub(super) struct Reader {
     source: Source,
@@ -27,6 +71,9 @@ pub(super) struct Reader {
     keeps: bool,
     batch: Option<Arc<RecordBatch>>,
     count: u64,
+    /// Whether the ends of batches are told, and whether one has begun whose end was not.
+    tells_ends: bool,
+    open: bool,
     /// What stands between the entries of lists.
     lists: Option<String>,
     /// The most bytes that a record may have.
@@ -99,6 +146,8 @@ impl Reader {
             keeps: reading.keep_types,
             batch: None,
             count: 0,
+            tells_ends: false,
+            open: false,
             lists: reading.lists.clone(),
             most: reading.adjust.layout.max_record(),
             ended: false,
@@ -112,13 +161,32 @@ impl Reader {
         self.wanted = wanted;
     }
 
-    pub(super) fn next(&mut self, columns: &Columns) -> Option<Result<Example>> {
+    /// Reads some row groups only, and numbers their rows as they stand in the file.
+    pub(super) fn only_groups(&mut self, groups: Range<usize>) {
+        if let Source::Parquet(source) = &mut self.source {
+            self.count = source.only(groups);
+        }
+    }
+
+    /// Tells from now on where batches end.
+    pub(super) fn tell_ends(&mut self) {
+        self.tells_ends = true;
+    }
+
+    pub(super) fn step(&mut self, columns: &Columns) -> Option<Step> {
         while !self.ended && self.given == self.rows {
+            if std::mem::take(&mut self.open) {
+                return Some(Step::EndOfBatch);
+            }
             match self.next_batch(columns.data()) {
+                Some(Ok(())) if self.tells_ends => {
+                    self.open = true;
+                    columns.batches.begin(self.count);
+                }
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
                     self.ended = true;
-                    return Some(Err(error));
+                    return Some(Step::Row(Err((error, Vec::new()))));
                 }
                 None => self.ended = true,
             }
@@ -128,7 +196,15 @@ impl Reader {
         }
         self.count += 1;
         self.given += 1;
-        Some(self.example(columns))
+        Some(Step::Row(self.example(columns).map_err(|error| (error, self.last()))))
+    }
+
+    pub(super) fn next(&mut self, columns: &Columns) -> Option<Raw> {
+        loop {
+            if let Step::Row(row) = self.step(columns)? {
+                return Some(row);
+            }
+        }
     }
 
     /// Where the columns stand that are wanted.
@@ -164,7 +240,7 @@ impl Reader {
     }
 
     /// The texts of the row that was given last, as far as there are any.
-    pub(super) fn last(&self) -> Vec<String> {
+    fn last(&self) -> Vec<String> {
         let text = |index| self.text(index).unwrap_or_default();
         (0..self.places.len()).map(text).collect()
     }
@@ -172,7 +248,8 @@ impl Reader {
     fn example(&self, columns: &Columns) -> Result<Example> {
         let at = |kind: DataError, column: Option<String>| {
             let (file, record) = (columns.data().to_owned(), self.count);
-            Error::new(kind).at(Place::Row { file, line: record, record, column })
+            let batch = columns.batches.of(record);
+            Error::new(kind).at(Place::Row { file, line: record, record, batch, column })
         };
         let mut fields = Vec::with_capacity(self.places.len());
         let mut length = 0;

@@ -33,8 +33,13 @@ impl Reader {
         let lines_before = table.lines_before + u64::from(first.ends_with(b"\r"));
         let most = reading.adjust.layout.max_record();
         let mut records = Records::new(input, table, most);
-        let at_header =
-            || Place::Row { file: name.to_owned(), line: 1 + table.lines_before, record: 0, column: None };
+        let at_header = || Place::Row {
+            file: name.to_owned(),
+            line: 1 + table.lines_before,
+            record: 0,
+            batch: None,
+            column: None,
+        };
         let refused = |kind: DataError| Err(Error::new(kind).at(at_header()));
         match records.next().map_err(|error| stream_error(name, &error))? {
             Come::TooLong => return refused(too_long(most)),
@@ -90,6 +95,7 @@ impl Reader {
             file: columns.data().to_owned(),
             line: self.records.line() + self.lines_before,
             record: self.count,
+            batch: None,
             column: column.map(str::to_owned),
         }
     }

@@ -56,7 +56,7 @@ impl Objects {
         if self.ended {
             return None;
         }
-        let at = |line: u64| Place::Row { file: name.to_owned(), line, record, column: None };
+        let at = |line: u64| Place::Row { file: name.to_owned(), line, record, batch: None, column: None };
         let (line, found) = self.find();
         self.ended = !matches!(found, Found::Object(_) | Found::TooLong);
         let object = match found {

@@ -139,6 +139,7 @@ impl Reader {
             file: name.to_owned(),
             line: self.line,
             record: self.count,
+            batch: None,
             column: column.map(str::to_owned),
         }
     }

@@ -39,13 +39,17 @@ mod batches;
 // their rows
 mod parts;
 
+// a share of the rows
+mod shard;
+
 // rows that come as somebody writes them
 mod background;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -55,11 +59,14 @@ use arrow_schema::SchemaRef;
 use crate::error::{DataError, Error, Errors, Place, Result, TemplateError};
 
 use background::{Background, Come};
+use batches::Batches;
+use part_files::Piece;
 use parts::Parts;
 
 pub use crate::text::format::Format;
 pub use layout::{Delimiter, Encoding, Guess, Layout, MAX_RECORD_MIB, Quoting};
 pub use reading::{Adjust, Input, Reading};
+pub use shard::{Cut, Shard, Share};
 pub use skipped::{BadRows, Skipped};
 pub use values::Values;
 
@@ -93,6 +100,8 @@ pub struct Columns {
     types: Option<SchemaRef>,
     /// The files, where they are several.
     parts: Parts,
+    /// The batches, where the rows are a stream of them.
+    batches: Batches,
     label: Option<usize>,
     /// Whether the only column is what a pattern calls it that reads one.
     by_any_name: bool,
@@ -122,6 +131,7 @@ impl Columns {
                 without_text: Vec::new(),
                 types: None,
                 parts: Parts::default(),
+                batches: Batches::default(),
                 label,
                 by_any_name: false,
             }),
@@ -236,6 +246,7 @@ impl Columns {
             file: self.parts.of(example.record).unwrap_or_else(|| self.data.clone()),
             line: example.line,
             record: example.record,
+            batch: self.batches.of(example.record),
             column: column.map(str::to_owned),
         }
     }
@@ -259,6 +270,9 @@ pub const LABEL: &str = "label";
 /// So long rows that somebody is still writing are waited for, from the first of them on.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
+/// So long where rows are to be answered as soon as no other is at hand: a program writes the next within that.
+const HARDLY: Duration = Duration::from_millis(5);
+
 /// The column of identities: what a row is known by, in whatever order the rows come.
 pub const ID: &str = "id";
 
@@ -272,16 +286,33 @@ pub struct Rows {
     /// Whether the column of labels was named.
     label_named: bool,
     labels_guessed: bool,
-    /// Rows that were looked at before they were wanted.
-    ahead: VecDeque<Result<Example>>,
+    /// Rows that were looked at before they were wanted, with the ends of batches among them.
+    ahead: VecDeque<Ahead>,
     /// When the first of them came.
     came: Option<Instant>,
+    /// So many rows at most are answered together, as soon as no other is at hand; as many as is fast where
+    /// nothing is said.
+    together: Option<usize>,
+    /// Whether the rows come in batches that are answered one by one.
+    by_batch: bool,
+    /// Whether more of the batch is to come.
+    in_batch: bool,
+    /// The share of the rows that these are, if not all.
+    share: Option<Share>,
+}
+
+/// What was looked at.
+enum Ahead {
+    Row(Result<Example>),
+    EndOfBatch,
 }
 
 /// What comes next.
 pub enum Next {
     /// A row, or why it cannot be read.
     Row(Result<Example>),
+    /// No more rows of a batch: only in a stream of batches.
+    EndOfBatch,
     /// Nothing yet.
     Later,
     /// No more rows.
@@ -290,6 +321,12 @@ pub enum Next {
 
 /// A row as a reader gives it, or what is wrong with it, and what was there.
 type Raw = Result<Example, (Error, Vec<String>)>;
+
+/// What a reader gives.
+enum Step {
+    Row(Raw),
+    EndOfBatch,
+}
 
 /// A reader that counts what went through it.
 struct Counted<R> {
@@ -328,20 +365,28 @@ impl Reader {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
-            Reader::Batches(reader) => {
-                let row = reader.next(columns)?;
-                Some(row.map_err(|error| (error, reader.last())))
-            }
+            Reader::Batches(reader) => reader.next(columns),
             Reader::Sheet(reader) => {
                 let row = reader.next(columns)?;
                 Some(row.map_err(|error| (error, reader.last())))
             }
             Reader::Parts(reader) => reader.next(columns),
             Reader::Given(fields) => fields.take().map(|fields| Ok(columns.example(1, 1, fields))),
-            Reader::Background(rows) => match rows.next(None) {
-                Come::Row(row) => Some(row),
-                Come::Nothing | Come::End => None,
+            Reader::Background(rows) => loop {
+                match rows.next(None) {
+                    Come::Row(row) => return Some(row),
+                    Come::EndOfBatch => {}
+                    Come::Nothing | Come::End => return None,
+                }
             },
+        }
+    }
+
+    /// The same with the ends of batches, where these are told.
+    fn step(&mut self, columns: &Columns) -> Option<Step> {
+        match self {
+            Reader::Batches(reader) => reader.step(columns),
+            reader => reader.next(columns).map(Step::Row),
         }
     }
 }
@@ -382,10 +427,10 @@ impl Rows {
         Ok(Rows::with(Reader::Given(Some(vec![text])), columns, Arc::default(), reading))
     }
 
-    /// Rows of several files.
-    fn of_parts(files: Vec<PathBuf>, name: &str, reading: &Reading) -> Result<Rows> {
+    /// Rows of several files, or of parts of them.
+    fn of_pieces(pieces: Vec<Piece>, name: &str, reading: &Reading) -> Result<Rows> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let (reader, columns) = parts::Reader::open(files, name, bytes.clone(), reading)?;
+        let (reader, columns) = parts::Reader::open(pieces, name, bytes.clone(), reading)?;
         Ok(Rows::with(Reader::Parts(Box::new(reader)), columns, bytes, reading))
     }
 
@@ -458,14 +503,74 @@ impl Rows {
         let (adjust, bad_rows) = (reading.adjust.clone(), reading.bad_rows.clone());
         let label_named = reading.label_column.is_some();
         let (columns, ahead, labels_guessed) = (Arc::new(columns), VecDeque::new(), false);
-        Rows { columns, reader, bytes, adjust, bad_rows, label_named, labels_guessed, ahead, came: None }
+        let (came, together, by_batch, in_batch) = (None, None, false, false);
+        Rows {
+            columns,
+            reader,
+            bytes,
+            adjust,
+            bad_rows,
+            label_named,
+            labels_guessed,
+            ahead,
+            came,
+            together,
+            by_batch,
+            in_batch,
+            share: None,
+        }
+    }
+
+    /// Reads some row groups only, of Parquet.
+    fn only_groups(&mut self, groups: Range<usize>) {
+        if let Reader::Batches(reader) = &mut self.reader {
+            reader.only_groups(groups);
+        }
+    }
+
+    /// The share of the rows that these are, if not all.
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
+    /// Whether a record is one of these rows, where they are dealt out in turn.
+    fn is_own(&self, record: u64) -> bool {
+        match &self.share {
+            Some(Share { shard, cut: Cut::Rows, .. }) => shard.has(record),
+            _ => true,
+        }
     }
 
     /// The same rows, waited for on a thread of their own: for an input that somebody is still writing.
     #[must_use]
-    pub fn in_background(self) -> Rows {
+    pub fn in_background(mut self) -> Rows {
+        if let Reader::Batches(reader) = &mut self.reader {
+            reader.tell_ends();
+            self.by_batch = true;
+        }
         let reader = Reader::Background(Background::start(self.reader, self.columns.clone()));
         Rows { reader, ..self }
+    }
+
+    /// The same rows, so many answered together at most, and those that came as soon as no other is at hand.
+    #[must_use]
+    pub fn flushed_after(self, rows: Option<usize>) -> Rows {
+        Rows { together: rows, ..self }
+    }
+
+    /// The most rows to answer together, where that is said.
+    pub fn together(&self) -> Option<usize> {
+        self.together
+    }
+
+    /// Whether the rows come in batches that are answered one by one: a stream on standard input.
+    pub fn by_batch(&self) -> bool {
+        self.by_batch
+    }
+
+    /// Whether more rows of a batch are to come, which takes no longer than to read them.
+    pub fn in_batch(&self) -> bool {
+        self.in_batch
     }
 
     /// How much of the input has been read, in bytes.
@@ -498,18 +603,29 @@ impl Rows {
         }
     }
 
-    /// The first rows that are still to come, so many at most, up to the first that cannot be read; they come
-    /// all the same. Rows that somebody is still writing are waited for until [`PATIENCE`] ends, and the
-    /// first of them as long as it takes.
+    /// The first rows that are still to come, so many at most, up to the first that cannot be read, or the end
+    /// of a batch; they come all the same. Rows that somebody is still writing are waited for until
+    /// [`PATIENCE`] ends, and the first of them as long as it takes.
     pub fn look_ahead(&mut self, most: usize) -> impl Iterator<Item = &Example> {
-        while self.ahead.len() < most && self.ahead.back().is_none_or(Result::is_ok) {
+        while self.ahead.len() < most && matches!(self.ahead.back(), None | Some(Ahead::Row(Ok(_)))) {
             let came = self.came.filter(|_| !self.ahead.is_empty());
-            let wait = came.map(|came| PATIENCE.saturating_sub(came.elapsed()));
-            let Next::Row(row) = self.read_next(wait) else { break };
+            let wait = came.map(|came| self.patience().saturating_sub(came.elapsed()));
+            match self.read_next(wait) {
+                Next::Row(row) => self.ahead.push_back(Ahead::Row(row)),
+                Next::EndOfBatch => self.ahead.push_back(Ahead::EndOfBatch),
+                Next::Later | Next::End => break,
+            }
             self.came = came.or_else(|| Some(Instant::now()));
-            self.ahead.push_back(row);
         }
-        self.ahead.iter().take(most).filter_map(|row| row.as_ref().ok())
+        self.ahead.iter().take(most).filter_map(|ahead| match ahead {
+            Ahead::Row(row) => row.as_ref().ok(),
+            Ahead::EndOfBatch => None,
+        })
+    }
+
+    /// So long others are waited for with a row that has come.
+    fn patience(&self) -> Duration {
+        if self.together.is_some() { HARDLY } else { PATIENCE }
     }
 
     /// The same rows with another column of labels, or with none.
@@ -517,8 +633,10 @@ impl Rows {
     pub fn labelled_by(mut self, column: Option<&str>) -> Rows {
         let mut columns = Columns::clone(&self.columns);
         columns.label = columns.names.iter().position(|name| Some(name.as_str()) == column);
-        for row in self.ahead.iter_mut().flatten() {
-            row.label = self.adjust.label(columns.label_of(&row.fields));
+        for ahead in &mut self.ahead {
+            if let Ahead::Row(Ok(row)) = ahead {
+                row.label = self.adjust.label(columns.label_of(&row.fields));
+            }
         }
         Rows { columns: Arc::new(columns), ..self }
     }
@@ -554,13 +672,23 @@ impl Rows {
     /// Until when others are waited for with the row that has just been given: rows that were looked at have
     /// been waited for already.
     pub fn patience_ends(&mut self) -> Instant {
-        self.came.take().unwrap_or_else(Instant::now) + PATIENCE
+        self.came.take().unwrap_or_else(Instant::now) + self.patience()
     }
 
     /// The next row, waited for at most so long; without a time, as long as it takes. Only rows that somebody
     /// is still writing are waited for.
     pub fn next_within(&mut self, wait: Option<Duration>) -> Next {
-        self.ahead.pop_front().map_or_else(|| self.read_next(wait), Next::Row)
+        let next = match self.ahead.pop_front() {
+            Some(Ahead::Row(row)) => Next::Row(row),
+            Some(Ahead::EndOfBatch) => Next::EndOfBatch,
+            None => self.read_next(wait),
+        };
+        match next {
+            Next::Row(_) => self.in_batch = self.by_batch,
+            Next::EndOfBatch => self.in_batch = false,
+            Next::Later | Next::End => {}
+        }
+        next
     }
 
     fn read_next(&mut self, wait: Option<Duration>) -> Next {
@@ -568,6 +696,7 @@ impl Rows {
             let raw = match &mut self.reader {
                 Reader::Background(rows) => match rows.next(wait) {
                     Come::Row(row) => row,
+                    Come::EndOfBatch => return Next::EndOfBatch,
                     Come::Nothing => return Next::Later,
                     Come::End => return Next::End,
                 },
@@ -577,6 +706,11 @@ impl Rows {
                 },
             };
             let skipped = match raw {
+                Ok(row) if !self.is_own(row.record) => continue,
+                // Whose row it is tells of it, but for what ends all rows.
+                Err((error, _)) if BadRows::is_of_one(&error).is_some_and(|record| !self.is_own(record)) => {
+                    continue;
+                }
                 Ok(row) => {
                     let label = self.columns.label_of(&row.fields);
                     return Next::Row(Ok(Example { label: self.adjust.label(label), ..row }));
@@ -594,9 +728,12 @@ impl Iterator for Rows {
     type Item = Result<Example>;
 
     fn next(&mut self) -> Option<Result<Example>> {
-        match self.next_within(None) {
-            Next::Row(row) => Some(row),
-            Next::Later | Next::End => None,
+        loop {
+            match self.next_within(None) {
+                Next::Row(row) => return Some(row),
+                Next::EndOfBatch => {}
+                Next::Later | Next::End => return None,
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,6 +30,10 @@ const BATCH_ROWS: i64 = 4096;
 
 pub(super) struct Source {
     schema: SchemaRef,
+    /// How many rows each row group has.
+    groups: Vec<u64>,
+    /// Which of them are read; all where nothing is said.
+    only: Option<Range<usize>>,
     state: State,
 }
 
@@ -43,7 +48,22 @@ impl Source {
         check(&mut file, name)?;
         let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(Chunks { file, bytes }));
         let builder = whole(name, builder)?;
-        Ok(Source { schema: builder.schema().clone(), state: State::Waiting(Box::new(builder)) })
+        let rows = builder.metadata().row_groups().iter().map(|group| group.num_rows().max(0).unsigned_abs());
+        let groups = rows.collect();
+        let schema = builder.schema().clone();
+        Ok(Source { schema, groups, only: None, state: State::Waiting(Box::new(builder)) })
+    }
+
+    /// How many rows each row group has.
+    pub(super) fn groups(&self) -> Vec<u64> {
+        self.groups.clone()
+    }
+
+    /// Reads these row groups only. How many rows stand before them.
+    pub(super) fn only(&mut self, groups: Range<usize>) -> u64 {
+        let before = self.groups.iter().take(groups.start).sum();
+        self.only = Some(groups);
+        before
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -59,7 +79,14 @@ impl Source {
         let rows = builder.metadata().file_metadata().num_rows().max(1);
         let batch = (BATCH_BYTES / (bytes / rows).max(1)).clamp(1, BATCH_ROWS);
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let reader = guarded(|| builder.with_projection(mask).with_batch_size(batch as usize).build());
+        let only = self.only.clone();
+        let reader = guarded(|| {
+            let builder = builder.with_projection(mask).with_batch_size(batch as usize);
+            match only {
+                Some(groups) => builder.with_row_groups(groups.collect()).build(),
+                None => builder.build(),
+            }
+        });
         self.state = State::Reading(Box::new(whole(name, reader)?));
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! Part files of one set, read one behind the other.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::part_files::Piece;
 use super::reading::Reading;
 use super::{Columns, Example, Raw, Rows};
 use crate::error::{DataError, Place, Result};
@@ -39,7 +39,7 @@ impl Parts {
 }
 
 pub(super) struct Reader {
-    coming: VecDeque<PathBuf>,
+    coming: VecDeque<Piece>,
     part: Rows,
     reading: Reading,
     parts: Parts,
@@ -57,19 +57,19 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(
-        files: Vec<PathBuf>,
+        pieces: Vec<Piece>,
         name: &str,
         bytes: Arc<AtomicU64>,
         reading: &Reading,
     ) -> Result<(Reader, Columns)> {
-        let mut coming = VecDeque::from(files);
+        let mut coming = VecDeque::from(pieces);
         let first = next_filled(&mut coming).ok_or_else(|| DataError::Empty { data: name.to_owned() })?;
-        let part = reading.open_file(&first)?;
-        let parts = Parts::default();
-        parts.begin(0, first.display().to_string());
+        let part = reading.open_piece(&first)?;
+        let (parts, before) = (Parts::default(), first.rows_before.unwrap_or(0));
+        parts.begin(before, first.path.display().to_string());
         let columns = Columns { data: name.to_owned(), parts: parts.clone(), ..(**part.columns()).clone() };
         let (reading, order, only) = (reading.clone(), None, None);
-        let (records, before, bytes_before, ended) = (0, 0, 0, false);
+        let (records, bytes_before, ended) = (0, 0, false);
         let reader =
             Reader { coming, part, reading, parts, records, before, bytes, bytes_before, order, only, ended };
         Ok((reader, columns))
@@ -114,9 +114,9 @@ impl Reader {
             }
             Err((error, fields)) => {
                 let error = match error.place().clone() {
-                    Place::Row { file, line, record: record @ 1.., column } => {
+                    Place::Row { file, line, record: record @ 1.., batch, column } => {
                         self.records = record;
-                        error.at(Place::Row { file, line, record: self.before + record, column })
+                        error.at(Place::Row { file, line, record: self.before + record, batch, column })
                     }
                     _ => error,
                 };
@@ -126,13 +126,13 @@ impl Reader {
     }
 
     fn next_part(&mut self, columns: &Columns) -> Result<bool> {
-        let Some(path) = next_filled(&mut self.coming) else { return Ok(false) };
-        let part = self.reading.open_file(&path)?;
+        let Some(piece) = next_filled(&mut self.coming) else { return Ok(false) };
+        let part = self.reading.open_piece(&piece)?;
         self.order = order(columns, part.columns(), &self.parts.names()[0])?;
-        self.before += self.records;
+        self.before = piece.rows_before.unwrap_or(self.before + self.records);
         self.records = 0;
         self.bytes_before += self.part.bytes_read();
-        self.parts.begin(self.before, path.display().to_string());
+        self.parts.begin(self.before, piece.path.display().to_string());
         self.part = part;
         if let Some(names) = &self.only {
             self.part.leave_out_but(names);
@@ -141,9 +141,9 @@ impl Reader {
     }
 }
 
-/// The next file with anything in it: engines write empty ones where a part has no rows.
-fn next_filled(files: &mut VecDeque<PathBuf>) -> Option<PathBuf> {
-    std::iter::from_fn(|| files.pop_front()).find(|file| file.metadata().map_or(true, |data| data.len() > 0))
+/// The next file with anything in it.
+fn next_filled(pieces: &mut VecDeque<Piece>) -> Option<Piece> {
+    std::iter::from_fn(|| pieces.pop_front()).find(Piece::is_filled)
 }
 
 /// Where the columns of a set stand in a part, if not in their order. Both must have the same, and types that

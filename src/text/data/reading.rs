@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use super::part_files::files;
+use super::part_files::{Piece, files};
 use super::skipped::BadRows;
 use super::{Columns, Rows};
 use crate::error::{DataError, Error, Kind, Result};
@@ -78,13 +78,29 @@ impl Reading {
         Rows::of_file(file, &path.display().to_string(), Format::of(path), self)
     }
 
+    /// Opens a file of a set, or some row groups of it.
+    pub(super) fn open_piece(&self, piece: &Piece) -> Result<Rows> {
+        let mut rows = self.open_file(&piece.path)?;
+        if let Some(groups) = &piece.groups {
+            rows.only_groups(groups.clone());
+        }
+        Ok(rows)
+    }
+
     /// Opens a file, or standard input for `-`, and reads its header. A folder means its files, and a name
     /// with `*`, `?` or `[` those of such a name: one behind the other, as one set.
     pub fn open(&self, path: &Path) -> Result<Rows> {
         match Input::of(path) {
             Input::File(path) => match files(&path)? {
-                Some(files) => Rows::of_parts(files, &path.display().to_string(), self),
-                None => self.open_file(&path),
+                Some(files) => {
+                    let pieces = files.into_iter().map(Piece::whole).collect();
+                    Rows::of_pieces(pieces, &path.display().to_string(), self)
+                }
+                None => {
+                    let rows = self.open_file(&path)?;
+                    let is_regular = path.metadata().is_ok_and(|data| data.is_file());
+                    Ok(if is_regular { rows } else { rows.in_background() })
+                }
             },
             Input::Stdin => {
                 let name = Input::Stdin.name();

@@ -1,13 +1,16 @@
 //! Excel: the rows of one sheet of a workbook, which a thread reads cell by cell.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use calamine::{DataRef, ExcelDateTime, Reader as _, SheetType, Xlsx, XlsxError};
+use flate2::read::DeflateDecoder;
+use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::reading::Reading;
 use super::{Columns, Example};
@@ -16,6 +19,13 @@ use crate::text::guarded::guarded;
 
 /// So many rows are read ahead at most.
 const AHEAD: usize = 256;
+
+/// Where the texts are that cells share, which stay in memory.
+const SHARED: &str = "xl/sharedstrings.xml";
+/// So large they may be when they are unpacked: what is larger was made to fill the memory.
+const SHARED_BYTES: u64 = 512 << 20;
+/// The most that a byte can become when it is unpacked.
+const MOST_PACKED: u64 = 1032;
 
 pub(super) struct Reader {
     rows: Receiver<std::result::Result<Row, Wrong>>,
@@ -45,6 +55,7 @@ impl Reader {
     ) -> Result<(Reader, Columns)> {
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         // Where a workbook is read is known to zip alone: it counts as read once it is open.
+        check_shared(&file, name)?;
         let input = BufReader::new(file);
         let book: Opened = guarded(|| Xlsx::new(input)).map_err(Wrong::Panic).and_then(|book| Ok(book?));
         let mut book = book.map_err(|error| error_of(name, error))?;
@@ -75,7 +86,8 @@ impl Reader {
         for (column, cell) in header.cells {
             names[(column - first) as usize] = cell.trim().to_owned();
         }
-        let place = Place::Row { file: name.to_owned(), line: header.number, record: 0, column: None };
+        let place =
+            Place::Row { file: name.to_owned(), line: header.number, record: 0, batch: None, column: None };
         let columns = Columns::of_file(name, names, reading).map_err(|error| error.at(place))?;
         let most = reading.adjust.layout.max_record();
         Ok((Reader { rows, first, count: 0, last: Vec::new(), most, ended: false }, columns))
@@ -105,7 +117,7 @@ impl Reader {
     fn example(&mut self, columns: &Columns, row: Row) -> Result<Example> {
         let at = |kind: DataError| {
             let (file, line, record) = (columns.data().to_owned(), row.number, self.count);
-            Error::new(kind).at(Place::Row { file, line, record, column: None })
+            Error::new(kind).at(Place::Row { file, line, record, batch: None, column: None })
         };
         let wanted = columns.in_file().len();
         let mut fields = vec![String::new(); wanted];
@@ -126,6 +138,35 @@ impl Reader {
             None => Ok(columns.example(self.count, row.number, fields)),
         }
     }
+}
+
+/// Refuses shared texts that are too many, however small they are packed and whatever the file says of their
+/// size. What is no workbook is told where it is read.
+fn check_shared(file: &File, name: &str) -> Result<()> {
+    let Ok(mut parts) = file.try_clone().map_err(ZipError::from).and_then(ZipArchive::new) else {
+        return Ok(());
+    };
+    for part in 0..parts.len() {
+        let Ok(part) = parts.by_index_raw(part) else { continue };
+        let is_shared = part.name().eq_ignore_ascii_case(SHARED);
+        if !is_shared || part.compressed_size().saturating_mul(MOST_PACKED) <= SHARED_BYTES {
+            continue;
+        }
+        let length = match part.compression() {
+            CompressionMethod::Stored => part.compressed_size(),
+            _ => {
+                let mut unpacked = DeflateDecoder::new(part).take(SHARED_BYTES + 1);
+                // What cannot be unpacked is told where it is read.
+                io::copy(&mut unpacked, &mut io::sink()).unwrap_or(0)
+            }
+        };
+        if length > SHARED_BYTES {
+            let most = SHARED_BYTES >> 20;
+            let message = format!("the texts that its cells share have more than {most} MiB");
+            return Err(DataError::Broken { data: name.to_owned(), format: "Excel", message }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Why a workbook cannot be read. On some damage the crate panics.

@@ -83,16 +83,24 @@ impl BadRows {
         self.0.is_some()
     }
 
-    /// Leaves a row out that this error is about, or gives the error back: where rows are refused, and where
-    /// it is not about one row.
-    pub fn skip(&self, error: Error, row: &[String]) -> Result<()> {
+    /// The record that an error is about, where it is about one and the rows go on behind it.
+    pub(super) fn is_of_one(error: &Error) -> Option<u64> {
         // Behind some errors nobody knows where the next row begins.
         let is_last = matches!(
             error.kind(),
             Kind::Data(DataError::UnclosedQuote | DataError::QuotesJoinLines | DataError::NotArray { .. })
         );
-        let (Some(log), Place::Row { file, line, record: record @ 1.., .. }, false) =
-            (&self.0, error.place(), is_last)
+        match error.place() {
+            Place::Row { record: record @ 1.., .. } if !is_last => Some(*record),
+            _ => None,
+        }
+    }
+
+    /// Leaves a row out that this error is about, or gives the error back: where rows are refused, and where
+    /// it is not about one row.
+    pub fn skip(&self, error: Error, row: &[String]) -> Result<()> {
+        let (Some(log), Place::Row { file, line, record, .. }, Some(_)) =
+            (&self.0, error.place(), BadRows::is_of_one(&error))
         else {
             return Err(error);
         };

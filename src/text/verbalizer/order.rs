@@ -1,5 +1,7 @@
 //! Classes in an order, as stars are.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::VerbalizerError;
 
 /// Classes that stand in an order, each with its value. The class order of all output stays what it was.
@@ -13,12 +15,27 @@ use crate::error::VerbalizerError;
 /// assert_eq!(stars.nearest(2.25), 1);
 /// # Ok::<(), cloze::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
 pub struct Order {
     /// In class order.
     values: Vec<f64>,
     /// The classes from the lowest value to the highest.
     ascending: Vec<usize>,
+}
+
+impl TryFrom<Vec<f64>> for Order {
+    type Error = VerbalizerError;
+
+    fn try_from(values: Vec<f64>) -> Result<Order, VerbalizerError> {
+        Order::of_values(values)
+    }
+}
+
+impl From<Order> for Vec<f64> {
+    fn from(own: Order) -> Vec<f64> {
+        own.values
+    }
 }
 
 impl Order {

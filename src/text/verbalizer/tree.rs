@@ -1,6 +1,6 @@
 //! Classes that stand in a tree: `sport/football` below `sport`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Class;
 use crate::error::VerbalizerError;
@@ -75,7 +75,8 @@ struct Leaf {
 }
 
 /// A class or a branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TreeNode {
     /// A class, by its place in class order.
     Class(usize),
