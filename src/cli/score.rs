@@ -115,8 +115,8 @@ struct Calibration {
     /// Take the model's bias towards some label words out of each pattern's probabilities
     #[arg(long, help_heading = CALIBRATION, value_parser = methods(), value_name = "METHOD")]
     calibrate: Option<Method>,
-    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
-    /// labelled ones]
+    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature, dirichlet and
+    /// vector-scaling need labelled ones]
     #[arg(
         long,
         help_heading = CALIBRATION,

@@ -308,9 +308,27 @@ impl Classifier {
     /// # Shapes
     /// B inputs → B·C numbers
     pub fn probabilities(&self, inputs: &[&Features]) -> Vec<f64> {
-        let probabilities = no_grad(|| self.class_scores(inputs, Mode::Score).softmax(-1, Type::Double));
-        values(&probabilities)
+        self.probabilities_and_levels(inputs).0
     }
+
+    /// The same, and what the softmax takes away: the level `ln Σ exp(z_c)` of each input's class scores.
+    ///
+    /// # Shapes
+    /// B inputs → B·C numbers, B numbers
+    pub fn probabilities_and_levels(&self, inputs: &[&Features]) -> (Vec<f64>, Vec<f64>) {
+        no_grad(|| {
+            let scores = self.class_scores(inputs, Mode::Score);
+            (values(&scores.softmax(-1, Type::Double)), values(&levels(&scores)))
+        })
+    }
+}
+
+/// `ln Σ exp` of class scores.
+///
+/// # Shapes
+/// `[B,C]` → `[B]`
+pub(crate) fn levels(scores: &Tensor) -> Tensor {
+    scores.to_kind(Type::Double).logsumexp([-1], false)
 }
 
 /// Whether all of them compute on a processor.

@@ -10,6 +10,8 @@ use super::{Conformal, Correction, Method};
 use crate::error::source::Source;
 use crate::error::{CalibrationError, Error, Result};
 use crate::predict::report::Prediction;
+#[cfg(doc)]
+use crate::predict::score::Scored;
 use crate::text::json::{self, Node};
 use crate::text::verbalizer::Verbalizer;
 use crate::text::whole_file::WholeFile;
@@ -158,11 +160,13 @@ impl Fitted {
         }
     }
 
-    /// The patterns' predictions corrected, and their average.
-    pub fn apply(&self, by_pattern: &mut [Prediction]) -> Prediction {
-        for (prediction, pattern) in by_pattern.iter_mut().zip(&self.patterns) {
+    /// The patterns' predictions corrected, and their average. `levels` are those of the patterns' class
+    /// scores ([`Scored::levels`]), which some methods weigh.
+    pub fn apply(&self, by_pattern: &mut [Prediction], levels: &[f64]) -> Prediction {
+        let of_scores = self.method == Some(Method::VectorScaling);
+        for ((prediction, level), pattern) in by_pattern.iter_mut().zip(levels).zip(&self.patterns) {
             if let Some(correction) = &pattern.correction {
-                *prediction = correction.apply(prediction);
+                *prediction = correction.apply_at(prediction, if of_scores { *level } else { 0.0 });
             }
         }
         Prediction::average(by_pattern)

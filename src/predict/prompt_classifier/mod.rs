@@ -305,7 +305,7 @@ impl PromptClassifier {
     /// The answer; the patterns' predictions are corrected too.
     fn answer_to(&self, scored: &mut Scored) -> Answer {
         let Some(fitted) = &self.calibration else { return std::mem::take(&mut scored.average).into() };
-        let prediction = fitted.apply(&mut scored.by_pattern);
+        let prediction = fitted.apply(&mut scored.by_pattern, &scored.levels);
         let set = fitted.conformal.as_ref().map(|conformal| conformal.set(&prediction));
         Answer { prediction, answered: true, set }
     }

@@ -84,7 +84,10 @@ pub enum Coming<R> {
 pub struct Scored {
     /// Each pattern's prediction.
     pub by_pattern: Vec<Prediction>,
-    /// Their average.
+    /// The level of each pattern's class scores: the `ln Σ exp(z_c)` that the softmax takes away. Of several
+    /// inputs and models it is the mean.
+    pub levels: Vec<f64>,
+    /// The predictions' average.
     pub average: Prediction,
     /// Which patterns had to cut the row.
     pub truncated: Vec<bool>,
@@ -112,7 +115,7 @@ struct Batch {
 /// A batch with its predictions, or its inputs whose scores are no numbers.
 struct Done {
     batch: Batch,
-    outcome: Result<Vec<Prediction>, Vec<usize>>,
+    outcome: Result<Vec<(Prediction, f64)>, Vec<usize>>,
 }
 
 /// A chunk of rows on its way.
@@ -138,8 +141,8 @@ struct TaskRows {
     repeated: Vec<bool>,
     /// So many windows each row is read in.
     windows: Vec<usize>,
-    /// Classifier by classifier, the predictions for the features.
-    predictions: Vec<Vec<Prediction>>,
+    /// Classifier by classifier, the predictions for the features, and the levels of their scores.
+    predictions: Vec<Vec<(Prediction, f64)>>,
 }
 
 impl<'a> Scorer<'a> {
@@ -470,14 +473,20 @@ fn work(
 /// The predictions for a batch's inputs.
 fn predict(classifier: &Classifier, batch: Batch) -> Done {
     let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
-    let values = classifier.probabilities(&inputs);
-    let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
-    let failed: Vec<usize> = of_input()
+    let (values, levels) = classifier.probabilities_and_levels(&inputs);
+    let of_input = || values.chunks(values.len() / batch.chosen.len());
+    let failed: Vec<usize> = batch
+        .chosen
+        .iter()
+        .zip(of_input())
         .filter(|(_, values)| values.iter().any(|value| !value.is_finite()))
         .map(|(&input, _)| input)
         .collect();
     let outcome = match failed.is_empty() {
-        true => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+        true => {
+            let predictions = of_input().map(|values| Prediction { probabilities: values.to_vec() });
+            Ok(predictions.zip(levels).collect())
+        }
         false => Err(failed),
     };
     Done { batch, outcome }
@@ -511,8 +520,16 @@ impl TaskRows {
             before == known
         };
         let repeated = of_row.iter().map(is_known).collect();
-        let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
+        let predictions = vec![vec![(Prediction::default(), 0.0); distinct.len()]; classifiers];
         TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, repeated, windows, predictions }
+    }
+
+    /// The level of a row's class scores, the mean over its inputs and the models.
+    fn level(&self, row: usize) -> f64 {
+        let of_member = |member: &Vec<(Prediction, f64)>| {
+            self.of_row[row].iter().map(|&(input, weight)| weight * member[input].1).sum::<f64>()
+        };
+        self.predictions.iter().map(of_member).sum::<f64>() / self.predictions.len() as f64
     }
 
     /// The tokens of all inputs of a row.
@@ -548,10 +565,10 @@ impl<R: AsRef<[Example]>> Chunk<R> {
     fn scored(&self, pool: Pooling) -> Vec<Scored> {
         let row = |row: usize| {
             let of_task = |rows: &TaskRows| {
-                let of_member = |member: &Vec<Prediction>| {
-                    let inputs = rows.of_row[row].iter().map(|&(input, weight)| (&member[input], weight));
+                let of_member = |member: &Vec<(Prediction, f64)>| {
+                    let inputs = rows.of_row[row].iter().map(|&(input, weight)| (&member[input].0, weight));
                     match rows.of_row[row][..] {
-                        [(input, _)] => member[input].clone(),
+                        [(input, _)] => member[input].0.clone(),
                         _ if rows.windows[row] > 1 => Prediction::pooled(inputs, pool),
                         _ => Prediction::weighted(inputs),
                     }
@@ -567,6 +584,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
             Scored {
                 average: Prediction::average(&by_pattern),
                 by_pattern,
+                levels: self.by_task.iter().map(|rows| rows.level(row)).collect(),
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
                 crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
                 windows: self.by_task.iter().map(|rows| rows.windows[row]).max().unwrap_or(1),
