@@ -89,24 +89,27 @@ impl VerbalizedLm {
         Ok(classifier)
     }
 
-    /// What the vectors of a soft or a prototype verbalizer start from: the mean of its words' rows of the
-    /// decoder, and of their biases.
+    /// What a verbalizer's own tensors start from. The vectors of a soft or a prototype verbalizer: the mean
+    /// of its words' rows of the decoder, and of their biases; learned weights: the words' own.
     ///
     /// # Shapes
-    /// `[C,H]`, `[C]`
+    /// `[C,H]`, `[C]`; or `[C,W]`
     pub fn class_start(&self) -> Option<ClassStart> {
-        let kind = self.words.kind();
-        matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype).then(|| {
-            let [weight, bias] = no_grad(|| {
-                let rows = [self.model.parameters.decoder(), self.model.parameters.decoder_bias()]
-                    .map(|all| all.index_select(0, self.words.ids()));
-                [
-                    self.words.scores().mean_of_words(&rows[0]),
-                    self.words.scores().mean_of_words(&rows[1]).flatten(0, -1),
-                ]
-            });
-            ClassStart { weight, bias, prototypes: kind == VerbalizerKind::Prototype }
-        })
+        let mean_of = |all: Tensor| {
+            no_grad(|| self.words.scores().mean_of_words(&all.index_select(0, self.words.ids())))
+        };
+        let weight = || mean_of(self.model.parameters.decoder().shallow_clone());
+        match self.words.kind() {
+            VerbalizerKind::Soft => {
+                let bias = mean_of(self.model.parameters.decoder_bias().shallow_clone()).flatten(0, -1);
+                Some(ClassStart::Vectors { weight: weight(), bias })
+            }
+            VerbalizerKind::Prototype => Some(ClassStart::Prototypes { weight: weight() }),
+            _ if self.words.learns_weights() => {
+                Some(ClassStart::WordWeights(no_grad(|| self.words.scores().start_of_weights())))
+            }
+            _ => None,
+        }
     }
 
     /// The shapes of what such a tuning of this model learns, with so many soft tokens and classes.

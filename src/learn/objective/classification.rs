@@ -223,7 +223,7 @@ impl Classification {
             true => Tensor::stack(&(0..inputs.len()).map(own).collect::<Vec<_>>(), 0),
             false => logits.index_select(1, words.ids()),
         };
-        let scores = words.scores().of(&own);
+        let scores = model.scores_of_logits(&own, inputs, words);
         let of_classes = losses(&scores, targets);
         let all = [false, true].map(|is_bare| self.words.behind(is_bare).of_classes());
         let of_vocabulary: Vec<Tensor> = targets

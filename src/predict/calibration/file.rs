@@ -13,7 +13,7 @@ use crate::predict::report::Prediction;
 #[cfg(doc)]
 use crate::predict::score::Scored;
 use crate::text::json::{self, Node};
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{Prior, Verbalizer};
 use crate::text::whole_file::WholeFile;
 
 /// The version of calibration files that this cloze writes and reads.
@@ -125,7 +125,11 @@ impl FittedFor {
         let words = |class: &crate::text::verbalizer::Class| {
             let word = |word: &crate::text::verbalizer::LabelWord| match word.prior() {
                 None => (word.word().to_owned(), word.weight()),
-                Some(prior) => (format!("{} (prior {prior})", word.word()), word.weight()),
+                Some(Prior::Everywhere(prior)) => (format!("{} (prior {prior})", word.word()), word.weight()),
+                Some(Prior::ByPattern(priors)) => {
+                    let listed = priors.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+                    (format!("{} (priors {listed})", word.word()), word.weight())
+                }
             };
             let texts = class.texts.iter().map(|text| (format!("text: {text}"), 1.0));
             (class.label.clone(), class.words.iter().map(word).chain(texts).collect())

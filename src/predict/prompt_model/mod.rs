@@ -235,7 +235,15 @@ impl PromptModel {
                 head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
             return (words.scores().in_tree(scores), vectors);
         }
-        (words.scores().of(&self.word_logits(inputs, words, mode)), None)
+        (self.scores_of_logits(&self.word_logits(inputs, words, mode), inputs, words), None)
+    }
+
+    /// The class scores of label words' logits, by what was learned of the words' weights.
+    ///
+    /// # Shapes
+    /// B inputs, logits `[B,C·W]` → `[B,C]`
+    pub fn scores_of_logits(&self, logits: &Tensor, inputs: &[&Features], words: &LabelWords) -> Tensor {
+        words.scores().of(logits, inputs, self.additions.word_weights.as_deref())
     }
 
     /// The logits of label words that all have the same pieces behind what is before the masks.
@@ -267,7 +275,10 @@ impl PromptModel {
     pub fn word_shares(&self, input: &Features, words: &LabelWords) -> Option<Tensor> {
         let reads = input.masks > 0 && self.additions.verbalizer.is_none();
         let words = words.behind(input.is_bare);
-        reads.then(|| words.scores().shares(&self.word_logits(&[input], words, Mode::Score)).squeeze_dim(0))
+        reads.then(|| {
+            let logits = self.word_logits(&[input], words, Mode::Score);
+            words.scores().shares(&logits, &[input]).squeeze_dim(0)
+        })
     }
 
     /// The logits of the whole vocabulary at the mask of inputs with one.

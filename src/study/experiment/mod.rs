@@ -33,7 +33,6 @@ use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
 use crate::text::template::Template;
-use crate::text::verbalizer::VerbalizerKind;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
@@ -168,9 +167,7 @@ impl Experiment {
             () if self.several.is_some() => "rows have several labels",
             () if words.several().is_some() => "label words have several tokens",
             () if words.structure().tree.is_some() => "classes stand in a tree",
-            () if matches!(words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
-                "the verbalizer's classes are vectors"
-            }
+            () if words.learns_of_classes() => "the verbalizer learns vectors of classes or weights of words",
             () => return Ok(()),
         };
         Err(TrainingError::NotForAdapet { reason }.into())

@@ -96,6 +96,8 @@ pub struct Placement {
     pub(crate) soft: Vec<Range<usize>>,
     /// So many tokens are left free: the blank may grow by them.
     pub(crate) kept_free: usize,
+    /// Which of the label words' priors count in it.
+    pub(crate) priors: usize,
 }
 
 /// A part of a pattern.
@@ -362,6 +364,11 @@ impl Template {
         self.compares
     }
 
+    /// Whether it has a blank, at which label words are read.
+    pub fn has_blank(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Mask))
+    }
+
     /// The columns that the pattern and its steps need, in order, repeated where they are.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let fields = self.steps.iter().flat_map(|step| step.template().fields()).chain(self.fields());
@@ -482,6 +489,7 @@ impl Template {
             segments,
             kept_free: placement.kept_free,
             compared: self.compares,
+            priors: placement.priors,
         }
     }
 }
@@ -515,6 +523,8 @@ pub struct Prompt<'a> {
     pub kept_free: usize,
     /// Whether the text is compared, and has no blank.
     pub compared: bool,
+    /// Which of the label words' priors count: those of its pattern.
+    pub priors: usize,
 }
 
 impl<'a> Prompt<'a> {
