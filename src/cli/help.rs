@@ -39,6 +39,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "max_record_mib",
             "train",
             "descriptions",
+            "null_inputs",
             "shots",
             "dev",
             "test",

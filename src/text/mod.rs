@@ -59,3 +59,4 @@ pub mod dataset;
 
 // texts in place of rows
 pub mod descriptions;
+pub mod null_inputs;

@@ -55,7 +55,8 @@ pub struct Experiment {
     pub columns: TaskSet,
     /// Rows to sample from; none where there are descriptions alone.
     pub train: Dataset,
-    /// Texts that describe the classes, as rows of the same columns: every seed learns from all of them.
+    /// Texts that describe the classes, or null inputs, as rows of the same columns: every seed learns from all
+    /// of them.
     pub descriptions: Option<Dataset>,
     /// Rows to sample development rows from, where they are not left over from the train rows.
     pub dev: Option<Dataset>,
@@ -224,8 +225,11 @@ impl Experiment {
                 } else {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
-                    self.baselines(&rows, test, &mut found);
-                    self.baseline_of_states(&rows, test, &mut found, watch)?;
+                    // Null inputs have no classes to learn.
+                    if self.manifest.null_inputs.is_none() {
+                        self.baselines(&rows, test, &mut found);
+                        self.baseline_of_states(&rows, test, &mut found, watch)?;
+                    }
                 }
             }
             if self.manifest.cls_baseline {
@@ -486,7 +490,8 @@ impl Experiment {
         let names = self.train.columns.names().to_vec();
         let header = [vec!["used_for".to_owned(), "record".to_owned()], names].concat();
         let mut records = used(&self.train.pick(&split.train).examples, "train");
-        records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, "description")));
+        let called = self.manifest.null_inputs.as_ref().map_or("description", |_| "null input");
+        records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, called)));
         // Development rows of another file have the same columns: that was checked.
         records.extend(split.held_out.iter().flat_map(|rows| used(&rows.examples, "dev")));
         let path = folder.sampled(seed);
