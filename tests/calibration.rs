@@ -163,6 +163,7 @@ fn what_is_said_without_content_equals_transformers() {
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     for method in [Method::Contextual, Method::Pmi] {
         let correction =

@@ -66,6 +66,7 @@ impl Setting {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         }
     }
 

@@ -12,12 +12,12 @@ use cloze::predict::calibration::Fitted;
 use cloze::predict::calibrator::Calibrator;
 use cloze::predict::output::{Answer, PredictionWriter};
 use cloze::predict::prompt_classifier::Compute;
-use cloze::predict::report::Report;
+use cloze::predict::report::{NeighboursReport, Report};
 use cloze::predict::showing::Showing;
 use cloze::predict::task::TaskSet;
 use cloze::study::pictures::RowSample;
 use cloze::text::data::{Example, Format, Rows};
-use cloze::text::dataset::truth;
+use cloze::text::dataset::{Dataset, truth};
 use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
 
@@ -55,6 +55,8 @@ pub struct Answering {
     pub rows: Rows,
     pub showing: Option<Showing>,
     pub calibrator: Calibrator,
+    /// Labelled rows of which the nearest count beside the label words.
+    pub neighbours: Option<Dataset>,
     pub compute: Compute,
     pub keep_columns: bool,
     pub quiet: bool,
@@ -89,6 +91,13 @@ impl Answering {
             live.beside(|| render::warnings(&[remark.to_owned()]))?;
         }
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
+        let (scoring, neighbours) = match &self.neighbours {
+            None => (scoring, None),
+            Some(rows) => {
+                let (scoring, nearest) = scoring.beside(rows)?;
+                (scoring, Some(NeighboursReport::of(rows, nearest)))
+            }
+        };
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
         let structure = classifier.verbalizer().structure();
@@ -127,6 +136,7 @@ impl Answering {
         let seconds = progress.into_inner().finish();
         self.source.finish(self.quiet)?;
         let report = counted.report(&calibrator, scoring.described(), &scoring.tasks, seconds);
+        let report = Report { neighbours, ..report };
         Ok(Answered { report, fitted: calibrator.fitted().clone(), sample })
     }
 }

@@ -306,6 +306,33 @@ impl Classifier {
         }
     }
 
+    /// Refuses a classifier that gives no one state at a mask beside its label words' scores.
+    pub fn check_states_at_masks(&self) -> Result<()> {
+        let reason = match self {
+            Classifier::Sequence(_) => "a classifier at [CLS] reads none",
+            Classifier::Prompt(model, _) if !model.gives_states() => "rust-bert's model gives none",
+            Classifier::Prompt(_, words) if words.several().is_some() => {
+                "label words of several tokens have several"
+            }
+            Classifier::Prompt(..) => return Ok(()),
+        };
+        Err(ModelError::NeighboursCannot { reason }.into())
+    }
+
+    /// The class scores, and the last layer's states at the masks.
+    ///
+    /// # Panics
+    /// If it gives no states: see [`Classifier::check_states_at_masks`].
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,H]`
+    pub fn scores_and_states(&self, inputs: &[&Features]) -> (Tensor, Tensor) {
+        match self {
+            Classifier::Prompt(model, words) => model.scores_and_states(inputs, words),
+            Classifier::Sequence(_) => unreachable!("refused where states are wanted"),
+        }
+    }
+
     /// The class probabilities, input after input, without gradients.
     ///
     /// # Shapes

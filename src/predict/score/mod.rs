@@ -7,6 +7,7 @@
 
 mod chains;
 mod cutting;
+mod neighbours;
 mod states;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +32,7 @@ use crate::text::verbalizer::Structure;
 
 pub use chains::Chain;
 pub use cutting::cut;
+pub use neighbours::{Keys, Nearest, Neighbours};
 
 /// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
 pub fn batch_tokens(device: Device) -> usize {
@@ -67,6 +69,8 @@ pub struct Scorer<'a> {
     pub long: Long,
     /// How windows on a text are put together.
     pub pool: Pooling,
+    /// Labelled rows of which the nearest count beside the label words.
+    pub neighbours: Option<&'a Neighbours>,
 }
 
 /// The chunk that comes next.
@@ -162,6 +166,7 @@ impl<'a> Scorer<'a> {
             threads: Threads::usual(),
             long: Long::default(),
             pool: Pooling::default(),
+            neighbours: None,
         }
     }
 }
@@ -178,6 +183,7 @@ impl<'a> Scorer<'a> {
             threads: 1,
             long: Long::default(),
             pool: Pooling::default(),
+            neighbours: None,
         }
     }
 }
@@ -238,7 +244,8 @@ impl Scorer<'_> {
             None
         };
         let Some(shares) = shares else {
-            let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
+            let (classifiers, neighbours) = (self.classifiers, self.neighbours);
+            let pool = Pool::Here { classifiers, neighbours, waiting: VecDeque::new() };
             return self.flow(pool, 1, columns, next, each, progress);
         };
         let stopped = AtomicBool::new(false);
@@ -248,7 +255,8 @@ impl Scorer<'_> {
         thread::scope(|scope| {
             for classifiers in shares {
                 let (tell, to_score, stopped) = (tell.clone(), &to_score, &stopped);
-                scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
+                let neighbours = self.neighbours;
+                scope.spawn(move || work(&classifiers, neighbours, to_score, &tell, stopped));
             }
             drop(tell);
             let flowed = self.flow(Pool::Threads { batches, done }, threads, columns, next, each, progress);
@@ -417,7 +425,7 @@ impl Scorer<'_> {
 /// Who scores batches.
 enum Pool<'a> {
     /// The thread that asks.
-    Here { classifiers: &'a [Classifier], waiting: VecDeque<Batch> },
+    Here { classifiers: &'a [Classifier], neighbours: Option<&'a Neighbours>, waiting: VecDeque<Batch> },
     /// Threads that take batches as they come.
     Threads { batches: mpsc::Sender<Batch>, done: mpsc::Receiver<thread::Result<Done>> },
 }
@@ -434,8 +442,8 @@ impl Pool<'_> {
     /// One of the batches that were put and not taken.
     fn take(&mut self) -> Done {
         match self {
-            Pool::Here { classifiers, waiting } => match waiting.pop_front() {
-                Some(batch) => predict(&classifiers[batch.classifier], batch),
+            Pool::Here { classifiers, neighbours, waiting } => match waiting.pop_front() {
+                Some(batch) => predict(&classifiers[batch.classifier], *neighbours, batch),
                 None => unreachable!("no batch is waiting"),
             },
             Pool::Threads { done, .. } => match done.recv() {
@@ -450,6 +458,7 @@ impl Pool<'_> {
 /// Scores batches until there are no more, or no one wants them.
 fn work(
     classifiers: &[Classifier],
+    neighbours: Option<&Neighbours>,
     to_score: &Mutex<mpsc::Receiver<Batch>>,
     tell: &mpsc::Sender<thread::Result<Done>>,
     stopped: &AtomicBool,
@@ -462,7 +471,8 @@ fn work(
             return;
         }
         // A panic is handed on: whoever waits for the batch would wait for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], batch)));
+        let done =
+            catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], neighbours, batch)));
         let panicked = done.is_err();
         if tell.send(done).is_err() || panicked {
             return;
@@ -471,9 +481,12 @@ fn work(
 }
 
 /// The predictions for a batch's inputs.
-fn predict(classifier: &Classifier, batch: Batch) -> Done {
+fn predict(classifier: &Classifier, neighbours: Option<&Neighbours>, batch: Batch) -> Done {
     let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
-    let (values, levels) = classifier.probabilities_and_levels(&inputs);
+    let (values, levels) = match neighbours {
+        None => classifier.probabilities_and_levels(&inputs),
+        Some(rows) => rows.probabilities(classifier, (batch.task, batch.classifier), &inputs),
+    };
     let of_input = || values.chunks(values.len() / batch.chosen.len());
     let failed: Vec<usize> = batch
         .chosen
@@ -678,6 +691,7 @@ impl Counts {
             repeated_rows: self.repeated,
             trained_on: None,
             calibrated_on: None,
+            neighbours: None,
             windows: (self.windows.rows > 0).then_some(self.windows),
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),

@@ -397,6 +397,7 @@ impl Experiment {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             let _ = watch(ExperimentEvent::Scoring { share });
