@@ -437,6 +437,34 @@ impl Template {
         changed
     }
 
+    /// The pattern as written, with words in place of its soft tokens, in their order. Where there are none, the
+    /// space beside them goes too.
+    ///
+    /// ```
+    /// use cloze::text::template::Template;
+    /// let template = Template::from_pattern("{text} {soft:2} {mask}, {soft:1}")?;
+    /// let words = ["it was", ""].map(str::to_owned);
+    /// assert_eq!(template.with_words_for_soft(&words), "{text} it was {mask},");
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn with_words_for_soft(&self, words: &[String]) -> String {
+        let pattern = self.pattern.value.as_str();
+        // The instruction, which stands before.
+        let before = self.pattern().strip_suffix(pattern).unwrap_or_default();
+        let (mut found, mut last) = (String::with_capacity(pattern.len()), 0);
+        for (soft, words) in self.soft().zip(words) {
+            found += &pattern[last..soft.span.start];
+            last = soft.span.end;
+            if words.is_empty() && (found.is_empty() || found.ends_with(' ')) {
+                last += pattern[last..].len() - pattern[last..].trim_start_matches(' ').len();
+            }
+            // What stands between braces is no text.
+            found += &words.replace('{', "{{").replace('}', "}}");
+        }
+        found += &pattern[last..];
+        format!("{before}{}", found.trim())
+    }
+
     /// An error about soft tokens of the pattern.
     pub fn soft_error(&self, soft: &Soft, kind: impl Into<Kind>) -> crate::error::Error {
         self.pattern.error(soft.span.clone(), kind)
