@@ -85,6 +85,7 @@ fn features(length: usize) -> Features {
         mask: length - 2,
         masks: 1,
         is_bare: false,
+        priors: 0,
         removed: 0,
         left_out: 0,
         windows: 1,

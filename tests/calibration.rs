@@ -7,7 +7,7 @@ use cloze::model::threads::Threads;
 use cloze::predict::calibration::{Conformal, Correction, Coverage, Method};
 use cloze::predict::report::Prediction;
 use cloze::predict::score::Scorer;
-use cloze::text::data::Columns;
+use cloze::text::data::{Columns, Example};
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
@@ -40,6 +40,48 @@ fn corrections_equal_scipy() {
 }
 
 #[test]
+fn vector_scaling_equals_torch() {
+    for set in golden("tests/fixtures/calibration")["sets"].as_array().unwrap() {
+        let (fit, levels, truths) =
+            (predictions(&set["fit"]), numbers(&set["levels"]), indices(&set["truths"]));
+        let correction = Correction::vector_scaling(&fit, &levels, &truths);
+        let dirichlet = Correction::dirichlet(&fit, &truths);
+        let wanted = set["vector_scaling"].as_array().unwrap();
+        for ((row, level), wanted) in fit.iter().zip(&levels).zip(wanted) {
+            let found = correction.apply_at(row, *level).probabilities;
+            // What the weak penalty leaves.
+            assert_close(&found, &numbers(wanted), 1e-4, "vector scaling");
+        }
+        // The level of the scores says something of the class here: probabilities alone do not have it.
+        assert!((correction.weights[0] - dirichlet.weights[0]).abs() > 0.01, "{correction:?} {dirichlet:?}");
+    }
+}
+
+#[test]
+fn levels_of_class_scores_equal_transformers() {
+    let golden = golden("tests/fixtures/calibration");
+    let verbalizer = Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap();
+    let base = base(Path::new(TINY), EngineChoice::Cloze, &verbalizer);
+    let classifiers = [zero_shot(&base)];
+    let columns = Columns::check("d.csv", vec!["text".to_owned()], None).unwrap();
+    let tasks = [task("{text} It was {mask}.", &columns)];
+    let scorer = Scorer::of(&base, &classifiers, &tasks, 64);
+    let wanted = golden["levels"].as_array().unwrap();
+    let row = |row: &Value| Example {
+        record: 1,
+        line: 1,
+        fields: vec![row[0].as_str().unwrap().to_owned()],
+        label: None,
+        values: None,
+    };
+    let examples: Vec<Example> = wanted.iter().map(row).collect();
+    let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
+    for (scored, wanted) in scored.iter().zip(wanted) {
+        assert_close(&scored.levels, &[wanted[1].as_f64().unwrap()], 1e-5, "level");
+    }
+}
+
+#[test]
 fn a_matched_prior_is_the_mean_of_the_rows() {
     let set = &golden("tests/fixtures/calibration")["sets"][1];
     let (fit, prior) = (predictions(&set["fit"]), numbers(&set["prior"]));
@@ -52,8 +94,12 @@ fn a_matched_prior_is_the_mean_of_the_rows() {
 fn scalings_of_rows_without_errors_stay_finite() {
     let rows: Vec<Prediction> =
         [[1.0, 0.0], [0.0, 1.0]].map(|row| Prediction { probabilities: row.to_vec() }).into();
-    for correction in [Correction::temperature(&rows, &[0, 1]), Correction::dirichlet(&rows, &[0, 1])] {
-        let found = correction.apply(&rows[0]).probabilities;
+    for (correction, level) in [
+        (Correction::temperature(&rows, &[0, 1]), 0.0),
+        (Correction::dirichlet(&rows, &[0, 1]), 0.0),
+        (Correction::vector_scaling(&rows, &[3.0, -5.0], &[0, 1]), 3.0),
+    ] {
+        let found = correction.apply_at(&rows[0], level).probabilities;
         assert!(found.iter().all(|number| number.is_finite()) && found[0] > 0.99, "{correction:?}");
     }
 }
@@ -117,6 +163,7 @@ fn what_is_said_without_content_equals_transformers() {
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     for method in [Method::Contextual, Method::Pmi] {
         let correction =

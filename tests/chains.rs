@@ -37,6 +37,7 @@ fn chains_and_their_mixture_equal_a_loop_over_transformers() {
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     let wanted = golden["rows"].as_array().unwrap();
     let row = |row: &serde_json::Value| Example {

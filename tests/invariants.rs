@@ -112,6 +112,7 @@ impl Setting {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         }
     }
 }
@@ -577,6 +578,7 @@ fn demonstrations_are_as_if_written_into_the_row() {
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     let found = scorer(&showing).score(&columns, &rows, &mut |_| {}).unwrap();
     for (found, written) in found.iter().zip(&written) {

@@ -20,6 +20,7 @@ mod knowledge;
 mod label;
 mod multi_label;
 mod multi_token;
+mod neighbours;
 mod oracle;
 mod peft;
 mod pickle;

@@ -55,6 +55,7 @@ fn scored(case: &Value, rows: &[Example], engine: EngineChoice) -> Vec<Vec<f64>>
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     let scored = scorer.score(&columns, rows, &mut |_| {}).unwrap();
     scored.into_iter().map(|row| row.average.probabilities).collect()

@@ -46,6 +46,7 @@ fn check(case: &Path, model_folder: &Path, engine: EngineChoice) -> f64 {
         threads: Threads::usual(),
         long: Default::default(),
         pool: Default::default(),
+        neighbours: None,
     };
     let scored = scorer.score(&columns, &examples, &mut |_| {}).unwrap();
 

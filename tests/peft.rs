@@ -48,6 +48,7 @@ pub fn with_front(features: &Features, front: usize) -> Features {
         mask: features.mask + front,
         masks: 1,
         is_bare: false,
+        priors: 0,
         removed: 0,
         left_out: 0,
         windows: 1,

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use cloze::model::folder::EngineChoice;
+use cloze::learn::target::Target;
+use cloze::model::folder::{EngineChoice, ModelFolder};
+use cloze::model::tensor_map::Module;
 use cloze::model::threads::Threads;
 use cloze::predict::classifier::{Classifier, VerbalizedLm};
+use cloze::predict::encode::encode;
+use cloze::predict::pvp::{Patterns, SoftVectors};
 use cloze::predict::report::Prediction;
 use cloze::predict::score::Scorer;
 use cloze::predict::task::Task;
@@ -12,11 +16,15 @@ use cloze::study::search::pattern::{cross_validated, intervals, mutual_informati
 use cloze::study::search::words::{
     MaskLogProbabilities, assignments, by_likelihood_ratio, likelihood_ratios, ranked,
 };
+use cloze::study::search::{TriggerRows, likeliest};
 use cloze::text::data::{Columns, Example};
+use cloze::text::template::Template;
 use cloze::text::verbalizer::Verbalizer;
 use serde_json::Value;
 
-use crate::support::{TINY, assert_close, base, golden, numbers, task, zero_shot};
+use crate::support::{
+    TINY, assert_close, base, base_of, golden, numbers, read_json, task, values, zero_shot,
+};
 
 struct Setting {
     base: VerbalizedLm,
@@ -66,6 +74,7 @@ impl Setting {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         }
     }
 
@@ -155,4 +164,44 @@ fn a_biased_pattern_is_corrected_on_the_other_folds() {
     let found = intervals(&[useless.clone(), biased.clone()], 1, 3);
     let [low, high] = found[1].0;
     assert!(low <= mutual_information(&biased) && mutual_information(&biased) <= high, "{found:?}");
+}
+
+/// One step of AutoPrompt against PyTorch's (tests/fixtures/search/triggers.py).
+#[test]
+fn trigger_tokens_have_pytorchs_gradient_candidates_and_losses() {
+    let golden = read_json("tests/fixtures/search/triggers.json");
+    let verbalizer = Verbalizer::read(Path::new("tests/cases/usual/v.json")).unwrap();
+    let mut folder = ModelFolder::open(Path::new(TINY)).unwrap();
+    folder.config.set_dropout(0.0);
+    let base = base_of(folder, EngineChoice::Cloze, &verbalizer);
+    let template = Template::from_pattern("{text} {soft:3} {mask}.").unwrap();
+    let bound =
+        Patterns::bind(vec![template], &base.words, &base.model.folder, SoftVectors::Sampled, 64).unwrap();
+    let rows = golden["rows"].as_array().unwrap();
+    let features = rows
+        .iter()
+        .map(|row| encode(&bound.pvps[0].wrap(|_| row[0].as_str().unwrap()), base.tokenizer(), 64).unwrap());
+    let target = |row: &Value| Target::Class(usize::try_from(row[1].as_u64().unwrap()).unwrap());
+    let rows = TriggerRows { features: features.collect(), targets: rows.iter().map(target).collect() };
+    let id = |word: &Value| match word.as_str().unwrap() {
+        "[MASK]" => base.tokenizer().special().mask,
+        word => base.tokenizer().word_ids(word)[0],
+    };
+    let ids = |words: &Value| words.as_array().unwrap().iter().map(id).collect::<Vec<_>>();
+    let (triggers, allowed) = (ids(&golden["triggers"]), ids(&golden["allowed"]));
+    let mut model = base.prompt_model(None).unwrap();
+    let (loss, gradient) = rows.loss_and_gradient(&mut model, &base, &triggers);
+    assert_close(&[loss], &[golden["loss"].as_f64().unwrap()], 1e-5, "loss");
+    assert_close(&values(&gradient), &numbers(&golden["gradient"]), 1e-5, "gradient");
+    let embeddings = base.model.parameters.weight(Module::WordEmbeddings);
+    for (place, wanted) in golden["places"].as_array().unwrap().iter().enumerate() {
+        let found = likeliest(embeddings, &gradient.get(place as i64), &allowed, 4);
+        assert_eq!(found, ids(&wanted["candidates"]), "place {place}");
+        for (candidate, wanted) in found.into_iter().zip(numbers(&wanted["losses"])) {
+            let mut tried = triggers.clone();
+            tried[place] = candidate;
+            let loss = rows.measure(&mut model, &base, &tried).loss;
+            assert_close(&[loss], &[wanted], 1e-5, "loss of a candidate");
+        }
+    }
 }

@@ -97,12 +97,8 @@ impl Parts {
         let states = Encoder::new(&self.config, &self.parameters)
             .states_at_masks(batch, &Additions::default(), mode)
             .squeeze_dim(1);
-        words.scores().of(&MlmHead::new(&self.config, &self.parameters).logits_of(
-            &states,
-            words.ids(),
-            None,
-            mode,
-        ))
+        let logits = MlmHead::new(&self.config, &self.parameters).logits_of(&states, words.ids(), None, mode);
+        words.scores().of(&logits, &[], None)
     }
 }
 
@@ -113,6 +109,7 @@ pub fn features(ids: &[i64], second_segment: usize, mask: usize) -> Features {
         mask,
         masks: 1,
         is_bare: false,
+        priors: 0,
         removed: 0,
         left_out: 0,
         windows: 1,

@@ -26,6 +26,7 @@ use crate::support::{TINY, base_of, lone_generator};
 mod auxiliary;
 mod golden;
 mod invariants;
+mod null_inputs;
 mod packed;
 mod resume;
 mod soft_verbalizer;

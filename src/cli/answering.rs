@@ -12,13 +12,13 @@ use cloze::predict::calibration::Fitted;
 use cloze::predict::calibrator::{Calibrator, Fitting};
 use cloze::predict::output::{Answer, PredictionWriter};
 use cloze::predict::prompt_classifier::Compute;
-use cloze::predict::report::{PatternName, Report};
+use cloze::predict::report::{NeighboursReport, PatternName, Report};
 use cloze::predict::shards::ShardCounts;
 use cloze::predict::showing::Showing;
 use cloze::predict::task::{Task, TaskSet};
 use cloze::study::pictures::RowSample;
 use cloze::text::data::{Example, Format, Rows};
-use cloze::text::dataset::truth;
+use cloze::text::dataset::{Dataset, truth};
 use cloze::text::table::Destination;
 use cloze::text::whole_file::WholeFile;
 
@@ -56,6 +56,8 @@ pub struct Answering {
     pub rows: Rows,
     pub showing: Option<Showing>,
     pub calibrator: Calibrator,
+    /// Labelled rows of which the nearest count beside the label words.
+    pub neighbours: Option<Dataset>,
     pub compute: Compute,
     pub keep_columns: bool,
     pub quiet: bool,
@@ -93,6 +95,13 @@ impl Answering {
             live.beside(|| render::warnings(&[remark.to_owned()]))?;
         }
         let scoring = classifier.on(tasks.tasks, columns.clone())?;
+        let (scoring, neighbours) = match &self.neighbours {
+            None => (scoring, None),
+            Some(rows) => {
+                let (scoring, nearest) = scoring.beside(rows)?;
+                (scoring, Some(NeighboursReport::of(rows, nearest)))
+            }
+        };
         let labels = classifier.labels().to_vec();
         let (sets, keep_columns) = (calibrator.gives_sets(), self.keep_columns);
         let structure = classifier.verbalizer().structure();
@@ -137,6 +146,7 @@ impl Answering {
         let counts = share.map(|share| ShardCounts::of(&share, &fitted, long, counted.clone()));
         let names: Vec<PatternName> = scoring.tasks.iter().map(Task::name).collect();
         let report = counted.report(&Fitting::of(&fitted), scoring.described(), &names, seconds);
+        let report = Report { neighbours, ..report };
         Ok(Answered { report, fitted, sample, counts })
     }
 }

@@ -327,9 +327,9 @@ pub struct PlanArgs {
     /// The highest learning rate of a pattern's soft tokens beside another method
     #[arg(long, value_name = "X", default_value_t = cloze::tune::SOFT_RATE)]
     pub soft_learning_rate: f64,
-    /// Rows in a batch
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub batch_size: usize,
+    /// Rows in a batch [default: 16; of null inputs all]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
     /// Batches in an optimiser step
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub accumulation: usize,
@@ -342,9 +342,10 @@ pub struct PlanArgs {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     pub batch_tokens: u32,
-    /// The share of the steps in which the learning rate goes up; it goes down in the rest
-    #[arg(long, value_name = "X", default_value_t = 0.1)]
-    pub warm_up: f64,
+    /// The share of the steps in which the learning rate goes up; it goes down in the rest [default: 0.1; of
+    /// null inputs 0]
+    #[arg(long, value_name = "X")]
+    pub warm_up: Option<f64>,
     /// AdamW's weight decay; none on biases, layer norms and soft tokens
     #[arg(long, value_name = "X", default_value_t = 0.01)]
     pub weight_decay: f64,

@@ -163,6 +163,7 @@ pub fn run(args: &Classify) -> Result<()> {
     let names = ready.blueprint.labels();
     let (templates, truths) = (ready.templates, ready.found.truths);
     let answering = Answering {
+        neighbours: None,
         blueprint: ready.blueprint,
         tasks: ready.tasks,
         rows: ready.rows,

@@ -40,6 +40,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "max_record_mib",
             "train",
             "descriptions",
+            "null_inputs",
             "shots",
             "dev",
             "test",

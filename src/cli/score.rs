@@ -21,9 +21,10 @@ use cloze::study::pictures::{RowSample, score_page};
 use cloze::study::run::{Run, Wanted};
 use cloze::study::seen::{Counter, SeenRows};
 use cloze::text::data::{Columns, Format, Reading, Rows, Shard};
-use cloze::text::dataset::{called_as_labels, perhaps_labels, read_columns};
+use cloze::text::dataset::{Dataset, Labels, called_as_labels, perhaps_labels, read_columns};
 use cloze::text::done::Done;
 use cloze::text::label_sets::LabelSets;
+use cloze::text::same_file::same_file;
 use cloze::text::table::BETWEEN;
 use cloze::text::whole_file::WholeFile;
 
@@ -125,8 +126,8 @@ struct Calibration {
     /// Take the model's bias towards some label words out of each pattern's probabilities
     #[arg(long, help_heading = CALIBRATION, value_parser = methods(), value_name = "METHOD")]
     calibrate: Option<Method>,
-    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature and vector need
-    /// labelled ones]
+    /// Rows to fit it on [default: the rows of --data, which then stay in memory; temperature, dirichlet and
+    /// vector-scaling need labelled ones]
     #[arg(
         long,
         help_heading = CALIBRATION,
@@ -170,6 +171,16 @@ struct Calibration {
         conflicts_with_all = ["calibrate", "conformal", "calibration_out"],
     )]
     calibration: Option<PathBuf>,
+    /// Labelled rows, other rows than are evaluated on, of which the nearest at the blank count beside the label
+    /// words; how many and how much is chosen on them
+    #[arg(
+        long,
+        help_heading = CALIBRATION,
+        value_name = "FILE",
+        value_parser = shipped::path(),
+        conflicts_with_all = ["calibrate", "calibration", "calibration_out"],
+    )]
+    neighbours: Option<PathBuf>,
     /// Leave rows without an answer whose likeliest class is less probable
     #[arg(long, help_heading = CALIBRATION, value_name = "P")]
     abstain_below: Option<f64>,
@@ -182,6 +193,7 @@ impl Calibration {
             || self.conformal.is_some()
             || self.calibration.is_some()
             || self.abstain_below.is_some()
+            || self.neighbours.is_some()
     }
 }
 
@@ -240,14 +252,31 @@ pub fn run(args: &Score) -> Result<()> {
     if is_done(args, done.as_ref())? {
         return Ok(());
     }
+    let beside = args.calibration.neighbours.as_ref();
+    let beside = beside.map(|path| {
+        let wanted = (Some(&*columns), Labels::Needed);
+        Dataset::read(path, &source.reading, &read, &blueprint.verbalizer, wanted.0, wanted.1)
+    });
+    let neighbours = beside.transpose()?;
     let outputs = Outputs::open(args, blueprint.folder.path(), &source)?;
     let compute = Compute { dtype: args.dtype, long, ..compute(args) };
     let (keep_columns, quiet) = (args.keep_columns, args.quiet);
     let page = outputs.page.is_some();
-    let fitted_on = SeenRows::of_sets(calibrator.learns_from(), read);
+    let fitted_on = SeenRows::of_sets(calibrator.learns_from().chain(&neighbours), read);
     let mut fitted_on = fitted_on.and_then(|seen| seen.among(&columns));
-    let answering =
-        Answering { blueprint, tasks, rows, showing, calibrator, compute, keep_columns, quiet, page, source };
+    let answering = Answering {
+        blueprint,
+        tasks,
+        rows,
+        showing,
+        calibrator,
+        neighbours,
+        compute,
+        keep_columns,
+        quiet,
+        page,
+        source,
+    };
     let mut seen = seen_rows(args, run.as_ref(), &columns)?;
     let Answered { mut report, fitted, sample, counts } =
         answering.run(outputs.rows, &mut |example, _| {
@@ -351,6 +380,7 @@ fn centring(args: &Score) -> Result<Centring> {
         ("--abstain-below", calibration.abstain_below.is_some()),
         ("--class-conditional", calibration.class_conditional),
         ("--prior", calibration.prior.is_some()),
+        ("--neighbours", calibration.neighbours.is_some()),
         ("--demos", args.demonstrations.demos.is_some()),
         ("--peft", args.asked.trained.peft.is_some()),
     ];
@@ -420,6 +450,12 @@ fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
         !method.is_some_and(Method::needs_labels) || args.calibrate_on.is_some(),
         "--calibrate {named} learns from labels: give --calibrate-on a labelled file, other rows than are evaluated on"
     );
+    if let (Some(beside), Some(sets_on)) = (&args.neighbours, &args.conformal_on) {
+        ensure!(
+            !same_file(beside, sets_on),
+            "--conformal-on needs rows of its own: each of those of --neighbours would be its own neighbour"
+        );
+    }
     let between = labels.iter().find(|label| label.contains(BETWEEN) && args.conformal.is_some());
     if let Some(label) = between {
         anyhow::bail!(
@@ -593,6 +629,7 @@ fn reads(args: &Score, model: &Path) -> Reads {
     let calibration = &args.calibration;
     let fitted_on =
         calibration.calibrate_on.iter().chain(&calibration.conformal_on).chain(&calibration.calibration);
+    let fitted_on = fitted_on.chain(&calibration.neighbours);
     let rows =
         args.data.data.iter().chain(args.several.reads()).chain(fitted_on).chain(&args.demonstrations.demos);
     let folder = args.data.data.as_deref().filter(|data| data.is_dir());

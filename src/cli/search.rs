@@ -10,7 +10,8 @@ use cloze::predict::blueprint::Blueprint;
 use cloze::study::run::{Run, Wanted};
 use cloze::study::search::words::Method;
 use cloze::study::search::{
-    LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchStep, WordOptions, WordSearch,
+    LabelledFile, PatternOptions, PatternSearch, SearchFiles, SearchStep, TriggerOptions, TriggerSearch,
+    WordOptions, WordSearch,
 };
 use cloze::text::whole_file::WholeFile;
 
@@ -47,6 +48,16 @@ Example:
 Without --train the ranking looks at no label. With --run the run's templates
 are ranked by the trained weights.")]
     Pattern(Box<SearchPattern>),
+    /// Find words for the {soft} of a pattern by gradients (AutoPrompt: Shin et al. 2020)
+    #[command(after_help = "\
+Example:
+  echo '{ \"version\": 1, \"pattern\": \"{title} {body} {soft:3} {mask}.\" }' > t.json
+  cloze search triggers --template t.json --verbalizer verbalizers/topic.json \\
+      --train news.csv --shots 16 --out found.json
+
+Half of the rows are searched on, and the words are kept that do best on the
+other half: how well they do on rows that chose nothing, cloze score tells.")]
+    Triggers(Box<SearchTriggers>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -119,6 +130,28 @@ pub struct SearchPattern {
     /// the first template
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     generate: Option<u32>,
+    #[command(flatten)]
+    rows: Drawn,
+    #[command(flatten)]
+    output: SearchOutput,
+    #[command(flatten)]
+    model: Model,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SearchTriggers {
+    /// Template file (JSON) with {soft:N} where N words are to stand, or {soft:\"words\"} to start from some
+    #[arg(long, short, required = true, value_name = "FILE", value_parser = shipped::path())]
+    template: PathBuf,
+    /// Verbalizer file (JSON)
+    #[arg(long, short, required = true, value_name = "FILE", value_parser = shipped::path())]
+    verbalizer: PathBuf,
+    /// So many times one of the places is taken
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    iterations: u32,
+    /// So many words are tried there
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    candidates: u32,
     #[command(flatten)]
     rows: Drawn,
     #[command(flatten)]
@@ -236,6 +269,7 @@ pub fn run(search: &Search) -> Result<()> {
     match search {
         Search::Verbalizer(args) => verbalizer(args),
         Search::Pattern(args) => pattern(args),
+        Search::Triggers(args) => triggers(args),
     }
 }
 
@@ -319,6 +353,35 @@ fn pattern(args: &SearchPattern) -> Result<()> {
     render::print(&(render::search(&found.report) + &render::terms(&std::io::stdout())))?;
     report_file.map_or(Ok(()), |file| file.commit_json(&found.report))?;
     pages::write(page_file, || found.report.page("Search for patterns"))?;
+    Ok(found.write(&args.output.out)?)
+}
+
+fn triggers(args: &SearchTriggers) -> Result<()> {
+    let Some(rows) = labelled(&args.rows)? else {
+        anyhow::bail!("words are found on labelled rows: give --train")
+    };
+    anyhow::ensure!(
+        args.output.page.path().is_none(),
+        "--page is of searches among candidates: leave it out, --report has the losses"
+    );
+    let inputs = [&args.template, &args.verbalizer].into_iter().chain(&args.rows.train);
+    let [report_file, _] = args.output.open_report(inputs, None)?;
+    let options = TriggerOptions {
+        iterations: args.iterations as usize,
+        candidates: args.candidates as usize,
+        seed: args.rows.seed,
+    };
+    let search = TriggerSearch::prepare(
+        files(std::slice::from_ref(&args.template), &args.verbalizer, &args.model),
+        &rows,
+        options,
+        setup::options(&args.model)?,
+        || args.output.model_beside(&args.model),
+    )?;
+    let found =
+        watched(args.output.quiet, |progress| search.run(args.model.threads.map(usize::from), progress))?;
+    render::print(&(render::triggers(&found) + &render::terms(&std::io::stdout())))?;
+    report_file.map_or(Ok(()), |file| file.commit_json(&found))?;
     Ok(found.write(&args.output.out)?)
 }
 

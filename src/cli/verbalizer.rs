@@ -91,10 +91,10 @@ pub struct Refine {
     /// At most so many rows, from the first; labels are not looked at
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     rows: u32,
-    /// The share of all words that is kept, by how often the model says them
+    /// The share of the model's vocabulary within which words are kept, by how often the model says them
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     keep: f64,
-    /// Keep words that are no more like their own class's first word than like others'
+    /// Keep words whose scores go no more with their own class's first word than with others'
     #[arg(long)]
     no_relevance: bool,
     /// Write no priors
@@ -195,14 +195,14 @@ fn fates(refined: &Refined) -> String {
     ];
     for (label, words) in refined.verbalizer.labels().zip(&refined.classes) {
         let count = |is: fn(&Fate) -> bool| words.iter().filter(|word| is(&word.fate)).count().to_string();
-        let is_dropped = |word: &&RefinedWord| !matches!(word.fate, Fate::Kept(_));
+        let is_dropped = |word: &&RefinedWord| word.fate != Fate::Kept;
         let dropped = words.iter().filter(is_dropped).map(|word| word.word.as_str());
         rows.push(vec![
             label.to_owned(),
             words.len().to_string(),
-            count(|fate| matches!(fate, Fate::Kept(_))),
-            count(|fate| matches!(fate, Fate::Rare)),
-            count(|fate| matches!(fate, Fate::Irrelevant)),
+            count(|fate| *fate == Fate::Kept),
+            count(|fate| *fate == Fate::Rare),
+            count(|fate| *fate == Fate::Irrelevant),
             dropped.take(MOST_DROPPED).collect::<Vec<_>>().join(", "),
         ]);
     }

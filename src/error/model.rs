@@ -57,6 +57,8 @@ pub enum ModelError {
     ReferenceCannot { reason: String },
     #[error("a classifier at [CLS] gives no states, by which rows are compared")]
     NoStates,
+    #[error("nearest rows are those of the nearest states at the blank, and {reason}")]
+    NeighboursCannot { reason: &'static str },
 }
 
 fn other_task(task: Option<&str>) -> String {
@@ -129,6 +131,7 @@ impl ModelError {
                 vec![("allowed", "OWNER/MODEL or MODEL, of letters, digits, \".\", \"_\" and \"-\"".into())]
             }
             ReferenceCannot { .. } => help("use cloze's own engine"),
+            NeighboursCannot { .. } => help("leave the neighbours out"),
             NoStates => help("choose rows by what it says of them, or by a run that asks at a blank"),
             NoKernels { .. } => help("compute in f32"),
             NoCuda => help("use the CPU"),

@@ -25,6 +25,12 @@ pub enum SearchError {
     NothingAtMask,
     #[error("patterns are written by one model, and these are {models}")]
     SeveralWriters { models: usize },
+    #[error("the pattern has no {{soft}} where words are to be found")]
+    WithoutPlaces,
+    #[error("words are found for one pattern, and these are {templates}")]
+    SeveralToFill { templates: usize },
+    #[error("{iterations} iterations are fewer than the {places} places of the pattern")]
+    TooFewIterations { iterations: usize, places: usize },
     #[error("nothing is left of the words of the class {label:?}")]
     NothingLeft { label: String, left_out: String },
     #[error(
@@ -52,6 +58,9 @@ impl SearchError {
             SeveralWriters { .. } => help("choose one of the seeds"),
             WithoutLabelledRows { .. } => help("give labelled rows"),
             TooMuch { .. } => help("draw some rows of each class"),
+            WithoutPlaces => help("write {soft:3} where three words are to stand"),
+            SeveralToFill { .. } => help("give one template"),
+            TooFewIterations { .. } => help("give each place one at least"),
             SpaceOfOne => help("give several templates"),
             WordNetMissing { .. } => help("name the folder with index.noun and data.noun"),
         }

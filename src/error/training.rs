@@ -1,5 +1,7 @@
 //! Trainings: their rows, and numbers that are none any more.
 
+use std::path::PathBuf;
+
 use super::notes::{Note, help, listed};
 
 /// Trainings: their rows, and numbers that are none any more.
@@ -33,6 +35,12 @@ pub enum TrainingError {
     NoDevRows { data: String },
     #[error("there are rows to choose by, and nothing is chosen")]
     DevNotUsed,
+    #[error("{} has no texts", path.display())]
+    NoNullInputs { path: PathBuf },
+    #[error("null inputs make classes even, which {what} has no part in")]
+    NotWithNullInputs { what: &'static str },
+    #[error("null inputs move biases alone, not what {method} moves")]
+    NullInputsMoveBiases { method: &'static str },
     #[error("ADAPET's loss is that of one-token words at the mask, and {reason}")]
     NotForAdapet { reason: &'static str },
 }
@@ -56,6 +64,9 @@ impl TrainingError {
             NoDevRows { .. } => {
                 help("say how many rows to learn from, give development rows, or choose by cross-validation")
             }
+            NoNullInputs { .. } => help("write one text a line, each of which says nothing"),
+            NotWithNullInputs { .. } => help("leave it out"),
+            NullInputsMoveBiases { .. } => help("take the method bias"),
             DevNotUsed => help("choose by them, or leave them out"),
             LearnedNotFinite { .. } | LmLossNotFinite { .. } => help("lower the learning rate"),
             LossNotFinite { records, .. } if records.is_empty() => help("lower the learning rate"),

@@ -44,7 +44,9 @@ pub enum TuningError {
     AverageOfOtherVocabulary { path: PathBuf, model: PathBuf },
     #[error("a plain model folder has no place for soft tokens")]
     MergedWithSoft,
-    #[error("the vectors of a soft or a prototype verbalizer have no place in such a folder")]
+    #[error(
+        "what a verbalizer learned of its own, vectors or weights of words, has no place in such a folder"
+    )]
     ExportWithClassVectors,
 }
 

@@ -49,6 +49,12 @@ pub enum VerbalizerError {
     BadWeight { found: f64 },
     #[error("a prior is a probability above 0, not {found:?}")]
     BadPrior { found: f64 },
+    #[error("a list of priors has one for each of \"priors_of\", {patterns} here, not {found}")]
+    PriorsOfPatterns { found: usize, patterns: usize },
+    #[error("the label words' priors are of other patterns than {pattern:?}")]
+    NoPriorFor { pattern: String, patterns: Vec<String> },
+    #[error("the {what} {name} has no weights of words that training could move")]
+    LearnsWeightsOf { what: &'static str, name: &'static str },
     #[error("{name:?} is not a way to aggregate")]
     UnknownAggregate { name: String, allowed: Vec<&'static str> },
     #[error("{name:?} is not a kind of verbalizer")]
@@ -128,6 +134,17 @@ impl VerbalizerError {
             SharedWord { .. } => help("take it out of one of them"),
             BadWeight { .. } => vec![],
             BadPrior { .. } => help("write it as 0.001"),
+            PriorsOfPatterns { .. } => help("name the patterns in \"priors_of\", in the order of the priors"),
+            NoPriorFor { patterns, .. } => {
+                let listed = patterns.iter().map(|pattern| format!("{pattern:?}")).collect::<Vec<_>>();
+                vec![
+                    ("patterns", listed.join(", ")),
+                    ("help", "refine the words anew with this pattern, or without priors".to_owned()),
+                ]
+            }
+            LearnsWeightsOf { .. } => {
+                help("leave \"learn_weights\" out, or take words or knowledge, and a mean of their scores")
+            }
             NotOneToOne { .. } => help("leave one word for each class, or \"kind\" out"),
             LearnedWith { .. } => help("leave it out"),
             TreeWithoutBranches => help("write labels as sport/football, or leave the tree out"),

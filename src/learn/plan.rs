@@ -60,6 +60,9 @@ pub enum ClassLoss {
     CrossEntropy,
     /// ADAPET: each class by itself among all words, and tokens beside a label word (Tam et al. 2021)
     Adapet,
+    /// That none is likelier than others: the loss of null inputs (He, Long & Roy 2024).
+    #[cfg_attr(feature = "cli", value(skip))]
+    Even,
 }
 
 impl ClassLoss {
@@ -73,6 +76,10 @@ impl ClassLoss {
 fn is_nothing(number: &f64) -> bool {
     *number == 0.0
 }
+
+/// The usual rate of null inputs, and their usual number of steps: one, with all of them, at which the authors
+/// stop.
+const NULL_INPUTS: (f64, usize) = (1e-3, 1);
 
 /// The most rows in a batch, batches in a step, and rows in a step.
 pub(crate) const MOST_ROWS: usize = 1 << 20;
@@ -215,6 +222,22 @@ impl PlanOptions {
             loss: self.loss,
             bf16: self.bf16,
             ..usual
+        }
+    }
+
+    /// The same for so many null inputs, in all patterns together: all of them in each step, without dropout,
+    /// so that they say the same each time.
+    #[must_use]
+    pub fn for_null_inputs(self, inputs: usize) -> PlanOptions {
+        let (rate, steps) = NULL_INPUTS;
+        PlanOptions {
+            steps: self.steps.or(Some(steps)),
+            learning_rate: self.learning_rate.or(Some(rate)),
+            warm_up: self.warm_up.or(Some(0.0)),
+            batch_size: self.batch_size.or(Some(inputs.clamp(1, MOST_ROWS))),
+            dropout: self.dropout.or(Some(0.0)),
+            loss: ClassLoss::Even,
+            ..self
         }
     }
 

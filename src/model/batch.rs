@@ -180,6 +180,7 @@ pub fn sample_inputs(tokenizer: &Tokenizer, room: i64) -> Vec<Features> {
             mask: words + 1,
             masks: 1,
             is_bare: false,
+            priors: 0,
             removed: 0,
             left_out: 0,
             windows: 1,

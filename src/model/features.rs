@@ -15,6 +15,8 @@ pub struct Features {
     pub masks: usize,
     /// Whether the mask's word stands behind what is no space, where some models have other pieces for it.
     pub is_bare: bool,
+    /// Which of the label words' priors count: those of its pattern.
+    pub priors: usize,
     /// How many tokens truncation took out.
     pub removed: usize,
     /// How many demonstrations had no room.
@@ -30,7 +32,7 @@ impl Features {
     ///
     /// ```
     /// use cloze::model::features::Features;
-    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, is_bare: false, removed: 0, left_out: 0, windows: 1, soft: Vec::new() };
+    /// let features = Features { ids: vec![101, 7, 103, 8, 102], second_segment: 5, mask: 2, masks: 1, is_bare: false, priors: 0, removed: 0, left_out: 0, windows: 1, soft: Vec::new() };
     /// let grown = features.with_blank(&[103, 9]);
     /// assert_eq!((grown.ids, grown.second_segment, grown.mask, grown.masks), (vec![101, 7, 103, 9, 8, 102], 6, 2, 2));
     /// ```
@@ -45,6 +47,7 @@ impl Features {
             mask: self.mask,
             masks: blank.len(),
             is_bare: self.is_bare,
+            priors: self.priors,
             removed: self.removed,
             left_out: self.left_out,
             windows: self.windows,

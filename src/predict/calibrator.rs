@@ -203,6 +203,10 @@ impl Calibrator {
                 Method::Prior => Correction::to_prior(&said(), &self.prior),
                 Method::Temperature => Correction::temperature(&said(), truths),
                 Method::Dirichlet => Correction::dirichlet(&said(), truths),
+                Method::VectorScaling => {
+                    let levels: Vec<f64> = scored.iter().map(|row| row.levels[index]).collect();
+                    Correction::vector_scaling(&said(), &levels, truths)
+                }
             };
             self.fitted.patterns[index].correction = Some(correction);
         }
@@ -217,7 +221,7 @@ impl Calibrator {
     fn fit_sets(&mut self, scorer: &Scorer<'_>) -> Result<()> {
         let Some((alpha, set, by_class)) = &self.conformal else { return Ok(()) };
         let scored = scorer.score(&set.columns, &set.examples, &mut |_| {})?;
-        let corrected = scored.into_iter().map(|mut row| self.fitted.apply(&mut row.by_pattern));
+        let corrected = scored.into_iter().map(|mut row| self.fitted.apply(&mut row.by_pattern, &row.levels));
         let rows: Vec<(Prediction, usize)> = corrected.zip(set.truths.iter().flatten().copied()).collect();
         self.fitted.conformal = Some(Conformal::fit(&rows, &self.labels, *alpha, *by_class)?);
         Ok(())
@@ -354,7 +358,7 @@ impl Counted {
     pub fn answer(&mut self, calibrator: &Calibrator, mut scored: Scored, truth: Option<usize>) -> Answer {
         if let Some(before) = &mut self.before {
             before.add(&scored, truth);
-            scored.average = calibrator.fitted.apply(&mut scored.by_pattern);
+            scored.average = calibrator.fitted.apply(&mut scored.by_pattern, &scored.levels);
         }
         self.after.add(&scored, truth);
         let set = calibrator.fitted.conformal.as_ref().map(|conformal| conformal.set(&scored.average));

@@ -89,24 +89,27 @@ impl VerbalizedLm {
         Ok(classifier)
     }
 
-    /// What the vectors of a soft or a prototype verbalizer start from: the mean of its words' rows of the
-    /// decoder, and of their biases.
+    /// What a verbalizer's own tensors start from. The vectors of a soft or a prototype verbalizer: the mean
+    /// of its words' rows of the decoder, and of their biases; learned weights: the words' own.
     ///
     /// # Shapes
-    /// `[C,H]`, `[C]`
+    /// `[C,H]`, `[C]`; or `[C,W]`
     pub fn class_start(&self) -> Option<ClassStart> {
-        let kind = self.words.kind();
-        matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype).then(|| {
-            let [weight, bias] = no_grad(|| {
-                let rows = [self.model.parameters.decoder(), self.model.parameters.decoder_bias()]
-                    .map(|all| all.index_select(0, self.words.ids()));
-                [
-                    self.words.scores().mean_of_words(&rows[0]),
-                    self.words.scores().mean_of_words(&rows[1]).flatten(0, -1),
-                ]
-            });
-            ClassStart { weight, bias, prototypes: kind == VerbalizerKind::Prototype }
-        })
+        let mean_of = |all: Tensor| {
+            no_grad(|| self.words.scores().mean_of_words(&all.index_select(0, self.words.ids())))
+        };
+        let weight = || mean_of(self.model.parameters.decoder().shallow_clone());
+        match self.words.kind() {
+            VerbalizerKind::Soft => {
+                let bias = mean_of(self.model.parameters.decoder_bias().shallow_clone()).flatten(0, -1);
+                Some(ClassStart::Vectors { weight: weight(), bias })
+            }
+            VerbalizerKind::Prototype => Some(ClassStart::Prototypes { weight: weight() }),
+            _ if self.words.learns_weights() => {
+                Some(ClassStart::WordWeights(no_grad(|| self.words.scores().start_of_weights())))
+            }
+            _ => None,
+        }
     }
 
     /// The shapes of what such a tuning of this model learns, with so many soft tokens and classes.
@@ -303,14 +306,59 @@ impl Classifier {
         }
     }
 
+    /// Refuses a classifier that gives no one state at a mask beside its label words' scores.
+    pub fn check_states_at_masks(&self) -> Result<()> {
+        let reason = match self {
+            Classifier::Sequence(_) => "a classifier at [CLS] reads none",
+            Classifier::Prompt(model, _) if !model.gives_states() => "rust-bert's model gives none",
+            Classifier::Prompt(_, words) if words.several().is_some() => {
+                "label words of several tokens have several"
+            }
+            Classifier::Prompt(..) => return Ok(()),
+        };
+        Err(ModelError::NeighboursCannot { reason }.into())
+    }
+
+    /// The class scores, and the last layer's states at the masks.
+    ///
+    /// # Panics
+    /// If it gives no states: see [`Classifier::check_states_at_masks`].
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,H]`
+    pub fn scores_and_states(&self, inputs: &[&Features]) -> (Tensor, Tensor) {
+        match self {
+            Classifier::Prompt(model, words) => model.scores_and_states(inputs, words),
+            Classifier::Sequence(_) => unreachable!("refused where states are wanted"),
+        }
+    }
+
     /// The class probabilities, input after input, without gradients.
     ///
     /// # Shapes
     /// B inputs → B·C numbers
     pub fn probabilities(&self, inputs: &[&Features]) -> Vec<f64> {
-        let probabilities = no_grad(|| self.class_scores(inputs, Mode::Score).softmax(-1, Type::Double));
-        values(&probabilities)
+        self.probabilities_and_levels(inputs).0
     }
+
+    /// The same, and what the softmax takes away: the level `ln Σ exp(z_c)` of each input's class scores.
+    ///
+    /// # Shapes
+    /// B inputs → B·C numbers, B numbers
+    pub fn probabilities_and_levels(&self, inputs: &[&Features]) -> (Vec<f64>, Vec<f64>) {
+        no_grad(|| {
+            let scores = self.class_scores(inputs, Mode::Score);
+            (values(&scores.softmax(-1, Type::Double)), values(&levels(&scores)))
+        })
+    }
+}
+
+/// `ln Σ exp` of class scores.
+///
+/// # Shapes
+/// `[B,C]` → `[B]`
+pub(crate) fn levels(scores: &Tensor) -> Tensor {
+    scores.to_kind(Type::Double).logsumexp([-1], false)
 }
 
 /// Whether all of them compute on a processor.

@@ -39,9 +39,12 @@ impl Scorer<'_> {
             }
             Method::Pmi => self.encode(task, columns, &[example(columns, &mut |_| String::new())])?,
             Method::Domain => self.encode(task, columns, &random_texts(columns, rows))?,
-            Method::Batch | Method::Mixed | Method::Prior | Method::Temperature | Method::Dirichlet => {
-                unreachable!("{} looks at rows", method.name())
-            }
+            Method::Batch
+            | Method::Mixed
+            | Method::Prior
+            | Method::Temperature
+            | Method::Dirichlet
+            | Method::VectorScaling => unreachable!("{} looks at rows", method.name()),
         };
         self.say(&inputs)
     }

@@ -226,6 +226,7 @@ struct Slots {
     masks: usize,
     /// Whether the mask's word stands behind what is no space.
     is_bare: bool,
+    priors: usize,
     segment_ends: Vec<usize>,
     /// Fields of which the middle was not tokenised, and how many bytes of their end were.
     shortened: Vec<(usize, usize)>,
@@ -300,7 +301,8 @@ impl Slots {
             segment_ends.push(slots.len());
         }
         let masks = usize::from(!prompt.compared);
-        Ok(Slots { slots, mask: mask_slot, masks, is_bare, segment_ends, shortened })
+        let priors = prompt.priors;
+        Ok(Slots { slots, mask: mask_slot, masks, is_bare, priors, segment_ends, shortened })
     }
 
     /// The tokens that stay, and what was cut from the row; `keeps` says it of a field and a place in it.
@@ -313,6 +315,7 @@ impl Slots {
             mask: 0,
             masks: self.masks,
             is_bare: self.is_bare,
+            priors: self.priors,
             removed: 0,
             left_out,
             windows: 1,

@@ -12,6 +12,7 @@ use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
 use crate::predict::class_scores::ClassScores;
 use crate::predict::tree_scores::TreeScores;
+use crate::text::template::Template;
 use crate::text::verbalizer::{
     Aggregate, Class, LabelWord, MultiToken, Scoring, Structure, Tree, Verbalizer, VerbalizerKind,
 };
@@ -33,6 +34,10 @@ pub struct LabelWords {
     texts: Vec<Vec<Vec<i64>>>,
     /// What stands between the classes.
     structure: Arc<Structure>,
+    /// The patterns that their priors are for, as written; none where these are for all.
+    patterns: Arc<Vec<String>>,
+    /// Whether training moves their weights.
+    learns_weights: bool,
     /// The same words as they are behind what is no space, where the model has other pieces for them there
     /// and has each.
     bare: Option<Box<LabelWords>>,
@@ -113,7 +118,8 @@ impl LabelWords {
         let mut left_out = Vec::new();
         let is_list = verbalizer.kind() == VerbalizerKind::Knowledge;
         let shared = if is_list { shared_tokens(behind, verbalizer, tokenizer) } else { BTreeSet::new() };
-        let mut log_priors: Vec<f64> = Vec::new();
+        let count = verbalizer.patterns().len().max(1);
+        let mut log_priors: Vec<Vec<f64>> = vec![Vec::new(); count];
         let all_count = verbalizer.multi_token().filter(|multi_token| multi_token.scoring != Scoring::First);
         let widest = verbalizer.scored().map(|class| class.words.len()).max().unwrap_or(0);
         let mut of_branches = 0;
@@ -160,7 +166,9 @@ impl LabelWords {
                 class_ids.push(if all_count.is_some() { known.len() as i64 } else { tokens[0] });
                 known.push((tokens, word.word(), &class.label));
                 weights.push(word.weight());
-                log_priors.push(word.prior().map_or(0.0, f64::ln));
+                for (pattern, logs) in log_priors.iter_mut().enumerate() {
+                    logs.push(word.prior().map_or(0.0, |prior| prior.within(pattern).ln()));
+                }
             }
             if is_list && class_ids.is_empty() {
                 let left_out =
@@ -169,7 +177,9 @@ impl LabelWords {
             }
             let first = class_ids.first().copied().unwrap_or_default();
             weights.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
-            log_priors.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
+            for logs in &mut log_priors {
+                logs.extend(std::iter::repeat_n(0.0, widest - class_ids.len()));
+            }
             class_ids.resize(widest, first);
             ids.extend(class_ids);
         }
@@ -204,10 +214,10 @@ impl LabelWords {
                     .view(shape)
                     .to_device(device)
                     .into(),
-                log_priors: log_priors
-                    .iter()
-                    .any(|prior| *prior != 0.0)
-                    .then(|| Tensor::from_slice(&log_priors).to_kind(Type::Float).to_device(device).into()),
+                log_priors: log_priors.iter().flatten().any(|prior| *prior != 0.0).then(|| {
+                    let logs = Tensor::from_slice(&log_priors.concat()).view([count as i64, -1]);
+                    logs.to_kind(Type::Float).to_device(device).into()
+                }),
                 tree: verbalizer
                     .structure()
                     .tree
@@ -221,6 +231,8 @@ impl LabelWords {
             left_out,
             texts,
             structure: Arc::new(verbalizer.structure().clone()),
+            patterns: Arc::new(verbalizer.patterns().to_vec()),
+            learns_weights: verbalizer.learns_weights(),
             bare: None,
         })
     }
@@ -263,6 +275,8 @@ impl LabelWords {
             left_out: Vec::new(),
             texts: Vec::new(),
             structure: Arc::default(),
+            patterns: Arc::default(),
+            learns_weights: false,
             bare: None,
         }
     }
@@ -297,6 +311,8 @@ impl LabelWords {
             left_out: Vec::new(),
             texts: Vec::new(),
             structure: self.structure.clone(),
+            patterns: Arc::default(),
+            learns_weights: false,
             bare: self.bare.as_ref().map(|bare| Box::new(bare.only(numbers))),
         }
     }
@@ -320,6 +336,29 @@ impl LabelWords {
     /// The words as they are there, or behind a space.
     pub fn behind(&self, is_bare: bool) -> &LabelWords {
         self.bare.as_deref().filter(|_| is_bare).unwrap_or(self)
+    }
+
+    /// Which of the words' priors count in a pattern; an error where they are for others.
+    pub fn priors_in(&self, template: &Template) -> Result<usize> {
+        if self.patterns.is_empty() || !self.scores.has_priors() || !template.has_blank() {
+            return Ok(0);
+        }
+        let place = self.patterns.iter().position(|pattern| pattern == template.pattern());
+        place.ok_or_else(|| {
+            let (pattern, patterns) = (template.pattern().to_owned(), self.patterns.to_vec());
+            template.error(VerbalizerError::NoPriorFor { pattern, patterns })
+        })
+    }
+
+    /// Whether training moves their weights.
+    pub fn learns_weights(&self) -> bool {
+        self.learns_weights
+    }
+
+    /// Whether training learns something for each class beside the model: see
+    /// [`Verbalizer::learns_of_classes`].
+    pub fn learns_of_classes(&self) -> bool {
+        self.learns_weights || matches!(self.kind, VerbalizerKind::Soft | VerbalizerKind::Prototype)
     }
 
     /// What they are.

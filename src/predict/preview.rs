@@ -10,7 +10,7 @@ use crate::model::features::Features;
 use crate::model::threads::Threads;
 use crate::model::tokenizer::Tokenizer;
 use crate::predict::blueprint::{Blueprint, Loaded};
-use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::classifier::{Classifier, VerbalizedLm, levels};
 use crate::predict::encode::{Cut, encode_with_cuts};
 use crate::predict::score::{Chain, Scorer, batch_tokens};
 use crate::predict::showing::{self, Showing, likeliest};
@@ -54,6 +54,8 @@ pub struct RowPreview {
     pub cuts: Vec<PreviewCut>,
     /// What each class gets, in their order.
     pub classes: Vec<ClassPreview>,
+    /// `ln Σ exp` of the class scores; of several models its mean.
+    pub level: f64,
     /// The likeliest words at the mask with their probabilities among all words, from 0 to 1, the likeliest
     /// first; none where the model has no label words.
     pub likeliest: Vec<(String, f64)>,
@@ -181,6 +183,7 @@ impl View<'_> {
             column: columns.get(cut.field).copied().unwrap_or_default().to_owned(),
             tokens: cut.ids.iter().map(token).collect(),
         };
+        let (classes, level) = self.classes(&features);
         Ok(Some(RowPreview {
             pattern: task.template().name().to_owned(),
             steps: task.template().steps().iter().map(Step::name).map(str::to_owned).collect(),
@@ -193,21 +196,24 @@ impl View<'_> {
                 Classifier::Prompt(..) => ReadAt::Compared,
             },
             cuts: cuts.iter().map(cut).collect(),
-            classes: self.classes(&features),
+            classes,
+            level,
             likeliest: self.likeliest(&features),
         }))
     }
 
-    fn classes(&self, features: &Features) -> Vec<ClassPreview> {
-        let scores = |model: &Classifier| no_grad(|| model.class_scores(&[features], Mode::Score));
-        let (scores, probabilities) = match self.classifiers {
-            [only] => {
-                let scores = scores(only);
-                let probabilities = scores.softmax(-1, Type::Double);
-                (scores, probabilities)
-            }
-            models => {
-                let mean = mean(models.iter().map(|model| scores(model).softmax(-1, Type::Double)));
+    /// What each class gets, and the level of the scores.
+    fn classes(&self, features: &Features) -> (Vec<ClassPreview>, f64) {
+        let by_model: Vec<Tensor> = self
+            .classifiers
+            .iter()
+            .map(|model| no_grad(|| model.class_scores(&[features], Mode::Score)))
+            .collect();
+        let level = mean(by_model.iter().map(levels)).double_value(&[0]);
+        let (scores, probabilities) = match &by_model[..] {
+            [only] => (only.shallow_clone(), only.softmax(-1, Type::Double)),
+            several => {
+                let mean = mean(several.iter().map(|scores| scores.softmax(-1, Type::Double)));
                 (mean.log(), mean)
             }
         };
@@ -222,7 +228,7 @@ impl View<'_> {
             score: scores.double_value(&[0, index]),
             probability: probabilities.double_value(&[0, index]),
         };
-        self.verbalizer.classes().iter().zip(0..).map(class).collect()
+        (self.verbalizer.classes().iter().zip(0..).map(class).collect(), level)
     }
 
     fn likeliest(&self, features: &Features) -> Vec<(String, f64)> {

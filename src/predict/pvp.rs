@@ -192,17 +192,19 @@ impl Patterns {
             return none();
         };
         let kept_free = words.map_or(0, |words| words.most_masks() - 1);
-        let bound = templates
-            .into_iter()
-            .zip(placements)
-            .map(|(template, placement)| Pvp { template, placement: Placement { kept_free, ..placement } });
+        let bind = |(template, placement): (Template, Placement)| {
+            let priors = words.map_or(Ok(0), |words| words.priors_in(&template));
+            let priors = errors.keep(priors)?;
+            Some(Pvp { template, placement: Placement { kept_free, priors, ..placement } })
+        };
+        let bound: Vec<Pvp> = templates.into_iter().zip(placements).filter_map(bind).collect();
         let fits = |pvp: &Pvp| {
             folder
                 .check_segments(&pvp.template)
                 .and_then(|()| pvp.check_length(&folder.tokenizer, left))
                 .map_err(|error| as_the_methods_own(error, vectors, soft.front(), left < max_length))
         };
-        let pvps: Vec<Pvp> = bound.filter(|pvp| errors.keep(fits(pvp)).is_some()).collect();
+        let pvps: Vec<Pvp> = bound.into_iter().filter(|pvp| errors.keep(fits(pvp)).is_some()).collect();
         errors.extend(pvps.iter().filter_map(|pvp| without_vectors(&pvp.template, vectors)));
         errors.extend(pvps.iter().filter_map(|pvp| without_blank(&pvp.template, vectors)));
         Patterns { pvps, soft, max_length: left }

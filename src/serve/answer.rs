@@ -293,7 +293,8 @@ impl PreviewAnswer {
         let uncorrected: Vec<Prediction> = previews.iter().map(of_row).collect();
         let mut corrected = uncorrected.clone();
         if let Some(fitted) = classifier.calibration() {
-            fitted.apply(&mut corrected);
+            let levels: Vec<f64> = previews.iter().map(|preview| preview.level).collect();
+            fitted.apply(&mut corrected, &levels);
         }
         let labels = classifier.labels();
         let patterns = classifier.templates().zip(previews).zip(&corrected);

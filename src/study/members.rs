@@ -116,6 +116,7 @@ impl Members {
             let said: Vec<Prediction> = by_seed.iter().map(|seed| seed[row].0.clone()).collect();
             let scored = Scored {
                 by_pattern: Vec::new(),
+                levels: Vec::new(),
                 average: Prediction::average(&said),
                 truncated: vec![by_seed.iter().any(|seed| seed[row].1)],
                 crowded: Vec::new(),

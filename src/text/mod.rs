@@ -62,3 +62,4 @@ pub mod dataset;
 
 // texts in place of rows
 pub mod descriptions;
+pub mod null_inputs;

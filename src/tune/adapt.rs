@@ -12,7 +12,7 @@ use crate::tune::merge;
 use crate::tune::options::Tuning;
 use crate::tune::trainable::{
     ADAPTERS, BEHIND_NORM, CLASS_VECTORS, IA3, LORA_A, LORA_B, Learned, MAGNITUDE, PEFT, PREFIX, PROTOTYPES,
-    SOFT_TOKENS, adapter_name,
+    SOFT_TOKENS, WORD_WEIGHTS, adapter_name,
 };
 
 /// How updates of weights take part.
@@ -55,6 +55,7 @@ pub fn adapt(tuning: &Tuning, config: &Config, base: &Parameters, learned: &Lear
             bias: bias.shallow_clone().into(),
         });
     }
+    additions.word_weights = learned.get(WORD_WEIGHTS).map(|weights| weights.shallow_clone().into());
     if let [Some(projection), Some(prototypes)] = PROTOTYPES.map(|name| learned.get(name)) {
         let (projection, prototypes) = (projection.shallow_clone().into(), prototypes.shallow_clone().into());
         additions.verbalizer = Some(ClassVectors::Prototypes { projection, prototypes });

@@ -55,5 +55,5 @@ pub use options::{
 };
 pub use trainable::{
     Beginning, CLASS_VECTORS, CLASSIFIER, ClassStart, Learned, OwnBeginning, PREFIX, PROTOTYPES, SOFT_TOKENS,
-    Trainable, decays, is_verbalizer, of_task, owner, pooler_name,
+    Trainable, WORD_WEIGHTS, decays, is_verbalizer, of_task, owner, pooler_name,
 };

@@ -36,17 +36,28 @@ pub const CLASS_VECTORS: [&str; 2] = ["verbalizer.weight", "verbalizer.bias"];
 /// The names of a prototype verbalizer's projection `[P,E]` and prototypes `[C,P]`.
 pub const PROTOTYPES: [&str; 2] = ["verbalizer.projection", "verbalizer.prototypes"];
 
+/// The name of the numbers `[C,W]` whose softmax are a class's weights of words.
+pub const WORD_WEIGHTS: &str = "verbalizer.word_weights";
+
 /// P, of a prototype verbalizer (Cui et al. 2022).
 const PROTOTYPE_SIZE: i64 = 128;
 
-/// What a verbalizer's own vectors start from.
-pub struct ClassStart {
-    /// `[C,E]`
-    pub weight: Tensor,
-    /// `[C]`
-    pub bias: Tensor,
-    /// Whether they are prototypes, which are compared with projected states.
-    pub prototypes: bool,
+/// What a verbalizer's own tensors start from.
+pub enum ClassStart {
+    /// A vector a class.
+    Vectors {
+        /// `[C,E]`
+        weight: Tensor,
+        /// `[C]`
+        bias: Tensor,
+    },
+    /// Prototypes, which are compared with projected states.
+    Prototypes {
+        /// `[C,E]`
+        weight: Tensor,
+    },
+    /// Weights of words, as numbers whose softmax they are: `[C,W]`.
+    WordWeights(Tensor),
 }
 
 /// What stands between a tensor's usual name and the task whose alone it is, where several tasks are learned
@@ -303,15 +314,20 @@ impl Trainable {
         let of_tasks = beginning.own.iter().map(|own| (Some(&*own.task), &own.class_start));
         for (task, start) in [(None, &beginning.class_start)].into_iter().chain(of_tasks) {
             let Some(start) = start.as_ref().filter(|_| !matches!(tuning, Tuning::Cls(_))) else { continue };
-            let (names, tensors) = if start.prototypes {
-                let bound = 1.0 / (config.embedding_size as f64).sqrt();
-                let projection = draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.embedding_size], bound);
-                let prototypes = start.weight.linear(&projection, None::<Tensor>);
-                (PROTOTYPES, [projection, prototypes])
-            } else {
-                (CLASS_VECTORS, [start.weight.copy(), start.bias.copy()])
+            let named = match start {
+                ClassStart::Vectors { weight, bias } => {
+                    CLASS_VECTORS.into_iter().zip([weight.copy(), bias.copy()]).collect()
+                }
+                ClassStart::Prototypes { weight } => {
+                    let bound = 1.0 / (config.embedding_size as f64).sqrt();
+                    let projection =
+                        draw.uniform(PROTOTYPES[0], &[PROTOTYPE_SIZE, config.embedding_size], bound);
+                    let prototypes = weight.linear(&projection, None::<Tensor>);
+                    PROTOTYPES.into_iter().zip([projection, prototypes]).collect()
+                }
+                ClassStart::WordWeights(weights) => vec![(WORD_WEIGHTS, weights.copy())],
             };
-            leaves.extend(names.into_iter().map(|name| name_of(name, task)).zip(tensors));
+            leaves.extend(named.into_iter().map(|(name, tensor)| (name_of(name, task), tensor)));
         }
         let leaves = leaves
             .into_iter()

@@ -44,6 +44,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         columns: vec!["text".to_owned()],
         init_from: None,
         descriptions: None,
+        null_inputs: None,
         plan: Plan {
             warm_up: 0.1,
             batch_tokens: 60,

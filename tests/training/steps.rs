@@ -22,7 +22,7 @@ use super::{
 use crate::support::{Parts, TINY, assert_close, lone_generator, values};
 
 /// The gradients of a training's first step, clipped: the first moments are a tenth of them.
-fn first_gradients(setting: &mut Setting) -> Learned {
+pub(super) fn first_gradients(setting: &mut Setting) -> Learned {
     setting.plan.steps = 1;
     let (state, _) = setting.train();
     state.optimizer.moments.into_iter().map(|(name, [first, _])| (name, first * 10.0)).collect()

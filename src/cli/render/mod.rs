@@ -55,7 +55,7 @@ pub use preview::preview;
 pub use progress::Progress;
 pub use report::{report, trained_on};
 pub use robustness::robustness;
-pub use search::{found_words, search, search_step};
+pub use search::{found_words, search, search_step, triggers};
 pub use selection::selection;
 pub use strict::strict;
 pub use table::{Align, table};

@@ -6,7 +6,9 @@ use cloze::model::dtype::{Dtype, Trial};
 use cloze::numbers::{count, counted, interval, percent};
 use cloze::predict::auto::BOUND;
 use cloze::predict::calibration::{Method, WITHOUT_CONTENT as WITHOUT};
-use cloze::predict::report::{Abstention, Evaluation, Report, SetCoverage, SetsReport, TrainedOn, Windows};
+use cloze::predict::report::{
+    Abstention, Evaluation, NeighboursReport, Report, SetCoverage, SetsReport, TrainedOn, Windows,
+};
 
 use super::alike;
 use super::screen::{start_of, without_middle};
@@ -85,6 +87,11 @@ fn among(found: &TrainedOn, rows: u64, those: &str) -> String {
     )
 }
 
+/// What was fitted on rows with labels.
+fn fitted(report: &Report) -> &'static str {
+    if report.neighbours.is_some() { "neighbours were taken from, or sets" } else { "a correction or sets" }
+}
+
 /// Corrections on fewer rows are told to be chance.
 const FEW_ROWS: u64 = 20;
 
@@ -95,7 +102,16 @@ fn notes(text: &mut String, report: &Report) {
         let _ = writeln!(text, "warning: {}", trained_on(found, report.rows));
     }
     if let Some(found) = &report.calibrated_on {
-        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows, "a correction or sets"));
+        let _ = writeln!(text, "warning: {}", calibrated_on(found, report.rows, fitted(report)));
+    }
+    if let Some(NeighboursReport { data, rows, count, share, .. }) = &report.neighbours {
+        let nearest = if *count == 1 { "the nearest".to_owned() } else { format!("the {count} nearest") };
+        let rows = counted(*rows, "labelled row");
+        let share = percent(*share);
+        let _ = writeln!(
+            text,
+            "note: {nearest} of {rows} of {data} count {share} %, the label words the rest (chosen on these rows)"
+        );
     }
     if let Some(trials) = &run.dtypes_tried {
         let _ = writeln!(text, "note: --dtype auto took {}: {}", run.dtype.name(), measured(trials));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cloze::numbers::{counted, interval, p_value, percent};
 use cloze::study::compare::PairedDifference;
-use cloze::study::search::{Certainty, SearchReport, SearchStep, WRITTEN};
+use cloze::study::search::{Certainty, FoundTriggers, Measure, SearchReport, SearchStep, WRITTEN};
 
 use super::paired::{between, signed};
 use super::table::{Align, table};
@@ -134,6 +134,36 @@ pub fn found_words(labels: &[String], words: &[Vec<&str>]) -> String {
     table(&[Align::Left, Align::Words], &rows)
 }
 
+/// Words that were found for a pattern, with how it does.
+pub fn triggers(found: &FoundTriggers) -> String {
+    let right = Align::Right;
+    let row = |name: &str, measure: &Measure| {
+        vec![name.to_owned(), format!("{:.3}", measure.loss), percent(measure.accuracy)]
+    };
+    let rows = vec![
+        ["", "loss", "accuracy"].map(str::to_owned).to_vec(),
+        row("without words", &found.without),
+        row("with them", &found.found),
+    ];
+    let [first, last] = [found.losses.first(), found.losses.last()].map(|loss| loss.copied().unwrap_or(0.0));
+    let mut text = format!(
+        "  {}\n\n  loss on {} that were searched on: {first:.3} to {last:.3}\n  on {} by which the words were chosen:\n\n{}",
+        found.pattern,
+        counted(found.searched_rows as u64, "row"),
+        counted(found.choosing_rows as u64, "row"),
+        table(&[Align::Left, right, right], &rows),
+    );
+    if let Some(difference) = &found.difference {
+        let _ = writeln!(
+            text,
+            "\n  difference {} points, p {}; they were chosen by these rows, so others tell how good they are",
+            signed(difference.difference),
+            p_value(difference.p_value)
+        );
+    }
+    text
+}
+
 /// What a search does.
 pub fn search_step(step: SearchStep) -> String {
     let [rows, patterns] = ["row", "pattern"].map(|noun| move |number: usize| counted(number as u64, noun));
@@ -145,6 +175,9 @@ pub fn search_step(step: SearchStep) -> String {
             format!("looking for words on {}, and in each fold on the others", rows(on))
         }
         SearchStep::Writing { rows: on } => format!("writing patterns for {}", rows(on)),
+        SearchStep::Triggers { rows: on, places } => {
+            format!("looking for {} on {}", counted(places as u64, "word"), rows(on))
+        }
         SearchStep::Scoring { rows: scored, patterns: read } => {
             format!("scoring {} in {read} patterns", rows(scored))
         }

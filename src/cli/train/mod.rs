@@ -14,6 +14,7 @@ use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of}
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::study::report::{RunReport, page};
 use cloze::text::json::{self, Node};
+use cloze::text::null_inputs;
 use cloze::text::whole_file::WholeFile;
 use cloze::tune::Tuning;
 
@@ -88,13 +89,23 @@ pub struct Train {
         long,
         value_name = "FILE",
         value_parser = shipped::path(),
-        required_unless_present_any = ["from", "resume", "tasks", "descriptions"],
+        required_unless_present_any = ["from", "resume", "tasks", "descriptions", "null_inputs"],
     )]
     train: Option<PathBuf>,
     /// Texts that describe the classes, to learn from in place of rows, or beside them: a file of labels with
     /// words, descriptions and examples, or of rows label,text; without FILE those in the verbalizer
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = shipped::path())]
     descriptions: Option<Option<PathBuf>>,
+    /// Move biases until texts that say nothing, one a line in FILE, give even classes; without FILE short English
+    /// ones. Needs --method bias, and no rows; the run is then scored, or exported to train on
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        value_parser = shipped::path(),
+        conflicts_with_all = ["train", "descriptions", "dev", "shots", "baseline", "loss", "select"],
+    )]
+    null_inputs: Option<Option<PathBuf>>,
     /// A file of several tasks (JSON) that one model learns, or is only scored on: each with its templates,
     /// verbalizer, rows and share
     #[arg(long, value_name = "FILE", value_parser = shipped::path(), conflicts_with_all = NOT_WITH_TASKS)]
@@ -166,11 +177,12 @@ pub struct Train {
 }
 
 /// What a file of tasks says itself, and what several tasks have none of.
-const NOT_WITH_TASKS: [&str; 12] = [
+const NOT_WITH_TASKS: [&str; 13] = [
     "template",
     "verbalizer",
     "train",
     "descriptions",
+    "null_inputs",
     "dev",
     "test",
     "shots",
@@ -305,9 +317,15 @@ fn manifest(args: &Train) -> Result<Manifest> {
         |file: &Option<PathBuf>| file.clone().map_or(DescriptionFiles::Verbalizer, DescriptionFiles::File);
     let mut errors = Errors::new();
     let tuning = errors.keep(setup::tuning(&args.tuning));
+    let texts = |file: &Option<PathBuf>| match file {
+        Some(file) => errors.keep(null_inputs::read(file)),
+        None => Some(null_inputs::usual()),
+    };
+    let null_inputs = args.null_inputs.as_ref().and_then(texts);
     let request = TrainRequest {
         train: args.train.clone(),
         descriptions: args.descriptions.as_ref().map(file),
+        null_inputs,
         dev: args.dev.clone(),
         test: args.test.clone(),
         reading,

@@ -156,11 +156,19 @@ impl Classification {
         };
         let (number, r_drop) = (step.number, step.plan.r_drop);
         let whole = WholeContrast::of(step, &inputs, &words);
+        let mean = self.mean_scores(step, &inputs, &words);
         let found = step.add_gradients(&inputs, weight, |classifier, part, scale| {
             let inputs: Vec<&Features> = part.iter().map(|asked| asked.features).collect();
             let targets: Vec<&Target> = part.iter().map(|asked| asked.target).collect();
             let contrast = whole.as_ref().map(|whole| whole.of_part(part));
-            let once = || self.losses(classifier, &words, &inputs, &targets, contrast.as_ref());
+            let once = || match self.loss {
+                ClassLoss::Even => {
+                    let scores = classifier.class_scores(&inputs, Mode::Train);
+                    let losses = even_losses(&scores, mean.as_ref());
+                    (scores, losses)
+                }
+                _ => self.losses(classifier, &words, &inputs, &targets, contrast.as_ref()),
+            };
             let (scores, losses) = once();
             if r_drop == 0.0 {
                 return backward(&losses, scale);
@@ -170,6 +178,30 @@ impl Classification {
         });
         let mean = found.map_err(|rows| self.not_finite(number, &rows))?;
         Ok((mean, inputs.into_iter().map(|input| input.row).collect()))
+    }
+
+    /// Where classes are to be even, the mean scores of a step's inputs that go through the model in parts.
+    ///
+    /// # Shapes
+    /// `[C]`
+    fn mean_scores(
+        &self,
+        step: &mut Step<'_>,
+        inputs: &[Input<Contrasted<'_>>],
+        words: &LabelWords,
+    ) -> Option<Tensor> {
+        if self.loss != ClassLoss::Even {
+            return None;
+        }
+        let sums = step.of_parts(inputs, |classifier, part| {
+            let inputs: Vec<&Features> = part.iter().map(|row| row.features).collect();
+            let scores = match classifier {
+                Classifier::Prompt(model, _) => model.class_scores(&inputs, words, Mode::Train),
+                Classifier::Sequence(model) => model.class_scores(&inputs, Mode::Train),
+            };
+            scores.sum_dim_intlist(0, false, Type::Float)
+        })?;
+        Some(sums.into_iter().reduce(|sum, next| sum + next).unwrap_or_default() / inputs.len() as f64)
     }
 
     /// Scores and losses. A prototype verbalizer's contrast is one of the part's rows, or where a step goes
@@ -223,7 +255,7 @@ impl Classification {
             true => Tensor::stack(&(0..inputs.len()).map(own).collect::<Vec<_>>(), 0),
             false => logits.index_select(1, words.ids()),
         };
-        let scores = words.scores().of(&own);
+        let scores = model.scores_of_logits(&own, inputs, words);
         let of_classes = losses(&scores, targets);
         let all = [false, true].map(|is_bare| self.words.behind(is_bare).of_classes());
         let of_vocabulary: Vec<Tensor> = targets
@@ -262,6 +294,38 @@ impl Classification {
 pub fn divergences(scores: &Tensor, others: &Tensor) -> Tensor {
     let [one, other] = [scores, others].map(|scores| scores.log_softmax(-1, Type::Float));
     ((one.exp() - other.exp()) * (one - other)).sum_dim_intlist(-1, false, Type::Float) / 2.0
+}
+
+/// What null inputs lose (He, Long & Roy 2024): half of how far each one's classes are from even, and half of
+/// how far those of their mean scores are, `½ (KL(U ‖ softmax(z)) + KL(U ‖ softmax(mean z)))`. The authors'
+/// program has 1/C of that, which AdamW does not see. `mean` are the mean scores of a step that goes through the
+/// model in parts; the losses' sum then has the gradients that the whole step's has.
+///
+/// ```
+/// use cloze::learn::objective::even_losses;
+/// use tch::Tensor;
+/// // By hand, of ¼ : ¾ and ¾ : ¼: each is ½ · ln(½ / ¼) + ½ · ln(½ / ¾) = ½ · ln 4/3 from even, and their mean is even.
+/// let scores = Tensor::from_slice(&[0.25, 0.75, 0.75, 0.25]).view([2, 2]).log();
+/// let found = even_losses(&scores, None).double_value(&[0]);
+/// assert!((found - (4.0_f64 / 3.0).ln() / 4.0).abs() < 1e-6);
+/// ```
+///
+/// # Shapes
+/// scores `[B,C]`, mean `[C]` → `[B]`
+pub fn even_losses(scores: &Tensor, mean: Option<&Tensor>) -> Tensor {
+    let classes = scores.size()[1] as f64;
+    let from_even = |scores: &Tensor| {
+        scores.logsumexp([-1], false) - scores.mean_dim([-1].as_slice(), false, Type::Float) - classes.ln()
+    };
+    let of_mean = match mean {
+        None => from_even(&scores.mean_dim([0].as_slice(), false, Type::Float)),
+        Some(mean) => {
+            let excess = mean.softmax(-1, Type::Float) - 1.0 / classes;
+            let towards = scores.matmul(&excess);
+            from_even(mean) + &towards - towards.detach()
+        }
+    };
+    (from_even(scores) + of_mean) / 2.0
 }
 
 /// Each row's loss: see [`Target`].

@@ -13,6 +13,7 @@
 //! | [`Classification`] | cross-entropy of the class scores, or of soft labels at a temperature (distillation) | with targets |
 //! | several labels a row | the mean binary cross-entropy of `σ(z_l - z_reference)` over the labels | with targets |
 //! | the same with a prototype verbalizer | besides, the contrast of rows and rows: [`contrastive_losses`] | with targets |
+//! | null inputs | how far classes are from even: [`even_losses`] | that say nothing |
 //! | [`Pairs`] | the squared distance of two rows' cosine from 1 or 0 (SetFit) | with targets |
 //! | the same as ADAPET has it | the classes' probabilities among all words, each by itself: [`decoupled_losses`] | with targets |
 //! | [`LabelConditioned`] | its other half: cross-entropy of tokens beside a label word, or of their absence | with targets |
@@ -47,7 +48,7 @@ pub use adapet::{
     Conditioned, LabelConditioned, class_log_probabilities, conditioned_losses, decoupled_losses,
 };
 pub use auxiliary::{Auxiliary, ROWS_FOR_EACH, WEIGHT};
-pub use classification::{Classification, Each, Lesson, divergences, losses};
+pub use classification::{Classification, Each, Lesson, divergences, even_losses, losses};
 pub use language_modelling::{Chosen, LanguageModelling, Masked, token_losses};
 pub use masking::Masking;
 pub use packed::{MaskedSequence, PackedLanguageModelling, add_gradients_of, loss_of};

@@ -8,7 +8,7 @@ use super::files::{DataFiles, InitFrom, ModelFiles, StoredFile};
 use super::header::{self, Device, Header, Planned, RunKind, Written};
 use crate::error::source::Source;
 use crate::error::{Error, Errors, JsonError, Kind, Place, Result, TrainingError, TuningError};
-use crate::learn::train::Plan;
+use crate::learn::train::{ClassLoss, Plan};
 use crate::model::folder::EngineChoice;
 use crate::text::data::Reading;
 use crate::text::demonstrations::{Drawing, MOST_DRAWS};
@@ -44,6 +44,9 @@ pub struct Manifest {
     /// Texts that describe the classes, which are learned from beside the train rows or in their place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptions: Option<DescribedBy>,
+    /// Texts that say nothing, in place of rows: classes are made even on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null_inputs: Option<Vec<String>>,
     /// How the patterns' demonstrations are drawn from a seed's train rows, where they have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demonstrations: Option<Drawing>,
@@ -171,6 +174,7 @@ impl From<First> for Manifest {
             init_from: None,
             plan: first.plan,
             descriptions: None,
+            null_inputs: None,
             demonstrations: first.demonstrations,
             shots: first.shots,
             select: first.select,
@@ -221,9 +225,11 @@ impl Manifest {
         let mut errors = Errors::new();
         errors.keep(self.plan.check());
         errors.keep(self.header.check());
-        if self.header.data.train.is_none() && self.descriptions.is_none() {
+        let learns_from_rows = self.header.data.train.is_some() || self.descriptions.is_some();
+        if !learns_from_rows && self.null_inputs.is_none() {
             errors.push(JsonError::MissingKey { key: "train".to_owned() });
         }
+        errors.extend(self.problem_of_null_inputs(learns_from_rows).map(Error::from));
         let labels = errors.keep(self.verbalizer());
         if labels.is_some_and(|labels| !labels.labels().eq(self.classes.iter().map(String::as_str))) {
             let message = "\"classes\" are not those of the verbalizer".to_owned();
@@ -237,6 +243,28 @@ impl Manifest {
         }
         errors.keep(self.check_demonstrations());
         errors.none()
+    }
+
+    /// What null inputs have no place for.
+    fn problem_of_null_inputs(&self, learns_from_rows: bool) -> Option<TrainingError> {
+        let what = match &self.null_inputs {
+            None if self.plan.loss == ClassLoss::Even => {
+                return Some(TrainingError::NotWithNullInputs { what: "a training without them" });
+            }
+            None => return None,
+            Some(_) if !matches!(self.tuning, Tuning::Bias) => {
+                return Some(TrainingError::NullInputsMoveBiases { method: self.tuning.name() });
+            }
+            Some(_) if learns_from_rows => "a train file or a description",
+            Some(_) if self.plan.loss != ClassLoss::Even => "another loss",
+            Some(_) if self.shots.is_some() => "a number of rows",
+            Some(_) if self.select != Select::None => "a choice of the step",
+            Some(_) if self.demonstrations.is_some() => "a pattern that shows rows",
+            Some(_) if self.cls_baseline || self.setfit_baseline => "a baseline that is trained",
+            Some(_) if self.several_labels.is_some() => "a row with several labels",
+            Some(_) => return None,
+        };
+        Some(TrainingError::NotWithNullInputs { what })
     }
 
     /// Patterns that show rows need to know how these are drawn.

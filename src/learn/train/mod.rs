@@ -257,6 +257,7 @@ impl Trainer<'_> {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Additions {
     pub transform: Option<LowRank>,
     /// In place of the decoder's rows of label words.
     pub verbalizer: Option<ClassVectors>,
+    /// In place of the label words' weights, `[C,W]`: each class's are the softmax of its numbers.
+    pub word_weights: Option<Shared>,
     /// The position of an input's first token. Prefixes take the positions before it, as they do in Hugging
     /// Face's BERT.
     pub first_position: i64,

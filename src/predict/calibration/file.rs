@@ -10,8 +10,10 @@ use super::{Conformal, Correction, Method};
 use crate::error::source::Source;
 use crate::error::{CalibrationError, Error, Result};
 use crate::predict::report::Prediction;
+#[cfg(doc)]
+use crate::predict::score::Scored;
 use crate::text::json::{self, Node};
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{Prior, Verbalizer};
 use crate::text::whole_file::WholeFile;
 
 /// The version of calibration files that this cloze writes and reads.
@@ -123,7 +125,11 @@ impl FittedFor {
         let words = |class: &crate::text::verbalizer::Class| {
             let word = |word: &crate::text::verbalizer::LabelWord| match word.prior() {
                 None => (word.word().to_owned(), word.weight()),
-                Some(prior) => (format!("{} (prior {prior})", word.word()), word.weight()),
+                Some(Prior::Everywhere(prior)) => (format!("{} (prior {prior})", word.word()), word.weight()),
+                Some(Prior::ByPattern(priors)) => {
+                    let listed = priors.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+                    (format!("{} (priors {listed})", word.word()), word.weight())
+                }
             };
             let texts = class.texts.iter().map(|text| (format!("text: {text}"), 1.0));
             (class.label.clone(), class.words.iter().map(word).chain(texts).collect())
@@ -158,11 +164,13 @@ impl Fitted {
         }
     }
 
-    /// The patterns' predictions corrected, and their average.
-    pub fn apply(&self, by_pattern: &mut [Prediction]) -> Prediction {
-        for (prediction, pattern) in by_pattern.iter_mut().zip(&self.patterns) {
+    /// The patterns' predictions corrected, and their average. `levels` are those of the patterns' class
+    /// scores ([`Scored::levels`]), which some methods weigh.
+    pub fn apply(&self, by_pattern: &mut [Prediction], levels: &[f64]) -> Prediction {
+        let of_scores = self.method == Some(Method::VectorScaling);
+        for ((prediction, level), pattern) in by_pattern.iter_mut().zip(levels).zip(&self.patterns) {
             if let Some(correction) = &pattern.correction {
-                *prediction = correction.apply(prediction);
+                *prediction = correction.apply_at(prediction, if of_scores { *level } else { 0.0 });
             }
         }
         Prediction::average(by_pattern)

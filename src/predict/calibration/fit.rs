@@ -33,7 +33,7 @@ impl Method {
     pub(super) fn weights(self) -> RangeInclusive<f64> {
         match self {
             Method::Temperature => LEAST_WEIGHT..=1.0 + FURTHEST,
-            Method::Dirichlet => 1.0 - FURTHEST..=1.0 + FURTHEST,
+            Method::Dirichlet | Method::VectorScaling => 1.0 - FURTHEST..=1.0 + FURTHEST,
             _ => 1.0..=1.0,
         }
     }
@@ -48,7 +48,7 @@ impl Method {
             // at most 745, and their mean is 0.
             Method::Prior => -1500.0..=1500.0,
             Method::Temperature => 0.0..=0.0,
-            Method::Dirichlet => -FURTHEST..=FURTHEST,
+            Method::Dirichlet | Method::VectorScaling => -FURTHEST..=FURTHEST,
         }
     }
 }
@@ -112,8 +112,17 @@ impl Correction {
 
     /// A weight and a bias for each class, with the same loss.
     pub fn dirichlet(rows: &[Prediction], truths: &[usize]) -> Correction {
+        Correction::vector_scaling(rows, &vec![0.0; rows.len()], truths)
+    }
+
+    /// The same for class scores, which are the rows' predictions and their levels: see
+    /// [`Correction::apply_at`].
+    pub fn vector_scaling(rows: &[Prediction], levels: &[f64], truths: &[usize]) -> Correction {
         let classes = rows.first().map_or(0, |row| row.probabilities.len());
-        let scaling = Scaling::new(rows, truths, false);
+        let mut scaling = Scaling::new(rows, truths, false);
+        for (row, level) in scaling.rows.iter_mut().zip(levels) {
+            row.iter_mut().for_each(|log| *log += level);
+        }
         let start = (0..2 * classes).map(|index| f64::from(u8::from(index < classes))).collect();
         let mut weights = minimise(&scaling, start, TOLERANCE);
         let biases = weights.split_off(classes);

@@ -8,7 +8,7 @@
 //! p'_c ∝ p_c^(w_c) · exp(b_c)
 //! ```
 //!
-//! and they differ in how the numbers are found ([`Method`]). So what was fitted is a small file, and a row's
+//! ([`Method::VectorScaling`] weighs the class scores in place of `ln p`), and they differ in how the numbers are found ([`Method`]). So what was fitted is a small file, and a row's
 //! answer does not depend on the rows beside it. Several patterns are corrected each by itself, then
 //! averaged.
 
@@ -58,11 +58,15 @@ pub enum Method {
     /// A weight and a bias a class, fitted to labelled rows (Kull et al. 2019, diagonal).
     ///
     /// The weights are those of logarithms of probabilities: Dirichlet calibration with a diagonal matrix.
-    /// Guo et al.'s vector scaling weighs the scores before the softmax, which is the same only where all
-    /// weights are. 0.1.0 called this one `vector`, and files that say so are read.
+    /// Files of 0.1.0 call this one `vector`, and are read.
     #[serde(alias = "vector")]
-    #[cfg_attr(feature = "cli", value(alias = "vector"))]
     Dirichlet,
+    /// A weight and a bias a class for the scores before the softmax (Guo et al. 2017).
+    ///
+    /// `p'_c ∝ exp(w_c · z_c + b_c)` with the class scores z. A softmax takes the level of the scores away,
+    /// which `dirichlet` therefore never sees; where all weights are the same, so are both corrections.
+    #[cfg_attr(feature = "cli", value(alias = "vector"))]
+    VectorScaling,
 }
 
 /// What a method was fitted on that looks at no rows.
@@ -70,7 +74,7 @@ pub const WITHOUT_CONTENT: &str = "inputs without content";
 
 impl Method {
     /// All of them.
-    pub const ALL: [Method; 8] = [
+    pub const ALL: [Method; 9] = [
         Method::Contextual,
         Method::Domain,
         Method::Batch,
@@ -79,6 +83,7 @@ impl Method {
         Method::Pmi,
         Method::Temperature,
         Method::Dirichlet,
+        Method::VectorScaling,
     ];
 
     /// The name in files and on the command line.
@@ -92,12 +97,13 @@ impl Method {
             Method::Pmi => "pmi",
             Method::Temperature => "temperature",
             Method::Dirichlet => "dirichlet",
+            Method::VectorScaling => "vector-scaling",
         }
     }
 
     /// Whether it learns from labels.
     pub fn needs_labels(self) -> bool {
-        matches!(self, Method::Temperature | Method::Dirichlet)
+        matches!(self, Method::Temperature | Method::Dirichlet | Method::VectorScaling)
     }
 
     /// Whether it looks at rows at all.
@@ -128,10 +134,23 @@ pub struct Correction {
 impl Correction {
     /// The corrected probabilities.
     pub fn apply(&self, prediction: &Prediction) -> Prediction {
+        self.apply_at(prediction, 0.0)
+    }
+
+    /// The same of class scores: their softmax and their level, the `ln Σ exp(z_c)` that it took away.
+    ///
+    /// ```
+    /// use cloze::predict::calibration::Correction;
+    /// use cloze::predict::report::Prediction;
+    /// let correction = Correction { weights: vec![2.0, 1.0], biases: vec![0.0, 0.0] };
+    /// // Scores ln 4 and ln 4: .5 : .5 at the level ln 8. Weighed they are ln 16 and ln 4, so .8 : .2.
+    /// let even = Prediction { probabilities: vec![0.5, 0.5] };
+    /// assert!((correction.apply_at(&even, 8_f64.ln()).probabilities[0] - 0.8).abs() < 1e-12);
+    /// ```
+    pub fn apply_at(&self, prediction: &Prediction, level: f64) -> Prediction {
         let scores = logarithms(prediction).zip(self.weights.iter().zip(&self.biases));
-        Prediction {
-            probabilities: softmax(scores.map(|(log, (weight, bias))| weight * log + bias).collect()),
-        }
+        let scores = scores.map(|(log, (weight, bias))| weight * (log + level) + bias);
+        Prediction { probabilities: softmax(scores.collect()) }
     }
 
     /// The same, and then towards classes of these shares: `p'_c ∝ p_c^(w_c) · exp(b_c) · share_c`.

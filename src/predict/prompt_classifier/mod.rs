@@ -34,7 +34,7 @@ use crate::predict::zero_shot::Question;
 use crate::text::data::{Columns, Example, Rows, TEXT};
 use crate::text::labels::{NamedLabel, verbalizer};
 use crate::text::template::Template;
-use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
+use crate::text::verbalizer::Verbalizer;
 
 pub use builder::Builder;
 pub use scoring::{Each, Scoring, ScoringProgress};
@@ -305,7 +305,7 @@ impl PromptClassifier {
     /// The answer; the patterns' predictions are corrected too.
     fn answer_to(&self, scored: &mut Scored) -> Answer {
         let Some(fitted) = &self.calibration else { return std::mem::take(&mut scored.average).into() };
-        let prediction = fitted.apply(&mut scored.by_pattern);
+        let prediction = fitted.apply(&mut scored.by_pattern, &scored.levels);
         let set = fitted.conformal.as_ref().map(|conformal| conformal.set(&prediction));
         Answer { prediction, answered: true, set }
     }
@@ -415,10 +415,9 @@ impl PromptClassifier {
         templates: Vec<Template>,
         verbalizer: Verbalizer,
     ) -> Result<PromptClassifier, Errors> {
-        let kind = self.verbalizer.kind();
         let refused = |why| Errors::from(TemplateError::AsksNothingElse { why });
-        if matches!(kind, VerbalizerKind::Soft | VerbalizerKind::Prototype) {
-            return Err(refused("its classes are vectors that were learned"));
+        if self.verbalizer.learns_of_classes() {
+            return Err(refused("it has learned vectors of classes, or weights of words"));
         }
         if !self.patterns.soft.is_empty() {
             return Err(refused("its patterns have soft tokens that were learned"));

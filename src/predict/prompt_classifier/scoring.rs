@@ -14,11 +14,11 @@ use crate::predict::classifier::Classifier;
 use crate::predict::mask_words::WordShare;
 use crate::predict::output::Answer;
 use crate::predict::report::Run;
-use crate::predict::score::{Coming, Scored, Scorer};
+use crate::predict::score::{Coming, Nearest, Neighbours, Scored, Scorer};
 use crate::predict::showing::{Showing, forwards};
 use crate::predict::task::Task;
 use crate::text::data::{Columns, Example, Next, Rows};
-use crate::text::dataset::{is_near, truth};
+use crate::text::dataset::{Dataset, is_near, truth};
 
 /// Rows are read, sorted and scored in chunks of at most so many rows and so many bytes of text: enough to
 /// sort well by length, little enough to hold in memory whatever the rows are.
@@ -34,7 +34,7 @@ impl PromptClassifier {
         let shared = guard.iter().map(Classifier::share).collect::<Option<Vec<_>>>();
         let members = shared.map_or_else(|| Members::Alone(guard), Members::Shared);
         Showing::check_wanted(&tasks, self.showing.is_some())?;
-        let mut scoring = Scoring { classifier: self, members, tasks: Vec::new(), columns };
+        let mut scoring = Scoring { classifier: self, members, tasks: Vec::new(), columns, neighbours: None };
         let Some(showing) = &self.showing else { return Ok(Scoring { tasks, ..scoring }) };
         scoring.tasks = showing.asked_of(tasks, &scoring.scorer(), &scoring.columns)?;
         Ok(scoring)
@@ -68,6 +68,8 @@ pub struct Scoring<'a> {
     pub tasks: Vec<Task>,
     /// The rows' columns.
     pub columns: Arc<Columns>,
+    /// Labelled rows of which the nearest count beside the label words.
+    neighbours: Option<Neighbours>,
 }
 
 /// Rows that are scored together, with their true classes where they are known.
@@ -125,7 +127,16 @@ impl Scoring<'_> {
             threads: self.classifier.threads,
             long: self.classifier.long.0,
             pool: self.classifier.long.1,
+            neighbours: self.neighbours.as_ref(),
         }
+    }
+
+    /// The same with labelled rows of which the nearest count beside the label words, and how they count.
+    pub fn beside(self, rows: &Dataset) -> Result<(Self, Nearest)> {
+        let _threads = Threads::on(self.classifier.threads);
+        let neighbours = self.scorer().neighbours(rows, &self.classifier.labels)?;
+        let nearest = neighbours.nearest();
+        Ok((Scoring { neighbours: Some(neighbours), ..self }, nearest))
     }
 
     /// Scores labelled or unlabelled rows with a calibration, which is fitted first, or on these rows

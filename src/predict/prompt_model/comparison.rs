@@ -83,6 +83,7 @@ fn compared(ids: Vec<i64>) -> Features {
         mask: 0,
         masks: 0,
         is_bare: false,
+        priors: 0,
         removed: 0,
         left_out: 0,
         windows: 1,

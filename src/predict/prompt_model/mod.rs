@@ -235,7 +235,52 @@ impl PromptModel {
                 head.class_scores(&states, classes, self.additions.transform.as_ref(), mode);
             return (words.scores().in_tree(scores), vectors);
         }
-        (words.scores().of(&self.word_logits(inputs, words, mode)), None)
+        (self.scores_of_logits(&self.word_logits(inputs, words, mode), inputs, words), None)
+    }
+
+    /// Whether it gives the states of rows: rust-bert's model does not.
+    pub fn gives_states(&self) -> bool {
+        matches!(self.engine, Engine::Cloze(..))
+    }
+
+    /// The class scores, and the last layer's states at the masks, of inputs with a blank and label words of one
+    /// token.
+    ///
+    /// # Panics
+    /// If it is rust-bert's model.
+    ///
+    /// # Shapes
+    /// B inputs → `[B,C]`, `[B,H]`
+    pub fn scores_and_states(&self, inputs: &[&Features], words: &LabelWords) -> (Tensor, Tensor) {
+        let (encoder, head) = self.own_engine();
+        let batch = Batch::collate(inputs, self.tokenizer().special().pad, self.device);
+        let states = encoder.states_at_masks(&batch, &self.additions, Mode::Score).squeeze_dim(1);
+        let added = self.additions.transform.as_ref();
+        if let Some(classes) = &self.additions.verbalizer {
+            let (scores, _) = head.class_scores(&states, classes, added, Mode::Score);
+            return (words.scores().in_tree(scores), states);
+        }
+        let of = |is_bare: bool| {
+            let words = words.behind(is_bare);
+            self.scores_of_logits(&head.logits_of(&states, words.ids(), added, Mode::Score), inputs, words)
+        };
+        let scores = match words.has_bare() {
+            false => of(false),
+            true => {
+                let bare: Vec<bool> = inputs.iter().map(|input| input.is_bare).collect();
+                let bare = Tensor::from_slice(&bare).to_device(self.device).unsqueeze(1);
+                of(true).where_self(&bare, &of(false))
+            }
+        };
+        (scores, states)
+    }
+
+    /// The class scores of label words' logits, by what was learned of the words' weights.
+    ///
+    /// # Shapes
+    /// B inputs, logits `[B,C·W]` → `[B,C]`
+    pub fn scores_of_logits(&self, logits: &Tensor, inputs: &[&Features], words: &LabelWords) -> Tensor {
+        words.scores().of(logits, inputs, self.additions.word_weights.as_deref())
     }
 
     /// The logits of label words that all have the same pieces behind what is before the masks.
@@ -267,7 +312,10 @@ impl PromptModel {
     pub fn word_shares(&self, input: &Features, words: &LabelWords) -> Option<Tensor> {
         let reads = input.masks > 0 && self.additions.verbalizer.is_none();
         let words = words.behind(input.is_bare);
-        reads.then(|| words.scores().shares(&self.word_logits(&[input], words, Mode::Score)).squeeze_dim(0))
+        reads.then(|| {
+            let logits = self.word_logits(&[input], words, Mode::Score);
+            words.scores().shares(&logits, &[input]).squeeze_dim(0)
+        })
     }
 
     /// The logits of the whole vocabulary at the mask of inputs with one.

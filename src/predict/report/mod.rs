@@ -112,6 +112,21 @@ pub struct Windows {
     pub windows: u64,
 }
 
+/// Labelled rows of which the nearest counted beside the label words.
+#[derive(Debug, Clone, Serialize)]
+pub struct NeighboursReport {
+    /// Their file.
+    pub data: String,
+    /// How many they are.
+    pub rows: u64,
+    /// k: so many of the nearest counted.
+    pub count: usize,
+    /// How fast they count less with their distance.
+    pub temperature: f64,
+    /// λ: what they counted beside the label words.
+    pub share: f64,
+}
+
 /// What `score` found, for people and machines.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -144,6 +159,9 @@ pub struct Report {
     /// look better than they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrated_on: Option<TrainedOn>,
+    /// Labelled rows of which the nearest counted beside the label words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<NeighboursReport>,
     /// Rows that were read in windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,

@@ -7,6 +7,7 @@
 
 mod chains;
 mod cutting;
+mod neighbours;
 mod states;
 
 use std::collections::{HashMap, VecDeque};
@@ -34,6 +35,7 @@ use crate::text::verbalizer::Structure;
 
 pub use chains::Chain;
 pub use cutting::cut;
+pub use neighbours::{Keys, Nearest, Neighbours};
 
 /// The usual budget of a batch, in tokens: what fits a processor's caches, or keeps an accelerator busy.
 pub fn batch_tokens(device: Device) -> usize {
@@ -70,6 +72,8 @@ pub struct Scorer<'a> {
     pub long: Long,
     /// How windows on a text are put together.
     pub pool: Pooling,
+    /// Labelled rows of which the nearest count beside the label words.
+    pub neighbours: Option<&'a Neighbours>,
 }
 
 /// The chunk that comes next.
@@ -87,7 +91,10 @@ pub enum Coming<R> {
 pub struct Scored {
     /// Each pattern's prediction.
     pub by_pattern: Vec<Prediction>,
-    /// Their average.
+    /// The level of each pattern's class scores: the `ln Σ exp(z_c)` that the softmax takes away. Of several
+    /// inputs and models it is the mean.
+    pub levels: Vec<f64>,
+    /// The predictions' average.
     pub average: Prediction,
     /// Which patterns had to cut the row.
     pub truncated: Vec<bool>,
@@ -115,7 +122,7 @@ struct Batch {
 /// A batch with its predictions, or its inputs whose scores are no numbers.
 struct Done {
     batch: Batch,
-    outcome: Result<Vec<Prediction>, Vec<usize>>,
+    outcome: Result<Vec<(Prediction, f64)>, Vec<usize>>,
 }
 
 /// A chunk of rows on its way.
@@ -141,8 +148,8 @@ struct TaskRows {
     repeated: Vec<bool>,
     /// So many windows each row is read in.
     windows: Vec<usize>,
-    /// Classifier by classifier, the predictions for the features.
-    predictions: Vec<Vec<Prediction>>,
+    /// Classifier by classifier, the predictions for the features, and the levels of their scores.
+    predictions: Vec<Vec<(Prediction, f64)>>,
 }
 
 impl<'a> Scorer<'a> {
@@ -162,6 +169,7 @@ impl<'a> Scorer<'a> {
             threads: Threads::usual(),
             long: Long::default(),
             pool: Pooling::default(),
+            neighbours: None,
         }
     }
 }
@@ -178,6 +186,7 @@ impl<'a> Scorer<'a> {
             threads: 1,
             long: Long::default(),
             pool: Pooling::default(),
+            neighbours: None,
         }
     }
 }
@@ -238,7 +247,8 @@ impl Scorer<'_> {
             None
         };
         let Some(shares) = shares else {
-            let pool = Pool::Here { classifiers: self.classifiers, waiting: VecDeque::new() };
+            let (classifiers, neighbours) = (self.classifiers, self.neighbours);
+            let pool = Pool::Here { classifiers, neighbours, waiting: VecDeque::new() };
             return self.flow(pool, 1, columns, next, each, progress);
         };
         let stopped = AtomicBool::new(false);
@@ -248,7 +258,8 @@ impl Scorer<'_> {
         thread::scope(|scope| {
             for classifiers in shares {
                 let (tell, to_score, stopped) = (tell.clone(), &to_score, &stopped);
-                scope.spawn(move || work(&classifiers, to_score, &tell, stopped));
+                let neighbours = self.neighbours;
+                scope.spawn(move || work(&classifiers, neighbours, to_score, &tell, stopped));
             }
             drop(tell);
             let flowed = self.flow(Pool::Threads { batches, done }, threads, columns, next, each, progress);
@@ -417,7 +428,7 @@ impl Scorer<'_> {
 /// Who scores batches.
 enum Pool<'a> {
     /// The thread that asks.
-    Here { classifiers: &'a [Classifier], waiting: VecDeque<Batch> },
+    Here { classifiers: &'a [Classifier], neighbours: Option<&'a Neighbours>, waiting: VecDeque<Batch> },
     /// Threads that take batches as they come.
     Threads { batches: mpsc::Sender<Batch>, done: mpsc::Receiver<thread::Result<Done>> },
 }
@@ -434,8 +445,8 @@ impl Pool<'_> {
     /// One of the batches that were put and not taken.
     fn take(&mut self) -> Done {
         match self {
-            Pool::Here { classifiers, waiting } => match waiting.pop_front() {
-                Some(batch) => predict(&classifiers[batch.classifier], batch),
+            Pool::Here { classifiers, neighbours, waiting } => match waiting.pop_front() {
+                Some(batch) => predict(&classifiers[batch.classifier], *neighbours, batch),
                 None => unreachable!("no batch is waiting"),
             },
             Pool::Threads { done, .. } => match done.recv() {
@@ -450,6 +461,7 @@ impl Pool<'_> {
 /// Scores batches until there are no more, or no one wants them.
 fn work(
     classifiers: &[Classifier],
+    neighbours: Option<&Neighbours>,
     to_score: &Mutex<mpsc::Receiver<Batch>>,
     tell: &mpsc::Sender<thread::Result<Done>>,
     stopped: &AtomicBool,
@@ -462,7 +474,8 @@ fn work(
             return;
         }
         // A panic is handed on: whoever waits for the batch would wait for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], batch)));
+        let done =
+            catch_unwind(AssertUnwindSafe(|| predict(&classifiers[batch.classifier], neighbours, batch)));
         let panicked = done.is_err();
         if tell.send(done).is_err() || panicked {
             return;
@@ -471,16 +484,25 @@ fn work(
 }
 
 /// The predictions for a batch's inputs.
-fn predict(classifier: &Classifier, batch: Batch) -> Done {
+fn predict(classifier: &Classifier, neighbours: Option<&Neighbours>, batch: Batch) -> Done {
     let inputs: Vec<&Features> = batch.chosen.iter().map(|&input| &batch.features[input]).collect();
-    let values = classifier.probabilities(&inputs);
-    let of_input = || batch.chosen.iter().zip(values.chunks(values.len() / batch.chosen.len()));
-    let failed: Vec<usize> = of_input()
+    let (values, levels) = match neighbours {
+        None => classifier.probabilities_and_levels(&inputs),
+        Some(rows) => rows.probabilities(classifier, (batch.task, batch.classifier), &inputs),
+    };
+    let of_input = || values.chunks(values.len() / batch.chosen.len());
+    let failed: Vec<usize> = batch
+        .chosen
+        .iter()
+        .zip(of_input())
         .filter(|(_, values)| values.iter().any(|value| !value.is_finite()))
         .map(|(&input, _)| input)
         .collect();
     let outcome = match failed.is_empty() {
-        true => Ok(of_input().map(|(_, values)| Prediction { probabilities: values.to_vec() }).collect()),
+        true => {
+            let predictions = of_input().map(|values| Prediction { probabilities: values.to_vec() });
+            Ok(predictions.zip(levels).collect())
+        }
         false => Err(failed),
     };
     Done { batch, outcome }
@@ -514,8 +536,16 @@ impl TaskRows {
             before == known
         };
         let repeated = of_row.iter().map(is_known).collect();
-        let predictions = vec![vec![Prediction::default(); distinct.len()]; classifiers];
+        let predictions = vec![vec![(Prediction::default(), 0.0); distinct.len()]; classifiers];
         TaskRows { features: Arc::new(distinct), of_row, truncated, crowded, repeated, windows, predictions }
+    }
+
+    /// The level of a row's class scores, the mean over its inputs and the models.
+    fn level(&self, row: usize) -> f64 {
+        let of_member = |member: &Vec<(Prediction, f64)>| {
+            self.of_row[row].iter().map(|&(input, weight)| weight * member[input].1).sum::<f64>()
+        };
+        self.predictions.iter().map(of_member).sum::<f64>() / self.predictions.len() as f64
     }
 
     /// The tokens of all inputs of a row.
@@ -551,10 +581,10 @@ impl<R: AsRef<[Example]>> Chunk<R> {
     fn scored(&self, pool: Pooling) -> Vec<Scored> {
         let row = |row: usize| {
             let of_task = |rows: &TaskRows| {
-                let of_member = |member: &Vec<Prediction>| {
-                    let inputs = rows.of_row[row].iter().map(|&(input, weight)| (&member[input], weight));
+                let of_member = |member: &Vec<(Prediction, f64)>| {
+                    let inputs = rows.of_row[row].iter().map(|&(input, weight)| (&member[input].0, weight));
                     match rows.of_row[row][..] {
-                        [(input, _)] => member[input].clone(),
+                        [(input, _)] => member[input].0.clone(),
                         _ if rows.windows[row] > 1 => Prediction::pooled(inputs, pool),
                         _ => Prediction::weighted(inputs),
                     }
@@ -570,6 +600,7 @@ impl<R: AsRef<[Example]>> Chunk<R> {
             Scored {
                 average: Prediction::average(&by_pattern),
                 by_pattern,
+                levels: self.by_task.iter().map(|rows| rows.level(row)).collect(),
                 truncated: self.by_task.iter().map(|rows| rows.truncated[row]).collect(),
                 crowded: self.by_task.iter().map(|rows| rows.crowded[row]).collect(),
                 windows: self.by_task.iter().map(|rows| rows.windows[row]).max().unwrap_or(1),
@@ -696,6 +727,7 @@ impl Counts {
             repeated_rows: self.repeated,
             trained_on: None,
             calibrated_on: None,
+            neighbours: None,
             windows: (self.windows.rows > 0).then_some(self.windows),
             seconds,
             rows_per_second: self.rows as f64 / seconds.max(1e-9),

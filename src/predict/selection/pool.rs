@@ -149,7 +149,7 @@ impl Pool {
         let mut scored = scorer.score(&self.columns, &self.examples, progress)?;
         calibrator.fit_corrections(scorer, &self.columns, &self.examples, &[], &scored)?;
         for (candidate, scored) in candidates.iter_mut().zip(&mut scored) {
-            candidate.prediction = calibrator.fitted().apply(&mut scored.by_pattern);
+            candidate.prediction = calibrator.fitted().apply(&mut scored.by_pattern, &scored.levels);
             candidate.by_pattern = std::mem::take(&mut scored.by_pattern);
         }
         Ok(())

@@ -33,7 +33,6 @@ use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
 use crate::text::template::Template;
-use crate::text::verbalizer::VerbalizerKind;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
@@ -56,7 +55,8 @@ pub struct Experiment {
     pub columns: TaskSet,
     /// Rows to sample from; none where there are descriptions alone.
     pub train: Dataset,
-    /// Texts that describe the classes, as rows of the same columns: every seed learns from all of them.
+    /// Texts that describe the classes, or null inputs, as rows of the same columns: every seed learns from all
+    /// of them.
     pub descriptions: Option<Dataset>,
     /// Rows to sample development rows from, where they are not left over from the train rows.
     pub dev: Option<Dataset>,
@@ -168,9 +168,7 @@ impl Experiment {
             () if self.several.is_some() => "rows have several labels",
             () if words.several().is_some() => "label words have several tokens",
             () if words.structure().tree.is_some() => "classes stand in a tree",
-            () if matches!(words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
-                "the verbalizer's classes are vectors"
-            }
+            () if words.learns_of_classes() => "the verbalizer learns vectors of classes or weights of words",
             () => return Ok(()),
         };
         Err(TrainingError::NotForAdapet { reason }.into())
@@ -227,8 +225,11 @@ impl Experiment {
                 } else {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
-                    self.baselines(&rows, test, &mut found);
-                    self.baseline_of_states(&rows, test, &mut found, watch)?;
+                    // Null inputs have no classes to learn.
+                    if self.manifest.null_inputs.is_none() {
+                        self.baselines(&rows, test, &mut found);
+                        self.baseline_of_states(&rows, test, &mut found, watch)?;
+                    }
                 }
             }
             if self.manifest.cls_baseline {
@@ -396,6 +397,7 @@ impl Experiment {
             threads: Threads::usual(),
             long: Default::default(),
             pool: Default::default(),
+            neighbours: None,
         };
         let scored = scorer.score(&test.columns, &test.examples, &mut |share| {
             let _ = watch(ExperimentEvent::Scoring { share });
@@ -489,7 +491,8 @@ impl Experiment {
         let names = self.train.columns.names().to_vec();
         let header = [vec!["used_for".to_owned(), "record".to_owned()], names].concat();
         let mut records = used(&self.train.pick(&split.train).examples, "train");
-        records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, "description")));
+        let called = self.manifest.null_inputs.as_ref().map_or("description", |_| "null input");
+        records.extend(self.descriptions.iter().flat_map(|texts| used(&texts.examples, called)));
         // Development rows of another file have the same columns: that was checked.
         records.extend(split.held_out.iter().flat_map(|rows| used(&rows.examples, "dev")));
         let path = folder.sampled(seed);

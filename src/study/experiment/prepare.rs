@@ -16,11 +16,12 @@ use crate::study::warning::Warning;
 use crate::text::data::{Columns, LABEL};
 use crate::text::dataset::{Dataset, Labels, remarks};
 use crate::text::descriptions::Descriptions;
+use crate::text::null_inputs;
 use crate::text::template::Template;
 use crate::text::verbalizer::Verbalizer;
 use crate::tune::{Cls, Tuning};
 
-/// The files of rows, and descriptions as rows.
+/// The files of rows, and descriptions or null inputs as rows.
 struct Sets {
     train: Dataset,
     descriptions: Option<Dataset>,
@@ -155,7 +156,10 @@ impl Sets {
         let as_rows = |texts: Descriptions| {
             errors.keep(texts.as_rows(&train.columns, &manifest.columns[0], verbalizer))
         };
-        let descriptions = described.and_then(as_rows);
+        let descriptions = match &manifest.null_inputs {
+            Some(texts) => errors.keep(null_inputs::as_rows(texts, &train.columns, &manifest.columns)),
+            None => described.and_then(as_rows),
+        };
         let several = is_several.then(|| {
             let needed: Vec<&Dataset> = [&train].into_iter().chain(&dev).collect();
             errors.keep(LabelTruths::read(manifest, &needed, test.as_ref()))

@@ -32,6 +32,9 @@ pub struct TrainRequest {
     pub train: Option<PathBuf>,
     /// Descriptions of the classes to learn from, beside the rows or in their place.
     pub descriptions: Option<DescriptionFiles>,
+    /// Texts that say nothing to make classes even on, in place of rows: see
+    /// [`crate::text::null_inputs`].
+    pub null_inputs: Option<Vec<String>>,
     /// Labelled rows to choose by; train rows that are left over by default.
     pub dev: Option<PathBuf>,
     /// Rows to score.
@@ -109,6 +112,7 @@ impl TrainRequest {
             verbalizer: verbalizer.into(),
             train: None,
             descriptions: None,
+            null_inputs: None,
             dev: None,
             test: None,
             reading: Reading::default(),
@@ -200,7 +204,11 @@ impl TrainRequest {
         };
         let model = ModelFiles::of(&folder)?;
         let init_from = self.init_from.map(|path| InitFrom::of(&path, &self.seeds, &model)).transpose()?;
-        let plan = self.plan.plan(&self.tuning, labels.labels().len());
+        let options = match &self.null_inputs {
+            Some(texts) => self.plan.for_null_inputs(texts.len() * parsed.len()),
+            None => self.plan,
+        };
+        let plan = options.plan(&self.tuning, labels.labels().len());
         let shows = parsed.iter().any(|template| template.demonstrations().is_some());
         Ok(Manifest {
             header: Header {
@@ -232,6 +240,7 @@ impl TrainRequest {
                 ..plan
             },
             descriptions,
+            null_inputs: self.null_inputs,
             demonstrations: shows.then(|| self.drawing.unwrap_or_default()),
             shots: self.shots,
             select: self.select,

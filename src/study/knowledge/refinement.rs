@@ -3,17 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
+use tch::{Kind as Type, Tensor, no_grad};
 
-use super::refine::{Fate, refine};
+use super::refine::{Fate, WordsSaid, refine};
 use crate::error::{DataError, Errors, Result, SearchError};
+use crate::model::batch::small_batches;
+use crate::model::features::Features;
 use crate::model::threads::Threads;
+use crate::model::values::values;
 use crate::predict::blueprint::{Blueprint, Loaded};
 use crate::predict::classifier::VerbalizedLm;
+use crate::predict::prompt_model::PromptModel;
 use crate::predict::score::Scorer;
 use crate::predict::task::{Task, TaskSet};
-use crate::study::search::words::MaskLogProbabilities;
 use crate::text::data::{Columns, Example, Rows};
 use crate::text::verbalizer::{LabelWord, Verbalizer};
 use crate::text::whole_file::write_text;
@@ -23,7 +27,8 @@ use crate::text::whole_file::write_text;
 pub struct RefineOptions {
     /// So many rows are looked at, from the first.
     pub rows: usize,
-    /// The share of all words that is kept for how often the model says them: above 0, at most 1.
+    /// The share of the vocabulary, by how often the model says its words, within which words are kept: above
+    /// 0, at most 1.
     pub keep: f64,
     /// Whether words must be relevant to their class.
     pub relevance: bool,
@@ -47,6 +52,8 @@ pub struct Refined {
     pub verbalizer: Verbalizer,
     /// For each class the words that the model has whole, in their order.
     pub classes: Vec<Vec<RefinedWord>>,
+    /// The patterns, as written, in the order of the words' priors.
+    pub patterns: Vec<String>,
     /// The rows that were looked at.
     pub rows: usize,
     /// Whether the words' priors are written.
@@ -62,6 +69,8 @@ pub struct RefinedWord {
     pub weight: f64,
     /// Whether it is kept.
     pub fate: Fate,
+    /// Its prior in each pattern: its mean probability over the rows.
+    pub priors: Vec<f64>,
 }
 
 impl Refinement {
@@ -97,35 +106,66 @@ impl Refinement {
         let scorer = Scorer::of(&base, &[], &tasks, max_length);
         let of_task = |task| Ok(scorer.features(task, &columns, &examples)?.into_iter().flatten().collect());
         let by_pattern = tasks.iter().map(of_task).collect::<Result<Vec<_>>>()?;
-        let said = mean_probabilities(&MaskLogProbabilities::of_words(
-            &models,
-            given.concat(),
-            &by_pattern,
-            &mut |_| {},
-        ));
+        let said = WordsSaid::ask(&models, &given.concat(), &by_pattern);
+        let patterns = tasks.iter().map(|task| task.template().pattern().to_owned()).collect();
         let class_of: Vec<usize> =
             given.iter().enumerate().flat_map(|(class, words)| words.iter().map(move |_| class)).collect();
-        let mut fates = refine(&said, &class_of, options.keep, options.relevance).into_iter();
+        let fates = refine(&said, &class_of, options.keep, options.relevance).into_iter();
+        let priors = said.priors.axis_iter(Axis(1)).map(|of_word| of_word.to_vec());
+        let mut found = fates.zip(priors);
         let of_class = |(class, ids): (usize, Vec<i64>)| {
             let words = &verbalizer.classes()[class].words;
-            let word = |(id, fate): (i64, Fate)| RefinedWord {
+            let word = |(id, (fate, priors)): (i64, (Fate, Vec<f64>))| RefinedWord {
                 word: base.tokenizer().written(id).to_owned(),
                 weight: weight_of(words, id, &base),
                 fate,
+                priors,
             };
-            ids.into_iter().zip(fates.by_ref()).map(word).collect()
+            ids.into_iter().zip(found.by_ref()).map(word).collect()
         };
         let classes = given.into_iter().enumerate().map(of_class).collect();
         let (rows, calibration) = (examples.len(), options.calibration);
-        Ok(Refined { verbalizer, classes, rows, calibration })
+        Ok(Refined { verbalizer, classes, patterns, rows, calibration })
     }
 }
 
-/// The words' mean probabilities over patterns and models, `[rows, words]`.
-fn mean_probabilities(said: &MaskLogProbabilities) -> Array2<f64> {
-    let asked = said.log_probabilities.len() as f64;
-    let sum = said.log_probabilities.iter().map(|said| said.mapv(f64::exp)).reduce(|sum, next| sum + next);
-    sum.unwrap_or_default() / asked
+impl WordsSaid {
+    /// What models say of words, by their ids, at the masks of the rows of each pattern.
+    pub fn ask(models: &[PromptModel], ids: &[i64], by_pattern: &[Vec<Features>]) -> WordsSaid {
+        let (mut logits, mut priors) = (Vec::new(), Vec::new());
+        for rows in by_pattern {
+            // The whole vocabulary's probabilities, summed over rows and models.
+            let mut sum: Option<Tensor> = None;
+            for model in models {
+                let columns = Tensor::from_slice(ids).to_device(model.device());
+                let mut of_words = Vec::with_capacity(rows.len() * ids.len());
+                for inputs in small_batches(rows) {
+                    no_grad(|| {
+                        let said = model.vocabulary_logits(&inputs).to_kind(Type::Double);
+                        of_words.extend(values::<f64>(&said.index_select(1, &columns)));
+                        let said = said.softmax(-1, Type::Double).sum_dim_intlist(0, false, Type::Double);
+                        sum = Some(sum.take().map_or_else(|| said.shallow_clone(), |sum| sum + &said));
+                    });
+                }
+                logits.push(Array2::from_shape_vec((rows.len(), ids.len()), of_words).unwrap_or_default());
+            }
+            let asked = (rows.len() * models.len()) as f64;
+            priors.push(values::<f64>(&sum.unwrap_or_default()).into_iter().map(|sum| sum / asked).collect());
+        }
+        let vocabulary = priors.first().map_or(0, Vec::len);
+        let mean: Vec<f64> =
+            (0..vocabulary).map(|id| priors.iter().map(|of: &Vec<f64>| of[id]).sum::<f64>()).collect();
+        let mut sorted = mean.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = |id: &i64| usize::try_from(*id).unwrap_or_default();
+        let of_words: Vec<f64> = priors.iter().flat_map(|of| ids.iter().map(|id| of[place(id)])).collect();
+        WordsSaid {
+            logits,
+            priors: Array2::from_shape_vec((by_pattern.len(), ids.len()), of_words).unwrap_or_default(),
+            ranks: ids.iter().map(|id| sorted.partition_point(|other| *other < mean[place(id)])).collect(),
+            vocabulary,
+        }
+    }
 }
 
 /// The weight that a token has among a class's words.
@@ -138,20 +178,25 @@ impl Refined {
     /// Writes a verbalizer of the kind `knowledge` with the words that are kept.
     pub fn write(&self, path: &Path) -> Result<()> {
         let word = |found: &RefinedWord| {
-            let Fate::Kept(prior) = found.fate else { return None };
             let mut word = json!({ "word": found.word, "weight": found.weight });
             if self.calibration {
-                word["prior"] = json!(prior);
+                word["prior"] = json!(found.priors);
             }
-            Some(word)
+            (found.fate == Fate::Kept).then_some(word)
         };
         let class = |(label, words): (&str, &Vec<RefinedWord>)| json!({ "label": label, "words": words.iter().filter_map(word).collect::<Vec<_>>() });
         let classes: Vec<Value> = self.verbalizer.labels().zip(&self.classes).map(class).collect();
         let about = format!("{} refined by cloze on {} rows", self.verbalizer.name(), self.rows);
         let aggregate = self.verbalizer.aggregate().name();
-        let verbalizer = json!({
+        let mut verbalizer = json!({
             "version": 1, "kind": "knowledge", "about": about, "aggregate": aggregate, "classes": classes
         });
+        if self.calibration {
+            verbalizer["priors_of"] = json!(self.patterns);
+        }
+        if self.verbalizer.learns_weights() {
+            verbalizer["learn_weights"] = json!(true);
+        }
         write_text(path, &format!("{verbalizer:#}\n"))
     }
 }

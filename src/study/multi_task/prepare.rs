@@ -23,7 +23,7 @@ use crate::text::dataset::{Dataset, Labels, read_columns, remarks};
 use crate::text::demonstrations::Drawing;
 use crate::text::json_files;
 use crate::text::template::Template;
-use crate::text::verbalizer::{Verbalizer, VerbalizerKind};
+use crate::text::verbalizer::Verbalizer;
 use crate::tune::Tuning;
 
 /// L of texts, where nothing is said.
@@ -333,12 +333,10 @@ fn check_lesson(task: &StoredTask, words: &LabelWords) -> Result<()> {
         () => return Ok(()),
     };
     let name = task.name.clone();
-    match (words.several(), words.kind()) {
-        (Some(_), _) => Err(TaskError::WordsOfSeveralTokens { name, what }.into()),
-        (None, VerbalizerKind::Soft | VerbalizerKind::Prototype) => {
-            Err(TaskError::ClassesAreVectors { name, what }.into())
-        }
-        (None, _) => Ok(()),
+    match words.several() {
+        Some(_) => Err(TaskError::WordsOfSeveralTokens { name, what }.into()),
+        None if words.learns_of_classes() => Err(TaskError::ClassesAreVectors { name, what }.into()),
+        None => Ok(()),
     }
 }
 
@@ -352,8 +350,8 @@ fn check_own(task: &StoredTask, templates: &[Template], verbalizer: &Verbalizer)
     for template in templates {
         errors.extend(template.soft().next().map(|soft| template.soft_error(soft, nobody("soft tokens"))));
     }
-    if matches!(verbalizer.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype) {
-        errors.push(nobody("class vectors"));
+    if verbalizer.learns_of_classes() {
+        errors.push(nobody("class vectors or weights of words"));
     }
     errors.none()
 }

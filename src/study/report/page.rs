@@ -319,6 +319,8 @@ fn setting(report: &TrainReport) -> Markup {
         Some(DescribedBy::Verbalizer) => "of the verbalizer".to_owned(),
         Some(DescribedBy::File(stored)) => stored.file.clone(),
     };
+    let null_inputs = manifest.null_inputs.as_ref();
+    let null_inputs = null_inputs.map_or_else(|| "none".to_owned(), |texts| count(texts.len() as u64));
     let from = manifest.init_from.as_ref();
     let from = from.map_or_else(|| "the model".to_owned(), |from| from.path.display().to_string());
     let rows = [
@@ -334,6 +336,7 @@ fn setting(report: &TrainReport) -> Markup {
         ("step that is kept", select.to_owned()),
         ("train file", file(&header.data.train)),
         ("descriptions", descriptions),
+        ("null inputs", null_inputs),
         ("test file", file(&header.data.test)),
         ("cloze", header.cloze.clone()),
     ];

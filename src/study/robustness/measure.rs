@@ -18,7 +18,6 @@ use crate::text::data::{Columns, Example, Rows};
 use crate::text::dataset::truth;
 use crate::text::json_files;
 use crate::text::template::Template;
-use crate::text::verbalizer::VerbalizerKind;
 use crate::tune::Tuning;
 
 /// A classifier and rows whose robustness is to be measured: everything read and checked, no weights loaded.
@@ -184,17 +183,18 @@ fn reads_patterns(blueprint: &Blueprint) -> bool {
 }
 
 /// Whether label words are read: `cls` has a head of its own, and what a soft or a prototype verbalizer
-/// learned stands in the words' place.
+/// learned stands in the words' place. Learned weights are those of their words alone.
 fn reads_words(blueprint: &Blueprint) -> bool {
-    let by_vectors = matches!(blueprint.words.kind(), VerbalizerKind::Soft | VerbalizerKind::Prototype);
-    blueprint.learned.is_empty() || (reads_patterns(blueprint) && !by_vectors)
+    blueprint.learned.is_empty() || (reads_patterns(blueprint) && !blueprint.words.learns_of_classes())
 }
 
 /// The changes that make no sense for what was learned, and why.
 fn left_out(blueprint: &Blueprint) -> Vec<String> {
     match (reads_patterns(blueprint), reads_words(blueprint)) {
         (false, _) => vec!["the pattern and the label words: cls reads the columns alone".to_owned()],
-        (true, false) => vec!["the label words: vectors were learned in their place".to_owned()],
+        (true, false) => {
+            vec!["the label words: vectors were learned in their place, or weights of theirs".to_owned()]
+        }
         (true, true) => Vec::new(),
     }
 }

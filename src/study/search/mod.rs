@@ -4,6 +4,7 @@ mod basis;
 mod page;
 pub mod pattern;
 mod pattern_search;
+mod triggers;
 mod word_search;
 pub mod words;
 
@@ -16,6 +17,7 @@ use crate::study::compare::PairedDifference;
 
 pub use basis::{LabelledFile, SearchFiles};
 pub use pattern_search::{FoundPattern, PatternOptions, PatternSearch};
+pub use triggers::{FoundTriggers, Measure, TriggerOptions, TriggerRows, TriggerSearch, likeliest};
 pub use word_search::{FoundWords, WordOptions, WordSearch};
 
 /// Shuffles of the labels in a permutation test.
@@ -37,6 +39,8 @@ pub enum SearchStep {
     LookingForWords { rows: usize },
     /// The model writes patterns for labelled rows.
     Writing { rows: usize },
+    /// Words are looked for at the places of a pattern, on so many rows.
+    Triggers { rows: usize, places: usize },
     /// Rows without labels are scored, and those with labels.
     Scoring { rows: usize, patterns: usize },
 }

@@ -96,6 +96,8 @@ pub struct Placement {
     pub(crate) soft: Vec<Range<usize>>,
     /// So many tokens are left free: the blank may grow by them.
     pub(crate) kept_free: usize,
+    /// Which of the label words' priors count in it.
+    pub(crate) priors: usize,
 }
 
 /// A part of a pattern.
@@ -362,6 +364,11 @@ impl Template {
         self.compares
     }
 
+    /// Whether it has a blank, at which label words are read.
+    pub fn has_blank(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Mask))
+    }
+
     /// The columns that the pattern and its steps need, in order, repeated where they are.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let fields = self.steps.iter().flat_map(|step| step.template().fields()).chain(self.fields());
@@ -430,6 +437,34 @@ impl Template {
         changed
     }
 
+    /// The pattern as written, with words in place of its soft tokens, in their order. Where there are none, the
+    /// space beside them goes too.
+    ///
+    /// ```
+    /// use cloze::text::template::Template;
+    /// let template = Template::from_pattern("{text} {soft:2} {mask}, {soft:1}")?;
+    /// let words = ["it was", ""].map(str::to_owned);
+    /// assert_eq!(template.with_words_for_soft(&words), "{text} it was {mask},");
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn with_words_for_soft(&self, words: &[String]) -> String {
+        let pattern = self.pattern.value.as_str();
+        // The instruction, which stands before.
+        let before = self.pattern().strip_suffix(pattern).unwrap_or_default();
+        let (mut found, mut last) = (String::with_capacity(pattern.len()), 0);
+        for (soft, words) in self.soft().zip(words) {
+            found += &pattern[last..soft.span.start];
+            last = soft.span.end;
+            if words.is_empty() && (found.is_empty() || found.ends_with(' ')) {
+                last += pattern[last..].len() - pattern[last..].trim_start_matches(' ').len();
+            }
+            // What stands between braces is no text.
+            found += &words.replace('{', "{{").replace('}', "}}");
+        }
+        found += &pattern[last..];
+        format!("{before}{}", found.trim())
+    }
+
     /// An error about soft tokens of the pattern.
     pub fn soft_error(&self, soft: &Soft, kind: impl Into<Kind>) -> crate::error::Error {
         self.pattern.error(soft.span.clone(), kind)
@@ -482,6 +517,7 @@ impl Template {
             segments,
             kept_free: placement.kept_free,
             compared: self.compares,
+            priors: placement.priors,
         }
     }
 }
@@ -515,6 +551,8 @@ pub struct Prompt<'a> {
     pub kept_free: usize,
     /// Whether the text is compared, and has no blank.
     pub compared: bool,
+    /// Which of the label words' priors count: those of its pattern.
+    pub priors: usize,
 }
 
 impl<'a> Prompt<'a> {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Class, LabelWord, Order, SEPARATOR, Tree, TreeMode, VerbalizerError, other_shapes};
+use super::{Class, LabelWord, Order, Prior, SEPARATOR, Tree, TreeMode, VerbalizerError, other_shapes};
 use crate::error::{Errors, Result};
 use crate::text::json::{Node, Text};
 
@@ -69,13 +69,21 @@ pub(super) struct Read {
     nested: bool,
     /// Classes that stand in the list, whether they could be read or not.
     found: usize,
+    allowed: Allowed,
+}
+
+/// What words may be.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Allowed {
     /// Words may stand for several classes.
-    may_share: bool,
+    pub(super) shared_words: bool,
+    /// So many patterns a list of priors is for.
+    pub(super) patterns: usize,
 }
 
 /// Reads the list.
-pub(super) fn read(list: &Node<'_>, may_share: bool, problems: &mut Errors) -> Read {
-    let mut read = Read { may_share, ..Read::default() };
+pub(super) fn read(list: &Node<'_>, allowed: Allowed, problems: &mut Errors) -> Read {
+    let mut read = Read { allowed, ..Read::default() };
     let Some(raw) = problems.keep(list.read::<Vec<&RawValue>>()) else { return read };
     read.level(list, raw, &[], problems);
     let found = read.found;
@@ -107,8 +115,8 @@ impl Read {
         let label = path.join("/");
         let texts = texts(node, [raw.description, raw.examples, raw.texts], problems);
         if let Some(words) = raw.words {
-            let earlier = if self.may_share { &[][..] } else { &self.branches };
-            let words = read_words(&node.key("words", words), &label, earlier, problems);
+            let earlier = if self.allowed.shared_words { &[][..] } else { &self.branches };
+            let words = read_words(&node.key("words", words), &label, earlier, self.allowed, problems);
             self.branches.push(Class { label: label.clone(), words, texts });
         }
         let children = node.key("children", raw.children);
@@ -132,8 +140,8 @@ impl Read {
         if self.classes.iter().any(|class| class.label == label) {
             problems.push(place.whole_error(VerbalizerError::SameLabel { label: label.clone() }));
         }
-        let earlier = if self.may_share { &[][..] } else { &self.classes };
-        let words = read_words(&node.key("words", raw.words), &label, earlier, problems);
+        let earlier = if self.allowed.shared_words { &[][..] } else { &self.classes };
+        let words = read_words(&node.key("words", raw.words), &label, earlier, self.allowed, problems);
         let texts = texts(node, [raw.description, raw.examples, raw.texts], problems);
         let value = raw.value.and_then(|value| problems.keep(node.key("value", value).read()));
         self.classes.push(Class { label, words, texts });
@@ -249,7 +257,13 @@ fn read_texts(node: &Node<'_>, is_one: bool, problems: &mut Errors) -> Vec<Strin
     texts
 }
 
-fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Errors) -> Vec<LabelWord> {
+fn read_words(
+    list: &Node<'_>,
+    label: &str,
+    earlier: &[Class],
+    allowed: Allowed,
+    problems: &mut Errors,
+) -> Vec<LabelWord> {
     if let Ok(word) = list.read::<String>() {
         problems.push(list.error(VerbalizerError::WordsWithoutList { list: other_shapes::list_of(&word) }));
         return Vec::new();
@@ -260,7 +274,7 @@ fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Er
     }
     let mut words: Vec<LabelWord> = Vec::with_capacity(raw.len());
     for (index, value) in raw.into_iter().enumerate() {
-        let Some(word) = problems.keep(read_word(&list.element(index, value))) else { continue };
+        let Some(word) = problems.keep(read_word(&list.element(index, value), allowed)) else { continue };
         if word.word().trim().is_empty() {
             problems.push(word.error(VerbalizerError::EmptyWord));
         }
@@ -287,17 +301,32 @@ fn read_words(list: &Node<'_>, label: &str, earlier: &[Class], problems: &mut Er
 }
 
 /// A word is a string, or an object with the word and its weight.
-fn read_word(node: &Node<'_>) -> Result<LabelWord> {
+fn read_word(node: &Node<'_>, allowed: Allowed) -> Result<LabelWord> {
     if !node.is_object() {
         return Ok(LabelWord { text: node.text()?, weight: 1.0, prior: None });
     }
     let raw: RawWord = node.read()?;
     let weight = raw.weight.map_or(Ok(1.0), |weight| read_weight(&node.key("weight", weight)))?;
-    let prior = raw.prior.map(|prior| read_prior(&node.key("prior", prior))).transpose()?;
+    let prior = raw.prior.map(|prior| read_prior(&node.key("prior", prior), allowed)).transpose()?;
     Ok(LabelWord { text: node.key("word", raw.word).text()?, weight, prior })
 }
 
-fn read_prior(node: &Node<'_>) -> Result<f64> {
+/// A prior is a number, or a list with one for each pattern.
+fn read_prior(node: &Node<'_>, allowed: Allowed) -> Result<Prior> {
+    if !node.is_list() {
+        return Ok(Prior::Everywhere(read_probability(node)?));
+    }
+    let raw: Vec<&RawValue> = node.read()?;
+    if raw.len() != allowed.patterns {
+        let (found, patterns) = (raw.len(), allowed.patterns);
+        return Err(node.error(VerbalizerError::PriorsOfPatterns { found, patterns }));
+    }
+    let priors =
+        raw.into_iter().enumerate().map(|(index, value)| read_probability(&node.element(index, value)));
+    Ok(Prior::ByPattern(priors.collect::<Result<_>>()?))
+}
+
+fn read_probability(node: &Node<'_>) -> Result<f64> {
     let prior: f64 = node.read()?;
     // Its logarithm must be a number in fp32.
     if prior >= f64::from(f32::MIN_POSITIVE) && prior <= 1.0 {

@@ -11,7 +11,8 @@
 //! `"kind"` says what the words are: `"words"`, or nothing, for the above; `"one2one"` for exactly one word a
 //! class; `"soft"` for a vector a class that training moves, which starts from its words; `"knowledge"` for
 //! long lists, of which words that the model does not have whole are left out ([`VerbalizerKind`]). A word's
-//! `"prior"`, its probability without a row, is taken out of its score.
+//! `"prior"`, its probability without a row, is taken out of its score: one number, or a list with one for each
+//! of the `"priors_of"` ([`Prior`]). `"learn_weights": true` lets training move the words' weights.
 //!
 //! `"description"`, a text, and `"examples"`, a list, beside a class's words say what it is about; `"texts"`
 //! is a list of either. Where a pattern compares texts with classes, the class's vector is the mean over its
@@ -74,6 +75,9 @@ pub struct Verbalizer {
     multi_token: Option<MultiToken>,
     kind: VerbalizerKind,
     structure: Structure,
+    /// The patterns that lists of priors are for, as written.
+    patterns: Vec<String>,
+    learns_weights: bool,
 }
 
 /// What a verbalizer's words are.
@@ -136,7 +140,26 @@ pub struct Class {
 pub struct LabelWord {
     text: Text,
     weight: f64,
-    prior: Option<f64>,
+    prior: Option<Prior>,
+}
+
+/// A word's probability without a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prior {
+    /// Whatever the pattern.
+    Everywhere(f64),
+    /// In each of the verbalizer's patterns, in their order.
+    ByPattern(Vec<f64>),
+}
+
+impl Prior {
+    /// That in one of the patterns.
+    pub fn within(&self, pattern: usize) -> f64 {
+        match self {
+            Prior::Everywhere(prior) => *prior,
+            Prior::ByPattern(priors) => priors[pattern],
+        }
+    }
 }
 
 impl LabelWord {
@@ -152,8 +175,8 @@ impl LabelWord {
 
     /// Its probability without a row, which is taken out of its score: `ln prior` off its logit (Hu et al.
     /// 2022).
-    pub fn prior(&self) -> Option<f64> {
-        self.prior
+    pub fn prior(&self) -> Option<&Prior> {
+        self.prior.as_ref()
     }
 
     /// An error about this word.
@@ -179,6 +202,10 @@ struct RawVerbalizer<'a> {
     tree: Option<&'a RawValue>,
     #[serde(borrow)]
     ordered: Option<&'a RawValue>,
+    #[serde(borrow)]
+    priors_of: Option<&'a RawValue>,
+    #[serde(borrow)]
+    learn_weights: Option<&'a RawValue>,
     #[serde(borrow)]
     classes: &'a RawValue,
 }
@@ -226,11 +253,19 @@ impl Verbalizer {
             .and_then(|value| problems.keep(MultiToken::read(&root.key("multi_token", value))));
         let kind = raw.kind.map(|value| root.key("kind", value));
         let found = kind.as_ref().and_then(|node| problems.keep(read_kind(node))).unwrap_or_default();
+        let patterns = raw.priors_of.map(|value| root.key("priors_of", value));
+        let patterns: Vec<String> = patterns.and_then(|node| problems.keep(node.read())).unwrap_or_default();
         let read = classes::read(
             &root.key("classes", raw.classes),
-            found == VerbalizerKind::Knowledge,
+            classes::Allowed { shared_words: found == VerbalizerKind::Knowledge, patterns: patterns.len() },
             &mut problems,
         );
+        let learns = raw.learn_weights.map(|value| root.key("learn_weights", value));
+        let learns_weights =
+            learns.as_ref().and_then(|node| problems.keep(node.read::<bool>())).unwrap_or_default();
+        if let Some(node) = learns.filter(|_| learns_weights) {
+            problems.extend(problem_of_learned_weights(found, aggregate).map(|kind| node.error(kind)));
+        }
         if let Some(node) = kind {
             problems
                 .extend(problem_of_kind(found, &read, aggregate, multi_token).map(|kind| node.error(kind)));
@@ -253,6 +288,8 @@ impl Verbalizer {
             multi_token,
             kind: found,
             structure: Structure { order, tree },
+            patterns,
+            learns_weights,
         })
     }
 
@@ -333,6 +370,23 @@ impl Verbalizer {
         self.classes.iter().chain(branches.filter_map(|branch| branch.own.as_ref()))
     }
 
+    /// The patterns that words' priors are for, as written; none where each prior is for all patterns.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// Whether training moves the words' weights (KPT: Hu et al. 2022). A class's weights are then the
+    /// softmax of numbers that start as the logarithms of those of the file.
+    pub fn learns_weights(&self) -> bool {
+        self.learns_weights
+    }
+
+    /// Whether training learns something for each class beside the model, without which what it learned is
+    /// worth nothing.
+    pub fn learns_of_classes(&self) -> bool {
+        self.learns_weights || matches!(self.kind, VerbalizerKind::Soft | VerbalizerKind::Prototype)
+    }
+
     /// How scores come about, in words: `mean_logit`, or `mean_logit of joint`, or `mean_logit, top-down`.
     pub fn scoring(&self) -> String {
         let mode = self.structure.tree.as_ref().map_or(TreeMode::Flat, Tree::mode);
@@ -396,6 +450,18 @@ fn read_kind(node: &Node<'_>) -> Result<VerbalizerKind> {
         let allowed = VerbalizerKind::ALL.iter().map(|kind| kind.name()).collect();
         node.error(VerbalizerError::UnknownKind { name, allowed })
     })
+}
+
+/// What learned weights do not go with.
+fn problem_of_learned_weights(kind: VerbalizerKind, aggregate: Option<Aggregate>) -> Option<VerbalizerError> {
+    let is_mean = |aggregate| matches!(aggregate, Aggregate::MeanLogit | Aggregate::MeanLogProb);
+    match (kind, aggregate) {
+        (VerbalizerKind::Words | VerbalizerKind::Knowledge, Some(aggregate)) if !is_mean(aggregate) => {
+            Some(VerbalizerError::LearnsWeightsOf { what: "aggregate", name: aggregate.name() })
+        }
+        (VerbalizerKind::Words | VerbalizerKind::Knowledge, _) => None,
+        _ => Some(VerbalizerError::LearnsWeightsOf { what: "kind", name: kind.name() }),
+    }
 }
 
 /// What a kind does not go with.

@@ -14,7 +14,8 @@ const SHOWN: usize = 3;
 type Meant = (String, Vec<String>);
 
 /// The keys of a verbalizer file beside its classes.
-const OTHER_KEYS: [&str; 7] = ["version", "about", "aggregate", "multi_token", "kind", "name", "classes"];
+const OTHER_KEYS: [&str; 9] =
+    ["version", "about", "aggregate", "multi_token", "kind", "name", "classes", "priors_of", "learn_weights"];
 
 /// How to write the verbalizer that was meant, where the value of a file has none of a verbalizer's own shape.
 pub(super) fn rewritten(file: &Value) -> Option<String> {
