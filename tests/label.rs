@@ -474,11 +474,16 @@ fn labels_are_changed_with_what_was_said_by_them() {
         (labels(&["up", "aside"]), vec![]),
         (labels(&["up", "aside"]), vec![change("down", Some("sideways"))]),
         (labels(&["up", "aside"]), vec![change("sideways", None)]),
+        (labels(&["up", "aside"]), vec![change("down", None), change("down", Some("up"))]),
     ] {
         let error = project.change_labels(&names, &changes).unwrap_err();
         assert!(matches!(
             error.kind(),
-            Kind::Label(LabelError::LabelStands { .. } | LabelError::UnknownLabel { .. })
+            Kind::Label(
+                LabelError::LabelStands { .. }
+                    | LabelError::UnknownLabel { .. }
+                    | LabelError::ChangedTwice { .. }
+            )
         ));
         assert_eq!(project.about().labels, ["down", "up"]);
     }

@@ -293,6 +293,10 @@ pub fn run(args: &Score) -> Result<()> {
 /// Gives each row several labels, or none.
 fn several_labels(args: &Score, run: Option<&Run>) -> Result<()> {
     multi_label::check_alone(&args.structure)?;
+    ensure!(
+        args.shard.is_none() || args.report.is_none(),
+        "reports of several labels a row cannot be put together: leave --report or --shard out"
+    );
     let centring = centring(args)?;
     let out = answering::file(args.out.as_deref());
     let source = Source::new(
@@ -419,6 +423,11 @@ fn check_calibration(args: &Score, labels: &[String]) -> Result<()> {
     let method = args.calibrate;
     let named = method.map_or("", Method::name);
     ensure!(
+        shard.is_none() || args.neighbours.is_none(),
+        "--neighbours chooses by all labelled rows anew in each shard, and cloze merge knows nothing of it: leave \
+         --shard or --neighbours out"
+    );
+    ensure!(
         shard.is_none() || args.calibrate_on.is_some() || !method.is_some_and(Method::needs_rows),
         "--calibrate {named} is fitted on the rows themselves, and a shard has other ones than the whole: \
          fit it once with --calibration-out, and give each shard --calibration"
@@ -512,7 +521,12 @@ fn write_page(file: Option<WholeFile>, report: &Report, sample: Option<&RowSampl
 /// The record of a shard that is done, where its answers go to a file.
 fn done(args: &Score, model: &Path) -> Result<Option<Done>> {
     let (Some(_), Some(out)) = (args.shard, answering::file(args.out.as_deref())) else { return Ok(None) };
-    let outputs: Vec<&Path> = std::iter::once(out).chain(args.report.as_deref()).collect();
+    let outputs: Vec<&Path> = std::iter::once(out)
+        .chain(args.report.as_deref())
+        .chain(args.page.path())
+        .chain(args.calibration.calibration_out.as_deref())
+        .chain(args.several.thresholds_out.as_deref())
+        .collect();
     Ok(Done::of(&outputs, &format!("{args:?}"), &reads(args, model).all())?)
 }
 

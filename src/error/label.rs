@@ -21,6 +21,8 @@ pub enum LabelError {
     OtherRows { project: PathBuf, data: String, made_of: String, made_hash: String, found_hash: String },
     #[error("{} has other labels", project.display())]
     OtherLabels { project: PathBuf, had: Vec<String>, given: Vec<String> },
+    #[error("{label:?} is changed twice")]
+    ChangedTwice { label: String },
     #[error("{answers} answers say {label:?}, which is none of the new labels")]
     LabelStands { label: String, answers: u64 },
     #[error("{data} has a column {column:?}, which is written beside the labels")]
@@ -70,6 +72,7 @@ impl LabelError {
                         .to_owned(),
                 ),
             ],
+            ChangedTwice { .. } => help("say once what takes its place"),
             LabelStands { label, .. } => {
                 vec![(
                     "help",

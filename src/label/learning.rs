@@ -6,6 +6,7 @@
 //! process for it, which the labelling outlives.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -127,7 +128,9 @@ pub(super) fn start(path: PathBuf, learning: Learning, shared: Arc<Shared>) {
         pupil.wake();
         while pupil.shared.wait() {
             // What goes wrong is told with the lesson; of a project that cannot be read, labellers hear first.
-            drop(pupil.learn());
+            if catch_unwind(AssertUnwindSafe(|| drop(pupil.learn()))).is_err() {
+                drop(pupil.give_up());
+            }
         }
     });
 }
@@ -184,7 +187,10 @@ impl Pupil {
                     return Ok(());
                 }
                 let base = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let name = format!("{base}.learned/{}", lessons.len() + 1);
+                // What another project of this name has learned stays where it is.
+                let free = |number: &usize| !self.folder(&format!("{base}.learned/{number}")).exists();
+                let number = (lessons.len() + 1..).find(free).unwrap_or_default();
+                let name = format!("{base}.learned/{number}");
                 (project.begin_lesson(labels, &name)?, name)
             }
         };
@@ -193,6 +199,15 @@ impl Pupil {
             Ok(None) => Ok(()),
             Err(trouble) => project.end_lesson(id, Err(&trouble)),
         }
+    }
+
+    /// Ends a lesson that cannot be ended otherwise.
+    fn give_up(&self) -> Result<()> {
+        let mut project = Project::open(&self.path)?;
+        let open = project.lessons()?.into_iter().find(|lesson| lesson.seconds.is_none());
+        open.map_or(Ok(()), |lesson| {
+            project.end_lesson(lesson.id, Err("the program failed: please report this"))
+        })
     }
 
     fn has_two_labels(&self, project: &Project) -> Result<bool> {
@@ -217,6 +232,9 @@ impl Pupil {
             return Ok(None);
         }
         let opinion = self.learned(&run).map_err(told)?;
+        if opinion.classifier.labels() != self.first.classifier.labels() {
+            return Err("it was trained on other labels than the project has now".to_owned());
+        }
         let learned = self.look(project, &opinion).map_err(told)?;
         self.shared.take(opinion);
         Ok(Some(learned))
@@ -248,10 +266,10 @@ impl Pupil {
     fn doubts(&self, project: &Project, labels: &[String]) -> Result<Vec<Doubt>> {
         let place_of: HashMap<&str, usize> =
             labels.iter().enumerate().map(|(class, label)| (label.as_str(), class)).collect();
-        let settled = project.settled(false)?;
+        let mut settled = project.settled(false)?;
+        settled.retain(|_, label| place_of.contains_key(label.as_str()));
         let rows = rows_of(project, settled.keys())?;
-        let classes: Vec<usize> =
-            settled.values().filter_map(|label| place_of.get(label.as_str()).copied()).collect();
+        let classes: Vec<usize> = settled.values().map(|label| place_of[label.as_str()]).collect();
         // A model that gives no states has no doubts.
         let Ok(vectors) = self.first.classifier.states(&self.first.columns, &examples(&rows)) else {
             return Ok(Vec::new());

@@ -306,7 +306,10 @@ impl Project {
     /// # Errors
     /// A label that goes, stands somewhere, and has nothing in its place; a change of or to what is no label.
     pub fn change_labels(&mut self, labels: &[String], changes: &[LabelChange]) -> Result<ChangedLabels> {
-        for LabelChange { from, to } in changes {
+        for (index, LabelChange { from, to }) in changes.iter().enumerate() {
+            if changes[..index].iter().any(|other| other.from == *from) {
+                return Err(LabelError::ChangedTwice { label: from.clone() }.into());
+            }
             let unknown = |label: &String, labels: &[String]| {
                 let (label, labels) = (label.clone(), labels.to_vec());
                 Error::new(LabelError::UnknownLabel { label, labels })
@@ -364,6 +367,9 @@ impl Project {
                 writing.execute(&(said + " ELSE predicted END"), rusqlite::params_from_iter(names))?;
             }
             writing.execute("DELETE FROM doubts WHERE looked_at = 0", [])?;
+            // What is being learned is of other labels.
+            let stopped = "UPDATE lessons SET ended = ?1, trouble = ?2 WHERE ended IS NULL";
+            writing.execute(stopped, params![now(), "the labels were changed meanwhile"])?;
             let json = serde_json::to_string(&about);
             let json = json.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
             writing.execute("UPDATE project SET about = ?1", [json])?;

@@ -156,7 +156,10 @@ impl WholeFile {
         // The umask takes its part, as for any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        sweep(folder, &prefix);
+        // A name that was cut may be another file's too.
+        if target.file_name() == Some(name.as_ref()) {
+            sweep(folder, &prefix);
+        }
         let (file, listed) = Listed::new(path, || builder.tempfile_in(folder), NamedTempFile::path)?;
         // Held until the file is closed. Where there are no locks, nobody asks for one.
         let _ = file.as_file().try_lock();

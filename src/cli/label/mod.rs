@@ -411,6 +411,8 @@ fn begin(args: &Label, path: &Path) -> Result<Begun> {
     source.finish(args.quiet)?;
     let left_out = LeftOut { labelled: pool.labelled_rows, repeated: pool.repeated_rows };
     let project = Project::create(path, &about, &placed)?;
+    // Patterns of another project that lay here.
+    training::forget_start(&project)?;
     Ok(Begun { project, opinion, start, left_out: Some(left_out) })
 }
 

@@ -146,6 +146,9 @@ fn is_in_use(run: &Path) -> bool {
 fn run(state: &Mutex<State>, mut training: Command, log: &Path) -> Result<Taught, String> {
     let said = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
     training.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
+    // Ctrl-C is for the labelling, which then ends its training.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut training, 0);
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     {
         let mut state = lock();

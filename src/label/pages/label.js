@@ -249,6 +249,7 @@ function load(labeller = state && state.labeller) {
 // ---- what is learned ---------------------------------------------------------------------------------------
 
 const LOOK_AGAIN = 3000; // milliseconds, while something is learned
+let looking; // the timer for that
 
 /** Shows a row whose label looks wrong. */
 function review(place) {
@@ -312,7 +313,6 @@ async function drawLearned() {
   const found = await ask("learned", {});
   const now = found.lessons.at(-1);
   const running = now !== undefined && now.seconds === null;
-  const before = learning;
   learning = found;
   const parts = [];
   const waits = Math.max(found.next_at - found.labels, 0);
@@ -349,14 +349,9 @@ async function drawLearned() {
     parts.push(make("table", {}, make("thead", {}, make("tr", {}, ...names)), make("tbody", {}, ...found.doubts.map(line))));
   }
   at("lessons").replaceChildren(...parts);
-  if (running) setTimeout(() => { drawLearned().catch(() => {}); }, LOOK_AGAIN);
-  else if (before && before.lessons.at(-1) && before.lessons.at(-1).seconds === null && now && !now.trouble && !reviewing) {
-    // What is shown next was chosen anew.
-    alone(async () => {
-      const { row, progress } = await ask("state", { labeller: state.labeller });
-      if (at("note").value === "" && state.row !== null) take({ row, progress });
-    });
-  }
+  // One timer, however often something was answered meanwhile.
+  clearTimeout(looking);
+  if (running) looking = setTimeout(() => { drawLearned().catch(() => {}); }, LOOK_AGAIN);
 }
 
 async function drawAgreement() {

@@ -27,6 +27,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,6 +74,10 @@ pub struct SeedEvent {
     pub event: Event,
 }
 
+/// So often a folder is asked for that another process seems to have, and so long after each time.
+const TRIES: usize = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
 impl RunFolder {
     /// Refuses a path where no new run can be, because something is there.
     pub fn check_free(path: &Path) -> Result<()> {
@@ -108,9 +114,15 @@ impl RunFolder {
     pub fn hold(&mut self) -> Result<()> {
         let manifest = self.path.join(MANIFEST);
         let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
-        // Where a file system knows no locks, two runs in one folder cannot be told.
-        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            return Err(Kind::Run(RunError::InUse { path: self.path.clone() }).into());
+        // Where a file system knows no locks, two runs in one folder cannot be told. A process that this one is
+        // just starting shares its locks until it has begun: that is waited for.
+        let mut tries = 0;
+        while matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            tries += 1;
+            if tries > TRIES {
+                return Err(Kind::Run(RunError::InUse { path: self.path.clone() }).into());
+            }
+            thread::sleep(BETWEEN_TRIES);
         }
         self.held = Some(Arc::new(file));
         remove_partial(&self.path);

@@ -1,5 +1,5 @@
 //! Labelled rows beside the label words, without a training: the classes of the rows whose states at the mask
-//! are nearest (Khandelwal et al. 2020; Shi et al. 2022, kNN-Prompt).
+//! are nearest (after kNN-LM, Khandelwal et al. 2020, with labelled rows for its store).
 //!
 //! `p = λ · p_near + (1 - λ) · p_words`, where `p_near` of a class is the share of its rows among the k nearest,
 //! each counted `exp(-d²/(T·s))`: d is the Euclidean distance of the states, s the mean d² of the labelled rows
