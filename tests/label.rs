@@ -304,7 +304,7 @@ fn lessons_are_measured_by_the_labels_as_they_are_and_say_whose_turn_is_next() {
         (lessons.len(), lessons[2].trouble.as_deref(), lessons[2].accuracy),
         (3, Some("no memory"), None)
     );
-    assert_eq!(project.gain().unwrap(), None);
+    assert_eq!(project.results().unwrap().1, None);
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn whether_more_labels_pay_is_said_of_the_rows_that_both_lessons_answered() {
             .map(|(at, place)| (*place, if at < right { "up" } else { "down" }))
             .collect();
         project.end_lesson(id, Ok(&learned(&said, &[], &[]))).unwrap();
-        project.gain().unwrap()
+        project.results().unwrap().1
     };
     assert_eq!(lesson(10, 100), None);
     assert_eq!(lesson(20, 120), None);

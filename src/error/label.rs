@@ -67,18 +67,12 @@ impl LabelError {
                 ("given", given.join(", ")),
                 (
                     "help",
-                    "go on with the project's labels by naming none, or change them: --change-labels, with \
-                     OLD=NEW for each that is renamed"
+                    "go on with the project's labels by naming none, change them, or begin another project"
                         .to_owned(),
                 ),
             ],
             ChangedTwice { .. } => help("say once what takes its place"),
-            LabelStands { label, .. } => {
-                vec![(
-                    "help",
-                    format!("say what takes its place: --change-labels {label}=NEW, or {label}= to ask anew"),
-                )]
-            }
+            LabelStands { .. } => help("say what takes its place, or that its answers are taken back"),
             ColumnTaken { .. } => help("rename it in the data"),
             WithoutLabels => help("name them, as \"billing, technical, account\""),
             NothingLabelled { .. } => help("label some rows first"),

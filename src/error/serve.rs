@@ -54,7 +54,7 @@ impl ServeError {
             CannotListen { .. } => help("listen on an address of this machine, as 127.0.0.1"),
             SameName { .. } => help("give one of them another name, as NAME=FOLDER"),
             Name { .. } => help("use letters, digits, spaces and . _ - / alone, at most 100"),
-            YesNo { .. } => help("serve labels that are held against a reference: --way reference"),
+            YesNo { .. } => help("serve labels that are held against a reference"),
             NothingToServe => help("give it at least one"),
             WithoutKey { .. } => help("write the key on its first line"),
             ShortKey { least, .. } => {

@@ -167,10 +167,9 @@ impl Project {
         })
     }
 
-    /// All lessons, the first first, measured by the labels as they are now.
-    pub fn lessons(&self) -> Result<Vec<Lesson>> {
-        let truths = self.settled(true)?;
-        let tested = self.tested()?;
+    /// All lessons, the first first, measured by the labels as they are now; and whether more labels pay.
+    pub fn results(&self) -> Result<(Vec<Lesson>, Option<Gain>)> {
+        let (truths, tested) = (self.settled(true)?, self.tested()?);
         let asked = "SELECT id, labels, folder, begun, ended, trouble FROM lessons ORDER BY id";
         let wrap = |error: rusqlite::Error| self.failed(&error);
         let mut asking = self.connection().prepare(asked).map_err(wrap)?;
@@ -192,7 +191,14 @@ impl Project {
                 interval_95: (rows > 0).then(|| wilson(right, rows)),
             })
         };
-        asking.query_map([], lesson).and_then(Iterator::collect).map_err(wrap)
+        let lessons: Vec<Lesson> = asking.query_map([], lesson).and_then(Iterator::collect).map_err(wrap)?;
+        let gain = gain(&lessons, &truths, &tested);
+        Ok((lessons, gain))
+    }
+
+    /// All lessons, the first first.
+    pub fn lessons(&self) -> Result<Vec<Lesson>> {
+        Ok(self.results()?.0)
     }
 
     /// What each lesson said of the rows to test on.
@@ -209,33 +215,6 @@ impl Project {
         Ok(tested)
     }
 
-    /// Whether more labels pay: the last lesson that went well beside the one two before it, on the rows that
-    /// both answered. None before there are so many.
-    pub fn gain(&self) -> Result<Option<Gain>> {
-        let lessons: Vec<Lesson> =
-            self.lessons()?.into_iter().filter(|lesson| lesson.accuracy.is_some()).collect();
-        let [.., before, _, last] = &lessons[..] else { return Ok(None) };
-        let (truths, tested) = (self.settled(true)?, self.tested()?);
-        let both: Vec<u32> = truths
-            .keys()
-            .copied()
-            .filter(|place| [before, last].iter().all(|of| tested[&of.id].contains_key(place)))
-            .collect();
-        let right =
-            |of: &Lesson| vec![both.iter().map(|place| tested[&of.id][place] == truths[place]).collect()];
-        Ok(PairedDifference::of(&right(last), &right(before)).map(|found| Gain {
-            labels: [before.labels, last.labels],
-            difference: found.difference,
-            difference_95: found.difference_95,
-            rows: found.rows,
-            says: match found.difference_95 {
-                [low, _] if low > 0.0 => Pays::Yes,
-                [_, high] if high < HARDLY => Pays::Hardly,
-                _ => Pays::Unknown,
-            },
-        }))
-    }
-
     /// Labels that may be wrong and that nobody has looked at again, the most doubtful first.
     pub fn doubts(&self) -> Result<Vec<Doubt>> {
         let asked =
@@ -247,4 +226,29 @@ impl Project {
         };
         asking.query_map([], doubt).and_then(Iterator::collect).map_err(wrap)
     }
+}
+
+/// Whether more labels pay: the last lesson that went well beside the one two before it, on the rows that both
+/// answered. None before there are so many.
+fn gain(
+    lessons: &[Lesson],
+    truths: &BTreeMap<u32, String>,
+    tested: &BTreeMap<i64, BTreeMap<u32, String>>,
+) -> Option<Gain> {
+    let measured: Vec<&Lesson> = lessons.iter().filter(|lesson| lesson.accuracy.is_some()).collect();
+    let [.., before, _, last] = measured[..] else { return None };
+    let of_both = |place: &&u32| [before, last].iter().all(|of| tested[&of.id].contains_key(place));
+    let both: Vec<&u32> = truths.keys().filter(of_both).collect();
+    let right = |of: &Lesson| vec![both.iter().map(|place| tested[&of.id][place] == truths[place]).collect()];
+    PairedDifference::of(&right(last), &right(before)).map(|found| Gain {
+        labels: [before.labels, last.labels],
+        difference: found.difference,
+        difference_95: found.difference_95,
+        rows: found.rows,
+        says: match found.difference_95 {
+            [low, _] if low > 0.0 => Pays::Yes,
+            [_, high] if high < HARDLY => Pays::Hardly,
+            _ => Pays::Unknown,
+        },
+    })
 }

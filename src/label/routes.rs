@@ -224,7 +224,7 @@ async fn learned(app: Arc<App>, source: Arc<Source>) -> Answered {
     asked(&app, &source)?;
     let every = app.model.as_ref().map_or(0, |model| model.every);
     let work = move |project: &mut Project| {
-        let lessons = project.lessons()?;
+        let (lessons, gain) = project.results()?;
         let doubts = project.doubts()?;
         let doubtful = |doubt: &Doubt| -> Result<Value> {
             let (record, text) = text(project, doubt.place)?;
@@ -237,7 +237,7 @@ async fn learned(app: Arc<App>, source: Arc<Source>) -> Answered {
             "labels": project.to_learn_from()?,
             "next_at": lessons.last().map_or(0, |lesson| lesson.labels) + every,
             "lessons": lessons,
-            "gain": project.gain()?,
+            "gain": gain,
             "doubts": shown,
             "all_doubts": doubts.len(),
         }))

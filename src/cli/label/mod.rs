@@ -294,8 +294,8 @@ struct Begun {
 
 /// Patterns and label words to learn with.
 enum Start {
-    /// The first template, and the verbalizer.
-    Files(PathBuf, PathBuf),
+    /// Templates, or folders of them, and the verbalizer.
+    Files(Vec<PathBuf>, PathBuf),
     /// Those that labels alone have.
     Labels(Vec<Template>, Vec<NamedLabel>),
 }
@@ -436,8 +436,7 @@ fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) 
             tasks.tasks.iter().all(|task| task.template().demonstrations().is_none()),
             "rows are chosen without demonstrations: give patterns without {{demos:K}}"
         );
-        let files = args.template.first().cloned().zip(args.verbalizer.clone());
-        let start = files.map(|(template, verbalizer)| Start::Files(template, verbalizer));
+        let start = args.verbalizer.clone().map(|verbalizer| Start::Files(args.template.clone(), verbalizer));
         let columns = rows.columns().clone();
         let request = CalibrationRequest::default();
         let calibrator = Calibrator::check(&request, &blueprint, &tasks.tasks, &columns)?;

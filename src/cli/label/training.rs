@@ -59,6 +59,11 @@ impl Training {
         start: Start,
     ) -> Result<impl FnMut(Lecture<'_>) -> Result<Taught, String> + Send + use<>> {
         let program = std::env::current_exe().context("this program's own file cannot be found")?;
+        // Patterns of labels alone name their columns themselves.
+        let text = match (&start, &args.text_column[..]) {
+            (Start::Files(..), [column]) => Some(column),
+            _ => None,
+        };
         let (template, verbalizer) = files(project, start)?;
         let mut usual: Vec<OsString> = vec!["train".into(), "--template".into(), template.into()];
         usual.extend(["--verbalizer".into(), verbalizer.into()]);
@@ -66,9 +71,7 @@ impl Training {
         let about = project.about();
         let label = about.label_column.map_or(LABEL, |at| &about.columns[at]);
         usual.extend(["--label-column".into(), label.into()]);
-        if let [column] = &args.text_column[..] {
-            usual.extend(["--text-column".into(), column.into()]);
-        }
+        usual.extend(text.iter().flat_map(|column| ["--text-column".into(), column.into()]));
         let limits = &args.model.limits;
         usual.extend(limits.model.iter().flat_map(|model| ["--model".into(), model.into()]));
         usual.extend(limits.force_head.then(|| "--force-head".into()));
@@ -119,7 +122,7 @@ fn start_folder(project: &Project) -> PathBuf {
 /// The template and the verbalizer to learn with.
 fn files(project: &Project, start: Start) -> Result<(PathBuf, PathBuf)> {
     let (templates, labels) = match start {
-        Start::Files(template, verbalizer) => return Ok((template, verbalizer)),
+        Start::Files(templates, verbalizer) => return Ok((first(&templates)?, verbalizer)),
         Start::Labels(templates, labels) => (templates, labels),
     };
     let folder = start_folder(project);
@@ -129,11 +132,15 @@ fn files(project: &Project, start: Start) -> Result<(PathBuf, PathBuf)> {
         Starter { templates: &templates, labels: &labels, structure, calibration: None, readme }
             .write(&folder)?;
     }
+    Ok((first(&[folder.join(TEMPLATES)])?, folder.join(VERBALIZER)))
+}
+
+/// The first template of files and folders.
+fn first(templates: &[PathBuf]) -> Result<PathBuf> {
     let mut errors = cloze::Errors::new();
-    let files = json_files::files(&[folder.join(TEMPLATES)], &mut errors);
+    let files = json_files::files(templates, &mut errors);
     errors.none()?;
-    let first = files.into_iter().next().context("no pattern has a blank")?;
-    Ok((first, folder.join(VERBALIZER)))
+    files.into_iter().next().context("no pattern has a blank")
 }
 
 /// Whether a process is at work in a run.

@@ -174,6 +174,9 @@ fn of_label(error: &LabelError) -> Option<Vec<Note>> {
             "a project holds its rows itself: --project without a file of rows goes on with them and exports \
              them; with another --project, these rows begin a new one"
         }
+        LabelError::LabelStands { .. } => {
+            "say what takes its place: --change-labels OLD=NEW, or OLD= to take its answers back"
+        }
         LabelError::OtherLabels { .. } => {
             "leave --labels out to go on with the project's, or change them with --change-labels; with another \
              --project, these begin a new one"

@@ -162,13 +162,7 @@ pub(crate) fn classes(evaluation: &Evaluation) -> Markup {
                             td { (count(answers)) }
                             td { (percent(class.precision)) }
                             td { (percent(class.f1)) }
-                            @if class.support > 0 {
-                                td { (percent(class.recall)) }
-                                td { (interval(ends)) }
-                                td aria-hidden="true" { (bar(class.recall, Some(ends))) }
-                            } @else {
-                                td { "–" } td { "–" } td {}
-                            }
+                            (recall(class.recall, ends, class.support))
                         }
                     }
                 }
@@ -181,8 +175,21 @@ pub(crate) fn classes(evaluation: &Evaluation) -> Markup {
     }
 }
 
+/// The recall of a class with its interval, as cells; dashes where no row has the class.
+pub(super) fn recall(share: f64, ends: [f64; 2], rows: u64) -> Markup {
+    html! {
+        @if rows > 0 {
+            td { (percent(share)) }
+            td { (interval(ends)) }
+            td aria-hidden="true" { (bar(share, Some(ends))) }
+        } @else {
+            td { "–" } td { "–" } td {}
+        }
+    }
+}
+
 /// A share as a bar, with its interval as a line on it.
-pub(super) fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
+fn bar(share: f64, ends: Option<[f64; 2]>) -> Markup {
     html! {
         div.track {
             b style=(format!("width:{:.1}%", share * 100.0)) {}

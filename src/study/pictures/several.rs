@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::rows::{self, RowSample, Shown, Words};
-use super::scores::{MOST_IN_TABLE, answers, bar, tile};
+use super::scores::{MOST_IN_TABLE, answers, recall, tile};
 use crate::numbers::multi_label::MultiLabelMetrics;
 use crate::numbers::{count, counted, percent, wilson};
 use crate::page::document::{document, heading, setting, warnings};
@@ -282,13 +282,7 @@ fn labels(report: &MultiLabelReport, evaluation: &MultiLabelMetrics) -> Markup {
                             td { (percent(label.precision)) }
                             td { (percent(label.f1)) }
                             td { @match label.average_precision { Some(mean) => (percent(mean)), None => "–" } }
-                            @if label.support > 0 {
-                                td { (percent(label.recall)) }
-                                td { (crate::numbers::interval(ends)) }
-                                td aria-hidden="true" { (bar(label.recall, Some(ends))) }
-                            } @else {
-                                td { "–" } td { "–" } td {}
-                            }
+                            (recall(label.recall, ends, label.support))
                         }
                     }
                 }
