@@ -157,6 +157,9 @@ pub struct LongTexts {
     pub pool: Option<Pooling>,
 }
 
+/// Steps of a training from one checkpoint to the next.
+pub const CHECKPOINT_EVERY: u32 = 100;
+
 #[derive(Debug, clap::Args)]
 pub struct Model {
     #[command(flatten)]

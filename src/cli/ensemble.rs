@@ -2,19 +2,23 @@
 //! out.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cloze::error::{EnsembleError, Error, RunError};
 use cloze::learn::plan::PlanOptions;
 use cloze::learn::run::RunFolder;
 use cloze::model::folder::ModelFolder;
+use cloze::study::again::Again;
+use cloze::study::cells::{CellEnd, Plan};
 use cloze::study::ensemble::growth::Draw;
 use cloze::study::ensemble::merge::{Calibration, Merge, Weights};
 use cloze::study::ensemble::{self, EnsembleFolder, Manifest, ResolveWith, Student};
 use cloze::tune::Tuning;
 
-use super::args::{Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file};
+use super::args::{
+    CHECKPOINT_EVERY, Limits, Model, PlanArgs, Reading, TrainDtypeName, TuningArgs, said_by_file,
+};
 use super::render::{self, EnsembleProgress, Live};
 use super::{setup, shipped, signals, source};
 
@@ -99,7 +103,7 @@ pub struct Ensemble {
     #[command(flatten)]
     tuning: TuningArgs,
     /// Steps from one checkpoint to the next
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_EVERY, value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
@@ -191,34 +195,108 @@ struct StudentArgs {
     no_distill: bool,
 }
 
+impl Ensemble {
+    /// The run's folder.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Whether nothing is told on the terminal.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Ensemble) -> Result<()> {
     let (manifest, existing) = manifest(args)?;
-    let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
     let live = Live::start(args.quiet, "reading rows and the model");
-    let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, args.checkpoint_every as usize)?;
-    let (ensemble, mut warnings) = prepared;
-    warnings.extend(ensemble.check()?);
-    let warnings = render::worded(&warnings);
+    let (ensemble, warnings) = prepared(&manifest, args.checkpoint_every)?;
     if !args.quiet {
         live.beside(|| render::warnings(&warnings))?;
     }
     // Only now, when nothing is known any more that would stop it.
     let folder = existing.map_or_else(|| EnsembleFolder::create(&args.out, &manifest), Ok)?;
-    let stops = signals::stop_at_step(args.out.clone());
+    carry_out(&ensemble, &folder, warnings, live, args.quiet)
+}
+
+/// Writes the plan of an experiment into its folder, in place of running it.
+pub fn plan(args: &Ensemble) -> Result<Plan> {
+    ensure!(!args.resume, "a run that was begun is not planned: leave --resume out");
+    let (manifest, _) = manifest(args)?;
+    let live = Live::start(args.quiet, "reading rows and the model");
+    let (ensemble, warnings) = prepared(&manifest, args.checkpoint_every)?;
+    if !args.quiet {
+        live.beside(|| render::warnings(&warnings))?;
+    }
+    let plan = ensemble.plan();
+    plan.write(&EnsembleFolder::create(&args.out, &manifest)?.run)?;
+    Ok(plan)
+}
+
+/// Does a cell of a planned experiment.
+pub fn run_cell(run: &Path, cell: usize, again: &Again, quiet: bool) -> Result<CellEnd> {
+    let (folder, mut manifest) = EnsembleFolder::open(run)?;
+    if folder.is_finished() {
+        return Ok(CellEnd::WasDone);
+    }
+    again.ensemble(&mut manifest)?;
+    let live = Live::start(quiet, "reading rows and the model");
+    let (ensemble, _) = prepared(&manifest, CHECKPOINT_EVERY)?;
+    let folder = EnsembleFolder::for_cell(run, cell)?;
+    let stops = signals::stop_at_step(run.to_owned(), Some(cell));
     let mut progress = EnsembleProgress::start(live);
-    let report = ensemble.run(&folder, warnings, &mut |event| {
+    Ok(ensemble.run_cell(&folder, cell, &mut |event| {
+        progress.show(event);
+        if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?)
+}
+
+/// Makes the results of a planned experiment whose cells are all done.
+pub fn collect(run: &Path, again: &Again, quiet: bool) -> Result<()> {
+    let (folder, mut manifest) = EnsembleFolder::unfinished(run)?;
+    again.ensemble(&mut manifest)?;
+    let live = Live::start(quiet, "reading rows and the model");
+    let (ensemble, warnings) = prepared(&manifest, CHECKPOINT_EVERY)?;
+    ensemble.plan().check_all(&folder.run, &ensemble.cells_done(&folder))?;
+    if !quiet {
+        live.beside(|| render::warnings(&warnings))?;
+    }
+    carry_out(&ensemble, &folder, warnings, live, quiet)
+}
+
+/// All that an experiment needs, and what a reader of its results should know.
+fn prepared(manifest: &Manifest, checkpoint_every: u32) -> Result<(ensemble::Ensemble, Vec<String>)> {
+    let run = manifest.run.clone().unwrap_or_else(|| unreachable!("it was resolved"));
+    let prepared = ensemble::Ensemble::prepare(manifest.clone(), run, checkpoint_every as usize)?;
+    let (ensemble, mut warnings) = prepared;
+    warnings.extend(ensemble.check()?);
+    Ok((ensemble, render::worded(&warnings)))
+}
+
+/// Does what is not done yet, and shows what came of it.
+fn carry_out(
+    ensemble: &ensemble::Ensemble,
+    folder: &EnsembleFolder,
+    warnings: Vec<String>,
+    live: Live,
+    quiet: bool,
+) -> Result<()> {
+    let run = folder.path();
+    let stops = signals::stop_at_step(run.to_owned(), None);
+    let mut progress = EnsembleProgress::start(live);
+    let report = ensemble.run(folder, warnings, &mut |event| {
         progress.show(event);
         if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     drop(progress);
     let Some(report) = report? else {
-        return Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into());
+        return Err(Error::from(RunError::Interrupted { path: run.to_owned(), cell: None }).into());
     };
-    if !args.quiet {
+    if !quiet {
         let text = format!(
             "{}\n  the same with plots: {}\n{}",
-            render::ensemble(&report, &args.out),
+            render::ensemble(&report, run),
             folder.page().display(),
             render::terms(&std::io::stderr())
         );
@@ -227,7 +305,7 @@ pub fn run(args: &Ensemble) -> Result<()> {
     if !report.failures.is_empty() {
         return Err(Error::from(EnsembleError::ModelsFailed {
             failed: report.failures.len(),
-            path: args.out.clone(),
+            path: run.to_owned(),
         })
         .into());
     }

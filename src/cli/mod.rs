@@ -30,6 +30,9 @@ mod multi_label;
 mod ensemble;
 mod train;
 
+// many processes for them
+mod plan;
+
 // the other commands
 mod check;
 mod classify;
@@ -79,6 +82,10 @@ enum Command {
     Score(Box<score::Score>),
     Train(Box<train::Train>),
     Ensemble(Box<ensemble::Ensemble>),
+    #[command(subcommand)]
+    Plan(plan::Plan),
+    RunCell(plan::RunCell),
+    Collect(plan::Collect),
     Pretrain(Box<pretrain::Pretrain>),
     Export(export::Export),
     Serve(Box<serve::Serve>),
@@ -142,6 +149,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Score(args) => score::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::RunCell(args) => plan::run_cell(&args),
+        Command::Collect(args) => plan::collect(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -141,7 +141,7 @@ pub fn run(args: &Pretrain) -> Result<()> {
     }
     let is_new = existing.is_none();
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
-    let stops = signals::stop_at_step(args.out.clone());
+    let stops = signals::stop_at_step(args.out.clone(), None);
     let mut progress = PretrainProgress::start(live, &manifest);
     let metrics = training.run(&folder, &mut |event| {
         progress.show(event);
@@ -150,7 +150,7 @@ pub fn run(args: &Pretrain) -> Result<()> {
     drop(progress);
     let model = model_of(&folder);
     let Some(metrics) = folder.unless_in_vain(metrics, is_new)? else {
-        return Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into());
+        return Err(Error::from(RunError::Interrupted { path: args.out.clone(), cell: None }).into());
     };
     let report = RunReport::of_run(&args.out)?;
     write_text(&args.out.join("report.html"), &page(&[(&args.out.display().to_string(), &report)]))?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 struct Stopping {
     wanted: AtomicBool,
     run: PathBuf,
+    cell: Option<usize>,
 }
 
 static STOPPING: OnceLock<Stopping> = OnceLock::new();
@@ -24,8 +25,8 @@ static SIGNAL: AtomicI32 = AtomicI32::new(2);
 
 /// Asks for a stop at the next step in place of an end at once; a second signal ends the program. Gives
 /// whether a stop is wanted.
-pub fn stop_at_step(run: PathBuf) -> impl Fn() -> bool {
-    let stopping = STOPPING.get_or_init(|| Stopping { wanted: AtomicBool::new(false), run });
+pub fn stop_at_step(run: PathBuf, cell: Option<usize>) -> impl Fn() -> bool {
+    let stopping = STOPPING.get_or_init(|| Stopping { wanted: AtomicBool::new(false), run, cell });
     || stopping.wanted.load(Ordering::Relaxed)
 }
 
@@ -92,7 +93,10 @@ mod unix {
         match (STOPPING.get(), KEPT.get(), &named[..]) {
             (Some(stopping), ..) => {
                 tell("", true);
-                render::error(&Error::from(RunError::Interrupted { path: stopping.run.clone() }).into());
+                render::error(
+                    &Error::from(RunError::Interrupted { path: stopping.run.clone(), cell: stopping.cell })
+                        .into(),
+                );
             }
             (None, Some(kept), _) => tell(&format!("stopped: {kept}"), false),
             (None, None, []) => tell("stopped: nothing is kept but what was printed", false),

@@ -11,7 +11,7 @@ use super::notes::{Note, help, listed};
 #[allow(missing_docs)] // The messages say what each field is.
 pub enum RunError {
     #[error("stopped; {} holds where it stands", path.display())]
-    Interrupted { path: PathBuf },
+    Interrupted { path: PathBuf, cell: Option<usize> },
     #[error("there is no run {}", path.display())]
     Missing { path: PathBuf },
     #[error("the run {} has no {wanted}", path.display())]
@@ -50,6 +50,14 @@ pub enum RunError {
     WithoutSeed { path: PathBuf, seed: u64, seeds: Vec<u64> },
     #[error("another process is at work in the run {}", path.display())]
     InUse { path: PathBuf },
+    #[error("the run {} has no cell {cell}", path.display())]
+    NoCell { path: PathBuf, cell: usize, cells: usize },
+    #[error("cell {cell} of the run {} needs cells that are not done", path.display())]
+    CellTooEarly { path: PathBuf, cell: usize, missing: Vec<usize> },
+    #[error("the run {} has cells that are not done", path.display())]
+    CellsMissing { path: PathBuf, missing: Vec<usize> },
+    #[error("a run of {} has no cells", run_of(kind))]
+    WithoutCells { kind: &'static str },
     #[error("the run {} is finished", path.display())]
     Finished { path: PathBuf },
     #[error("the manifest.json in {} is an experiment that was not run", path.display())]
@@ -123,6 +131,14 @@ impl RunError {
             SeedNeeded { seeds, .. } => {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
             }
+            NoCell { cells, .. } => vec![("cells", format!("1 to {cells}"))],
+            CellTooEarly { missing, .. } | CellsMissing { missing, .. } => {
+                vec![
+                    ("cells", listed(&missing.iter().map(usize::to_string).collect::<Vec<_>>())),
+                    ("help", "do these first".to_owned()),
+                ]
+            }
+            WithoutCells { .. } => help("run it as one; runs of cloze train and cloze ensemble have cells"),
             Finished { .. } => help("run its manifest again in another folder"),
             NotRun { .. } => help("run it in a new folder"),
             Unfinished { .. } => help("resume it"),

@@ -17,6 +17,9 @@ pub mod search;
 // long lists of words
 pub mod knowledge;
 
+// runs that many processes do
+pub mod cells;
+
 // trainings over seeds
 pub mod experiment;
 

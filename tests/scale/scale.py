@@ -7,6 +7,7 @@ row, also where a cloze process or a worker is killed halfway; rows that cannot 
 
 import argparse
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -230,6 +231,29 @@ def poison(engine, folder, cloze, args):
     check(ended != 0 and named, f"{engine.name}: such a row fails as asked (exit {ended}), and the job says that it is the one with id 301")
 
 
+def planned(ray, folder, cloze):
+    """An ensemble in cells on Ray, one of them killed, against the same in one process: the same report but for seconds."""
+    data = ROOT / "data/tickets"
+    asked = ["--template", ROOT / "templates/tickets/about.json", ROOT / "templates/tickets/colon.json",
+             "--verbalizer", ROOT / "verbalizers/tickets.json", "--model", ROOT / "models/cloze-minilm-l6",
+             "--train", data / "train.csv", "--unlabeled", data / "unlabeled.csv", "--unlabeled-rows", "40", "--test", data / "dev.csv",
+             "--shots", "2", "--seeds", "1,2", "--steps", "12", "--student-steps", "6", "--generations", "1", "--threads", "1", "--quiet"]
+    subprocess.run([cloze, "ensemble", *asked, "--out", folder / "single"], check=True)
+    subprocess.run([cloze, "plan", "ensemble", *asked, "--out", folder / "cells"], check=True)
+    env = {**ray.env, "RAY_ADDRESS": ray.address}
+    job = Job([sys.executable, INTEGRATIONS / "ray/plan.py", "--cloze", cloze, folder / "cells"], env, folder, "plan")
+    killed = kill_one(ray.cluster.pid, ["run-cell"], 4)
+    check(job.end() == 0 and killed, "a plan on Ray ends, though a cell was killed")
+
+    def without_times(value):
+        if isinstance(value, dict):
+            return {key: without_times(inner) for key, inner in value.items() if key not in ("seconds", "command")}
+        return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+    reports = [without_times(json.loads((folder / run / "report.json").read_text())) for run in ("single", "cells")]
+    check(reports[0] == reports[1], "its report is that of a single process, to the last digit")
+
+
 def overhead(engines, folder, cloze, args):
     """Seconds on the same rows, all with the model's start; alternately, the least of some."""
     rows = write_rows(folder / "rows-overhead", args.overhead_rows, args.shared)
@@ -275,6 +299,8 @@ def main():
         try:
             same_answers(ready, folder, cloze, args)
             poison(ready, folder, cloze, args)
+            if engine is Ray:
+                planned(ready, folder, cloze[0])
         finally:
             ready.end()
     if args.overhead_rows:

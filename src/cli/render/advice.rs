@@ -464,7 +464,10 @@ fn of_training(error: &TrainingError) -> Option<Vec<Note>> {
 
 fn of_run(error: &RunError) -> Option<Vec<Note>> {
     Some(match error {
-        RunError::Interrupted { path } => help(&format!("go on with it: {}", goes_on(path))),
+        RunError::Interrupted { path, cell: Some(cell) } => {
+            help(&format!("go on with it: {} run-cell {} {cell}", program(), shell::path(path)))
+        }
+        RunError::Interrupted { path, cell: None } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::Missing { .. } => help("name the folder that --out named when the run was made"),
         RunError::PageWithoutName => help("say with --out where to write it"),
         RunError::FileMissing { wanted, .. } if wanted == "manifest.json" => {
@@ -503,6 +506,15 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
             let manifest = path.join("manifest.json");
             vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
         }
+        RunError::CellTooEarly { path, missing, .. } | RunError::CellsMissing { path, missing } => {
+            vec![
+                ("cells", listed(&missing.iter().map(usize::to_string).collect::<Vec<_>>())),
+                (
+                    "help",
+                    format!("do these first: {} run-cell {} {}", program(), shell::path(path), missing[0]),
+                ),
+            ]
+        }
         RunError::Unfinished { path } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::OfOtherKind { found: "pretrain", path, .. } => help(&as_model(path)),
         RunError::OfOtherKind { found: "train" | "tasks", .. } => {
@@ -539,8 +551,12 @@ fn goes_on(run: &Path) -> String {
         Ok(Some(RunKind::Pretrain)) => "pretrain",
         _ => return "the command that made it, with another --out".to_owned(),
     };
-    let program = std::env::args().next().unwrap_or_else(|| "cloze".to_owned());
-    format!("{} {command} --resume --out {}", shell::quoted(&program), shell::path(run))
+    format!("{} {command} --resume --out {}", program(), shell::path(run))
+}
+
+/// This program, as it was called.
+fn program() -> String {
+    shell::quoted(&std::env::args().next().unwrap_or_else(|| "cloze".to_owned()))
 }
 
 /// Whether a run has its results.

@@ -5,12 +5,14 @@ mod tasks;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use cloze::error::source::Source;
 use cloze::error::{Error, Errors, RunError};
 use cloze::learn::plan::{ClassLoss, PlanOptions};
 use cloze::learn::run::{MANIFEST, Manifest, RunFolder, RunKind, Select, kind_of};
+use cloze::study::again::Again;
+use cloze::study::cells::{CellEnd, Plan};
 use cloze::study::experiment::{DescriptionFiles, Experiment, TrainRequest};
 use cloze::study::report::{RunReport, page};
 use cloze::text::json::{self, Node};
@@ -18,7 +20,7 @@ use cloze::text::null_inputs;
 use cloze::text::whole_file::WholeFile;
 use cloze::tune::Tuning;
 
-use super::args::{DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
+use super::args::{CHECKPOINT_EVERY, DrawingArgs, Model, PlanArgs, Reading, TuningArgs, said_by_file};
 use super::multi_label::LearnLabelsArgs;
 use super::outputs::{self, Reads};
 use super::pages::PageArgs;
@@ -148,7 +150,7 @@ pub struct Train {
     #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',')]
     baseline: Vec<Baseline>,
     /// Steps from one checkpoint to the next
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_EVERY, value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: u32,
     #[command(flatten)]
     plan: PlanArgs,
@@ -212,6 +214,18 @@ enum Baseline {
     Setfit,
 }
 
+impl Train {
+    /// The run's folder.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Whether nothing is told on the terminal.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Train) -> Result<()> {
     if let Some(tasks) = &args.tasks {
@@ -242,30 +256,114 @@ pub fn run(args: &Train) -> Result<()> {
     if existing.is_none() {
         RunFolder::check_free(&args.out)?;
     }
-    let placed = |error: Error| placed(error, &manifest, args);
     let live = Live::start(args.quiet, "reading rows and the model");
-    let prepared = Experiment::prepare(manifest.clone(), args.checkpoint_every as usize);
-    let (experiment, warnings) = prepared.map_err(|errors| errors.map(placed))?;
-    let warnings = render::worded(&[warnings, experiment.check().map_err(placed)?].concat());
+    let place = place(args);
+    let (experiment, warnings) = prepared(&manifest, args.checkpoint_every, place.as_ref())?;
     if !args.quiet {
         live.beside(|| render::warnings(&warnings))?;
     }
     let page = open_page(args)?;
     // Only now, when nothing is known any more that would stop the training.
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
-    let stops = signals::stop_at_step(args.out.clone());
+    carry_out(&experiment, &folder, warnings, live, args.quiet, || page_of_run(args, page))
+}
+
+/// Writes the plan of a run into its folder, in place of running it.
+pub fn plan(args: &Train) -> Result<Plan> {
+    ensure!(!args.resume, "a run that was begun is not planned: leave --resume out");
+    ensure!(args.page.path().is_none(), "a plan has no page: cloze report makes the run's when all is done");
+    if args.tasks.is_some() {
+        return Err(Error::from(RunError::WithoutCells { kind: "tasks" }).into());
+    }
+    let manifest = match &args.from {
+        Some(from) => {
+            let mut manifest = Manifest::read(&manifest_file(from))?;
+            setup::again(&args.model, args.allow_other_base)?.training_anew(&mut manifest)?;
+            manifest
+        }
+        None => manifest(args)?,
+    };
+    RunFolder::check_free(&args.out)?;
+    let live = Live::start(args.quiet, "reading rows and the model");
+    let (experiment, warnings) = prepared(&manifest, args.checkpoint_every, place(args).as_ref())?;
+    if !args.quiet {
+        live.beside(|| render::warnings(&warnings))?;
+    }
+    let plan = experiment.plan();
+    plan.write(&RunFolder::create(&args.out, &manifest.written())?)?;
+    Ok(plan)
+}
+
+/// Does a cell of a planned run.
+pub fn run_cell(run: &Path, cell: usize, again: &Again, quiet: bool) -> Result<CellEnd> {
+    let (folder, mut manifest) = RunFolder::open(run)?;
+    if folder.is_finished(&manifest) {
+        return Ok(CellEnd::WasDone);
+    }
+    again.training_goes_on(&mut manifest)?;
+    let live = Live::start(quiet, "reading rows and the model");
+    let placed = |error: Error| placed(error, &manifest, Some(&Place::Run(run.join(MANIFEST))));
+    let prepared = Experiment::prepare(manifest.clone(), CHECKPOINT_EVERY as usize);
+    let (experiment, _) = prepared.map_err(|errors| errors.map(placed))?;
+    let folder = RunFolder::for_cell(run, cell)?;
+    let stops = signals::stop_at_step(run.to_owned(), Some(cell));
     let mut progress = TrainProgress::start(live, &manifest);
-    let metrics = experiment.run(&folder, warnings, &mut |event| {
+    Ok(experiment.run_cell(&folder, cell, &mut |event| {
+        progress.show(event);
+        if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?)
+}
+
+/// Makes the results of a planned run whose cells are all done.
+pub fn collect(run: &Path, again: &Again, quiet: bool) -> Result<()> {
+    let (folder, mut manifest) = RunFolder::unfinished(run)?;
+    again.training_goes_on(&mut manifest)?;
+    let live = Live::start(quiet, "reading rows and the model");
+    let place = Place::Run(run.join(MANIFEST));
+    let (experiment, warnings) = prepared(&manifest, CHECKPOINT_EVERY, Some(&place))?;
+    experiment.plan().check_all(&folder, &experiment.cells_done(&folder)?)?;
+    if !quiet {
+        live.beside(|| render::warnings(&warnings))?;
+    }
+    carry_out(&experiment, &folder, warnings, live, quiet, || Ok(()))
+}
+
+/// All that a run needs, and what a reader of its results should know.
+fn prepared(
+    manifest: &Manifest,
+    checkpoint_every: u32,
+    place: Option<&Place>,
+) -> Result<(Experiment, Vec<String>)> {
+    let placed = |error: Error| placed(error, manifest, place);
+    let prepared = Experiment::prepare(manifest.clone(), checkpoint_every as usize);
+    let (experiment, warnings) = prepared.map_err(|errors| errors.map(placed))?;
+    let warnings = render::worded(&[warnings, experiment.check().map_err(placed)?].concat());
+    Ok((experiment, warnings))
+}
+
+/// Does what is not done yet, and shows what came of it.
+fn carry_out(
+    experiment: &Experiment,
+    folder: &RunFolder,
+    warnings: Vec<String>,
+    live: Live,
+    quiet: bool,
+    page: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let run = folder.path();
+    let stops = signals::stop_at_step(run.to_owned(), None);
+    let mut progress = TrainProgress::start(live, &experiment.manifest);
+    let metrics = experiment.run(folder, warnings, &mut |event| {
         progress.show(event);
         if stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     drop(progress);
     match metrics? {
-        None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
+        None => Err(Error::from(RunError::Interrupted { path: run.to_owned(), cell: None }).into()),
         Some(metrics) => {
-            page_of_run(args, page)?;
-            if !args.quiet {
-                let text = render::metrics(&metrics, &args.out) + &render::terms(&std::io::stderr());
+            page()?;
+            if !quiet {
+                let text = render::metrics(&metrics, run) + &render::terms(&std::io::stderr());
                 render::tell(&text)?;
             }
             Ok(())
@@ -291,21 +389,32 @@ fn manifest_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() }
 }
 
+/// The file that values of a run stand in.
+enum Place {
+    /// A run's manifest.
+    Run(PathBuf),
+    /// The method's options alone.
+    Tuning(PathBuf),
+}
+
+/// Where the values that are asked for stand, if in a file.
+fn place(args: &Train) -> Option<Place> {
+    match (&args.from, args.resume, &args.tuning.tuning) {
+        (Some(from), ..) => Some(Place::Run(manifest_file(from))),
+        (None, true, _) => Some(Place::Run(args.out.join(MANIFEST))),
+        (None, false, tuning) => tuning.clone().map(Place::Tuning),
+    }
+}
+
 /// An error about a value that stands in a manifest or a tuning file, at its place there.
-fn placed(error: Error, manifest: &Manifest, args: &Train) -> Error {
-    let file = match (&args.from, args.resume, &args.tuning.tuning) {
-        (Some(from), ..) => manifest_file(from),
-        (None, true, _) => args.out.join(MANIFEST),
-        (None, false, Some(tuning)) => tuning.clone(),
-        (None, false, None) => return error,
-    };
-    let Ok(text) = json::read_text(&file) else { return error };
+fn placed(error: Error, manifest: &Manifest, place: Option<&Place>) -> Error {
+    let Some(Place::Run(file) | Place::Tuning(file)) = place else { return error };
+    let Ok(text) = json::read_text(file) else { return error };
     let source = Source::new(file.display().to_string(), text);
     let root = Node::root(&source);
-    if args.from.is_some() || args.resume {
-        manifest.place_error(error, &root)
-    } else {
-        manifest.tuning.place_error(error, &root)
+    match place {
+        Some(Place::Run(_)) => manifest.place_error(error, &root),
+        _ => manifest.tuning.place_error(error, &root),
     }
 }
 

@@ -71,7 +71,7 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
     let is_new = existing.is_none();
     let page = open_page(args)?;
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;
-    let stops = signals::stop_at_step(args.out.clone());
+    let stops = signals::stop_at_step(args.out.clone(), None);
     let mut progress = TasksProgress::start(live, &manifest);
     let metrics = training.run(&folder, losses, &mut |event| {
         progress.show(event);
@@ -79,7 +79,7 @@ fn train(args: &Train, manifest: Manifest, existing: Option<RunFolder>) -> Resul
     });
     drop(progress);
     match folder.unless_in_vain(metrics, is_new)? {
-        None => Err(Error::from(RunError::Interrupted { path: args.out.clone() }).into()),
+        None => Err(Error::from(RunError::Interrupted { path: args.out.clone(), cell: None }).into()),
         Some(metrics) => {
             page_of_run(args, page)?;
             if !args.quiet {

@@ -54,6 +54,16 @@ impl RunFolder {
         }
     }
 
+    /// The step at which the training of a seed's part stands, if it was begun.
+    pub fn stands_at(&self, seed: u64, part: &str) -> Result<Option<usize>> {
+        let path = self.checkpoint(seed, part);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (_, progress) = self.read_tensors(&path)?;
+        Ok(serde_json::from_str::<Position>(&progress).ok().map(|position| position.step))
+    }
+
     /// Takes a seed's checkpoints away.
     pub fn drop_checkpoints(&self, seed: u64) {
         let begins = format!("seed-{seed}-");

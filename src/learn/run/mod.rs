@@ -10,6 +10,7 @@
 //! | `events.jsonl` | every step and every look at held-out rows |
 //! | `metrics.json` | the table of results; there when all is done |
 //! | `checkpoints/seed-S-PART.safetensors` | where training stands, until seed S is done |
+//! | `plan.json`, `cells/K/…` | of a run that many processes do: its cells, and what each notes until all is done |
 //!
 //! Every safetensors file has the hash of what it holds, the name of the manifest that it was made under and
 //! its own place in itself: a damaged one, one whose manifest was edited afterwards, and one of another seed
@@ -22,7 +23,7 @@ mod manifest;
 mod patterns;
 mod sealed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -57,9 +58,11 @@ pub struct RunFolder {
     path: PathBuf,
     /// Its manifest, which the tensors in it are bound to.
     manifest: Arc<Value>,
-    /// Held by whoever writes: no other process may then. It is given back when the process ends, however it
-    /// ends.
-    held: Option<Arc<fs::File>>,
+    /// The folder of its events: its own, or that of a cell.
+    notes: PathBuf,
+    /// Held by whoever writes: no other process may then. They are given back when the process ends, however
+    /// it ends.
+    held: Vec<Arc<fs::File>>,
 }
 
 /// A line of `events.jsonl`.
@@ -112,21 +115,72 @@ impl RunFolder {
     /// Takes the folder for writing; refused while another process has it. What a kill left half written
     /// goes.
     pub fn hold(&mut self) -> Result<()> {
-        let manifest = self.path.join(MANIFEST);
-        let file = fs::File::open(&manifest).map_err(|error| Error::reading(&manifest, &error))?;
-        // Where a file system knows no locks, two runs in one folder cannot be told. A process that this one is
-        // just starting shares its locks until it has begun: that is waited for.
+        self.held = vec![self.lock(&self.path.join(MANIFEST), fs::File::try_lock)?];
+        remove_partial(&self.path);
+        Ok(())
+    }
+
+    /// The folder as the process of one cell has it: with events of the cell's own, so that cells are done at
+    /// the same time. Refused while another process does the cell, or has the whole run.
+    pub fn for_cell(path: &Path, cell: usize) -> Result<RunFolder> {
+        let mut folder = RunFolder::existing(path)?;
+        folder.held.push(folder.lock(&path.join(MANIFEST), fs::File::try_lock_shared)?);
+        folder.notes = path.join(CELLS).join(cell.to_string());
+        fs::create_dir_all(&folder.notes).map_err(|error| Error::writing(&folder.notes, &error))?;
+        let own = folder.notes.join("lock");
+        fs::write(&own, "").map_err(|error| Error::writing(&own, &error))?;
+        folder.held.push(folder.lock(&own, fs::File::try_lock)?);
+        Ok(folder)
+    }
+
+    /// Locks a file. Where a file system knows no locks, two processes in one folder cannot be told. A process
+    /// that this one is just starting shares its locks until it has begun: that is waited for.
+    fn lock(
+        &self,
+        path: &Path,
+        take: fn(&fs::File) -> std::result::Result<(), fs::TryLockError>,
+    ) -> Result<Arc<fs::File>> {
+        let file = fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
         let mut tries = 0;
-        while matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+        while matches!(take(&file), Err(fs::TryLockError::WouldBlock)) {
             tries += 1;
             if tries > TRIES {
                 return Err(Kind::Run(RunError::InUse { path: self.path.clone() }).into());
             }
             thread::sleep(BETWEEN_TRIES);
         }
-        self.held = Some(Arc::new(file));
-        remove_partial(&self.path);
+        Ok(Arc::new(file))
+    }
+
+    /// Puts what cells have noted into the run's own lists, in the order of their numbers. Given again, it
+    /// changes nothing: what a cell says takes the place of what is there of the same step.
+    pub fn gather(&self) -> Result<()> {
+        let (folder, mut cells) = (self.path.join(CELLS), Vec::new());
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            cells.extend(
+                entry.file_name().to_string_lossy().parse::<usize>().map(|cell| (cell, entry.path())),
+            );
+        }
+        cells.sort();
+        for list in [EVENTS, SECONDS] {
+            let of_cells: Vec<String> =
+                cells.iter().map(|(_, cell)| lines(&cell.join(list))).collect::<Result<Vec<_>>>()?.concat();
+            let said: HashSet<String> = of_cells.iter().map(|line| place_of(line)).collect();
+            let mut all = lines(&self.path.join(list))?;
+            all.retain(|line| !said.contains(&place_of(line)));
+            all.extend(of_cells);
+            if !all.is_empty() {
+                let text: String = all.into_iter().map(|line| line + "\n").collect();
+                WholeFile::create(&self.path.join(list))?.commit_text(&text)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Where a list is that this process adds to.
+    pub(crate) fn note(&self, list: &str) -> PathBuf {
+        self.notes.join(list)
     }
 
     /// An existing folder and its manifest.
@@ -143,6 +197,7 @@ impl RunFolder {
             return Err(RunError::Finished { path: path.to_owned() }.into());
         }
         folder.hold()?;
+        folder.gather()?;
         Ok((folder, manifest))
     }
 
@@ -160,7 +215,7 @@ impl RunFolder {
         }
         let source = Source::new(manifest.display().to_string(), json::read_text(&manifest)?);
         let manifest = Arc::new(Node::root(&source).read_object()?);
-        Ok(RunFolder { path: path.to_owned(), manifest, held: None })
+        Ok(RunFolder { path: path.to_owned(), manifest, notes: path.to_owned(), held: Vec::new() })
     }
 
     /// Whether the table of results is there.
@@ -261,16 +316,17 @@ impl RunFolder {
         Owner { made_by: header::fingerprint(&self.manifest, member), place: parts.join("/") }
     }
 
-    /// Takes the folder of checkpoints away, and writes the table of results.
+    /// Takes the folders of checkpoints and of cells away, and writes the table of results.
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
         self.drop_all_checkpoints();
+        self.drop_cells();
         self.write_json(&self.path.join(METRICS), metrics)
     }
 
     /// Opens the list of events for more of them. Those of a training's steps beyond where it stands are
     /// dropped: they come again.
     pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
-        let path = self.path.join(EVENTS);
+        let path = self.note(EVENTS);
         let (mut kept, mut dropped) = (Vec::new(), !path.exists());
         if let Ok(file) = fs::File::open(&path) {
             for line in BufReader::new(file).lines() {
@@ -296,7 +352,7 @@ impl RunFolder {
 
     /// Gives each event that was written.
     pub fn each_event(&self, take: &mut dyn FnMut(SeedEvent)) -> Result<()> {
-        let path = self.path.join(EVENTS);
+        let path = self.note(EVENTS);
         let Ok(file) = fs::File::open(&path) else { return Ok(()) };
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|error| Error::reading(&path, &error))?;
@@ -319,6 +375,12 @@ impl RunFolder {
         Ok(sum)
     }
 
+    /// Takes the cells' folders away: all that they noted was gathered.
+    pub fn drop_cells(&self) {
+        // Those that stay do no harm.
+        let _ = fs::remove_dir_all(self.path.join(CELLS));
+    }
+
     /// Writes a file of the folder.
     pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         WholeFile::create(path)?.commit_json(value)
@@ -329,6 +391,10 @@ impl RunFolder {
 pub const MANIFEST: &str = "manifest.json";
 /// The list of events.
 const EVENTS: &str = "events.jsonl";
+/// The list of where the time went.
+pub(crate) const SECONDS: &str = "seconds.jsonl";
+/// The folder of the cells' folders.
+const CELLS: &str = "cells";
 /// The table of results in the folder of a training.
 pub const METRICS: &str = "metrics.json";
 
@@ -368,6 +434,26 @@ impl Events {
     /// Adds a line.
     pub fn add(&mut self, event: &SeedEvent) -> Result<()> {
         writeln!(self.file, "{}", json_text(event)).map_err(|error| Error::writing(&self.path, &error))
+    }
+}
+
+/// The lines of a list; none where there is none, and not one that a kill cut short.
+fn lines(path: &Path) -> Result<Vec<String>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(|error| Error::reading(path, &error))?,
+    };
+    let whole = |line: &&str| serde_json::from_str::<Value>(line).is_ok();
+    Ok(text.lines().filter(whole).map(str::to_owned).collect())
+}
+
+/// What a line of a list is of: an event's seed, part, kind and step; any other line stands for itself.
+fn place_of(line: &str) -> String {
+    match serde_json::from_str::<SeedEvent>(line) {
+        Ok(SeedEvent { seed, part, event }) => {
+            format!("{seed} {part} {} {}", matches!(event, Event::Step { .. }), event.step())
+        }
+        Err(_) => line.to_owned(),
     }
 }
 

@@ -25,7 +25,7 @@ use tch::Tensor;
 use super::page::page;
 use super::report::{EnsembleReport, Failure, Seconds};
 use crate::error::{Error, Result, RunError};
-use crate::learn::run::{MANIFEST, RunFolder};
+use crate::learn::run::{MANIFEST, RunFolder, SECONDS};
 use crate::model::values::values;
 use crate::predict::report::Prediction;
 use crate::text::whole_file::write_text;
@@ -83,7 +83,13 @@ impl EnsembleFolder {
             return Err(RunError::Finished { path: path.to_owned() }.into());
         }
         folder.run.hold()?;
+        folder.run.gather()?;
         Ok((folder, manifest))
+    }
+
+    /// The folder as the process of one cell has it: see [`RunFolder::for_cell`].
+    pub fn for_cell(path: &Path, cell: usize) -> Result<EnsembleFolder> {
+        Ok(EnsembleFolder { run: RunFolder::for_cell(path, cell)? })
     }
 
     /// The folder.
@@ -187,7 +193,7 @@ impl EnsembleFolder {
 
     /// Adds to the time that a kind of work took.
     pub fn add_seconds(&self, step: &str, seconds: f64) -> Result<()> {
-        let path = self.path().join("seconds.jsonl");
+        let path = self.run.note(SECONDS);
         let writing = |error: std::io::Error| Error::writing(&path, &error);
         let line = serde_json::to_string(&Seconds { step: step.to_owned(), seconds }).unwrap_or_default();
         let mut file = fs::File::options().append(true).create(true).open(&path).map_err(writing)?;
@@ -198,7 +204,7 @@ impl EnsembleFolder {
     /// out.
     pub fn seconds(&self) -> Vec<Seconds> {
         let mut sums: Vec<Seconds> = Vec::new();
-        let Ok(file) = fs::File::open(self.path().join("seconds.jsonl")) else { return sums };
+        let Ok(file) = fs::File::open(self.run.note(SECONDS)) else { return sums };
         for line in BufReader::new(file).lines().map_while(std::io::Result::ok) {
             let Ok(Seconds { step, seconds }) = serde_json::from_str(&line) else { continue };
             match sums.iter_mut().find(|sum| sum.step == step) {
@@ -214,12 +220,13 @@ impl EnsembleFolder {
         self.path().join("report.html")
     }
 
-    /// Writes the results, and takes the folder of checkpoints away. The report is last: where it is, all is
+    /// Writes the results, and takes the folders of checkpoints and of cells away. The report is last: where it is, all is
     /// done.
     pub fn finish(&self, report: &EnsembleReport) -> Result<()> {
         let name = self.path().display().to_string();
         write_text(&self.page(), &page(&[(&name, report)]))?;
         self.run.drop_all_checkpoints();
+        self.run.drop_cells();
         self.run.write_json(&self.report(), report)
     }
 }

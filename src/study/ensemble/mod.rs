@@ -18,6 +18,7 @@ pub mod report;
 mod resolve;
 mod steps;
 pub mod summary;
+mod turns;
 mod written;
 
 use std::collections::{BTreeMap, HashSet};
@@ -144,53 +145,16 @@ impl Ensemble {
         watch: Watch<'_>,
     ) -> Result<Option<EnsembleReport>> {
         let _threads = Threads::on(self.manifest.threads.unwrap_or(1));
-        let all = self.members.len() + self.manifest.seeds.len() * self.models_of_seed();
-        let mut done = 0;
-        for member in &self.members {
-            let flow =
-                watch(EnsembleEvent::Begins { done, all, seed: None, generation: None, name: &member.name });
-            self.without_training(folder, member, watch)?;
-            done += 1;
-            if flow.is_break() {
+        for &seed in &self.manifest.seeds {
+            self.write_sample(folder, seed)?;
+        }
+        let turns = self.turns();
+        for (done, &turn) in turns.iter().enumerate() {
+            if self.take(folder, turn, (done, turns.len()), watch)?.is_break() {
                 return Ok(None);
             }
         }
         for &seed in &self.manifest.seeds {
-            self.write_sample(folder, seed)?;
-            for generation in self.stages() {
-                for (index, member) in self.members.iter().enumerate().filter(|_| generation.is_some()) {
-                    let flow = watch(EnsembleEvent::Begins {
-                        done,
-                        all,
-                        seed: Some(seed),
-                        generation,
-                        name: &member.name,
-                    });
-                    if flow.is_break()
-                        || self.member(folder, seed, generation.unwrap_or_default(), index, watch)?.is_break()
-                    {
-                        return Ok(None);
-                    }
-                    done += 1;
-                }
-                // Nobody is left to teach anyone; the other seeds go on.
-                if self.alive(folder, generation, seed).is_empty() {
-                    break;
-                }
-                if let Some(model) = &self.student {
-                    let flow = watch(EnsembleEvent::Begins {
-                        done,
-                        all,
-                        seed: Some(seed),
-                        generation,
-                        name: STUDENT,
-                    });
-                    if flow.is_break() || self.teach(folder, model, seed, generation, watch)?.is_break() {
-                        return Ok(None);
-                    }
-                    done += 1;
-                }
-            }
             self.write_predictions(folder, seed)?;
         }
         let first = self.stages()[0];
@@ -209,16 +173,15 @@ impl Ensemble {
         std::iter::once(first).chain((1..=self.manifest.generations).map(Some)).collect()
     }
 
+    /// The stage whose members label rows for a generation; the first has none.
+    fn before(&self, generation: usize) -> Option<Generation> {
+        let before = generation.checked_sub(1)?;
+        Some((before > 0 || self.first_trained).then_some(before))
+    }
+
     /// The last of them.
     pub fn last_stage(&self) -> Generation {
         self.stages().pop().flatten()
-    }
-
-    fn models_of_seed(&self) -> usize {
-        self.stages()
-            .iter()
-            .map(|stage| stage.map_or(0, |_| self.members.len()) + usize::from(self.student.is_some()))
-            .sum()
     }
 
     /// How many labelled rows of each class a seed has.
@@ -269,10 +232,9 @@ impl Ensemble {
         generation: usize,
         index: usize,
     ) -> Result<Vec<growth::Labelled>> {
-        let (Some(before), Some(unlabeled)) = (generation.checked_sub(1), &self.unlabeled) else {
+        let (Some(before), Some(unlabeled)) = (self.before(generation), &self.unlabeled) else {
             return Ok(Vec::new());
         };
-        let before = if before == 0 && !self.first_trained { None } else { Some(before) };
         let alive = self.alive(folder, before, seed);
         let others: Vec<usize> = alive.iter().copied().filter(|other| *other != index).collect();
         // An ensemble of one teaches itself.

@@ -1,6 +1,7 @@
 //! One way of tuning over several seeds, with what it must beat beside it: from a manifest to a table of
 //! results.
 
+mod cells;
 mod metrics;
 mod prepare;
 mod request;
@@ -191,31 +192,10 @@ impl Experiment {
             let _ = watch(ExperimentEvent::Seed { seed, train: rows.targets.len(), held_out });
             let patterns = self.showing(&self.patterns, &rows)?;
             self.write_sample(folder, seed, &split)?;
-            let started = Instant::now();
-            let (learned, history, seconds) = if folder.learned(seed).exists() {
-                let (learned, history) = folder.load_learned(seed)?;
-                (learned, history, folder.seconds_of_steps(seed, &|part| !BASELINES.contains(&part))?)
-            } else {
-                let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
-                let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
-                let Some(state) = job.fit(&patterns, &rows, split.held_out.as_ref())? else {
-                    return Ok(None);
-                };
-                let (learned, history) = (state.kept(), History::of(&state));
-                let seconds = match job.resumed {
-                    true => folder.seconds_of_steps(seed, &|part| !BASELINES.contains(&part))?,
-                    false => Some(started.elapsed().as_secs_f64()),
-                };
-                // The last step's update is in no loss.
-                if !learned.values().all(is_finite) {
-                    return Err(TrainingError::LossNotFinite {
-                        step: history.steps + 1,
-                        records: Vec::new(),
-                    }
-                    .into());
-                }
-                folder.save_learned(seed, &learned, &history)?;
-                (learned, history, seconds)
+            let Some((learned, history, seconds)) =
+                self.learn(folder, seed, (&patterns, &rows, split.held_out.as_ref()), watch)?
+            else {
+                return Ok(None);
             };
             let classifier = self.base.learned(&self.manifest.tuning, &learned)?;
             let predictions = self.predict(&patterns, classifier, watch)?;
@@ -280,6 +260,36 @@ impl Experiment {
         let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
+    }
+
+    /// What a seed learns by the method itself: from its file if it is there. None if it was stopped.
+    fn learn(
+        &self,
+        folder: &RunFolder,
+        seed: u64,
+        (patterns, rows, held_out): (&TaskSet, &LabelledDataset, Option<&LabelledDataset>),
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<(Learned, History, Option<f64>)>> {
+        let of_steps = || folder.seconds_of_steps(seed, &|part| !BASELINES.contains(&part));
+        if folder.learned(seed).exists() {
+            let (learned, history) = folder.load_learned(seed)?;
+            return Ok(Some((learned, history, of_steps()?)));
+        }
+        let started = Instant::now();
+        let start = self.start.as_ref().map(|start| start.learned(seed)).transpose()?;
+        let mut job = Trainings { experiment: self, folder, seed, start, resumed: false, watch };
+        let Some(state) = job.fit(patterns, rows, held_out)? else { return Ok(None) };
+        let (learned, history) = (state.kept(), History::of(&state));
+        let seconds = match job.resumed {
+            true => of_steps()?,
+            false => Some(started.elapsed().as_secs_f64()),
+        };
+        // The last step's update is in no loss.
+        if !learned.values().all(is_finite) {
+            return Err(TrainingError::LossNotFinite { step: history.steps + 1, records: Vec::new() }.into());
+        }
+        folder.save_learned(seed, &learned, &history)?;
+        Ok(Some((learned, history, seconds)))
     }
 
     /// A seed's rows: the same for every method.
@@ -531,6 +541,7 @@ pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 
 /// What the steps of the baselines that are trained are called in the list of events.
 const BASELINES: [&str; 2] = [CLS_PART, SETFIT_PART];
+const RUN_PART: &str = "run";
 const CLS_PART: &str = "cls";
 const SETFIT_PART: &str = "setfit";
 
@@ -569,7 +580,7 @@ impl Trainings<'_, '_> {
             Select::None | Select::Dev => manifest.plan.steps,
         };
         let trainer = self.experiment.trainer(&manifest.tuning, &manifest.plan, patterns, self.seed);
-        self.train(&trainer, "run", rows, held_out, last)
+        self.train(&trainer, RUN_PART, rows, held_out, last)
     }
 
     /// Fine-tuning on `[CLS]`, with its own defaults and the rest of the plan.
@@ -664,7 +675,7 @@ impl Trainings<'_, '_> {
             part,
             start: self.start.as_ref(),
             checkpoint_every: self.experiment.checkpoint_every,
-            keep_end: part != "run",
+            keep_end: part != RUN_PART,
         };
         let (resumed, watch) = (&mut self.resumed, &mut self.watch);
         job.train(trainer, &mut loss.into(), held_out.map(HeldOut::Rows), last, &mut |event| match event {
