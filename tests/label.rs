@@ -4,18 +4,22 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use cloze::error::{Kind, LabelError};
 use cloze::label::{
-    About, Doubt, Given, LabelChange, Labelling, Learned, OrderRequest, Outcome, Pays, Placed, Project,
-    agreement, export, export_tasks, in_doubt, order, out_of_fold,
+    About, Doubt, Given, LabelChange, Labelling, Learned, Opinion, OrderRequest, Outcome, Pays, Placed,
+    Project, agreement, export, export_tasks, in_doubt, order, out_of_fold,
 };
 use cloze::predict::selection::{Pool, PoolRequest, Strategy};
 use cloze::serve::listen;
-use cloze::text::data::{Example, Format, Reading, Rows};
+use cloze::text::data::{Columns, Example, Format, Reading, Rows};
+use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
 use serde_json::{Value, json};
+
+use crate::support::TINY;
 
 fn pool(rows: usize) -> Pool {
     let file: String = (1..=rows).map(|row| format!("text {row},{row}\n")).collect();
@@ -139,12 +143,33 @@ fn tables_have_the_label_that_most_gave() {
     // As tasks of Label Studio, which are rows again.
     let tasks = folder.path().join("tasks.json");
     for (all, wanted) in [(false, 4), (true, 10)] {
-        export_tasks(&project, &tasks, all).unwrap();
+        export_tasks(&project, &tasks, all, None).unwrap();
         let again: Vec<Example> = Reading::default().open(&tasks).unwrap().map(Result::unwrap).collect();
         let labels: Vec<Option<&str>> = again.iter().map(|row| row.label.as_deref()).collect();
         assert_eq!((labels.len(), &labels[..3]), (wanted, &[Some("up"), None, None][..]));
         assert_eq!((labels[wanted - 1], &again[wanted - 1].fields[..2]), (Some("down"), &last[..]));
     }
+    // With what a model says of each, the same as it says of the text alone.
+    let model = MaskedLm::load(TINY, Options::default()).unwrap();
+    let classifier = PromptClassifier::builder(model)
+        .template(Template::from_pattern("{text} It was {mask}.").unwrap())
+        .verbalizer(Verbalizer::of(&[("down", &["bad"]), ("up", &["good"])]).unwrap())
+        .build()
+        .unwrap();
+    let texts: Vec<&str> = rows.iter().map(|row| row.example.fields[0].as_str()).collect();
+    let wanted: Vec<(String, f64)> = (classifier.classify(&texts).unwrap().iter())
+        .map(|answer| (classifier.label(answer).to_owned(), answer.prediction.confidence()))
+        .collect();
+    let columns = Columns::check("rows", ["text", "id"].map(str::to_owned).to_vec(), None).unwrap();
+    let opinion = Opinion { classifier, columns: Arc::new(columns) };
+    export_tasks(&project, &tasks, true, Some(&opinion)).unwrap();
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&tasks).unwrap()).unwrap();
+    for (task, (label, share)) in written.as_array().unwrap().iter().zip(&wanted) {
+        let said = &task["predictions"][0];
+        assert_eq!(&said["result"][0]["value"]["choices"], &json!([label]));
+        assert!((said["score"].as_f64().unwrap() - share).abs() < 1e-6);
+    }
+    assert_eq!(written[0]["annotations"].as_array().unwrap().len(), 3);
     let found = agreement(&project.answers().unwrap(), &about().labels);
     let places: Vec<u32> = found.disputed.iter().map(|row| row.place).collect();
     assert_eq!(places, [0, 1]);

@@ -14,7 +14,7 @@ use std::thread;
 use super::doubt::{InDoubt, in_doubt, out_of_fold};
 use super::export::export;
 use super::lessons::{Doubt, Learned, Lesson};
-use super::opinion::Opinion;
+use super::opinion::{Opinion, example};
 use super::project::{Project, ShownRow};
 use crate::error::{Error, Result};
 use crate::predict::prompt_classifier::{Compute, PromptClassifier};
@@ -243,16 +243,12 @@ impl Pupil {
     /// What the learned model says of rows.
     fn look(&self, project: &Project, opinion: &Opinion) -> Result<Learned> {
         let labels = opinion.classifier.labels();
-        let answers = |rows: &[ShownRow]| -> Result<Vec<Prediction>> {
-            let answers = opinion.classifier.classify_in_detail(&opinion.columns, &examples(rows))?;
-            Ok(answers.into_iter().map(|answer| answer.answer.prediction).collect())
-        };
         let tests = rows_of(project, project.settled(true)?.keys())?;
-        let said = answers(&tests)?;
+        let said = opinion.of_rows(&tests)?;
         let tested =
             tests.iter().zip(&said).map(|(row, said)| (row.place, labels[said.class()].clone())).collect();
         let waiting = project.unanswered(self.learning.looked_at)?;
-        let said = answers(&waiting)?;
+        let said = opinion.of_rows(&waiting)?;
         // Those of which two labels are nearly as probable come first (margin: Scheffer et al. 2001).
         let mut order: Vec<(f64, u32)> =
             waiting.iter().zip(&said).map(|(row, said)| (margin(said), row.place)).collect();
@@ -290,14 +286,7 @@ fn rows_of<'a>(project: &Project, places: impl Iterator<Item = &'a u32>) -> Resu
 }
 
 fn examples(rows: &[ShownRow]) -> Vec<Example> {
-    let example = |row: &ShownRow| Example {
-        record: row.record,
-        line: row.record,
-        fields: row.fields.clone(),
-        label: None,
-        values: None,
-    };
-    rows.iter().map(example).collect()
+    rows.iter().map(|row| example(row.record, row.fields.clone())).collect()
 }
 
 /// How much more probable the likeliest class is than the next.

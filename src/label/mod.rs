@@ -14,12 +14,12 @@ mod doubt;
 // tables of what was said
 mod export;
 
-// and as another program's tasks; and what was learned of it
+// a model that is asked, and what was learned
 mod lessons;
-mod studio;
-
-// a model that is asked
 mod opinion;
+
+// another program's tasks
+mod studio;
 
 // learning beside the labelling
 mod learning;

@@ -238,7 +238,7 @@ def planned(ray, folder, cloze):
     asked = ["--template", ROOT / "templates/tickets/about.json", ROOT / "templates/tickets/colon.json",
              "--verbalizer", ROOT / "verbalizers/tickets.json", "--model", ROOT / "models/cloze-minilm-l6",
              "--train", data / "train.csv", "--unlabeled", data / "unlabeled.csv", "--unlabeled-rows", "20", "--test", few,
-             "--shots", "2", "--seeds", "1,2", "--steps", "6", "--student-steps", "3", "--generations", "1", "--threads", "1", "--quiet"]
+             "--shots", "2", "--seeds", "1,2", "--steps", "6", "--student-steps", "3", "--generations", "1", "--growth", "2", "--threads", "1", "--quiet"]
     subprocess.run([cloze, "ensemble", *asked, "--out", folder / "single"], check=True)
     subprocess.run([cloze, "plan", "ensemble", *asked, "--out", folder / "cells"], check=True)
     env = {**ray.env, "RAY_ADDRESS": ray.address}

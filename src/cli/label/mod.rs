@@ -163,7 +163,8 @@ pub struct Label {
     /// Write skipped and disputed rows too, without a label; as tasks, all rows
     #[arg(long, help_heading = EXPORT, requires = "export")]
     all: bool,
-    /// Write Label Studio's tasks (JSON), with each labeller's answers as annotations
+    /// Write Label Studio's tasks (JSON), with each labeller's answers as annotations, and with --run what that
+    /// run says of each row as a prediction
     #[arg(long, help_heading = EXPORT, requires = "export", conflicts_with = "random_out")]
     label_studio: bool,
     /// No line on the terminal
@@ -260,7 +261,11 @@ fn write(args: &Label, path: &Path, out: &Path) -> Result<()> {
     outputs::check(&written, &Reads::files(args.rows.iter().map(PathBuf::as_path).chain([path])))?;
     check_rows(args, &project)?;
     let exported = match args.label_studio {
-        true => export_tasks(&project, out, args.all)?,
+        true => {
+            let run = args.run.as_ref().map(Run::open).transpose()?;
+            let asked = run.map(|run| asks(args, &project, Some(&run))).transpose()?.flatten();
+            export_tasks(&project, out, args.all, asked.map(|(opinion, _)| opinion).as_ref())?
+        }
         false => export(&project, out, args.random_out.as_deref(), args.all)?,
     };
     if !args.quiet {
@@ -312,24 +317,27 @@ fn go_on(args: &Label, path: &Path) -> Result<Begun> {
         project.check_labels(&labels.into_iter().map(|label| label.label).collect::<Vec<_>>())?;
     }
     let is_random = project.about().chosen_by == Strategy::Random.name();
-    let nobody = |project| Begun { project, opinion: None, start: None, left_out: None };
-    if is_random && args.template.is_empty() && run.is_none() {
-        return Ok(nobody(project));
-    }
-    // The model looks at how the rows' file is laid out: without the file nobody asks it.
-    let Some(rows) = args.rows.clone().or_else(|| same_rows(&project)) else {
-        return Ok(nobody(project));
+    let asked = match is_random && args.template.is_empty() && run.is_none() {
+        true => None,
+        false => asks(args, &project, run.as_ref())?,
     };
+    let (opinion, start) = asked.unzip();
+    Ok(Begun { project, opinion, start: start.flatten(), left_out: None })
+}
+
+/// The model that can be asked of a project's rows, and what it can learn with; none where no model is named and
+/// none ships, and where the rows' file is gone, whose layout the model looks at.
+fn asks(args: &Label, project: &Project, run: Option<&Run>) -> Result<Option<(Opinion, Option<Start>)>> {
+    let Some(rows) = args.rows.clone().or_else(|| same_rows(project)) else { return Ok(None) };
     let labels = labels::of_names(project.about().labels.iter().cloned())?;
     let named = named_labels(args)?.unwrap_or(labels);
-    let asked = bound(args, &rows, run.as_ref(), named)?;
-    let Some(asked) = asked else { return Ok(nobody(project)) };
+    let Some(asked) = bound(args, &rows, run, named)? else { return Ok(None) };
     project.check_labels(&asked.blueprint.labels())?;
     let live = Live::start(args.quiet, "loading the model");
     let classifier = PromptClassifier::load(asked.blueprint, setup::compute(&args.model), None)?;
     let opinion = opinion(classifier, &asked.columns, run.is_none())?;
     drop(live);
-    Ok(Begun { project, opinion: Some(opinion), start: asked.start, left_out: None })
+    Ok(Some((opinion, asked.start)))
 }
 
 /// Gives a project the labels that are named.
