@@ -15,6 +15,7 @@ use cloze::study::experiment::{
 
 use super::alike;
 use super::live::Live;
+use super::numbers;
 use super::paired;
 use super::table::{Align, table};
 
@@ -131,7 +132,13 @@ fn seed_line(metrics: &SeedMetrics) -> String {
     if metrics.history.kept != metrics.history.steps {
         let _ = write!(line, ", step {} of {} kept", metrics.history.kept, metrics.history.steps);
     }
-    if let Some(evaluation) = &metrics.evaluation {
+    let range = metrics.evaluation.as_ref().and_then(|evaluation| evaluation.range.as_ref());
+    if let Some(found) = range {
+        let _ = write!(line, ", mean error {:.3}", found.mean_absolute_error.value);
+        if let Some(pearson) = found.pearson {
+            let _ = write!(line, ", Pearson {:.3}", pearson.value);
+        }
+    } else if let Some(evaluation) = &metrics.evaluation {
         let _ = write!(line, ", accuracy {}", percent(evaluation.accuracy));
     }
     if let Some(found) = &metrics.several_labels {
@@ -164,6 +171,10 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
             "nothing to evaluate on: --test names labelled rows; cloze score --run {} scores any",
             out.display()
         );
+        return text;
+    }
+    if let Some(found) = &metrics.numbers {
+        numbers::trained(&mut text, metrics, found);
         return text;
     }
     let mut rows = vec![["seed", "accuracy", "95 %", "macro-F1", "ECE"].map(str::to_owned).to_vec()];

@@ -250,6 +250,9 @@ pub fn run(args: &Train) -> Result<()> {
     if !args.quiet {
         live.beside(|| render::warnings(&warnings))?;
     }
+    if args.page.path().is_some() {
+        manifest.verbalizer()?.check_classes("a page")?;
+    }
     let page = open_page(args)?;
     // Only now, when nothing is known any more that would stop the training.
     let folder = existing.map_or_else(|| RunFolder::create(&args.out, &manifest.written()), Ok)?;

@@ -11,6 +11,9 @@ use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::study::baseline::Regression;
 use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
+use crate::text::verbalizer::ValueRange;
+
+use super::numbers::{NumberMetrics, Said};
 
 /// The table of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct Metrics {
     /// Where rows have several labels: what the model says without training, at a threshold of a half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_shot_labels: Option<MultiLabelMetrics>,
+    /// Where rows have a number each: then there are no measures of classes over the seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<NumberMetrics>,
 }
 
 /// One seed's part of the table.
@@ -88,6 +94,8 @@ pub(super) struct Found {
     pub states_of_test: Vec<Vec<f32>>,
     pub zero_shot: Option<Vec<Prediction>>,
     pub corrected: Option<Vec<Prediction>>,
+    /// The mean number of each seed's train rows, where rows have one.
+    pub mean_numbers: Vec<f64>,
     pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
@@ -118,9 +126,11 @@ impl Found {
     pub(super) fn metrics(
         self,
         manifest: &Manifest,
+        range: Option<&ValueRange>,
         test: Option<&Dataset>,
         warnings: Vec<String>,
     ) -> Metrics {
+        let numbers = range.zip(test).map(|(range, test)| self.of_numbers(range, test));
         let right = |predictions: &Vec<Prediction>| {
             test.map_or_else(Vec::new, |test| test.right(|row| predictions[row].class()))
         };
@@ -129,7 +139,7 @@ impl Found {
         let method: Vec<Vec<bool>> = self.method.iter().map(right).collect();
         let mut baselines = Vec::new();
         let mut add = |name: &str, correct: Vec<Vec<bool>>, c: Vec<Option<f64>>| {
-            if correct.is_empty() || truths.is_empty() {
+            if correct.is_empty() || truths.is_empty() || range.is_some() {
                 return;
             }
             let share =
@@ -165,7 +175,8 @@ impl Found {
         let (correct, c) = regressions(&self.setfit);
         add("SetFit", correct, c);
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
-            self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
+            let seeds = self.seeds.iter().filter(|_| range.is_none());
+            seeds.filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
         };
         let labelled = |seed: &SeedMetrics| seed.several_labels.as_ref().map(|found| found.rows as usize);
         let several = self.seeds.iter().find_map(labelled).unwrap_or(0);
@@ -180,6 +191,22 @@ impl Found {
             baselines,
             warnings,
             zero_shot_labels: self.zero_shot_labels,
+            numbers,
         }
+    }
+
+    /// The table of rows with a number each.
+    fn of_numbers(&self, range: &ValueRange, test: &Dataset) -> NumberMetrics {
+        let evaluations: Vec<&Evaluation> =
+            self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref()).collect();
+        let means = self.mean_numbers.iter().map(|mean| vec![*mean; test.examples.len()]);
+        let zero_shot: Vec<Vec<Prediction>> = self.zero_shot.iter().cloned().collect();
+        let baselines = [
+            Said { name: "train rows' mean", numbers: means.collect() },
+            Said::of("zero-shot", range, &zero_shot),
+            Said::of("cls", range, &self.cls),
+        ];
+        let method = Said::of("method", range, &self.method);
+        NumberMetrics::of(range, test, &evaluations, &method, &baselines)
     }
 }

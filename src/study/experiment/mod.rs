@@ -2,6 +2,7 @@
 //! results.
 
 mod metrics;
+mod numbers;
 mod prepare;
 mod request;
 mod several;
@@ -38,6 +39,7 @@ use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
+pub use numbers::{NumberBaseline, NumberDifference, NumberMetrics};
 pub use request::{DescriptionFiles, TrainRequest};
 pub use several::LabelTruths;
 
@@ -225,8 +227,10 @@ impl Experiment {
                 } else {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
-                    // Null inputs have no classes to learn.
-                    if self.manifest.null_inputs.is_none() {
+                    if let Some(range) = self.range() {
+                        found.mean_numbers.push(self.mean_number(&range, &rows));
+                    } else if self.manifest.null_inputs.is_none() {
+                        // Null inputs have no classes to learn.
                         self.baselines(&rows, test, &mut found);
                         self.baseline_of_states(&rows, test, &mut found, watch)?;
                     }
@@ -277,7 +281,7 @@ impl Experiment {
         if self.several.is_some() {
             (found.zero_shot, found.corrected) = (None, None);
         }
-        let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
+        let metrics = found.metrics(&self.manifest, self.range().as_ref(), self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
     }
@@ -294,7 +298,8 @@ impl Experiment {
         let short = if self.manifest.shots.is_some() { drawn.short } else { Vec::new() };
         let drawn_of = |class: usize| drawn.rows.iter().any(|&row| train[row].class == class);
         // Of descriptions there is one of each class.
-        if let (None, Some(class)) = (&self.descriptions, (0..classes).find(|class| !drawn_of(*class))) {
+        let has_classes = self.descriptions.is_none() && self.range().is_none();
+        if let (true, Some(class)) = (has_classes, (0..classes).find(|class| !drawn_of(*class))) {
             return Err(TrainingError::ClassWithoutRows {
                 label: self.manifest.classes[class].clone(),
                 data: self.train.columns.data().to_owned(),
@@ -324,12 +329,13 @@ impl Experiment {
             }
             .into());
         }
-        Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
+        let held_out = held_out.map(|(set, drawn)| self.with_numbers(set.pick(&drawn.rows)));
+        Ok(Split { train: drawn.rows, held_out, short })
     }
 
     /// What a seed learns from: its rows, and all descriptions.
     fn rows(&self, split: &Split) -> LabelledDataset {
-        let mut rows = self.train.pick(&split.train);
+        let mut rows = self.with_numbers(self.train.pick(&split.train));
         if let Some(truths) = &self.several {
             return several::with_labels(rows, &truths.train, &split.train);
         }
@@ -410,6 +416,10 @@ impl Experiment {
         let mut tally = Tally::new(self.manifest.classes.iter().cloned()).structured(structure);
         for (prediction, truth) in predictions.iter().zip(&test.truths) {
             tally.add(prediction, *truth);
+        }
+        if let Some(range) = &structure.range {
+            let numbers = predictions.iter().zip(test.shares(range));
+            numbers.for_each(|(said, share)| share.iter().for_each(|share| tally.add_number(said, *share)));
         }
         tally.evaluate()
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::numbers;
 use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
@@ -165,6 +166,10 @@ impl TrainRequest {
         let labels = verbalizer
             .as_ref()
             .and_then(|file| errors.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+        if labels.as_ref().is_some_and(|labels| labels.structure().range.is_some()) {
+            // What takes classes would tell of more.
+            numbers::check_request(&self)?;
+        }
         let (labels, rows) = match (&self.several_labels, labels, rows) {
             (Some(several), Some(labels), Some(rows)) => {
                 let names: Vec<String> = labels.labels().map(str::to_owned).collect();
