@@ -8,6 +8,7 @@ use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
 use cloze::numbers::multi_label::MultiLabelMetrics;
 use cloze::numbers::{counted, interval, percent};
+use cloze::study::baseline::lstm_steps;
 use cloze::study::compare::holm;
 use cloze::study::experiment::{
     BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics, setfit_steps,
@@ -24,8 +25,8 @@ pub struct TrainProgress {
     live: Live,
     seeds: usize,
     /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the
-    /// baselines on `[CLS]` and by SetFit.
-    plan: [usize; 4],
+    /// baselines on `[CLS]`, by SetFit and by an LSTM.
+    plan: [usize; 5],
     /// Which of the seeds is at hand, from 1.
     number: usize,
     seed: u64,
@@ -50,7 +51,9 @@ impl TrainProgress {
         let rows = manifest.shots.map_or(usize::MAX, |shots| shots.saturating_mul(manifest.classes.len()));
         let has_setfit = manifest.setfit_baseline && manifest.header.data.test.is_some();
         let setfit = if has_setfit { setfit_steps(rows) } else { 0 };
-        let plan = [folds, manifest.plan.steps, cls, setfit];
+        let has_lstm = manifest.lstm_baseline && manifest.header.data.test.is_some();
+        let lstm = if has_lstm { lstm_steps(rows) } else { 0 };
+        let plan = [folds, manifest.plan.steps, cls, setfit, lstm];
         TrainProgress { live, seeds: manifest.header.seeds.len(), plan, number: 0, seed: 0, training: None }
     }
 
@@ -102,17 +105,18 @@ impl TrainProgress {
     }
 
     fn steps_of_seed(&self) -> usize {
-        let [fold, run, cls, setfit] = self.plan;
-        FOLDS * fold + run + cls + setfit
+        let [fold, run, cls, setfit, lstm] = self.plan;
+        FOLDS * fold + run + cls + setfit + lstm
     }
 
     /// The steps of all trainings that come after one.
     fn steps_behind(&self, part: &str) -> usize {
-        let [fold, run, cls, setfit] = self.plan;
+        let [fold, run, cls, setfit, lstm] = self.plan;
         let of_seed = match part.strip_prefix("fold-").map(str::parse::<usize>) {
-            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + cls + setfit,
-            _ if part == "run" => cls + setfit,
-            _ if part == "cls" => setfit,
+            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + cls + setfit + lstm,
+            _ if part == "run" => cls + setfit + lstm,
+            _ if part == "cls" => setfit + lstm,
+            _ if part == "setfit" => lstm,
             _ => 0,
         };
         of_seed + self.seeds.saturating_sub(self.number) * self.steps_of_seed()

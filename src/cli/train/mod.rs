@@ -144,7 +144,7 @@ pub struct Train {
     /// the same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
-    /// Another baseline besides those that cost little: cls, setfit, or both with a comma between them
+    /// Other baselines besides those that cost little: cls, setfit or lstm, with commas between them
     #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',')]
     baseline: Vec<Baseline>,
     /// Steps from one checkpoint to the next
@@ -210,6 +210,8 @@ enum Baseline {
     Cls,
     /// SetFit: fine-tuning on pairs of rows, then a logistic regression on the mean states
     Setfit,
+    /// A bidirectional LSTM on the model's word vectors, from a random start
+    Lstm,
 }
 
 /// Runs the command.
@@ -342,6 +344,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         select: args.select,
         cls_baseline: args.baseline.contains(&Baseline::Cls),
         setfit_baseline: args.baseline.contains(&Baseline::Setfit),
+        lstm_baseline: args.baseline.contains(&Baseline::Lstm),
         several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,

@@ -90,6 +90,7 @@ pub(super) struct Found {
     pub states: Vec<Regression>,
     pub cls: Vec<Vec<Prediction>>,
     pub setfit: Vec<Regression>,
+    pub lstm: Vec<Vec<Prediction>>,
     /// The means of the untrained model's last states of the test rows, N · `[H]`, once they are there.
     pub states_of_test: Vec<Vec<f32>>,
     pub zero_shot: Option<Vec<Prediction>>,
@@ -174,6 +175,7 @@ impl Found {
         add("cls", self.cls.iter().map(right).collect(), none());
         let (correct, c) = regressions(&self.setfit);
         add("SetFit", correct, c);
+        add("word vectors + LSTM", self.lstm.iter().map(right).collect(), none());
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
             let seeds = self.seeds.iter().filter(|_| range.is_none());
             seeds.filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()

@@ -22,13 +22,14 @@ use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::encode::encode;
 use crate::predict::output::PredictionWriter;
 use crate::predict::pvp::Pvp;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scored, Scorer, batch_tokens};
 use crate::predict::similarity::mean_states;
 use crate::predict::task::TaskSet;
-use crate::study::baseline::{self, Regression};
+use crate::study::baseline::{self, BiLstm, Regression, WordVectors, lstm_steps};
 use crate::study::warning::Warning;
 use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
@@ -109,7 +110,7 @@ impl Experiment {
         if self.manifest.cls_baseline {
             self.base.check_engine(&CLS, plan.bf16)?;
         }
-        if self.manifest.setfit_baseline {
+        if self.manifest.setfit_baseline || self.manifest.lstm_baseline {
             self.base.check_states()?;
         }
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
@@ -250,6 +251,12 @@ impl Experiment {
                 let learned = self.base.learned(&Tuning::Full, &state.kept())?.prepared(Dtype::F32)?;
                 let states = self.mean_states(&learned, &test.columns, &test.examples, watch)?;
                 found.setfit.push(self.regression(&learned, &rows, &states, Some(1.0), watch)?);
+            }
+            if let Some(test) = self.test.as_ref().filter(|_| self.manifest.lstm_baseline) {
+                let Some(predictions) = self.baseline_of_words(&rows, test, seed, watch)? else {
+                    return Ok(None);
+                };
+                found.lstm.push(predictions);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self
@@ -491,6 +498,40 @@ impl Experiment {
         Ok(baseline::logistic_regression_on_vectors(&train, test, classes, c))
     }
 
+    /// What an LSTM on the model's own word vectors says of the test rows. It is fast, and begins anew where it
+    /// was stopped. None if it is stopped.
+    fn baseline_of_words(
+        &self,
+        rows: &LabelledDataset,
+        test: &Dataset,
+        seed: u64,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Prediction>>> {
+        let Classifier::Prompt(model, _) = self.base.zero_shot(None)? else {
+            return Err(ModelError::NoStates.into());
+        };
+        let ids = |columns: &Columns, examples: &[Example]| -> Result<Vec<Vec<i64>>> {
+            let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
+            let of_example = |example: &Example| {
+                encode(&words.wrap(example), model.tokenizer(), self.patterns.max_length)
+                    .map(|features| features.ids)
+                    .map_err(|error| error.at(columns.place(example, None)))
+            };
+            examples.iter().map(of_example).collect()
+        };
+        let (train, test) = (ids(&rows.columns, &rows.examples)?, ids(&test.columns, &test.examples)?);
+        let texts = train.iter().chain(&test).map(Vec::as_slice);
+        let words = WordVectors::of(texts, |ids| model.word_vectors(ids)).ok_or(ModelError::NoStates)?;
+        let train: Vec<(&[i64], usize)> = train.iter().map(Vec::as_slice).zip(rows.classes()).collect();
+        let steps = lstm_steps(train.len());
+        let classes = self.manifest.classes.len();
+        let fitted = BiLstm::fit(&train, &words, classes, seed, &mut |event| {
+            watch(ExperimentEvent::Training { part: LSTM_PART, steps, event })
+        });
+        let test: Vec<&[i64]> = test.iter().map(Vec::as_slice).collect();
+        Ok(fitted.map(|lstm| lstm.predictions(&words, &test)))
+    }
+
     fn write_sample(&self, folder: &RunFolder, seed: u64, split: &Split) -> Result<()> {
         let used = |examples: &[Example], used: &str| -> Vec<Vec<String>> {
             let record = |example: &Example| {
@@ -543,6 +584,7 @@ pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
 const BASELINES: [&str; 2] = [CLS_PART, SETFIT_PART];
 const CLS_PART: &str = "cls";
 const SETFIT_PART: &str = "setfit";
+const LSTM_PART: &str = "lstm";
 
 /// SetFit's learning rate, as in the paper.
 const SETFIT_RATE: f64 = 2e-5;

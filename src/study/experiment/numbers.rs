@@ -168,6 +168,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Errors> {
         (manifest.descriptions.is_some(), "a description"),
         (manifest.null_inputs.is_some(), "a null input"),
         (manifest.setfit_baseline, "SetFit"),
+        (manifest.lstm_baseline, "the LSTM"),
         (manifest.plan.loss == ClassLoss::Adapet, "ADAPET"),
     ])
 }
@@ -179,11 +180,12 @@ pub(super) fn check_request(request: &TrainRequest) -> Result<(), Errors> {
         (request.descriptions.is_some(), "a description"),
         (request.null_inputs.is_some(), "a null input"),
         (request.setfit_baseline, "SetFit"),
+        (request.lstm_baseline, "the LSTM"),
         (request.plan.loss == ClassLoss::Adapet, "ADAPET"),
     ])
 }
 
-fn refused(asked: [(bool, &'static str); 5]) -> Result<(), Errors> {
+fn refused(asked: [(bool, &'static str); 6]) -> Result<(), Errors> {
     let asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
     let errors: Errors = asked.map(|(_, what)| TrainingError::NotWithNumbers { what }.into()).collect();
     errors.none()

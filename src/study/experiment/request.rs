@@ -62,6 +62,8 @@ pub struct TrainRequest {
     pub cls_baseline: bool,
     /// Whether SetFit on the same rows stands beside.
     pub setfit_baseline: bool,
+    /// Whether an LSTM on the model's word vectors stands beside.
+    pub lstm_baseline: bool,
     /// Where a row has several labels: how they are held against their absence.
     pub several_labels: Option<SeveralLabels>,
     /// The seeds.
@@ -127,6 +129,7 @@ impl TrainRequest {
             select: Select::default(),
             cls_baseline: false,
             setfit_baseline: false,
+            lstm_baseline: false,
             several_labels: None,
             seeds: vec![13],
             max_length: None,
@@ -251,6 +254,7 @@ impl TrainRequest {
             select: self.select,
             cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
             setfit_baseline: self.setfit_baseline,
+            lstm_baseline: self.lstm_baseline,
             several_labels: self.several_labels,
             tuning: self.tuning,
             init_from,
