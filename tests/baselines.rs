@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use cloze::model::threads::Threads;
 use cloze::predict::report::Prediction;
 use cloze::study::baseline::{
-    BiLstm, WordVectors, logistic_regression, logistic_regression_on_vectors, lstm_steps, naive_bayes,
+    BiLstm, WordVectors, logistic_regression, logistic_regression_on_vectors, lstm_steps, naive_bayes, ridge,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -139,6 +139,26 @@ fn the_texts_beside_it_change_no_texts_probabilities() {
         for (text, wanted) in test.iter().zip(together) {
             assert_eq!(method(&train, std::slice::from_ref(text), 3), [wanted]);
         }
+    }
+}
+
+#[test]
+fn ridge_regressions_and_their_penalties_equal_scikit_learn() {
+    let golden = read_json("tests/fixtures/baselines/ridge.json");
+    #[allow(clippy::cast_possible_truncation)] // They were made in single precision.
+    let vectors = |value: &Value| -> Vec<Vec<f32>> {
+        let vector = |row| numbers(row).into_iter().map(|number| number as f32).collect();
+        value.as_array().unwrap().iter().map(vector).collect()
+    };
+    for name in ["wide", "long"] {
+        let set = &golden[name];
+        let train: Vec<_> = vectors(&set["vectors"]).into_iter().zip(numbers(&set["numbers"])).collect();
+        let found = ridge(&train, &vectors(&set["test"]));
+        assert_eq!(found.alpha, set["alpha"].as_f64(), "{name}");
+        assert_close(&found.numbers, &numbers(&set["said"]), 1e-9, name);
+        let few = ridge(&train[..3], &vectors(&set["test"]));
+        assert!(few.alpha.is_none() && few.numbers.iter().all(|number| number.is_finite()));
+        assert_eq!(ridge(&[], &vectors(&set["test"])).numbers, [0.0; 7]);
     }
 }
 

@@ -20,6 +20,7 @@ mod design;
 mod logistic;
 mod lstm;
 mod naive_bayes;
+mod ridge;
 mod tf_idf;
 
 use crate::numbers::softmax::softmax;
@@ -30,6 +31,7 @@ use logistic::Training;
 use tf_idf::Vectorizer;
 
 pub use lstm::{BiLstm, WordVectors, lstm_steps};
+pub use ridge::{Ridge, ridge};
 
 /// What a logistic regression says.
 #[derive(Debug, Clone, PartialEq)]

@@ -97,6 +97,7 @@ pub(super) struct Found {
     pub corrected: Option<Vec<Prediction>>,
     /// The mean number of each seed's train rows, where rows have one.
     pub mean_numbers: Vec<f64>,
+    pub ridge: Vec<Vec<f64>>,
     pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
@@ -205,6 +206,7 @@ impl Found {
         let zero_shot: Vec<Vec<Prediction>> = self.zero_shot.iter().cloned().collect();
         let baselines = [
             Said { name: "train rows' mean", numbers: means.collect() },
+            Said { name: "states + ridge", numbers: self.ridge.clone() },
             Said::of("zero-shot", range, &zero_shot),
             Said::of("cls", range, &self.cls),
         ];

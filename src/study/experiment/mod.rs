@@ -35,6 +35,7 @@ use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
 use crate::text::template::Template;
+use crate::text::verbalizer::ValueRange;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
@@ -230,6 +231,7 @@ impl Experiment {
                     found.method.push(predictions.clone());
                     if let Some(range) = self.range() {
                         found.mean_numbers.push(self.mean_number(&range, &rows));
+                        self.ridge_of_states(&range, &rows, test, &mut found, watch)?;
                     } else if self.manifest.null_inputs.is_none() {
                         // Null inputs have no classes to learn.
                         self.baselines(&rows, test, &mut found);
@@ -455,16 +457,46 @@ impl Experiment {
         found: &mut Found,
         watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
+        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
+        found.states.push(regression);
+        Ok(())
+    }
+
+    /// A ridge regression on the same states, where rows have a number each; its numbers are kept in the range.
+    fn ridge_of_states(
+        &self,
+        range: &ValueRange,
+        rows: &LabelledDataset,
+        test: &Dataset,
+        found: &mut Found,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
+        let states = self.mean_states(&untrained, &rows.columns, &rows.examples, watch)?;
+        let train: Vec<(Vec<f32>, f64)> = states.into_iter().zip(numbers::of_rows(range, rows)).collect();
+        let [low, high] = range.ends();
+        let said = baseline::ridge(&train, &found.states_of_test).numbers;
+        found.ridge.push(said.into_iter().map(|number| number.clamp(low, high)).collect());
+        Ok(())
+    }
+
+    /// The model as it is, with the test rows' states found once for all seeds. None of rust-bert's, which gives
+    /// none.
+    fn with_states_of_test(
+        &self,
+        test: &Dataset,
+        found: &mut Found,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Classifier>> {
         if self.base.check_states().is_err() {
-            return Ok(());
+            return Ok(None);
         }
         let untrained = self.base.zero_shot(None)?.prepared(Dtype::F32)?;
         if found.states_of_test.is_empty() {
             found.states_of_test = self.mean_states(&untrained, &test.columns, &test.examples, watch)?;
         }
-        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
-        found.states.push(regression);
-        Ok(())
+        Ok(Some(untrained))
     }
 
     /// The means of a model's last states over the columns that are read.

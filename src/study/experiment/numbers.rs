@@ -10,6 +10,7 @@ use crate::learn::train::ClassLoss;
 use crate::numbers::correlation::Pairs;
 use crate::predict::report::{Evaluation, Prediction, RangeEvaluation, interval_of_draws, resamples};
 use crate::study::compare::OverSeeds;
+use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::verbalizer::ValueRange;
 
@@ -152,10 +153,15 @@ impl Experiment {
 
     /// The mean of the train rows' numbers.
     pub(super) fn mean_number(&self, range: &ValueRange, rows: &LabelledDataset) -> f64 {
-        let shares = rows.examples.iter().filter_map(|row| range.share_of(row.label.as_deref()?));
-        let (sum, count) = shares.fold((0.0, 0.0), |(sum, count), share| (sum + share, count + 1.0));
-        range.at(sum / f64::max(count, 1.0))
+        let numbers = of_rows(range, rows);
+        numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
     }
+}
+
+/// The numbers of train rows, all of which have one.
+pub(super) fn of_rows(range: &ValueRange, rows: &LabelledDataset) -> Vec<f64> {
+    let share = |row: &Example| range.share_of(row.label.as_deref()?);
+    rows.examples.iter().filter_map(share).map(|share| range.at(share)).collect()
 }
 
 /// What a training on numbers has no place for.
