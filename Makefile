@@ -63,7 +63,7 @@ correction: build ## corrections without labels on even and skewed files into be
 several-labels: build ## several labels a row on public sets into benches/several-labels.md (half an hour): make several-labels [DATA=folder]
 	@$(PYTHON) tools/several_labels.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA))
 
-structure: build ## trees of labels and ordered classes on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300] [UNTRAINED=1]
+structure: build ## trees of labels, ordered classes and numbers on public sets into docs/trees-and-orders.md (an hour): make structure [DATA=folder] [ROWS=300] [UNTRAINED=1]
 	@$(PYTHON) tools/structure.py --cloze $(CLOZE) $(if $(DATA),--data $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(UNTRAINED),--untrained)
 
 selecting: build ## which rows to label: strategies against rows at random on public sets into benches/selecting.md (hours): make selecting [DATA=folder of folders]

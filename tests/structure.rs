@@ -1,8 +1,15 @@
 //! Classes in an order and in a tree, against scikit-learn, SciPy and hiclass.
 
+use std::sync::Arc;
+
+use cloze::learn::dataset::LabelledDataset;
+use cloze::learn::objective::losses;
+use cloze::learn::target::Target;
+use cloze::numbers::softmax::softmax;
 use cloze::predict::report::{OrderMeasures, Prediction, Tally};
 use cloze::predict::tree_scores::TreeScores;
-use cloze::text::verbalizer::{Order, Structure, Tree, TreeMode, Verbalizer};
+use cloze::text::data::{Columns, Example};
+use cloze::text::verbalizer::{Order, Structure, Tree, TreeMode, ValueRange, Verbalizer};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -20,7 +27,7 @@ fn labels(value: &Value) -> Vec<String> {
 fn measures_of_ordered_classes_equal_scikit_learn() {
     let golden = &golden()["order"];
     let order = Order::of_values(numbers(&golden["values"])).unwrap();
-    let structure = Structure { order: Some(order), tree: None };
+    let structure = Structure { order: Some(order), ..Structure::default() };
     let mut tally = Tally::new((0..5).map(|class| class.to_string())).structured(&structure);
     for row in golden["rows"].as_array().unwrap() {
         let prediction = Prediction { probabilities: numbers(&row["probabilities"]) };
@@ -54,7 +61,7 @@ fn counts_that_are_put_together_are_those_of_all_rows_to_the_bit() {
     let labels = ["a/x", "a/y", "b"].map(str::to_owned);
     let tree = Tree::of_paths(&["a/x", "a/y", "b"], TreeMode::Flat).unwrap();
     let order = Order::of_values(vec![1.0, 2.5, 7.0]).unwrap();
-    let structure = Structure { order: Some(order), tree: Some(tree) };
+    let structure = Structure { order: Some(order), tree: Some(tree), ..Structure::default() };
     let tally = || Tally::new(labels.clone()).structured(&structure);
     let (mut whole, mut parts) = (tally(), [tally(), tally(), tally()]);
     for row in 0..1000_u32 {
@@ -76,7 +83,7 @@ fn counts_that_are_put_together_are_those_of_all_rows_to_the_bit() {
 #[test]
 fn kappa_and_correlation_of_one_class_alone_are_none() {
     let order = Order::of_labels(["1", "2", "3"].into_iter());
-    let structure = Structure { order: Some(order), tree: None };
+    let structure = Structure { order: Some(order), ..Structure::default() };
     let mut tally = Tally::new(["1", "2", "3"].map(str::to_owned)).structured(&structure);
     tally.add(&Prediction { probabilities: vec![0.2, 0.5, 0.3] }, Some(1));
     let found = tally.evaluate().unwrap().order.unwrap();
@@ -90,7 +97,7 @@ fn measures_of_a_tree_equal_hiclass() {
     let paths = labels(&golden["paths"]);
     let of_paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let tree = Tree::of_paths(&of_paths, TreeMode::Flat).unwrap();
-    let structure = Structure { order: None, tree: Some(tree) };
+    let structure = Structure { tree: Some(tree), ..Structure::default() };
     let mut tally = Tally::new(paths.iter().cloned()).structured(&structure);
     for row in golden["rows"].as_array().unwrap() {
         let [truth, predicted] = [0, 1].map(|at| usize::try_from(row[at].as_u64().unwrap()).unwrap());
@@ -150,4 +157,83 @@ fn scores_in_a_tree_equal_scipy() {
 fn a_flat_tree_without_words_of_branches_changes_no_score() {
     let tree = Tree::of_paths(&["a/b", "a/c", "d"], TreeMode::Flat).unwrap();
     assert!(TreeScores::new(&tree, Device::Cpu).is_none());
+}
+
+#[test]
+fn correlations_of_numbers_equal_scipy_and_their_loss_pytorch() {
+    let golden = read_json("tests/fixtures/metrics/range.json");
+    let [low, high] = numbers(&golden["range"])[..] else { panic!("a range has two ends") };
+    let range = ValueRange::new([low, high]).unwrap();
+    let structure = Structure { range: Some(range), ..Structure::default() };
+    let mut tally = Tally::new(["low", "high"].map(str::to_owned)).structured(&structure);
+    let (scores, truths) = (&golden["scores"], numbers(&golden["numbers"]));
+    let scores: Vec<Vec<f64>> = scores.as_array().unwrap().iter().map(numbers).collect();
+    let mut predicted = Vec::new();
+    for (scores, truth) in scores.iter().zip(&truths) {
+        let prediction = Prediction { probabilities: softmax(scores.clone()) };
+        let share = range.share_of(&truth.to_string()).unwrap();
+        predicted.push(range.expected(&prediction.probabilities));
+        tally.add(&prediction, Some(ValueRange::half(share)));
+        tally.add_number(&prediction, share);
+    }
+    assert_close(&predicted, &numbers(&golden["predicted"]), 1e-12, "predicted");
+    let found = tally.evaluate().unwrap().range.unwrap();
+    let measured = [
+        found.pearson.unwrap().value,
+        found.spearman.unwrap().value,
+        found.mean_absolute_error.value,
+        found.mean_absolute_error_of_mean,
+    ];
+    let wanted = ["pearson", "spearman", "mean_absolute_error", "mean_absolute_error_of_mean"]
+        .map(|key| golden[key].as_f64().unwrap());
+    assert_close(&measured, &wanted, 1e-12, "measures");
+    let [low, high] = found.pearson.unwrap().interval_95.unwrap();
+    assert!(low < wanted[0] && wanted[0] < high && high - low < 0.6);
+
+    let scores =
+        Tensor::from_slice(&scores.concat()).view([40, 2]).to_kind(Kind::Float).set_requires_grad(true);
+    let rows = truths.iter().enumerate().map(|(row, truth)| Example {
+        record: row as u64 + 1,
+        line: 0,
+        fields: Vec::new(),
+        label: Some(truth.to_string()),
+        values: None,
+    });
+    let rows = LabelledDataset {
+        columns: Arc::new(Columns::check("numbers", Vec::new(), None).unwrap()),
+        examples: rows.collect(),
+        targets: vec![Target::Class(0); 40],
+    };
+    let rows = rows.with_numbers(&range);
+    let losses = losses(&scores, &rows.targets.iter().collect::<Vec<_>>());
+    losses.mean(Kind::Float).backward();
+    assert_close(&to_numbers(&losses), &numbers(&golden["losses"]), 1e-5, "losses");
+    let gradient: Vec<f64> = golden["gradient"].as_array().unwrap().iter().flat_map(numbers).collect();
+    assert_close(&to_numbers(&scores.grad()), &gradient, 1e-6, "gradient");
+}
+
+#[test]
+fn numbers_that_are_put_together_are_measured_as_those_of_all_rows_to_the_bit() {
+    let range = ValueRange::new([-1.0, 2.0]).unwrap();
+    let structure = Structure { range: Some(range), ..Structure::default() };
+    let tally = || Tally::new(["low", "high"].map(str::to_owned)).structured(&structure);
+    let (mut whole, mut parts) = (tally(), [tally(), tally()]);
+    for row in 0..200_u32 {
+        let share = f64::from(row * 7919 % 200) / 199.0;
+        let high = f64::from(row * 31 % 200) / 200.0;
+        let prediction = Prediction { probabilities: vec![1.0 - high, high] };
+        for tally in [&mut whole, &mut parts[(row * 3 % 2) as usize]] {
+            tally.add(&prediction, Some(ValueRange::half(share)));
+            tally.add_number(&prediction, share);
+        }
+    }
+    let read =
+        |part: &Tally| -> Tally { serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap() };
+    let mut together = read(&parts[1]);
+    together.merge(&read(&parts[0]));
+    assert_eq!(together.evaluate(), whole.evaluate());
+}
+
+fn to_numbers(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(&tensor.detach().flatten(0, -1).to_kind(Kind::Double)).unwrap()
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trees of labels and ordered classes on public sets: `make structure` into the tables of docs/trees-and-orders.md.
 
+Numbers between two words beside the expected value of classes in their order.
 Trees: flat, level by level and with the branches' scores, without training and with 8 rows a class; what of it finds requests that
 fit no label. Orders: the likeliest class beside the median and the expected value. Samples of rows are drawn with seed 13.
 """
@@ -10,6 +11,7 @@ import csv
 import json
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -240,6 +242,68 @@ def orders(args):
     return table(header + ["expected value: error"], rows)
 
 
+def ranks(values):
+    """The mean rank of each value."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found, at = [0.0] * len(values), 0
+    while at < len(order):
+        end = at
+        while end < len(order) and values[order[end]] == values[order[at]]:
+            end += 1
+        for place in order[at:end]:
+            found[place] = (at + end + 1) / 2
+        at = end
+    return found
+
+
+def number_row(name, rows, how, truths, said):
+    errors = [abs(truth - number) for truth, number in zip(truths, said)]
+    pearson, spearman = statistics.correlation(truths, said), statistics.correlation(ranks(truths), ranks(said))
+    return [name, rows, how, f"{pearson:.3f}", f"{spearman:.3f}", f"{sum(errors) / len(errors):.3f}"]
+
+
+def numbers(args):
+    """As many train rows for both: K of each of five classes are 5K / 2 of each half of the range."""
+    table_rows = []
+    for name, labels in STARS.items():
+        folder = args.work / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "labels.txt").write_text("\n".join(labels) + "\n")
+        grade = {line.split(":")[0]: place + 1 for place, line in enumerate(labels)}
+        test = sample(read(args.data / f"data/{name}/test.csv"), args.rows)
+        train = read(args.data / f"data/{name}/train.csv")
+        for kind, each in (("", lambda label: label), ("numbers-", grade.__getitem__)):
+            for part, rows in (("test", test), ("train", train)):
+                write(folder / f"{kind}{part}.csv", [{**row, "label": each(row["label"])} for row in rows])
+        files = folder / "files"
+        shutil.rmtree(files, ignore_errors=True)
+        run(args, "init", files, "--labels-file", folder / "labels.txt", "--ask", "sentiment", "--ordered", "--quiet")
+        template = sorted((files / "templates").glob("*.json"))[0]
+        low, high = (line.split(": ")[1] for line in (labels[0], labels[-1]))
+        between = folder / "range.json"
+        ends = [{"label": "low", "words": [low]}, {"label": "high", "words": [high]}]
+        between.write_text(json.dumps({"version": 1, "range": [1, len(labels)], "classes": ends}))
+        truths = [float(grade[row["label"]]) for row in test]
+        ways = (("expected value of five classes", files / "verbalizer.json", "", "expected"),
+                ("between two words", between, "numbers-", "predicted"))
+        for how, verbalizer, kind, column in ways:
+            out = folder / f"{column}.csv"
+            run(args, "score", "--template", template, "--verbalizer", verbalizer, "--data", folder / f"{kind}test.csv", "--max-length", 64,
+                "--out", out, "--quiet")
+            table_rows.append(number_row(name, "none", how, truths, [float(row[column]) for row in read(out)]))
+        for shots in () if args.untrained else (8, 32):
+            for how, verbalizer, kind, column in ways:
+                kept = folder / f"{kind}run-{shots}"
+                if not (kept / "metrics.json").exists():
+                    shutil.rmtree(kept, ignore_errors=True)
+                    run(args, "train", "--template", template, "--verbalizer", verbalizer, "--train", folder / f"{kind}train.csv",
+                        "--test", folder / f"{kind}test.csv", "--shots", shots * len(labels) // 2 if kind else shots, "--method", "lora",
+                        "--seeds", SEED, "--steps", args.steps, "--max-length", 64, "--out", kept, "--quiet")
+                said = [float(row[column]) for row in read(kept / f"predictions/seed-{SEED}.csv")]
+                table_rows.append(number_row(name, shots * len(labels), how, truths, said))
+    return table(["set", "train rows", "", "Pearson", "Spearman", "mean error"], table_rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cloze", type=Path, default=Path("target/release/cloze"))
@@ -250,9 +314,9 @@ def main():
     parser.add_argument("--steps", type=int, default=150, help="steps of a training")
     parser.add_argument("--trees", nargs="+", default=["clinc150", "dbpedia14"])
     parser.add_argument("--untrained", action="store_true", help="leave out what needs a training")
-    parser.add_argument("--only", choices=["trees", "orders"])
+    parser.add_argument("--only", choices=["trees", "orders", "numbers"])
     args = parser.parse_args()
-    parts = {"trees": trees, "orders": orders}
+    parts = {"trees": trees, "orders": orders, "numbers": numbers}
     for name in [args.only] if args.only else parts:
         made = parts[name](args)
         text = args.out.read_text(encoding="utf-8")

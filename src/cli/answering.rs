@@ -122,7 +122,10 @@ impl Answering {
                     for (example, answer) in examples.iter().zip(&answers) {
                         match &mut output {
                             Some(output) => output.write(example, answer)?,
-                            None => render::print(&render::answer(&labels, answer))?,
+                            None => match classifier.number(answer) {
+                                Some(number) => render::print(&format!("{number:.3}\n"))?,
+                                None => render::print(&render::answer(&labels, answer))?,
+                            },
                         }
                         if let Some(sample) = &mut sample {
                             // A label that is no class was told, or passed over, where rows are read.

@@ -109,6 +109,7 @@ pub fn run(args: &Explain) -> Result<()> {
         "members of an ensemble are explained one by one: name one with --member"
     );
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    blueprint.verbalizer.check_classes("cloze explain")?;
     let columns = rows.columns().clone();
     let (verbalizer, reading) = (&blueprint.verbalizer, &source.reading);
     let showing = setup::showing(&args.demonstrations, reading, verbalizer, &tasks.tasks, &columns)?;

@@ -63,6 +63,7 @@ pub fn run(args: &Robustness) -> Result<()> {
     let source = Source::of(&args.data)?;
     let run = setup::run(&args.asked.trained)?;
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    blueprint.verbalizer.check_classes("cloze robustness")?;
     let (labels, data) = (blueprint.labels(), rows.columns().data().to_owned());
     let model = blueprint.folder.path().to_owned();
     let most = args.rows.map(|rows| rows as usize);

@@ -236,6 +236,12 @@ pub fn run(args: &Score) -> Result<()> {
         render::warnings(&remarks.collect::<Vec<_>>())?;
     }
     check_calibration(args, &blueprint.labels())?;
+    if blueprint.verbalizer.structure().range.is_some() {
+        check_numbers(args)?;
+    }
+    if args.page.path().is_some() {
+        blueprint.verbalizer.check_classes("a page")?;
+    }
     let one_row = source.file().is_none() && args.calibration.calibrate_on.is_none();
     ensure!(
         !one_row || !args.calibration.calibrate.is_some_and(Method::needs_rows),
@@ -288,6 +294,16 @@ pub fn run(args: &Score) -> Result<()> {
     write_page(outputs.page, &report, sample.as_ref())?;
     finish(args, outputs.report, &report, counts.as_ref())?;
     Ok(done.map_or(Ok(()), Done::write)?)
+}
+
+/// Refuses what is for classes, where rows are given numbers.
+fn check_numbers(args: &Score) -> Result<()> {
+    ensure!(
+        !args.calibration.any(),
+        "corrections, sets, neighbours and rows without an answer are for classes, and this verbalizer has a range of \
+         numbers: leave their flags out"
+    );
+    Ok(())
 }
 
 /// Gives each row several labels, or none.

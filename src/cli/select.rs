@@ -101,6 +101,7 @@ pub fn run(args: &Select) -> Result<()> {
         "rows are chosen by one model: name one of the members with --member"
     );
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    blueprint.verbalizer.check_classes("cloze select")?;
     ensure!(
         tasks.tasks.iter().all(|task| task.template().demonstrations().is_none()),
         "rows are chosen without demonstrations: give patterns without {{demos:K}}"

@@ -255,6 +255,7 @@ fn classifiers(args: &Serve) -> Result<Vec<(String, Served)>> {
         let mut errors = Errors::new();
         let templates = Template::read_all(&args.template, &mut errors);
         let verbalizer = errors.keep(Verbalizer::read(file));
+        errors.extend(verbalizer.iter().filter_map(|found| found.check_classes("cloze serve").err()));
         errors.none()?;
         let Some(verbalizer) = verbalizer else { unreachable!("an error says why it could not be read") };
         let name = verbalizer.name().to_owned();
@@ -344,6 +345,7 @@ fn runs(args: &Serve, compute: Compute) -> Result<Vec<(String, Served)>> {
                 ..Wanted::default()
             };
             let blueprint = run.unbound(&wanted)?;
+            blueprint.verbalizer.check_classes("cloze serve")?;
             let served = if wanted.several_labels {
                 several(args, MultiLabel::of_run(blueprint), compute, Centring::Not)?
             } else {

@@ -170,6 +170,7 @@ fn refine(args: &Refine) -> Result<()> {
     let source = source::Source::of(&args.data)?;
     let run = setup::run(&args.asked.trained)?;
     let (blueprint, tasks, rows) = setup::classifier(&args.asked, run.as_ref(), &source, &args.model)?;
+    blueprint.verbalizer.check_classes("cloze verbalizer refine")?;
     let reads = Reads::asked(&args.asked, source.file()).model(blueprint.folder.path());
     outputs::check(&[("what is kept", Some(&args.out))], &reads)?;
     let warnings: Vec<String> = blueprint.words.left_out().into_iter().collect();

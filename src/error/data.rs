@@ -88,6 +88,8 @@ pub enum DataError {
     NamesOfOneColumn { names: [String; 2], column: String },
     #[error("{label:?} is not a class of {verbalizer}")]
     UnknownLabel { label: String, verbalizer: String, classes: Vec<String> },
+    #[error("{label:?} is not a number from {} to {}", range[0], range[1])]
+    NotInRange { label: String, range: [f64; 2] },
     #[error("{class:?}, which the label {label:?} is to stand for, is not a class of {verbalizer}")]
     MappedToNoClass { label: String, class: String, verbalizer: String, classes: Vec<String> },
     #[error("{cell:?} is several labels, and this takes one a row")]
@@ -195,6 +197,7 @@ impl DataError {
             NamesOfOneColumn { .. } => help("a column has one name: leave one of them out"),
             NameTaken { .. } => help("leave that out, or rename one of them in the file"),
             UnknownLabel { label, classes, .. } => allowed_and_nearest("classes", label, classes),
+            NotInRange { .. } => help("the verbalizer's \"range\" says which numbers rows may have"),
             MappedToNoClass { class, classes, .. } => allowed_and_nearest("classes", class, classes),
             SeveralLabels { separator, .. } => help(&format!(
                 "labels stand between {separator:?} here: ask for several labels a row, or keep one of them"

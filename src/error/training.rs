@@ -41,6 +41,8 @@ pub enum TrainingError {
     NotWithNullInputs { what: &'static str },
     #[error("null inputs move biases alone, not what {method} moves")]
     NullInputsMoveBiases { method: &'static str },
+    #[error("rows have a number each, and {what} takes classes")]
+    NotWithNumbers { what: &'static str },
     #[error("ADAPET's loss is that of one-token words at the mask, and {reason}")]
     NotForAdapet { reason: &'static str },
 }
@@ -74,6 +76,7 @@ impl TrainingError {
                 ("records", listed(&records.iter().map(u64::to_string).collect::<Vec<_>>())),
                 ("help", "lower the learning rate".into()),
             ],
+            NotWithNumbers { .. } => help("leave it out, or the verbalizer's \"range\""),
             NotForAdapet { .. } => help("leave the loss out, or use such words"),
             MlmWithoutRows { .. } => help("give rows, with or without labels, or leave the loss out"),
         }

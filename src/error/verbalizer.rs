@@ -99,6 +99,14 @@ pub enum VerbalizerError {
     BadValue { found: f64 },
     #[error("two classes have the value {value}")]
     SameValue { value: f64 },
+    #[error("a range goes from a number to a higher one, not from {low} to {high}")]
+    BadRange { low: f64, high: f64 },
+    #[error("a range has two classes, the words for its low end and those for its high end, not {found}")]
+    RangeOfClasses { found: usize },
+    #[error("a range of numbers has two ends and nothing between: {key:?} does not go with it")]
+    RangeWith { key: &'static str },
+    #[error("{what} takes classes, and this verbalizer has a range of numbers")]
+    RangeNotFor { what: &'static str },
     #[error("{name:?} is not a way to score words of several tokens")]
     UnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
@@ -165,6 +173,12 @@ impl VerbalizerError {
             ValueAndOrder { .. } => help("write \"ordered\": true, or leave the values out"),
             BadValue { .. } => vec![],
             SameValue { .. } => help("give each class a value of its own"),
+            BadRange { .. } => help("write the lowest number first, as [0, 5]"),
+            RangeOfClasses { .. } => help("leave two classes, or \"range\" out"),
+            RangeWith { .. } => help("leave one of them out"),
+            RangeNotFor { .. } => {
+                help("numbers are for score and train; leave \"range\" out to ask for classes")
+            }
             UnknownAggregate { name, allowed }
             | UnknownTreeMode { name, allowed }
             | UnknownScoring { name, allowed }

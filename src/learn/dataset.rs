@@ -11,6 +11,7 @@ use crate::predict::task::{Task, TaskSet};
 use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::demonstrations::{Drawing, Strategy};
+use crate::text::verbalizer::ValueRange;
 
 /// Rows with targets, as the trainer takes them.
 #[derive(Clone)]
@@ -79,6 +80,18 @@ impl Dataset {
 }
 
 impl LabelledDataset {
+    /// The rows with their numbers as targets, where they stand for the ends of a range: what shares of each end
+    /// a number is (Gao et al. 2021). Rows without a number keep what they have.
+    #[must_use]
+    pub fn with_numbers(mut self, range: &ValueRange) -> LabelledDataset {
+        for (example, target) in self.examples.iter().zip(&mut self.targets) {
+            if let Some(share) = example.label.as_deref().and_then(|label| range.share_of(label)) {
+                *target = Target::Soft { probabilities: vec![1.0 - share, share], temperature: 1.0 };
+            }
+        }
+        self
+    }
+
     /// Patterns with these rows shown, where they show any; `words` has what stands in the blank for each class.
     /// Where rows are chosen by what they are like, the base model tells that.
     pub fn shown_in(

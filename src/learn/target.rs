@@ -8,7 +8,8 @@ pub enum Target {
     /// Several labels, or none, L of them: the loss is the mean over the labels of the binary cross-entropy
     /// of `σ(z_l - z_L)`, where the last class is what the labels are held against.
     Labels(Vec<bool>),
-    /// Distillation: soft labels q at a temperature T. The loss is `T² · KL(q ‖ softmax(z / T))` (Hinton et
+    /// Distillation: soft labels q at a temperature T; or at T = 1 a number between two words, as the shares of
+    /// both that it lies at (Gao et al. 2021, section 4.3). The loss is `T² · KL(q ‖ softmax(z / T))` (Hinton et
     /// al. 2015, section 2: T² keeps the gradient's size where T changes).
     Soft {
         /// A probability for each class.

@@ -2,6 +2,7 @@
 //! groups of three digits.
 
 // procedures on plain numbers
+pub mod correlation;
 pub mod kappa;
 pub mod lbfgs;
 pub mod multi_label;

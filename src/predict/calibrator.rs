@@ -373,6 +373,11 @@ impl Counted {
         Answer { prediction: scored.average, answered, set }
     }
 
+    /// Counts a row's number, by where it lies between the ends of a range. Corrections know of none.
+    pub fn add_number(&mut self, scored: &Scored, share: f64) {
+        self.after.add_number(scored, share);
+    }
+
     /// Whether these are of such labels and so many patterns, and whole: what was read may be anything.
     pub(crate) fn is_of(&self, labels: &[String], patterns: usize) -> bool {
         [self.unanswered.len(), self.coverage.by_class.len()] == [labels.len(); 2]

@@ -228,6 +228,7 @@ impl<'a> RawClassify<'a> {
             None => Some(classifier.verbalizer().clone()),
             Some(value) => errors.keep(Verbalizer::parse("verbalizer", "verbalizer", value.get())),
         };
+        errors.extend(verbalizer.iter().filter_map(|found| found.check_classes("a request").err()));
         errors.none()?;
         Ok(verbalizer.map(|verbalizer| (templates, verbalizer)))
     }

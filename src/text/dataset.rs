@@ -9,7 +9,7 @@ use crate::numbers::counted;
 use crate::text::data::{BadRows, Columns, Example, ID, Reading, Rows};
 use crate::text::label_sets::looks_like_several;
 use crate::text::template::Template;
-use crate::text::verbalizer::Verbalizer;
+use crate::text::verbalizer::{ValueRange, Verbalizer};
 
 /// All rows of a file.
 pub struct Dataset {
@@ -93,6 +93,11 @@ impl Dataset {
         }
         errors.none()?;
         Ok(Dataset { columns, examples, truths })
+    }
+
+    /// Where the number of each row lies between the ends of a range, from 0 to 1, as far as rows have one.
+    pub fn shares(&self, range: &ValueRange) -> Vec<Option<f64>> {
+        self.examples.iter().map(|example| range.share_of(example.label.as_deref()?)).collect()
     }
 
     /// The rows with a label, and it.
@@ -194,9 +199,14 @@ pub fn truth(verbalizer: &Verbalizer, columns: &Columns, example: &Example) -> R
     let Some(label) = &example.label else { return Ok(None) };
     verbalizer.class_of(label).or_else(|| verbalizer.class_near(label)).map(Some).ok_or_else(|| {
         let classes: Vec<String> = verbalizer.labels().map(str::to_owned).collect();
+        let range = verbalizer.structure().range;
         let verbalizer = verbalizer.file().to_owned();
         let place = columns.names().iter().position(|name| Some(name.as_str()) == columns.label());
         let written = place.map_or(label, |place| &example.fields[place]).trim();
+        if let Some(range) = range {
+            let kind = DataError::NotInRange { label: label.clone(), range: range.ends() };
+            return Error::new(kind).at(columns.place(example, columns.label()));
+        }
         let kind = match looks_like_several(label, &classes) {
             _ if written != label.trim() => DataError::MappedToNoClass {
                 label: written.to_owned(),

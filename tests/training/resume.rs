@@ -57,6 +57,7 @@ pub(super) fn manifest(tuning: Tuning, select: Select) -> Manifest {
         select,
         cls_baseline: false,
         setfit_baseline: false,
+        lstm_baseline: false,
         several_labels: None,
         demonstrations: None,
     }

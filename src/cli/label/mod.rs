@@ -440,6 +440,7 @@ fn bound(args: &Label, rows: &Path, run: Option<&Run>, labels: Vec<NamedLabel>) 
     if run.is_some() || !args.template.is_empty() {
         let asked = asked(args);
         let (blueprint, tasks, rows) = setup::classifier(&asked, run, &source, &args.model)?;
+        blueprint.verbalizer.check_classes("cloze label")?;
         ensure!(
             tasks.tasks.iter().all(|task| task.template().demonstrations().is_none()),
             "rows are chosen without demonstrations: give patterns without {{demos:K}}"
@@ -526,7 +527,11 @@ fn named_labels(args: &Label) -> Result<Option<Vec<NamedLabel>>> {
     Ok(match (&args.labels, &args.labels_file, &args.verbalizer) {
         (Some(line), ..) => Some(labels::of_line(line)?),
         (_, Some(file), _) => Some(labels::read(file)?),
-        (_, _, Some(file)) => Some(labels::of_names(Verbalizer::read(file)?.labels().map(str::to_owned))?),
+        (_, _, Some(file)) => {
+            let verbalizer = Verbalizer::read(file)?;
+            verbalizer.check_classes("cloze label")?;
+            Some(labels::of_names(verbalizer.labels().map(str::to_owned))?)
+        }
         (None, None, None) => None,
     })
 }

@@ -45,7 +45,9 @@ pub fn census(
         if census.labels_unkept > 0 {
             rows.push(vec!["others".to_owned(), count(census.labels_unkept)]);
         }
-        for absent in verbalizer.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|class| {
+        // The ends of a range of numbers are no labels of rows.
+        let of_classes = verbalizer.filter(|verbalizer| verbalizer.structure().range.is_none());
+        for absent in of_classes.iter().flat_map(|verbalizer| verbalizer.labels()).filter(|class| {
             !census.labels.keys().any(|label| label == class || is_near(verbalizer, label, class))
         }) {
             rows.push(vec![absent.to_owned(), "0".to_owned(), "a class without rows".to_owned()]);

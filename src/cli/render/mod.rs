@@ -14,6 +14,7 @@ mod labelling;
 mod live;
 mod methods;
 mod multi_label;
+mod numbers;
 mod paired;
 mod pretrain;
 mod preview;

@@ -11,6 +11,7 @@ use cloze::predict::report::{
 };
 
 use super::alike;
+use super::numbers;
 use super::screen::{start_of, without_middle};
 use super::structure::structure;
 use super::table::{Align, fits, table};
@@ -40,6 +41,10 @@ pub fn report(report: &Report) -> String {
         counted(run.threads as u64, "thread")
     );
     notes(&mut text, report);
+    if report.labelled == 0 && report.range.is_some() {
+        text.push_str(&numbers::without_truth(report));
+        return text;
+    }
     if report.labelled == 0 {
         unlabelled(&mut text, report);
         text.push_str(&alike::notes(report, &alike::help(report)));
@@ -51,6 +56,10 @@ pub fn report(report: &Report) -> String {
             "without a label, and not evaluated: {}",
             counted(report.rows - report.labelled, "row")
         );
+    }
+    if let Some(found) = report.evaluation.as_ref().and_then(|evaluation| evaluation.range.as_ref()) {
+        numbers::scored(&mut text, report, found);
+        return text;
     }
     patterns(&mut text, report);
     if let Some(evaluation) = &report.evaluation {

@@ -8,6 +8,7 @@ use cloze::learn::run::{Manifest, Select};
 use cloze::learn::train::Event;
 use cloze::numbers::multi_label::MultiLabelMetrics;
 use cloze::numbers::{counted, interval, percent};
+use cloze::study::baseline::lstm_steps;
 use cloze::study::compare::holm;
 use cloze::study::experiment::{
     BaselineMetrics, CLS, ExperimentEvent, FOLDS, Metrics, SeedMetrics, setfit_steps,
@@ -15,6 +16,7 @@ use cloze::study::experiment::{
 
 use super::alike;
 use super::live::Live;
+use super::numbers;
 use super::paired;
 use super::table::{Align, table};
 
@@ -23,8 +25,8 @@ pub struct TrainProgress {
     live: Live,
     seeds: usize,
     /// The steps of each seed: in a fold of a cross-validation, in the training whose result is kept, for the
-    /// baselines on `[CLS]` and by SetFit.
-    plan: [usize; 4],
+    /// baselines on `[CLS]`, by SetFit and by an LSTM.
+    plan: [usize; 5],
     /// Which of the seeds is at hand, from 1.
     number: usize,
     seed: u64,
@@ -49,7 +51,9 @@ impl TrainProgress {
         let rows = manifest.shots.map_or(usize::MAX, |shots| shots.saturating_mul(manifest.classes.len()));
         let has_setfit = manifest.setfit_baseline && manifest.header.data.test.is_some();
         let setfit = if has_setfit { setfit_steps(rows) } else { 0 };
-        let plan = [folds, manifest.plan.steps, cls, setfit];
+        let has_lstm = manifest.lstm_baseline && manifest.header.data.test.is_some();
+        let lstm = if has_lstm { lstm_steps(rows) } else { 0 };
+        let plan = [folds, manifest.plan.steps, cls, setfit, lstm];
         TrainProgress { live, seeds: manifest.header.seeds.len(), plan, number: 0, seed: 0, training: None }
     }
 
@@ -101,17 +105,18 @@ impl TrainProgress {
     }
 
     fn steps_of_seed(&self) -> usize {
-        let [fold, run, cls, setfit] = self.plan;
-        FOLDS * fold + run + cls + setfit
+        let [fold, run, cls, setfit, lstm] = self.plan;
+        FOLDS * fold + run + cls + setfit + lstm
     }
 
     /// The steps of all trainings that come after one.
     fn steps_behind(&self, part: &str) -> usize {
-        let [fold, run, cls, setfit] = self.plan;
+        let [fold, run, cls, setfit, lstm] = self.plan;
         let of_seed = match part.strip_prefix("fold-").map(str::parse::<usize>) {
-            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + cls + setfit,
-            _ if part == "run" => cls + setfit,
-            _ if part == "cls" => setfit,
+            Some(Ok(number)) => FOLDS.saturating_sub(number) * fold + run + cls + setfit + lstm,
+            _ if part == "run" => cls + setfit + lstm,
+            _ if part == "cls" => setfit + lstm,
+            _ if part == "setfit" => lstm,
             _ => 0,
         };
         of_seed + self.seeds.saturating_sub(self.number) * self.steps_of_seed()
@@ -131,7 +136,13 @@ fn seed_line(metrics: &SeedMetrics) -> String {
     if metrics.history.kept != metrics.history.steps {
         let _ = write!(line, ", step {} of {} kept", metrics.history.kept, metrics.history.steps);
     }
-    if let Some(evaluation) = &metrics.evaluation {
+    let range = metrics.evaluation.as_ref().and_then(|evaluation| evaluation.range.as_ref());
+    if let Some(found) = range {
+        let _ = write!(line, ", mean error {:.3}", found.mean_absolute_error.value);
+        if let Some(pearson) = found.pearson {
+            let _ = write!(line, ", Pearson {:.3}", pearson.value);
+        }
+    } else if let Some(evaluation) = &metrics.evaluation {
         let _ = write!(line, ", accuracy {}", percent(evaluation.accuracy));
     }
     if let Some(found) = &metrics.several_labels {
@@ -164,6 +175,10 @@ pub fn metrics(metrics: &Metrics, out: &Path) -> String {
             "nothing to evaluate on: --test names labelled rows; cloze score --run {} scores any",
             out.display()
         );
+        return text;
+    }
+    if let Some(found) = &metrics.numbers {
+        numbers::trained(&mut text, metrics, found);
         return text;
     }
     let mut rows = vec![["seed", "accuracy", "95 %", "macro-F1", "ECE"].map(str::to_owned).to_vec()];

@@ -146,7 +146,7 @@ pub struct Train {
     /// the same method, with the same sizes, on the same model
     #[arg(long, value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     init_from: Option<PathBuf>,
-    /// Another baseline besides those that cost little: cls, setfit, or both with a comma between them
+    /// Other baselines besides those that cost little: cls, setfit or lstm, with commas between them
     #[arg(long, value_enum, value_name = "METHOD", value_delimiter = ',')]
     baseline: Vec<Baseline>,
     /// Steps from one checkpoint to the next
@@ -212,6 +212,8 @@ enum Baseline {
     Cls,
     /// SetFit: fine-tuning on pairs of rows, then a logistic regression on the mean states
     Setfit,
+    /// A bidirectional LSTM on the model's word vectors, from a random start
+    Lstm,
 }
 
 impl Train {
@@ -261,6 +263,9 @@ pub fn run(args: &Train) -> Result<()> {
     let (experiment, warnings) = prepared(&manifest, args.checkpoint_every, place.as_ref())?;
     if !args.quiet {
         live.beside(|| render::warnings(&warnings))?;
+    }
+    if args.page.path().is_some() {
+        manifest.verbalizer()?.check_classes("a page")?;
     }
     let page = open_page(args)?;
     // Only now, when nothing is known any more that would stop the training.
@@ -448,6 +453,7 @@ fn manifest(args: &Train) -> Result<Manifest> {
         select: args.select,
         cls_baseline: args.baseline.contains(&Baseline::Cls),
         setfit_baseline: args.baseline.contains(&Baseline::Setfit),
+        lstm_baseline: args.baseline.contains(&Baseline::Lstm),
         several_labels: args.several.asked()?,
         seeds: args.seeds.clone(),
         max_length: args.model.limits.max_length,

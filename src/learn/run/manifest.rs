@@ -59,6 +59,9 @@ pub struct Manifest {
     /// Whether SetFit on the same rows stands beside.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub setfit_baseline: bool,
+    /// Whether an LSTM on the model's word vectors stands beside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lstm_baseline: bool,
     /// Where a row has several labels: then the last of the classes is what the others are held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub several_labels: Option<SeveralLabels>,
@@ -180,6 +183,7 @@ impl From<First> for Manifest {
             select: first.select,
             cls_baseline: first.cls_baseline,
             setfit_baseline: false,
+            lstm_baseline: false,
             several_labels: None,
         }
     }
@@ -245,6 +249,11 @@ impl Manifest {
         errors.none()
     }
 
+    /// Whether a baseline that is trained stands beside.
+    pub fn trains_baselines(&self) -> bool {
+        self.cls_baseline || self.setfit_baseline || self.lstm_baseline
+    }
+
     /// What null inputs have no place for.
     fn problem_of_null_inputs(&self, learns_from_rows: bool) -> Option<TrainingError> {
         let what = match &self.null_inputs {
@@ -260,7 +269,7 @@ impl Manifest {
             Some(_) if self.shots.is_some() => "a number of rows",
             Some(_) if self.select != Select::None => "a choice of the step",
             Some(_) if self.demonstrations.is_some() => "a pattern that shows rows",
-            Some(_) if self.cls_baseline || self.setfit_baseline => "a baseline that is trained",
+            Some(_) if self.trains_baselines() => "a baseline that is trained",
             Some(_) if self.several_labels.is_some() => "a row with several labels",
             Some(_) => return None,
         };

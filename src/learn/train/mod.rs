@@ -20,6 +20,7 @@ use crate::learn::objective::{
 use crate::learn::target::Target;
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
+use crate::numbers::correlation;
 use crate::numbers::softmax::log;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
 use crate::predict::multi_label::scoring::against_last;
@@ -283,6 +284,9 @@ impl Trainer<'_> {
         if let Some(evaluation) = of_several(state.step, &scored, held_out) {
             return Ok(evaluation);
         }
+        if let Some(evaluation) = of_numbers(state.step, &scored, held_out) {
+            return Ok(evaluation);
+        }
         let pairs = || scored.iter().zip(held_out.classes());
         let right = pairs().filter(|(scored, truth)| scored.average.class() == *truth).count();
         let loss: f64 = pairs().map(|(scored, truth)| -log(scored.average.probabilities[truth])).sum();
@@ -297,6 +301,25 @@ impl Trainer<'_> {
         let beside = is_verbalizer(name) || (name == SOFT_TOKENS && !learns_vectors);
         if beside { self.plan.soft_learning_rate } else { self.plan.learning_rate }
     }
+}
+
+/// Pearson's correlation, and the mean loss, of rows with a number each, which are shares of two classes; none
+/// where rows have one class. Where one side is the same in all rows, it is 0.
+fn of_numbers(step: usize, scored: &[Scored], held_out: &LabelledDataset) -> Option<HeldOutEvaluation> {
+    let share = |target: &Target| match target {
+        Target::Soft { probabilities, .. } => Some(probabilities[1]),
+        Target::Class(_) | Target::Labels(_) => None,
+    };
+    let truths: Vec<f64> = held_out.targets.iter().map(share).collect::<Option<_>>()?;
+    let said: Vec<f64> = scored.iter().map(|scored| scored.average.probabilities[1]).collect();
+    let divergence = |(truth, said): (&f64, &f64)| {
+        let of = |truth: f64, said: f64| if truth > 0.0 { truth * (log(truth) - log(said)) } else { 0.0 };
+        of(*truth, *said) + of(1.0 - truth, 1.0 - said)
+    };
+    let rows = truths.len();
+    let loss = truths.iter().zip(&said).map(divergence).sum::<f64>() / rows as f64;
+    let pearson = correlation::Pairs::new(truths, said).pearson(&vec![1.0; rows]);
+    (rows > 0).then(|| HeldOutEvaluation { step, accuracy: pearson.unwrap_or(0.0), loss })
 }
 
 /// Micro-F1 at a half, and the mean loss, of rows with several labels each; none where rows have one class.

@@ -20,7 +20,7 @@ pub struct State {
 }
 
 /// One evaluation on held-out rows. Where rows have several labels each, `accuracy` is micro-F1 at a
-/// threshold of a half.
+/// threshold of a half; where they have a number each, it is Pearson's correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct HeldOutEvaluation {

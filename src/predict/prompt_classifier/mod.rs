@@ -246,6 +246,25 @@ impl PromptClassifier {
         &self.labels[answer.prediction.class()]
     }
 
+    /// The number that an answer says, where the verbalizer has a range of numbers.
+    ///
+    /// ```
+    /// use cloze::{MaskedLm, Options, PromptClassifier, Template, Verbalizer};
+    /// let stars = r#"{ "version": 1, "range": [1, 5], "classes": [
+    ///     { "label": "low", "words": ["terrible"] }, { "label": "high", "words": ["great"] } ] }"#;
+    /// let classifier = PromptClassifier::builder(MaskedLm::load("models/cloze-minilm-l6", Options::default())?)
+    ///     .template(Template::from_pattern("{text} It was {mask}.")?)
+    ///     .verbalizer(Verbalizer::parse("stars", "stars.json", stars)?)
+    ///     .build()?;
+    /// let answer = &classifier.classify(&["A wonderful film."])?[0];
+    /// assert!(classifier.number(answer).is_some_and(|stars| stars > 3.0 && stars < 5.0));
+    /// # Ok::<(), cloze::Error>(())
+    /// ```
+    pub fn number(&self, answer: &Answer) -> Option<f64> {
+        let range = self.verbalizer.structure().range?;
+        Some(range.expected(&answer.prediction.probabilities))
+    }
+
     /// The classes and their words.
     pub fn verbalizer(&self) -> &Verbalizer {
         &self.verbalizer

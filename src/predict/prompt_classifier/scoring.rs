@@ -186,6 +186,11 @@ impl Scoring<'_> {
             Ok(Coming::Chunk(Chunk { examples, truths, ends }))
         };
         let mut answer = |calibrator: &Calibrator, chunk: Chunk, scored: Vec<Scored>| {
+            if let Some(range) = &self.classifier.verbalizer.structure().range {
+                let numbers = chunk.examples.iter().map(|row| range.share_of(row.label.as_deref()?));
+                let known = scored.iter().zip(numbers).filter_map(|(row, share)| Some((row, share?)));
+                known.for_each(|(row, share)| counted.add_number(row, share));
+            }
             let answers = scored.into_iter().zip(chunk.truths);
             let answers = answers.map(|(scored, truth)| counted.answer(calibrator, scored, truth)).collect();
             each(&chunk.examples, answers, chunk.ends)

@@ -1,6 +1,7 @@
 //! Results: predictions, counts of right and wrong, and the report made of them.
 
 mod order;
+mod range;
 mod tree;
 
 mod tally;
@@ -9,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::dtype::{Dtype, Trial};
 use crate::numbers::softmax::{log, softmax};
+use crate::text::verbalizer::ValueRange;
 
 pub use order::{OrderEvaluation, OrderMeasures};
+pub use range::{Measured, RangeEvaluation, interval as interval_of_draws, resamples};
 pub use tally::{Bin, ClassMetrics, Confusion, Evaluation, Tally};
 pub use tree::{LevelAccuracy, TreeEvaluation};
 
@@ -175,6 +178,9 @@ pub struct Report {
     /// The mean of the rows' probabilities, class by class.
     #[serde(skip)]
     pub mean: Vec<f64>,
+    /// The range of numbers that rows are given in place of classes, if they are.
+    #[serde(skip)]
+    pub range: Option<ValueRange>,
     /// The most frequent label and the accuracy of always answering it.
     pub majority: Option<Majority>,
     /// The average of the patterns' probabilities; with one pattern, that pattern. Rows that were left

@@ -4,11 +4,12 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::order::{OrderEvaluation, OrderTally};
+use super::range::{RangeEvaluation, RangeTally};
 use super::tree::TreeEvaluation;
 use super::{LabelCount, Majority, Prediction};
 use crate::numbers::sum::Sum;
 use crate::numbers::{counts, wilson};
-use crate::text::verbalizer::{Structure, Tree, TreeNode};
+use crate::text::verbalizer::{Structure, Tree, TreeNode, ValueRange};
 
 /// Bins of equal width for the calibration error.
 const BINS: usize = 10;
@@ -72,6 +73,9 @@ pub struct Evaluation {
     /// Of classes in a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeEvaluation>,
+    /// Of rows with a number each; then all else is of the two halves of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<RangeEvaluation>,
 }
 
 /// Rows whose predicted class has a probability of this range.
@@ -104,6 +108,9 @@ pub struct Tally {
     /// Each class's path in its tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tree: Option<Vec<Vec<TreeNode>>>,
+    /// Rows with a number each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    range: Option<RangeTally>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -126,6 +133,7 @@ impl Tally {
             bins: [BinCounts::default(); BINS],
             order: None,
             tree: None,
+            range: None,
         }
     }
 
@@ -135,7 +143,7 @@ impl Tally {
         let paths = |tree: &Tree| (0..tree.classes()).map(|class| tree.path(class)).collect();
         let (order, tree) =
             (structure.order.clone().map(OrderTally::new), structure.tree.as_ref().map(paths));
-        Tally { order, tree, ..self }
+        Tally { order, tree, range: structure.range.map(RangeTally::new), ..self }
     }
 
     /// Whether it is of these labels, and whole: one that was read may be anything.
@@ -147,6 +155,7 @@ impl Tally {
             && [self.predicted.len(), self.probabilities.len()] == [classes; 2]
             && self.order.as_ref().is_none_or(|order| order.is_of(classes))
             && self.tree.as_ref().is_none_or(|paths| paths.len() == classes)
+            && self.range.as_ref().is_none_or(RangeTally::is_whole)
             && paths.into_iter().all(|path| !path.is_empty())
     }
 
@@ -163,6 +172,9 @@ impl Tally {
             own.confidence = own.confidence.and(other.confidence);
         }
         if let (Some(own), Some(other)) = (&mut self.order, &other.order) {
+            own.merge(other);
+        }
+        if let (Some(own), Some(other)) = (&mut self.range, &other.range) {
             own.merge(other);
         }
     }
@@ -185,6 +197,11 @@ impl Tally {
         self.order.iter_mut().for_each(|order| order.add(prediction, truth));
     }
 
+    /// Keeps a row's number too, by where it lies between the ends of the range, from 0 to 1.
+    pub fn add_number(&mut self, prediction: &Prediction, share: f64) {
+        self.range.iter_mut().for_each(|range| range.add(&prediction.probabilities, share));
+    }
+
     /// How often each class was predicted, unlabelled rows included.
     pub fn predicted(&self) -> Vec<LabelCount> {
         self.labels
@@ -198,6 +215,11 @@ impl Tally {
     pub fn mean(&self) -> Vec<f64> {
         let rows = self.predicted.iter().sum::<u64>().max(1) as f64;
         self.probabilities.iter().map(|sum| sum.value() / rows).collect()
+    }
+
+    /// The range of numbers that rows are given, if they are.
+    pub fn range(&self) -> Option<ValueRange> {
+        self.range.as_ref().map(RangeTally::range)
     }
 
     /// Labelled rows counted.
@@ -271,6 +293,7 @@ impl Tally {
             reliability: self.reliability(),
             order: self.order.as_ref().map(|order| order.evaluate(&self.counts)),
             tree: self.tree.as_ref().map(|tree| TreeEvaluation::of(&self.counts, tree)),
+            range: self.range.as_ref().and_then(RangeTally::evaluate),
         })
     }
 }

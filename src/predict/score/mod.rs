@@ -701,6 +701,13 @@ impl Counts {
         }
     }
 
+    /// Counts a row's number too, by where it lies between the ends of a range.
+    pub fn add_number(&mut self, scored: &Scored, share: f64) {
+        self.average.add_number(&scored.average, share);
+        let by_pattern = self.patterns.iter_mut().zip(&scored.by_pattern);
+        by_pattern.for_each(|((tally, _), prediction)| tally.add_number(prediction, share));
+    }
+
     /// The report.
     pub fn report(self, run: Run, patterns: &[PatternName], seconds: f64) -> Report {
         let patterns: Vec<PatternReport> = patterns
@@ -733,6 +740,7 @@ impl Counts {
             rows_per_second: self.rows as f64 / seconds.max(1e-9),
             predicted: self.average.predicted(),
             mean: self.average.mean(),
+            range: self.average.range(),
             majority: self.average.majority(),
             evaluation: self.average.evaluate(),
             patterns,

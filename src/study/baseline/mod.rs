@@ -1,5 +1,5 @@
-//! Baselines on the same rows, for a method to beat: what bags of words give, and what the model's own states
-//! give to a linear classifier.
+//! Baselines on the same rows, for a method to beat: what bags of words give, what the model's own states give
+//! to a linear classifier, and what its word vectors give to an LSTM.
 //!
 //! Texts become TF-IDF vectors, and a linear classifier learns on them, as in scikit-learn:
 //! `TfidfVectorizer()`, `MultinomialNB()` and `LogisticRegression()` give the same probabilities. No random
@@ -18,7 +18,9 @@
 
 mod design;
 mod logistic;
+mod lstm;
 mod naive_bayes;
+mod ridge;
 mod tf_idf;
 
 use crate::numbers::softmax::softmax;
@@ -27,6 +29,9 @@ use crate::predict::report::Prediction;
 use design::{Dense, Design, Sparse};
 use logistic::Training;
 use tf_idf::Vectorizer;
+
+pub use lstm::{BiLstm, WordVectors, lstm_steps};
+pub use ridge::{Ridge, ridge};
 
 /// What a logistic regression says.
 #[derive(Debug, Clone, PartialEq)]

@@ -524,7 +524,10 @@ impl Manifest {
         let mut verbalizers = Vec::new();
         for stored in &run.verbalizers {
             match Verbalizer::parse(&stored.name(), &stored.file, &stored.text) {
-                Ok(verbalizer) => verbalizers.push(verbalizer),
+                Ok(verbalizer) => {
+                    problems.extend(verbalizer.check_classes("cloze ensemble").err());
+                    verbalizers.push(verbalizer);
+                }
                 Err(errors) => problems.extend(errors),
             }
         }

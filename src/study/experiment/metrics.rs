@@ -11,6 +11,9 @@ use crate::predict::zero_shot::ROWS_TO_CORRECT_BY;
 use crate::study::baseline::Regression;
 use crate::study::compare::{OverSeeds, PairedDifference};
 use crate::text::dataset::Dataset;
+use crate::text::verbalizer::ValueRange;
+
+use super::numbers::{NumberMetrics, Said};
 
 /// The table of results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ pub struct Metrics {
     /// Where rows have several labels: what the model says without training, at a threshold of a half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_shot_labels: Option<MultiLabelMetrics>,
+    /// Where rows have a number each: then there are no measures of classes over the seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<NumberMetrics>,
 }
 
 /// One seed's part of the table.
@@ -84,10 +90,14 @@ pub(super) struct Found {
     pub states: Vec<Regression>,
     pub cls: Vec<Vec<Prediction>>,
     pub setfit: Vec<Regression>,
+    pub lstm: Vec<Vec<Prediction>>,
     /// The means of the untrained model's last states of the test rows, N · `[H]`, once they are there.
     pub states_of_test: Vec<Vec<f32>>,
     pub zero_shot: Option<Vec<Prediction>>,
     pub corrected: Option<Vec<Prediction>>,
+    /// The mean number of each seed's train rows, where rows have one.
+    pub mean_numbers: Vec<f64>,
+    pub ridge: Vec<Vec<f64>>,
     pub zero_shot_labels: Option<MultiLabelMetrics>,
 }
 
@@ -118,9 +128,11 @@ impl Found {
     pub(super) fn metrics(
         self,
         manifest: &Manifest,
+        range: Option<&ValueRange>,
         test: Option<&Dataset>,
         warnings: Vec<String>,
     ) -> Metrics {
+        let numbers = range.zip(test).map(|(range, test)| self.of_numbers(range, test));
         let right = |predictions: &Vec<Prediction>| {
             test.map_or_else(Vec::new, |test| test.right(|row| predictions[row].class()))
         };
@@ -129,7 +141,7 @@ impl Found {
         let method: Vec<Vec<bool>> = self.method.iter().map(right).collect();
         let mut baselines = Vec::new();
         let mut add = |name: &str, correct: Vec<Vec<bool>>, c: Vec<Option<f64>>| {
-            if correct.is_empty() || truths.is_empty() {
+            if correct.is_empty() || truths.is_empty() || range.is_some() {
                 return;
             }
             let share =
@@ -164,8 +176,10 @@ impl Found {
         add("cls", self.cls.iter().map(right).collect(), none());
         let (correct, c) = regressions(&self.setfit);
         add("SetFit", correct, c);
+        add("word vectors + LSTM", self.lstm.iter().map(right).collect(), none());
         let of = |measure: fn(&Evaluation) -> f64| -> Vec<f64> {
-            self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
+            let seeds = self.seeds.iter().filter(|_| range.is_none());
+            seeds.filter_map(|seed| seed.evaluation.as_ref().map(measure)).collect()
         };
         let labelled = |seed: &SeedMetrics| seed.several_labels.as_ref().map(|found| found.rows as usize);
         let several = self.seeds.iter().find_map(labelled).unwrap_or(0);
@@ -180,6 +194,23 @@ impl Found {
             baselines,
             warnings,
             zero_shot_labels: self.zero_shot_labels,
+            numbers,
         }
+    }
+
+    /// The table of rows with a number each.
+    fn of_numbers(&self, range: &ValueRange, test: &Dataset) -> NumberMetrics {
+        let evaluations: Vec<&Evaluation> =
+            self.seeds.iter().filter_map(|seed| seed.evaluation.as_ref()).collect();
+        let means = self.mean_numbers.iter().map(|mean| vec![*mean; test.examples.len()]);
+        let zero_shot: Vec<Vec<Prediction>> = self.zero_shot.iter().cloned().collect();
+        let baselines = [
+            Said { name: "train rows' mean", numbers: means.collect() },
+            Said { name: "states + ridge", numbers: self.ridge.clone() },
+            Said::of("zero-shot", range, &zero_shot),
+            Said::of("cls", range, &self.cls),
+        ];
+        let method = Said::of("method", range, &self.method);
+        NumberMetrics::of(range, test, &evaluations, &method, &baselines)
     }
 }

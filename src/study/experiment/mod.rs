@@ -3,6 +3,7 @@
 
 mod cells;
 mod metrics;
+mod numbers;
 mod prepare;
 mod request;
 mod several;
@@ -22,23 +23,26 @@ use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
+use crate::predict::encode::encode;
 use crate::predict::output::PredictionWriter;
 use crate::predict::pvp::Pvp;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scored, Scorer, batch_tokens};
 use crate::predict::similarity::mean_states;
 use crate::predict::task::TaskSet;
-use crate::study::baseline::{self, Regression};
+use crate::study::baseline::{self, BiLstm, Regression, WordVectors, lstm_steps};
 use crate::study::warning::Warning;
 use crate::text::data::{Columns, Example};
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
 use crate::text::template::Template;
+use crate::text::verbalizer::ValueRange;
 use crate::text::whole_file::{make_folder_of, write_table};
 use crate::tune::{Cls, Learned, Tuning};
 use metrics::Found;
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
+pub use numbers::{NumberBaseline, NumberDifference, NumberMetrics};
 pub use request::{DescriptionFiles, TrainRequest};
 pub use several::LabelTruths;
 
@@ -108,7 +112,7 @@ impl Experiment {
         if self.manifest.cls_baseline {
             self.base.check_engine(&CLS, plan.bf16)?;
         }
-        if self.manifest.setfit_baseline {
+        if self.manifest.setfit_baseline || self.manifest.lstm_baseline {
             self.base.check_states()?;
         }
         if let Tuning::Prefix(options) | Tuning::PTuningV2(options) = tuning {
@@ -205,8 +209,11 @@ impl Experiment {
                 } else {
                     self.write_predictions(folder, seed, test, predictions)?;
                     found.method.push(predictions.clone());
-                    // Null inputs have no classes to learn.
-                    if self.manifest.null_inputs.is_none() {
+                    if let Some(range) = self.range() {
+                        found.mean_numbers.push(self.mean_number(&range, &rows));
+                        self.ridge_of_states(&range, &rows, test, &mut found, watch)?;
+                    } else if self.manifest.null_inputs.is_none() {
+                        // Null inputs have no classes to learn.
                         self.baselines(&rows, test, &mut found);
                         self.baseline_of_states(&rows, test, &mut found, watch)?;
                     }
@@ -226,6 +233,12 @@ impl Experiment {
                 let learned = self.base.learned(&Tuning::Full, &state.kept())?.prepared(Dtype::F32)?;
                 let states = self.mean_states(&learned, &test.columns, &test.examples, watch)?;
                 found.setfit.push(self.regression(&learned, &rows, &states, Some(1.0), watch)?);
+            }
+            if let Some(test) = self.test.as_ref().filter(|_| self.manifest.lstm_baseline) {
+                let Some(predictions) = self.baseline_of_words(&rows, test, seed, watch)? else {
+                    return Ok(None);
+                };
+                found.lstm.push(predictions);
             }
             folder.drop_checkpoints(seed);
             let evaluation = self
@@ -257,7 +270,7 @@ impl Experiment {
         if self.several.is_some() {
             (found.zero_shot, found.corrected) = (None, None);
         }
-        let metrics = found.metrics(&self.manifest, self.test.as_ref(), warnings);
+        let metrics = found.metrics(&self.manifest, self.range().as_ref(), self.test.as_ref(), warnings);
         folder.finish(&metrics)?;
         Ok(Some(metrics))
     }
@@ -304,7 +317,8 @@ impl Experiment {
         let short = if self.manifest.shots.is_some() { drawn.short } else { Vec::new() };
         let drawn_of = |class: usize| drawn.rows.iter().any(|&row| train[row].class == class);
         // Of descriptions there is one of each class.
-        if let (None, Some(class)) = (&self.descriptions, (0..classes).find(|class| !drawn_of(*class))) {
+        let has_classes = self.descriptions.is_none() && self.range().is_none();
+        if let (true, Some(class)) = (has_classes, (0..classes).find(|class| !drawn_of(*class))) {
             return Err(TrainingError::ClassWithoutRows {
                 label: self.manifest.classes[class].clone(),
                 data: self.train.columns.data().to_owned(),
@@ -334,12 +348,13 @@ impl Experiment {
             }
             .into());
         }
-        Ok(Split { train: drawn.rows, held_out: held_out.map(|(set, drawn)| set.pick(&drawn.rows)), short })
+        let held_out = held_out.map(|(set, drawn)| self.with_numbers(set.pick(&drawn.rows)));
+        Ok(Split { train: drawn.rows, held_out, short })
     }
 
     /// What a seed learns from: its rows, and all descriptions.
     fn rows(&self, split: &Split) -> LabelledDataset {
-        let mut rows = self.train.pick(&split.train);
+        let mut rows = self.with_numbers(self.train.pick(&split.train));
         if let Some(truths) = &self.several {
             return several::with_labels(rows, &truths.train, &split.train);
         }
@@ -421,6 +436,10 @@ impl Experiment {
         for (prediction, truth) in predictions.iter().zip(&test.truths) {
             tally.add(prediction, *truth);
         }
+        if let Some(range) = &structure.range {
+            let numbers = predictions.iter().zip(test.shares(range));
+            numbers.for_each(|(said, share)| share.iter().for_each(|share| tally.add_number(said, *share)));
+        }
         tally.evaluate()
     }
 
@@ -448,16 +467,46 @@ impl Experiment {
         found: &mut Found,
         watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
+        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
+        found.states.push(regression);
+        Ok(())
+    }
+
+    /// A ridge regression on the same states, where rows have a number each; its numbers are kept in the range.
+    fn ridge_of_states(
+        &self,
+        range: &ValueRange,
+        rows: &LabelledDataset,
+        test: &Dataset,
+        found: &mut Found,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
+        let states = self.mean_states(&untrained, &rows.columns, &rows.examples, watch)?;
+        let train: Vec<(Vec<f32>, f64)> = states.into_iter().zip(numbers::of_rows(range, rows)).collect();
+        let [low, high] = range.ends();
+        let said = baseline::ridge(&train, &found.states_of_test).numbers;
+        found.ridge.push(said.into_iter().map(|number| number.clamp(low, high)).collect());
+        Ok(())
+    }
+
+    /// The model as it is, with the test rows' states found once for all seeds. None of rust-bert's, which gives
+    /// none.
+    fn with_states_of_test(
+        &self,
+        test: &Dataset,
+        found: &mut Found,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Classifier>> {
         if self.base.check_states().is_err() {
-            return Ok(());
+            return Ok(None);
         }
         let untrained = self.base.zero_shot(None)?.prepared(Dtype::F32)?;
         if found.states_of_test.is_empty() {
             found.states_of_test = self.mean_states(&untrained, &test.columns, &test.examples, watch)?;
         }
-        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
-        found.states.push(regression);
-        Ok(())
+        Ok(Some(untrained))
     }
 
     /// The means of a model's last states over the columns that are read.
@@ -489,6 +538,40 @@ impl Experiment {
         let train: Vec<(Vec<f32>, usize)> = train.into_iter().zip(rows.classes()).collect();
         let classes = self.manifest.classes.len();
         Ok(baseline::logistic_regression_on_vectors(&train, test, classes, c))
+    }
+
+    /// What an LSTM on the model's own word vectors says of the test rows. It is fast, and begins anew where it
+    /// was stopped. None if it is stopped.
+    fn baseline_of_words(
+        &self,
+        rows: &LabelledDataset,
+        test: &Dataset,
+        seed: u64,
+        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Prediction>>> {
+        let Classifier::Prompt(model, _) = self.base.zero_shot(None)? else {
+            return Err(ModelError::NoStates.into());
+        };
+        let ids = |columns: &Columns, examples: &[Example]| -> Result<Vec<Vec<i64>>> {
+            let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
+            let of_example = |example: &Example| {
+                encode(&words.wrap(example), model.tokenizer(), self.patterns.max_length)
+                    .map(|features| features.ids)
+                    .map_err(|error| error.at(columns.place(example, None)))
+            };
+            examples.iter().map(of_example).collect()
+        };
+        let (train, test) = (ids(&rows.columns, &rows.examples)?, ids(&test.columns, &test.examples)?);
+        let texts = train.iter().chain(&test).map(Vec::as_slice);
+        let words = WordVectors::of(texts, |ids| model.word_vectors(ids)).ok_or(ModelError::NoStates)?;
+        let train: Vec<(&[i64], usize)> = train.iter().map(Vec::as_slice).zip(rows.classes()).collect();
+        let steps = lstm_steps(train.len());
+        let classes = self.manifest.classes.len();
+        let fitted = BiLstm::fit(&train, &words, classes, seed, &mut |event| {
+            watch(ExperimentEvent::Training { part: LSTM_PART, steps, event })
+        });
+        let test: Vec<&[i64]> = test.iter().map(Vec::as_slice).collect();
+        Ok(fitted.map(|lstm| lstm.predictions(&words, &test)))
     }
 
     fn write_sample(&self, folder: &RunFolder, seed: u64, split: &Split) -> Result<()> {
@@ -544,6 +627,7 @@ const BASELINES: [&str; 2] = [CLS_PART, SETFIT_PART];
 const RUN_PART: &str = "run";
 const CLS_PART: &str = "cls";
 const SETFIT_PART: &str = "setfit";
+const LSTM_PART: &str = "lstm";
 
 /// SetFit's learning rate, as in the paper.
 const SETFIT_RATE: f64 = 2e-5;

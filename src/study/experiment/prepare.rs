@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Experiment, LabelTruths, several};
+use super::{Experiment, LabelTruths, numbers, several};
 use crate::error::{Errors, Result};
 use crate::learn::run::{DataFile, DataFiles, Device, Manifest};
 use crate::learn::start::{Beginner, Own, Start};
@@ -40,6 +40,7 @@ impl Experiment {
         let mut errors = Errors::new();
         errors.keep(manifest.check());
         errors.keep(several::check(&manifest));
+        errors.keep(numbers::check(&manifest));
         let device = errors.keep(device(manifest.header.device == Device::Cuda));
         let folder = errors.keep(folder(&manifest));
         let of_method = folder.as_ref().and_then(|folder| {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::numbers;
 use crate::error::{Errors, Result, TemplateError, TrainingError, TuningError};
 use crate::learn::plan::{Plan, PlanOptions};
 use crate::learn::run::{
@@ -61,6 +62,8 @@ pub struct TrainRequest {
     pub cls_baseline: bool,
     /// Whether SetFit on the same rows stands beside.
     pub setfit_baseline: bool,
+    /// Whether an LSTM on the model's word vectors stands beside.
+    pub lstm_baseline: bool,
     /// Where a row has several labels: how they are held against their absence.
     pub several_labels: Option<SeveralLabels>,
     /// The seeds.
@@ -126,6 +129,7 @@ impl TrainRequest {
             select: Select::default(),
             cls_baseline: false,
             setfit_baseline: false,
+            lstm_baseline: false,
             several_labels: None,
             seeds: vec![13],
             max_length: None,
@@ -165,6 +169,10 @@ impl TrainRequest {
         let labels = verbalizer
             .as_ref()
             .and_then(|file| errors.keep(Verbalizer::parse("verbalizer", &file.file, &file.text)));
+        if labels.as_ref().is_some_and(|labels| labels.structure().range.is_some()) {
+            // What takes classes would tell of more.
+            numbers::check_request(&self)?;
+        }
         let (labels, rows) = match (&self.several_labels, labels, rows) {
             (Some(several), Some(labels), Some(rows)) => {
                 let names: Vec<String> = labels.labels().map(str::to_owned).collect();
@@ -246,6 +254,7 @@ impl TrainRequest {
             select: self.select,
             cls_baseline: self.cls_baseline && !matches!(self.tuning, Tuning::Cls(_)),
             setfit_baseline: self.setfit_baseline,
+            lstm_baseline: self.lstm_baseline,
             several_labels: self.several_labels,
             tuning: self.tuning,
             init_from,

@@ -181,7 +181,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Errors> {
         (manifest.descriptions.is_some(), "descriptions"),
         (manifest.null_inputs.is_some(), "null inputs"),
         (manifest.demonstrations.is_some(), "demonstrations"),
-        (manifest.cls_baseline || manifest.setfit_baseline, "baseline that is trained"),
+        (manifest.trains_baselines(), "baseline that is trained"),
         (manifest.select == Select::Cv, "cross-validation"),
     ];
     let wrong = wrong.iter().filter(|(is, _)| *is);

@@ -89,6 +89,7 @@ impl Expand {
         options: ExpandOptions,
         loading: Options,
     ) -> Result<Expand, Errors> {
+        verbalizer.check_classes("cloze verbalizer expand")?;
         let label_words = LabelWords::check(&verbalizer, &folder.tokenizer, loading.device)?;
         let max_length = folder.max_length(options.max_length)?;
         let mut warnings: Vec<String> = label_words.left_out().into_iter().collect();

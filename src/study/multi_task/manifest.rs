@@ -83,7 +83,10 @@ pub struct StoredTexts {
 impl StoredTask {
     /// Its classes and their words.
     pub fn read_verbalizer(&self) -> Result<Verbalizer, Errors> {
-        Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)
+        let verbalizer =
+            Verbalizer::parse(&self.verbalizer.name(), &self.verbalizer.file, &self.verbalizer.text)?;
+        verbalizer.check_classes("a training on several tasks")?;
+        Ok(verbalizer)
     }
 
     /// Its templates as they are written.

@@ -46,6 +46,7 @@ impl TrainReport {
     /// Reads the results of a finished run. That its test rows are gone is no error.
     pub fn read(run: &Path) -> Result<TrainReport> {
         let (folder, manifest) = (RunFolder::existing(run)?, Manifest::read(&run.join(MANIFEST))?);
+        manifest.verbalizer()?.check_classes("a page or a comparison of runs")?;
         let file = run.join(METRICS);
         let source = Source::new(file.display().to_string(), json::read_text(&file)?);
         let root = Node::root(&source);

@@ -70,6 +70,7 @@ impl Basis {
             errors.extend(soft.or(template.check_plain("cloze search").err()));
         }
         let verbalizer = errors.keep(Verbalizer::read(files.verbalizer));
+        errors.extend(verbalizer.iter().filter_map(|found| found.check_classes("cloze search").err()));
         let folder = errors.keep(model());
         let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(files.max_length)));
         let words = verbalizer.as_ref().zip(folder.as_ref());
@@ -94,6 +95,7 @@ impl Basis {
         let templates: Vec<Template> =
             blueprint.patterns.pvps.iter().map(|pvp| pvp.template().clone()).collect();
         let mut errors = Errors::new();
+        errors.extend(blueprint.verbalizer.check_classes("cloze search").err());
         errors.extend(templates.iter().filter_map(|template| template.check_plain("cloze search").err()));
         if let Some((Tuning::Cls(_), _)) = blueprint.learned.first() {
             errors.push(SearchError::NothingAtMask);

@@ -122,6 +122,7 @@ impl TriggerSearch {
             errors.push(SearchError::SeveralToFill { templates: templates.len() });
         }
         let verbalizer = errors.keep(Verbalizer::read(files.verbalizer));
+        errors.extend(verbalizer.iter().filter_map(|found| found.check_classes("cloze search").err()));
         let folder = errors.keep(model());
         let max_length = folder.as_ref().and_then(|folder| errors.keep(folder.max_length(files.max_length)));
         let words = verbalizer.as_ref().zip(folder.as_ref()).and_then(|(verbalizer, folder)| {

@@ -23,6 +23,10 @@
 //! `"ordered": true` says that classes stand in an order, as stars do; then each may have a number as its
 //! `"value"`. Or `"ordered"` is a list of all labels, from the lowest to the highest.
 //!
+//! `"range": [0, 5]` says that rows have a number between 0 and 5 in place of a class. The verbalizer then has
+//! two classes: the words of the first speak for the low end, those of the second for the high one
+//! ([`ValueRange`]).
+//!
 //! A word is one token of the model, unless `"multi_token"` says how one of several is scored: `"joint"`, or
 //! with more to say `{ "score": "joint", "normalise": false }` ([`Scoring`]).
 
@@ -30,6 +34,7 @@ mod aggregate;
 mod multi_token;
 mod order;
 mod other_shapes;
+mod range;
 mod tree;
 
 // what stands between classes, and the list of them
@@ -45,11 +50,12 @@ use serde_json::{Value, json};
 pub use aggregate::Aggregate;
 pub use multi_token::{MultiToken, Scoring};
 pub use order::Order;
+pub use range::ValueRange;
 pub use structure::{Ordered, Structure, StructureRequest};
 pub use tree::{Branch, LabelProblem, SEPARATOR, Tree, TreeMode, TreeNode, name_of};
 
 use crate::error::source::Source;
-use crate::error::{Error, Errors, Kind, Result, VerbalizerError};
+use crate::error::{Error, Errors, JsonError, Kind, Result, VerbalizerError};
 use crate::text::json::{self, Node, Text};
 
 /// The version of verbalizer files that this cloze reads.
@@ -203,6 +209,8 @@ struct RawVerbalizer<'a> {
     #[serde(borrow)]
     ordered: Option<&'a RawValue>,
     #[serde(borrow)]
+    range: Option<&'a RawValue>,
+    #[serde(borrow)]
     priors_of: Option<&'a RawValue>,
     #[serde(borrow)]
     learn_weights: Option<&'a RawValue>,
@@ -275,6 +283,12 @@ impl Verbalizer {
             (tree.map(|value| root.key("tree", value)), ordered.map(|value| root.key("ordered", value)));
         let order = read.order(ordered.as_ref(), &mut problems);
         let tree = read.tree(tree.as_ref(), &mut problems);
+        let range = raw.range.map(|value| root.key("range", value));
+        let range = range.and_then(|node| {
+            let contrasts = found == VerbalizerKind::Prototype;
+            let beside = [("ordered", order.is_some()), ("tree", tree.is_some()), ("kind", contrasts)];
+            problems.keep(read_range(&node, read.classes.len(), beside))
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -287,7 +301,7 @@ impl Verbalizer {
             aggregate,
             multi_token,
             kind: found,
-            structure: Structure { order, tree },
+            structure: Structure { order, tree, range },
             patterns,
             learns_weights,
         })
@@ -409,7 +423,11 @@ impl Verbalizer {
     }
 
     /// The index of a label among the classes; in a tree a class may be called without the branches above it.
+    /// In a range of numbers it is the end that a number is nearer to.
     pub fn class_of(&self, label: &str) -> Option<usize> {
+        if let Some(range) = &self.structure.range {
+            return range.share_of(label).map(ValueRange::half);
+        }
         let whole = self.classes.iter().position(|class| class.label == label);
         whole.or_else(|| {
             let tree = self.structure.tree.as_ref()?;
@@ -426,6 +444,9 @@ impl Verbalizer {
     /// # Ok::<(), cloze::Error>(())
     /// ```
     pub fn class_near(&self, label: &str) -> Option<usize> {
+        if self.structure.range.is_some() {
+            return None;
+        }
         let plain = |label: &str| label.trim().to_lowercase();
         let tree = self.structure.tree.as_ref();
         let mut near = (0..self.classes.len()).filter(|&class| {
@@ -433,6 +454,22 @@ impl Verbalizer {
                 || tree.is_some_and(|tree| plain(tree.name(class)) == plain(label))
         });
         near.next().filter(|_| near.next().is_none())
+    }
+}
+
+/// The two ends of a range of numbers, for so many classes. None where a problem with these is told already.
+fn read_range(node: &Node<'_>, classes: usize, beside: [(&'static str, bool); 3]) -> Result<ValueRange> {
+    let ends: Vec<f64> = node.read()?;
+    let ends: [f64; 2] = ends.try_into().map_err(|_| {
+        node.error(JsonError::Shape { message: "a range is two numbers, its ends".to_owned() })
+    })?;
+    let range = ValueRange::new(ends).map_err(|problem| node.error(problem))?;
+    if let Some((key, _)) = beside.iter().find(|(_, is_there)| *is_there) {
+        return Err(node.error(VerbalizerError::RangeWith { key }));
+    }
+    match classes {
+        2 => Ok(range),
+        found => Err(node.error(VerbalizerError::RangeOfClasses { found })),
     }
 }
 

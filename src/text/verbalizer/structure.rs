@@ -1,7 +1,7 @@
 //! What stands between classes: an order, a tree, or nothing.
 
-use super::{Class, LabelWord, Order, Tree, TreeMode, Verbalizer};
-use crate::error::{Error, Errors, Result};
+use super::{Class, LabelWord, Order, Tree, TreeMode, ValueRange, Verbalizer};
+use crate::error::{Error, Errors, Result, VerbalizerError};
 use crate::text::json::Text;
 
 /// What stands between classes.
@@ -11,6 +11,8 @@ pub struct Structure {
     pub order: Option<Order>,
     /// The tree that they stand in.
     pub tree: Option<Tree>,
+    /// The numbers that they are the ends of.
+    pub range: Option<ValueRange>,
 }
 
 /// What is asked for beside what a verbalizer says.
@@ -36,6 +38,14 @@ impl Verbalizer {
     /// What stands between the classes.
     pub fn structure(&self) -> &Structure {
         &self.structure
+    }
+
+    /// Refuses a range of numbers where `what` takes classes.
+    pub fn check_classes(&self, what: &'static str) -> Result<()> {
+        match self.structure.range {
+            None => Ok(()),
+            Some(_) => Err(VerbalizerError::RangeNotFor { what }.into()),
+        }
     }
 
     /// The same with words for the branches of its tree, which stand in the tree's order.
@@ -73,6 +83,10 @@ impl Verbalizer {
         let mut verbalizer = self.clone();
         let labels: Vec<&str> = self.labels().collect();
         let mut errors = Errors::new();
+        let asked = [("tree", request.tree.is_some()), ("ordered", request.ordered.is_some())];
+        if let (Some(_), Some((key, _))) = (self.structure.range, asked.iter().find(|(_, is)| *is)) {
+            return Err(VerbalizerError::RangeWith { key }.into());
+        }
         match (request.tree, verbalizer.structure.tree.take()) {
             (Some(mode), Some(tree)) => verbalizer.structure.tree = Some(tree.in_mode(mode)),
             (Some(mode), None) => match Tree::of_paths(&labels, mode) {
