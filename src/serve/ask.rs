@@ -84,7 +84,7 @@ pub(super) async fn fill_mask(app: Arc<App>, source: Arc<Source>) -> Answered {
     if let Some(parameters) = raw.parameters {
         let node = root.key("parameters", parameters);
         let fill: RawFill<'_> = node.read_object()?;
-        most = fill.top_k.unwrap_or(most);
+        most = request::top_k(&node, fill.top_k)?.unwrap_or(most);
         targets = fill.targets.map(|list| node.key("targets", list).read::<Vec<String>>()).transpose()?;
     }
     let classifier = host.classifier.clone();
@@ -132,8 +132,12 @@ pub(super) async fn inputs(app: Arc<App>, source: Arc<Source>) -> Answered {
     let host = named(&app, &root, raw.run)?;
     let node = root.key("inputs", raw.inputs);
     let texts: Vec<String> = if node.is_list() { node.read()? } else { vec![node.read()?] };
-    let parameters = raw.parameters.map(|parameters| root.key("parameters", parameters).read_object());
-    let most = parameters.transpose()?.and_then(|parameters: RawTopK| parameters.top_k);
+    let most = raw.parameters.map(|parameters| {
+        let node = root.key("parameters", parameters);
+        let raw: RawTopK<'_> = node.read_object()?;
+        request::top_k(&node, raw.top_k)
+    });
+    let most = most.transpose()?.flatten();
     let rows = texts.into_iter().map(|text| vec![text]).collect();
     // A list of lists even for a single text, as Hugging Face has it.
     json(scores(&app, &host, rows, most.unwrap_or(usize::MAX)).await?)

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::error::source::Source;
-use crate::error::{DataError, Error, Errors, Result, ServeError};
+use crate::error::{DataError, Error, Errors, JsonError, Result, ServeError};
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::text::data::{Columns, Example, Format, Rows};
 use crate::text::json::Node;
@@ -104,8 +104,9 @@ pub(super) struct RawZeroShot<'a> {
 #[schema(as = FillMaskParameters)]
 pub(super) struct RawFill<'a> {
     /// How many words; 5 by default.
-    #[serde(default)]
-    pub(super) top_k: Option<usize>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<usize>, minimum = 1)]
+    pub(super) top_k: Option<&'a RawValue>,
     /// The words to tell the probabilities of, in place of the likeliest.
     #[serde(borrow, default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -116,10 +117,11 @@ pub(super) struct RawFill<'a> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TopKParameters)]
-pub(super) struct RawTopK {
+pub(super) struct RawTopK<'a> {
     /// How many labels; all by default.
-    #[serde(default)]
-    pub(super) top_k: Option<usize>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<usize>, minimum = 1)]
+    pub(super) top_k: Option<&'a RawValue>,
     /// Only softmax, which is the default.
     #[serde(default, rename = "function_to_apply")]
     _function_to_apply: Option<Softmax>,
@@ -156,6 +158,15 @@ pub(super) struct RawPredict<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
     pub(super) run: Option<&'a RawValue>,
+}
+
+/// How many of the likeliest are asked for; one at least.
+pub(super) fn top_k(parameters: &Node<'_>, value: Option<&RawValue>) -> Result<Option<usize>> {
+    let Some(node) = value.map(|value| parameters.key("top_k", value)) else { return Ok(None) };
+    match node.read()? {
+        0 => Err(node.error(JsonError::Shape { message: "top_k must be 1 or more, not 0".to_owned() })),
+        most => Ok(Some(most)),
+    }
 }
 
 /// A body as a text with places.
