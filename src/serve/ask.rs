@@ -113,7 +113,7 @@ pub(super) async fn predict(app: Arc<App>, source: Arc<Source>) -> Answered {
     let raw: RawPredict<'_> = root.read_object()?;
     let host = named(&app, &root, raw.run)?;
     let node = root.key("inputs", raw.inputs);
-    let (rows, is_batch) = pairs(&node)?;
+    let (rows, is_batch) = request::pairs(&node)?;
     let mut scores = scores(&app, &host, rows, usize::MAX).await?;
     if raw.raw_scores {
         scores.iter_mut().flatten().for_each(|label| label.score = label.score.ln());
@@ -222,35 +222,6 @@ async fn scores(
         Some(rule) => Prediction { probabilities: rule.answer(&answer.uncorrected).probabilities },
     };
     Ok(answers.iter().map(|answer| ranked(host.labels(), &of_row(answer), most)).collect())
-}
-
-/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of
-/// a pair of texts, or a list of such lists.
-fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> {
-    if !node.is_list() {
-        return Ok((vec![vec![node.read()?]], false));
-    }
-    let row = |node: &Node<'_>| {
-        let texts: Vec<String> = node.read()?;
-        match texts.len() {
-            1 | 2 => Ok(texts),
-            found => {
-                let message = format!(
-                    "a list has one text, or a pair of texts, not {found}: several rows are a list of such lists"
-                );
-                Err(node.error(JsonError::Shape { message }))
-            }
-        }
-    };
-    let elements: Vec<&RawValue> = node.read()?;
-    let nodes: Vec<Node<'_>> =
-        elements.into_iter().enumerate().map(|(index, value)| node.element(index, value)).collect();
-    match nodes.first() {
-        Some(first) if first.is_list() => {
-            Ok((nodes.iter().map(row).collect::<Result<Vec<_>, Error>>()?, true))
-        }
-        _ => Ok((vec![row(node)?], false)),
-    }
 }
 
 /// An answer for each of a list, or the answer for what is none.

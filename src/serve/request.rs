@@ -288,6 +288,94 @@ fn rows(list: &str, most: usize) -> Result<(Columns, Vec<Example>), Errors> {
     errors.none().map(|()| (columns, examples))
 }
 
+/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of
+/// a pair of texts, or a list of such lists.
+pub(super) fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> {
+    if !node.is_list() {
+        return Ok((vec![vec![node.read()?]], false));
+    }
+    let row = |node: &Node<'_>| {
+        let texts: Vec<String> = node.read()?;
+        match texts.len() {
+            1 | 2 => Ok(texts),
+            found => {
+                let message = format!(
+                    "a list has one text, or a pair of texts, not {found}: several rows are a list of such lists"
+                );
+                Err(node.error(JsonError::Shape { message }))
+            }
+        }
+    };
+    let elements: Vec<&RawValue> = node.read()?;
+    let nodes: Vec<Node<'_>> =
+        elements.into_iter().enumerate().map(|(index, value)| node.element(index, value)).collect();
+    match nodes.first() {
+        Some(first) if first.is_list() => {
+            Ok((nodes.iter().map(row).collect::<Result<Vec<_>, Error>>()?, true))
+        }
+        _ => Ok((vec![row(node)?], false)),
+    }
+}
+
+/// Reads a body in every shape that a route knows, as far as no classifier is needed for it, and answers none:
+/// for those who try damaged ones.
+///
+/// # Errors
+/// All that is wrong with it, in the first shape that has its keys.
+pub fn read_any(body: Vec<u8>) -> Result<(), Errors> {
+    let source = source(body)?;
+    let root = Node::root(&source);
+    let shapes: [fn(&Node<'_>) -> Result<(), Errors>; 3] = [read_classify, read_inputs, read_predict];
+    let mut answers = shapes.iter().map(|read| read(&root));
+    let first = answers.next().unwrap_or(Ok(()));
+    if answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
+}
+
+fn read_classify(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawClassify<'_> = root.read_object()?;
+    if let Some(text) = raw.text {
+        root.key("text", text).read::<String>()?;
+    }
+    if let Some(list) = raw.texts {
+        root.key("texts", list).read::<Vec<String>>()?;
+    }
+    if let Some(list) = raw.rows {
+        rows(list.get(), usize::MAX - 1)?;
+    }
+    if let Some(list) = raw.templates {
+        let list: Vec<&RawValue> = root.key("templates", list).read()?;
+        list.into_iter().enumerate().try_for_each(|(index, value)| template(index, value).map(drop))?;
+    }
+    raw.verbalizer
+        .map_or(Ok(()), |value| Verbalizer::parse("verbalizer", "verbalizer", value.get()).map(drop))
+}
+
+fn read_inputs(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawInputs<'_> = root.read_object()?;
+    let node = root.key("inputs", raw.inputs);
+    if node.is_list() {
+        node.read::<Vec<String>>().map(drop)?
+    } else {
+        node.read::<String>().map(drop)?
+    }
+    let Some(node) = raw.parameters.map(|parameters| root.key("parameters", parameters)) else {
+        return Ok(());
+    };
+    let of_labels = node.read_object::<RawZeroShot<'_>>().and_then(|raw| {
+        labels(&node.key("candidate_labels", raw.candidate_labels))?;
+        raw.hypothesis_template
+            .map_or(Ok(String::new()), |value| node.key("hypothesis_template", value).read())
+    });
+    let of_blanks = node.read_object::<RawFill<'_>>().and_then(|raw| top_k(&node, raw.top_k));
+    let of_classes = node.read_object::<RawTopK<'_>>().and_then(|raw| top_k(&node, raw.top_k));
+    Ok(of_labels.map(drop).or(of_blanks.map(drop)).or(of_classes.map(drop))?)
+}
+
+fn read_predict(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawPredict<'_> = root.read_object()?;
+    Ok(pairs(&root.key("inputs", raw.inputs)).map(drop)?)
+}
+
 /// Labels as a request names them: a list, or one text with commas between them.
 pub(super) fn labels(node: &Node<'_>) -> Result<Vec<String>, Error> {
     if node.is_list() {
