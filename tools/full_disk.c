@@ -5,7 +5,7 @@
  * Below FOLDER, which must be an absolute path without links, what would take room is counted: new files and
  * folders, writes, syncs, new names and new lengths. From the N-th on each fails with ENOSPC; with 0 none does. How
  * many there were is written to the file COUNTED, and the exit code is the command's. Removing goes on working, as
- * it does on a full disk.
+ * it does on a full disk. $FULL_DISK_ERROR may be the number of another error than ENOSPC.
  *
  * The kernel asks this program about these calls (seccomp's user notification), because a preloaded library would
  * not see those that do not go through libc. Linux 5.5 or newer; no rights are needed.
@@ -141,7 +141,8 @@ int main(int count, char **words) {
         fprintf(stderr, "full_disk N COUNTED FOLDER COMMAND...\n");
         return 125;
     }
-    long from = atol(words[1]), counted = 0;
+    const char *other = getenv("FULL_DISK_ERROR");
+    long from = atol(words[1]), counted = 0, error = other ? atol(other) : ENOSPC;
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) fail("socketpair");
     pid_t child = fork();
@@ -165,7 +166,7 @@ int main(int count, char **words) {
         memset(&reply, 0, sizeof reply);
         reply.answer.id = question.asked.id;
         if (takes_room(&question.asked, words[3]) && ++counted >= from && from > 0) {
-            reply.answer.error = -ENOSPC;
+            reply.answer.error = -error;
         } else {
             reply.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
         }

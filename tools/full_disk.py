@@ -59,7 +59,7 @@ COMMANDS = {
 # Files that grow line by line.
 GROWING = ("events.jsonl", "seconds.jsonl")
 # Parts of a run that are there only until it is done.
-MEANWHILE = ("tokens/", "generation-0/")
+MEANWHILE = ("tokens/", "generation-0/", "+v.learned.safetensors")
 # How long parts took, a line each time that one was done: more of them where a run was gone on with.
 NOT_COMPARED = ("run/seconds.jsonl",)
 ROWS_ANSWERED = 6

@@ -325,10 +325,11 @@ pub(super) fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> 
 pub fn read_any(body: Vec<u8>) -> Result<(), Errors> {
     let source = source(body)?;
     let root = Node::root(&source);
-    let shapes: [fn(&Node<'_>) -> Result<(), Errors>; 3] = [read_classify, read_inputs, read_predict];
-    let mut answers = shapes.iter().map(|read| read(&root));
-    let first = answers.next().unwrap_or(Ok(()));
-    if answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
+    let mut answers = [read_classify(&root), read_inputs(&root), read_predict(&root)];
+    if answers.iter().any(Result::is_ok) {
+        return Ok(());
+    }
+    std::mem::replace(&mut answers[0], Ok(()))
 }
 
 fn read_classify(root: &Node<'_>) -> Result<(), Errors> {
