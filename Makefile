@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve scale-setup scale-test crash page-check explain-deletion fuzz test-browser test-clients lint licences audit clean
+.PHONY: help setup build install uninstall demo test same oracle few-shot ensemble zero-shot correction structure several-labels selecting classify-table search reproduce model model-data model-table bench bench-pretrain bench-families bench-serve scale-setup scale-test crash full-disk trouble large page-check explain-deletion fuzz test-browser test-clients lint licences audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
@@ -109,6 +109,15 @@ fuzz: setup ## damaged inputs for every door that reads what users bring (15 min
 
 crash: build ## kill long commands at random moments and go on: nothing is lost (an hour): make crash [KILLS=100] [ONLY=train] [SIGNAL=KILL]
 	@$(PYTHON) tools/crash.py --cloze $(CLOZE) $(if $(KILLS),--kills $(KILLS)) $(if $(ONLY),--only "$(ONLY)") $(if $(SIGNAL),--signal $(SIGNAL))
+
+full-disk: build ## fill the disk at every write of long commands, and go on when there is room (half an hour; Linux, cc): make full-disk [MOST=60] [ONLY=train]
+	@$(PYTHON) tools/full_disk.py --cloze $(CLOZE) $(if $(MOST),--most $(MOST)) $(if $(ONLY),--only "$(ONLY)")
+
+trouble: build ## two processes in a folder, read-only and vanished folders, a clock that jumps, weights replaced (Linux, cc; half an hour): make trouble [TIMES=20] [ONLY=clock]
+	@$(PYTHON) tools/trouble.py --cloze $(CLOZE) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)")
+
+large: build ## large and long inputs, and a stream at flat memory (Linux; ten minutes): make large [MINUTES=5] [ONLY=columns]
+	@$(PYTHON) tools/large.py --cloze $(CLOZE) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only "$(ONLY)")
 
 page-check: build ## show pages in headless Chromium and let axe-core look at them (needs Chromium and npm; minutes)
 	@$(PYTHON) tools/page_check.py --cloze $(CLOZE)

@@ -116,7 +116,13 @@ fn keep(door: &Door, number: usize, input: &[u8]) -> PathBuf {
 fn problem(door: &Door, input: &[u8]) -> Option<String> {
     let (start, before) = (Instant::now(), peak_memory());
     let answer = catch_unwind(AssertUnwindSafe(|| (door.run)(input)));
-    let (time, grown) = (start.elapsed(), peak_memory().saturating_sub(before));
+    let (mut time, grown) = (start.elapsed(), peak_memory().saturating_sub(before));
+    if time > SLOW && answer.is_ok() {
+        // Other programs may have had the cores: what is slow is slow each time.
+        let start = Instant::now();
+        let _ = (door.run)(input);
+        time = time.min(start.elapsed());
+    }
     match answer {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

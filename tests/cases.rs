@@ -27,7 +27,7 @@
 //!   ships; `$FAMILIES` has small models of other families, without tokenizers, `$TOKENIZERS` some with them, `$TYPED` files of Parquet and the like. The first two
 //!   also stand for their folders in what is printed.
 //! - Seconds, and rows a second, are printed as N, and so is what a first run costs. Numbers with a decimal point may be 0.002 off: processors
-//!   round differently.
+//!   round differently. How far a run is, which is told every ten seconds, is left out.
 //! - A run sees no network and no terminal, and no run may leave a `.partial-` file behind.
 //!
 //! `CASE=mask cargo test cases` plays the cases with "mask" in their path. `UPDATE_CASES=1 cargo test cases`
@@ -197,7 +197,15 @@ fn printed(bytes: &[u8], folder: &Path) -> String {
     {
         text = text.replace(path.to_str().unwrap(), name);
     }
-    text.trim_end_matches('\n').split('\n').map(timeless).collect::<Vec<_>>().join("\n")
+    let lines = text.trim_end_matches('\n').split('\n').filter(|line| !is_progress(line));
+    lines.map(timeless).collect::<Vec<_>>().join("\n")
+}
+
+/// How far something is, which is told every ten seconds: a slow machine says more of it.
+fn is_progress(line: &str) -> bool {
+    line.contains("step ") && line.contains("  loss ")
+        || line.contains("scoring the test rows")
+        || [" left", " rows/s", " tokens/s"].iter().any(|end| line.ends_with(end))
 }
 
 /// "2 rows in 0.3 s, 7 rows/s (cloze)" as "2 rows in N s, N rows/s (cloze)", and the same in a report's JSON;

@@ -21,6 +21,68 @@ fn header(tensors: &[(&str, &str, [usize; 2])]) -> String {
     format!("{{{}}}", tensors.iter().map(tensor).collect::<Vec<_>>().join(","))
 }
 
+#[cfg(unix)]
+#[test]
+fn tensors_are_written_into_the_file_that_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (usual, pipe) = (folder.path().join("usual"), folder.path().join("pipe"));
+    let tensors = [("a".to_owned(), tch::Tensor::from_slice(&[1f32, 2.0, 3.0]))].into();
+    let texts = || [("format".to_owned(), "pt".to_owned())].into();
+    tensor_file::write(&usual, &tensors, texts()).unwrap();
+    // A file that is written under another name and moved would take the pipe's place, and what is synced
+    // would be another file.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reading = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::read(pipe).unwrap())
+    };
+    tensor_file::write(&pipe, &tensors, texts()).unwrap();
+    assert_eq!(reading.join().unwrap(), std::fs::read(&usual).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_that_is_replaced_while_it_is_read_is_never_half_of_each() {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let all = |number: f32| -> BTreeMap<String, tch::Tensor> {
+        (0..100).map(|index| (format!("t{index:03}"), tch::Tensor::from_slice(&[number; 64]))).collect()
+    };
+    for (name, number) in [("ones", 1.0), ("twos", 2.0)] {
+        tensor_file::write(&at(name), &all(number), Default::default()).unwrap();
+    }
+    std::fs::copy(at("ones"), at("model")).unwrap();
+    let done = AtomicBool::new(false);
+    let read: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for name in ["twos", "ones"] {
+                    std::fs::copy(at(name), at("next")).unwrap();
+                    std::fs::rename(at("next"), at("model")).unwrap();
+                    // Clocks of files tick every few milliseconds.
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+            }
+        });
+        let read = (0..100).map(|_| tensor_file::read(&at("model"))).collect();
+        done.store(true, Ordering::Relaxed);
+        read
+    });
+    for read in read {
+        match read {
+            Ok((tensors, _)) => {
+                let first = tensors["t000"].double_value(&[0]);
+                assert!(tensors.values().all(|tensor| tensor.double_value(&[63]) == first));
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("another file took its name"), "{error}");
+            }
+        }
+    }
+}
+
 /// Why a file is not read; `None` where it is.
 fn refused(header: &str, data: u8) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();

@@ -267,6 +267,31 @@ fn what_is_no_project_is_refused() {
     assert!(matches!(kind(&path).kind(), Kind::Label(_)));
 }
 
+#[test]
+fn a_project_that_was_not_made_to_its_end_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("project");
+    // As a full disk leaves it, or a kill: pages are in the file, and the journal takes them back.
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("PRAGMA cache_size = 2; BEGIN EXCLUSIVE; CREATE TABLE rows (fields TEXT);")
+        .unwrap();
+    for _ in 0..100 {
+        connection.execute("INSERT INTO rows VALUES (?1)", ["x".repeat(4000)]).unwrap();
+    }
+    let copy = folder.path().join("killed");
+    for end in ["", "-journal"] {
+        let from = format!("{}{end}", path.display());
+        std::fs::copy(from, format!("{}{end}", copy.display())).unwrap();
+    }
+    drop(connection);
+    assert!(std::fs::metadata(&copy).unwrap().len() > 0);
+    assert!(!Project::is_there(&copy));
+    let mut project = Project::create(&copy, &about(), &placed(10, 0.1)).unwrap();
+    project.answer(&given(0, "anna", Some("up"))).unwrap();
+    assert!(Project::is_there(&copy));
+}
+
 fn learned(tested: &[(u32, &str)], doubts: &[(u32, f64)], next: &[u32]) -> Learned {
     let doubt = |&(place, share): &(u32, f64)| Doubt {
         place,

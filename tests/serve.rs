@@ -253,6 +253,13 @@ fn other_services_shapes_are_spoken() {
     assert_eq!(post(address, "/fill-mask", &asked).json().as_array().unwrap().len(), 2);
     let none = post(address, "/fill-mask", &json!({ "inputs": "Nothing is missing." }));
     assert_eq!((none.status, none.message().as_str()), (422, "the text has no [MASK] to fill"));
+    // None of the likeliest is no question.
+    for path in ["/fill-mask", "/"] {
+        let asked = r#"{ "inputs": "It was [MASK].", "parameters": { "top_k": 0 } }"#;
+        let none = post_text(address, path, asked);
+        let message = "request:1:56: top_k must be 1 or more, not 0";
+        assert_eq!((none.status, none.message().as_str()), (422, message));
+    }
     // text-embeddings-inference: a list for a text, a list of lists for a batch.
     let one = post(address, "/predict", &json!({ "inputs": "Great!" })).json();
     assert_eq!(labels(&one), ["up", "down"]);

@@ -122,8 +122,12 @@ pub fn run(args: &Pretrain) -> Result<()> {
         true => {
             let mut folder = RunFolder::existing(&args.out)?;
             let mut manifest = Manifest::read(&args.out.join(MANIFEST))?;
-            if folder.has_metrics() {
+            if folder.has_metrics() && args.out.join(PAGE).exists() {
                 return Err(Error::from(RunError::Finished { path: args.out.clone() }).into());
+            }
+            if folder.has_metrics() {
+                // The page is the last of what a run leaves.
+                return write_page(&args.out);
             }
             folder.hold()?;
             setup::again(&args.model, args.allow_other_base)?.pretraining_goes_on(&mut manifest)?;
@@ -152,12 +156,19 @@ pub fn run(args: &Pretrain) -> Result<()> {
     let Some(metrics) = folder.unless_in_vain(metrics, is_new)? else {
         return Err(Error::from(RunError::Interrupted { path: args.out.clone(), cell: None }).into());
     };
-    let report = RunReport::of_run(&args.out)?;
-    write_text(&args.out.join("report.html"), &page(&[(&args.out.display().to_string(), &report)]))?;
+    write_page(&args.out)?;
     if !args.quiet {
         render::tell(&render::pretraining(&metrics, &model))?;
     }
     Ok(())
+}
+
+/// The page of a run that is done, in its folder.
+const PAGE: &str = "report.html";
+
+fn write_page(run: &Path) -> Result<()> {
+    let report = RunReport::of_run(run)?;
+    Ok(write_text(&run.join(PAGE), &page(&[(&run.display().to_string(), &report)]))?)
 }
 
 fn request(args: &Pretrain) -> Result<PretrainRequest> {

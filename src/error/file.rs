@@ -33,6 +33,8 @@ pub enum FileError {
     OutputTwice { path: PathBuf, what: String },
     #[error("cloze does not write what the name {} says", path.display())]
     NotWritten { path: PathBuf },
+    #[error("the name {} does not say how rows are written", path.display())]
+    NameMisspelt { path: PathBuf, near: &'static str },
     #[error("nothing is called {pattern}")]
     NothingMatches { pattern: String },
     #[error("the folder {} has no files of rows", path.display())]
@@ -40,6 +42,9 @@ pub enum FileError {
     #[error("the folder {} has no .json files", path.display())]
     NoJsonIn { path: PathBuf },
 }
+
+/// What rows are written as.
+const WRITTEN: &str = ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather";
 
 impl FileError {
     /// What was allowed, and a way out.
@@ -55,12 +60,9 @@ impl FileError {
             TextNotUtf8 { .. } => help("save the file as UTF-8"),
             OutputIsInput { .. } | OutputTwice { .. } => help("name another file"),
             NothingMatches { .. } => help("* stands for any letters of a name, ? for one"),
-            NotWritten { .. } => {
-                vec![(
-                    "allowed",
-                    ".csv, .tsv, .jsonl, .json, and .gz or .zst behind these; .parquet, .arrow, .feather"
-                        .into(),
-                )]
+            NotWritten { .. } => vec![("allowed", WRITTEN.into())],
+            NameMisspelt { near, .. } => {
+                vec![("allowed", WRITTEN.into()), ("help", format!("did you mean .{near}?"))]
             }
             NoRowsIn { .. } => {
                 help("name a file in it; names that begin with . or _ are passed over, and so are folders")

@@ -170,6 +170,16 @@ impl Error {
         })
         .because(copy_of(error))
     }
+
+    /// The same error, where it is of writing a file in a folder that has a temporary name: with its own.
+    pub(crate) fn of_folder(mut self, temporary: &Path, folder: &Path) -> Error {
+        if let Kind::File(FileError::Unwritable { path, .. }) = &mut self.0.kind
+            && let Ok(name) = path.strip_prefix(temporary)
+        {
+            *path = if name.as_os_str().is_empty() { folder.to_owned() } else { folder.join(name) };
+        }
+        self
+    }
 }
 
 /// An error of the system has no copy of its own: one of the same kind and text.

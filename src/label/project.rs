@@ -213,7 +213,7 @@ impl Project {
     /// Whether a file has a project, or anything else: one that was being made when the program ended has
     /// nothing.
     pub fn is_there(path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|file| !file.is_file() || file.len() > 0)
+        std::fs::metadata(path).is_ok_and(|file| !file.is_file() || (file.len() > 0 && !is_unmade(path)))
     }
 
     /// Makes a project, all or nothing, and opens it. Where another program made one meanwhile, that one is
@@ -580,6 +580,15 @@ fn open(path: &Path, more: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Whether a program ended, or had no room, while it made a project here: SQLite takes back what was begun, and
+/// leaves a database without tables.
+fn is_unmade(path: &Path) -> bool {
+    let tables = |connection: Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, u64>(0)).ok()
+    };
+    open(path, OpenFlags::empty()).ok().and_then(tables) == Some(0)
+}
+
 /// Fills an empty database.
 fn make(connection: &mut Connection, about: &About, rows: &[Placed]) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -656,7 +665,8 @@ fn of_database(path: &Path, error: &rusqlite::Error) -> Error {
             ErrorCode::DiskFull => "no space is left on the disk".to_owned(),
             ErrorCode::DatabaseBusy => "another program is writing to it for too long".to_owned(),
             ErrorCode::ReadOnly => "it may not be written to".to_owned(),
-            ErrorCode::CannotOpen => "it cannot be opened".to_owned(),
+            ErrorCode::CannotOpen => "it, or its log beside it, cannot be opened".to_owned(),
+            ErrorCode::SystemIoFailure => "the disk refuses it: it is full, or damaged".to_owned(),
             ErrorCode::DatabaseCorrupt => "it is damaged".to_owned(),
             _ => message.clone().unwrap_or_else(|| failure.to_string()),
         },

@@ -1,14 +1,13 @@
 //! Tensors in safetensors files.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::Read as _;
+use std::io::{BufWriter, IntoInnerError, Read as _, Write as _};
 use std::marker::PhantomData;
 use std::path::Path;
 
-use safetensors::tensor::TensorInfo;
-use safetensors::{Dtype, View};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -17,6 +16,7 @@ use tch::{Device, Kind as Type, Tensor};
 
 use crate::error::{Error, ModelError, Result};
 use crate::model::values::values;
+use crate::text::same_file::Version;
 use crate::text::whole_file::WholeFile;
 
 /// How numbers are written.
@@ -38,6 +38,13 @@ impl Precision {
             Precision::F16 => Type::Half,
         }
     }
+
+    fn dtype(self) -> Dtype {
+        match self {
+            Precision::F32 => Dtype::F32,
+            Precision::F16 => Dtype::F16,
+        }
+    }
 }
 
 /// Writes fp32 tensors with their names, and texts beside them, whole or not at all.
@@ -52,18 +59,41 @@ pub fn write_in(
     texts: HashMap<String, String>,
     precision: Precision,
 ) -> Result<()> {
-    let file = WholeFile::create(path)?;
-    let views = tensors.iter().map(|(name, tensor)| (name, Contiguous::of(tensor, precision)));
-    let writing = |error: std::io::Error| Error::writing(path, &error);
-    let permissions = std::fs::metadata(file.temporary()).map_err(writing)?.permissions();
-    let written = safetensors::serialize_to_file(views, Some(texts), file.temporary());
-    written.map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => writing(error),
-        other => writing(std::io::Error::other(other.to_string())),
-    })?;
-    // It was made anew, for nobody else to read.
-    std::fs::set_permissions(file.temporary(), permissions).map_err(writing)?;
-    file.commit()
+    // safetensors' own writing goes through a file of a name that it makes up, which a kill leaves behind, and
+    // the file that is synced is then another.
+    let views: Vec<(&String, Contiguous)> =
+        tensors.iter().map(|(name, tensor)| (name, Contiguous::of(tensor, precision))).collect();
+    let mut file = BufWriter::with_capacity(BUFFER, WholeFile::create(path)?);
+    let written = header(&views, texts, precision).and_then(|header| {
+        file.write_all(&header)?;
+        views.iter().try_for_each(|(_, tensor)| file.write_all(&tensor.data()))
+    });
+    let file = written.and_then(|()| file.into_inner().map_err(IntoInnerError::into_error));
+    file.map_err(|error| Error::writing(path, &error))?.commit()
+}
+
+/// What stands before the numbers: its length, the tensors' types, shapes and places, and the texts; with blanks
+/// behind, so that the numbers begin at a multiple of 8 bytes.
+fn header(
+    views: &[(&String, Contiguous)],
+    texts: HashMap<String, String>,
+    precision: Precision,
+) -> std::io::Result<Vec<u8>> {
+    let mut end = 0;
+    let info = |(name, tensor): &(&String, Contiguous)| {
+        let start = end;
+        end += tensor.bytes();
+        let (dtype, shape) = (precision.dtype(), tensor.shape.clone());
+        ((*name).clone(), TensorInfo { dtype, shape, data_offsets: (start, end) })
+    };
+    let infos = views.iter().map(info).collect();
+    let metadata = Metadata::new(Some(texts), infos).map_err(std::io::Error::other)?;
+    let mut text = serde_json::to_vec(&metadata)?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    if text.len() > MOST_HEADER {
+        return Err(std::io::Error::other(format!("its header would be longer than {MOST_HEADER} bytes")));
+    }
+    Ok([&(text.len() as u64).to_le_bytes()[..], &text].concat())
 }
 
 /// Reads all tensors of a file, fp32, and the texts beside them.
@@ -89,38 +119,27 @@ pub fn hash(tensors: &BTreeMap<String, Tensor>) -> String {
 struct Contiguous {
     tensor: Tensor,
     shape: Vec<usize>,
-    precision: Precision,
 }
 
 impl Contiguous {
     fn of(tensor: &Tensor, precision: Precision) -> Contiguous {
         let tensor = tensor.detach().to_device(Device::Cpu).to_kind(precision.kind()).contiguous();
         let shape = tensor.size().iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
-        Contiguous { tensor, shape, precision }
+        Contiguous { tensor, shape }
+    }
+
+    /// In one copy: little-endian in the file, and on every machine that libtorch runs on.
+    fn data(&self) -> Vec<u8> {
+        values(&self.tensor.flatten(0, -1).view_dtype(Type::Uint8))
+    }
+
+    fn bytes(&self) -> usize {
+        self.tensor.numel() * self.tensor.kind().elt_size_in_bytes()
     }
 }
 
-impl View for Contiguous {
-    fn dtype(&self) -> Dtype {
-        match self.precision {
-            Precision::F32 => Dtype::F32,
-            Precision::F16 => Dtype::F16,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        // As bytes in one copy: little-endian in the file, and on every machine that libtorch runs on.
-        Cow::Owned(values(&self.tensor.flatten(0, -1).view_dtype(Type::Uint8)))
-    }
-
-    fn data_len(&self) -> usize {
-        self.tensor.numel() * self.precision.kind().elt_size_in_bytes()
-    }
-}
+/// So much is collected before it is written.
+const BUFFER: usize = 1 << 20;
 
 /// The longest header that safetensors itself reads: a longer one is damage, or wants to fill memory.
 const MOST_HEADER: usize = 100_000_000;
@@ -132,6 +151,7 @@ pub(crate) struct MappedFile<'a> {
     /// Where the header ends and the data begin.
     data: usize,
     size: usize,
+    version: Version,
 }
 
 impl MappedFile<'_> {
@@ -139,9 +159,10 @@ impl MappedFile<'_> {
     pub(crate) fn open(path: &Path) -> Result<MappedFile<'_>> {
         let reading = |error: std::io::Error| Error::reading(path, &error);
         let mut start = Vec::new();
-        let mut file = std::fs::File::open(path).map_err(reading)?;
-        let size = usize::try_from(file.metadata().map_err(reading)?.len()).unwrap_or(usize::MAX);
-        file.by_ref().take(64).read_to_end(&mut start).map_err(reading)?;
+        let file = std::fs::File::open(path).map_err(reading)?;
+        let metadata = file.metadata().map_err(reading)?;
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        (&file).take(64).read_to_end(&mut start).map_err(reading)?;
         if start.starts_with(b"version https://git-lfs") {
             return Err(unreadable(
                 path,
@@ -161,7 +182,12 @@ impl MappedFile<'_> {
         let length = i64::try_from(size).map_err(|_| cut_short(path))?;
         let bytes = Tensor::f_from_file(name, false, length, (Type::Uint8, Device::Cpu))
             .map_err(|error| unreadable(path, first_line(&error.to_string())))?;
-        Ok(MappedFile { path, bytes, data, size })
+        // It is mapped by its name, which may be another file's by then.
+        let version = Version::of(&metadata);
+        match std::fs::metadata(path).map_err(reading)? {
+            mapped if Version::of(&mapped) == version => Ok(MappedFile { path, bytes, data, size, version }),
+            _ => Err(replaced(path)),
+        }
     }
 
     /// The tensors' names, types, shapes and places, and the texts beside them. As the format says, every
@@ -226,7 +252,11 @@ impl MappedFile<'_> {
     /// with is given back. It is read through a mapping of its own, so that no more of the file lies in
     /// memory beside it than itself.
     pub(crate) fn read(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
-        let mapped = MappedFile::open(self.path)?.tensor(name, info)?;
+        let again = MappedFile::open(self.path)?;
+        if again.version != self.version {
+            return Err(replaced(self.path));
+        }
+        let mapped = again.tensor(name, info)?;
         let mut own = Tensor::empty(mapped.size(), (Type::Float, Device::Cpu));
         own.copy_(&mapped);
         Ok(own)
@@ -247,7 +277,7 @@ impl MappedFile<'_> {
     fn tensor(&self, name: &str, info: &TensorInfo) -> Result<Tensor> {
         let kind = self.kind(name, info)?;
         let (start, end) = info.data_offsets;
-        // The header was checked; but the file may have been replaced since.
+        // The header was checked; but the file may have been cut short since.
         if self.data.checked_add(end).is_none_or(|end| end > self.size) {
             return Err(cut_short(self.path));
         }
@@ -304,6 +334,10 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
 fn unclaimed(bytes: usize) -> String {
     let belong = if bytes == 1 { "byte of it belongs" } else { "bytes of it belong" };
     format!("{bytes} {belong} to no tensor")
+}
+
+fn replaced(path: &Path) -> Error {
+    unreadable(path, "another file took its name while it was read".to_owned())
 }
 
 fn cut_short(path: &Path) -> Error {

@@ -188,11 +188,7 @@ fn remembered(file: &Path) -> Option<Vec<Trial>> {
 
 fn remember(file: &Path, trials: &[Trial]) -> Result<()> {
     let _ = file.parent().map(std::fs::create_dir_all);
-    let mut whole = WholeFile::create(file)?;
-    let writing = |error: serde_json::Error| crate::error::Error::writing(file, &error.into());
-    serde_json::to_writer_pretty(&mut whole, &Remembered { version: 1, trials: trials.to_vec() })
-        .map_err(writing)?;
-    whole.commit()
+    WholeFile::create(file)?.commit_json(&Remembered { version: 1, trials: trials.to_vec() })
 }
 
 /// The folder that measurements are remembered in: of the user's cache.

@@ -84,7 +84,7 @@ pub(super) async fn fill_mask(app: Arc<App>, source: Arc<Source>) -> Answered {
     if let Some(parameters) = raw.parameters {
         let node = root.key("parameters", parameters);
         let fill: RawFill<'_> = node.read_object()?;
-        most = fill.top_k.unwrap_or(most);
+        most = request::top_k(&node, fill.top_k)?.unwrap_or(most);
         targets = fill.targets.map(|list| node.key("targets", list).read::<Vec<String>>()).transpose()?;
     }
     let classifier = host.classifier.clone();
@@ -113,7 +113,7 @@ pub(super) async fn predict(app: Arc<App>, source: Arc<Source>) -> Answered {
     let raw: RawPredict<'_> = root.read_object()?;
     let host = named(&app, &root, raw.run)?;
     let node = root.key("inputs", raw.inputs);
-    let (rows, is_batch) = pairs(&node)?;
+    let (rows, is_batch) = request::pairs(&node)?;
     let mut scores = scores(&app, &host, rows, usize::MAX).await?;
     if raw.raw_scores {
         scores.iter_mut().flatten().for_each(|label| label.score = label.score.ln());
@@ -132,8 +132,12 @@ pub(super) async fn inputs(app: Arc<App>, source: Arc<Source>) -> Answered {
     let host = named(&app, &root, raw.run)?;
     let node = root.key("inputs", raw.inputs);
     let texts: Vec<String> = if node.is_list() { node.read()? } else { vec![node.read()?] };
-    let parameters = raw.parameters.map(|parameters| root.key("parameters", parameters).read_object());
-    let most = parameters.transpose()?.and_then(|parameters: RawTopK| parameters.top_k);
+    let most = raw.parameters.map(|parameters| {
+        let node = root.key("parameters", parameters);
+        let raw: RawTopK<'_> = node.read_object()?;
+        request::top_k(&node, raw.top_k)
+    });
+    let most = most.transpose()?.flatten();
     let rows = texts.into_iter().map(|text| vec![text]).collect();
     // A list of lists even for a single text, as Hugging Face has it.
     json(scores(&app, &host, rows, most.unwrap_or(usize::MAX)).await?)
@@ -218,35 +222,6 @@ async fn scores(
         Some(rule) => Prediction { probabilities: rule.answer(&answer.uncorrected).probabilities },
     };
     Ok(answers.iter().map(|answer| ranked(host.labels(), &of_row(answer), most)).collect())
-}
-
-/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of
-/// a pair of texts, or a list of such lists.
-fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> {
-    if !node.is_list() {
-        return Ok((vec![vec![node.read()?]], false));
-    }
-    let row = |node: &Node<'_>| {
-        let texts: Vec<String> = node.read()?;
-        match texts.len() {
-            1 | 2 => Ok(texts),
-            found => {
-                let message = format!(
-                    "a list has one text, or a pair of texts, not {found}: several rows are a list of such lists"
-                );
-                Err(node.error(JsonError::Shape { message }))
-            }
-        }
-    };
-    let elements: Vec<&RawValue> = node.read()?;
-    let nodes: Vec<Node<'_>> =
-        elements.into_iter().enumerate().map(|(index, value)| node.element(index, value)).collect();
-    match nodes.first() {
-        Some(first) if first.is_list() => {
-            Ok((nodes.iter().map(row).collect::<Result<Vec<_>, Error>>()?, true))
-        }
-        _ => Ok((vec![row(node)?], false)),
-    }
 }
 
 /// An answer for each of a list, or the answer for what is none.

@@ -58,5 +58,6 @@ pub(crate) use running::{Ending, start};
 
 pub use bodies::Limits;
 pub use key::Key;
+pub use request::read_any;
 pub use running::{Running, Stopper, listen};
 pub use service::Service;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::error::source::Source;
-use crate::error::{DataError, Error, Errors, Result, ServeError};
+use crate::error::{DataError, Error, Errors, JsonError, Result, ServeError};
 use crate::predict::prompt_classifier::PromptClassifier;
 use crate::text::data::{Columns, Example, Format, Rows};
 use crate::text::json::Node;
@@ -104,8 +104,9 @@ pub(super) struct RawZeroShot<'a> {
 #[schema(as = FillMaskParameters)]
 pub(super) struct RawFill<'a> {
     /// How many words; 5 by default.
-    #[serde(default)]
-    pub(super) top_k: Option<usize>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<usize>, minimum = 1)]
+    pub(super) top_k: Option<&'a RawValue>,
     /// The words to tell the probabilities of, in place of the likeliest.
     #[serde(borrow, default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -116,10 +117,11 @@ pub(super) struct RawFill<'a> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TopKParameters)]
-pub(super) struct RawTopK {
+pub(super) struct RawTopK<'a> {
     /// How many labels; all by default.
-    #[serde(default)]
-    pub(super) top_k: Option<usize>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<usize>, minimum = 1)]
+    pub(super) top_k: Option<&'a RawValue>,
     /// Only softmax, which is the default.
     #[serde(default, rename = "function_to_apply")]
     _function_to_apply: Option<Softmax>,
@@ -156,6 +158,15 @@ pub(super) struct RawPredict<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
     pub(super) run: Option<&'a RawValue>,
+}
+
+/// How many of the likeliest are asked for; one at least.
+pub(super) fn top_k(parameters: &Node<'_>, value: Option<&RawValue>) -> Result<Option<usize>> {
+    let Some(node) = value.map(|value| parameters.key("top_k", value)) else { return Ok(None) };
+    match node.read()? {
+        0 => Err(node.error(JsonError::Shape { message: "top_k must be 1 or more, not 0".to_owned() })),
+        most => Ok(Some(most)),
+    }
 }
 
 /// A body as a text with places.
@@ -276,6 +287,95 @@ fn rows(list: &str, most: usize) -> Result<(Columns, Vec<Example>), Errors> {
         examples.extend(errors.keep(row));
     }
     errors.none().map(|()| (columns, examples))
+}
+
+/// Rows as text-embeddings-inference has them, and whether they are a batch: a text, a list of one text or of
+/// a pair of texts, or a list of such lists.
+pub(super) fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> {
+    if !node.is_list() {
+        return Ok((vec![vec![node.read()?]], false));
+    }
+    let row = |node: &Node<'_>| {
+        let texts: Vec<String> = node.read()?;
+        match texts.len() {
+            1 | 2 => Ok(texts),
+            found => {
+                let message = format!(
+                    "a list has one text, or a pair of texts, not {found}: several rows are a list of such lists"
+                );
+                Err(node.error(JsonError::Shape { message }))
+            }
+        }
+    };
+    let elements: Vec<&RawValue> = node.read()?;
+    let nodes: Vec<Node<'_>> =
+        elements.into_iter().enumerate().map(|(index, value)| node.element(index, value)).collect();
+    match nodes.first() {
+        Some(first) if first.is_list() => {
+            Ok((nodes.iter().map(row).collect::<Result<Vec<_>, Error>>()?, true))
+        }
+        _ => Ok((vec![row(node)?], false)),
+    }
+}
+
+/// Reads a body in every shape that a route knows, as far as no classifier is needed for it, and answers none:
+/// for those who try damaged ones.
+///
+/// # Errors
+/// All that is wrong with it, in the first shape that has its keys.
+pub fn read_any(body: Vec<u8>) -> Result<(), Errors> {
+    let source = source(body)?;
+    let root = Node::root(&source);
+    let mut answers = [read_classify(&root), read_inputs(&root), read_predict(&root)];
+    if answers.iter().any(Result::is_ok) {
+        return Ok(());
+    }
+    std::mem::replace(&mut answers[0], Ok(()))
+}
+
+fn read_classify(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawClassify<'_> = root.read_object()?;
+    if let Some(text) = raw.text {
+        root.key("text", text).read::<String>()?;
+    }
+    if let Some(list) = raw.texts {
+        root.key("texts", list).read::<Vec<String>>()?;
+    }
+    if let Some(list) = raw.rows {
+        rows(list.get(), usize::MAX - 1)?;
+    }
+    if let Some(list) = raw.templates {
+        let list: Vec<&RawValue> = root.key("templates", list).read()?;
+        list.into_iter().enumerate().try_for_each(|(index, value)| template(index, value).map(drop))?;
+    }
+    raw.verbalizer
+        .map_or(Ok(()), |value| Verbalizer::parse("verbalizer", "verbalizer", value.get()).map(drop))
+}
+
+fn read_inputs(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawInputs<'_> = root.read_object()?;
+    let node = root.key("inputs", raw.inputs);
+    if node.is_list() {
+        node.read::<Vec<String>>().map(drop)?
+    } else {
+        node.read::<String>().map(drop)?
+    }
+    let Some(node) = raw.parameters.map(|parameters| root.key("parameters", parameters)) else {
+        return Ok(());
+    };
+    let of_labels = node.read_object::<RawZeroShot<'_>>().and_then(|raw| {
+        labels(&node.key("candidate_labels", raw.candidate_labels))?;
+        raw.hypothesis_template
+            .map_or(Ok(String::new()), |value| node.key("hypothesis_template", value).read())
+    });
+    let of_blanks = node.read_object::<RawFill<'_>>().and_then(|raw| top_k(&node, raw.top_k));
+    let of_classes = node.read_object::<RawTopK<'_>>().and_then(|raw| top_k(&node, raw.top_k));
+    Ok(of_labels.map(drop).or(of_blanks.map(drop)).or(of_classes.map(drop))?)
+}
+
+fn read_predict(root: &Node<'_>) -> Result<(), Errors> {
+    let raw: RawPredict<'_> = root.read_object()?;
+    Ok(pairs(&root.key("inputs", raw.inputs)).map(drop)?)
 }
 
 /// Labels as a request names them: a list, or one text with commas between them.

@@ -21,6 +21,30 @@ pub fn whereabouts(path: &Path) -> io::Result<PathBuf> {
     })
 }
 
+/// What tells a file from another that has taken its name: its length, when it was written, and its number on
+/// the disk where there is one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    length: u64,
+    written: Option<std::time::SystemTime>,
+    #[cfg(unix)]
+    number: (u64, u64),
+}
+
+impl Version {
+    pub(crate) fn of(file: &std::fs::Metadata) -> Version {
+        Version {
+            length: file.len(),
+            written: file.modified().ok(),
+            #[cfg(unix)]
+            number: {
+                use std::os::unix::fs::MetadataExt as _;
+                (file.dev(), file.ino())
+            },
+        }
+    }
+}
+
 /// So many links are followed, as Linux does: more are a circle.
 const MOST_LINKS: usize = 40;
 

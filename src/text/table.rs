@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::error::notes::nearest;
 use crate::error::{Error, FileError, Result};
 use crate::text::format::Format;
 use crate::text::packing::Packing;
@@ -87,14 +88,24 @@ enum Output<W: Write + Send> {
 }
 
 /// The format that a file is written in, by its name. CSV where the name tells none; a name that tells a
-/// format which cloze does not write is refused.
+/// format which cloze does not write is refused, and one that a typing mistake keeps from telling it.
 fn format_of(path: &Path) -> Result<Format> {
     const OTHERS: [&str; 7] = ["xlsx", "xls", "ods", "bz2", "xz", "zip", "pdf"];
+    const WRITTEN: &[&str] = &["csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "gz", "zst"];
+    // A longer ending is a part of the name, as mktemp makes it.
+    const LONGEST: usize = "jsonlines".len();
+    if let Some(format) = Format::of(path) {
+        return Ok(format);
+    }
     let named = if Packing::of(path).is_some() { path.with_extension("") } else { path.to_owned() };
     let ending = named.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    match ending.filter(|ending| OTHERS.contains(&ending.as_str())) {
-        Some(_) => Err(FileError::NotWritten { path: path.to_owned() }.into()),
-        None => Ok(Format::of(path).unwrap_or(Format::Csv)),
+    let Some(ending) = ending.filter(|ending| ending.len() <= LONGEST) else { return Ok(Format::Csv) };
+    if OTHERS.contains(&ending.as_str()) {
+        return Err(FileError::NotWritten { path: path.to_owned() }.into());
+    }
+    match nearest(&ending, WRITTEN) {
+        Some(near) => Err(FileError::NameMisspelt { path: path.to_owned(), near }.into()),
+        None => Ok(Format::Csv),
     }
 }
 

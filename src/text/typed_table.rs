@@ -48,7 +48,7 @@ pub(super) struct TypedWriter<W: Write + Send> {
 }
 
 enum Output<W: Write + Send> {
-    Parquet(Box<ArrowWriter<W>>),
+    Parquet(Box<ArrowWriter<Lent<W>>>),
     File(Box<FileWriter<W>>),
     Stream(Box<StreamWriter<W>>),
 }
@@ -221,6 +221,7 @@ impl<W: Write + Send> TypedWriter<W> {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::SNAPPY)
                     .set_created_by(concat!("cloze ", env!("CARGO_PKG_VERSION")).to_owned());
+                let output = Lent(Some(output));
                 let writer = ArrowWriter::try_new(output, schema.clone(), Some(properties.build()));
                 Output::Parquet(Box::new(writer.map_err(of_parquet)?))
             }
@@ -287,10 +288,32 @@ impl<W: Write + Send> TypedWriter<W> {
             self.write_batch()?;
         }
         match self.output {
-            Output::Parquet(writer) => writer.into_inner().map_err(of_parquet),
+            Output::Parquet(mut writer) => {
+                writer.finish().map_err(of_parquet)?;
+                writer.inner_mut().0.take().ok_or_else(Lent::<W>::gone)
+            }
             Output::File(writer) => writer.into_inner().map_err(of_arrow),
             Output::Stream(writer) => writer.into_inner().map_err(of_arrow),
         }
+    }
+}
+
+/// An output that can be taken back: the writer of Parquet gives its own back with a text for an error.
+struct Lent<W>(Option<W>);
+
+impl<W> Lent<W> {
+    fn gone() -> io::Error {
+        io::Error::other("it was taken back")
+    }
+}
+
+impl<W: Write> Write for Lent<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.as_mut().ok_or_else(Self::gone)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().ok_or_else(Self::gone)?.flush()
     }
 }
 

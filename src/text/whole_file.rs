@@ -181,8 +181,10 @@ impl WholeFile {
 
     /// Writes a value as JSON that people can read, and gives the file its name.
     pub fn commit_json(mut self, value: &impl Serialize) -> Result<()> {
-        let written = serde_json::to_writer_pretty(&mut self, value).map_err(io::Error::from);
-        written.and_then(|()| writeln!(self)).map_err(|error| Error::writing(&self.path, &error))?;
+        // As one text: serde_json would write each comma by itself.
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
+        let written = text.and_then(|text| writeln!(self, "{text}"));
+        written.map_err(|error| Error::writing(&self.path, &error))?;
         self.commit()
     }
 
@@ -255,20 +257,16 @@ pub fn make_folder_of(file: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))
 }
 
-/// Makes a folder for several files, with those above it. One that holds anything is refused.
-pub fn new_folder(path: &Path) -> Result<()> {
-    free_folder(path)?;
-    std::fs::create_dir_all(path).map_err(|error| Error::writing(path, &error))
-}
-
 /// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name
 /// beside its own. One that holds anything is refused.
 pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     free_folder(path)?;
     let writing = |error: io::Error| Error::writing(path, &error);
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A link's target is made, not the link.
+    let target = followed(path);
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(writing)?;
-    let prefix = format!(".{}.partial-", path.file_name().unwrap_or_default().to_string_lossy());
+    let prefix = format!(".{}.partial-", target.file_name().unwrap_or_default().to_string_lossy());
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     #[cfg(unix)]
@@ -277,12 +275,12 @@ pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     let (folder, _listed) = Listed::new(path, || builder.tempdir_in(parent), TempDir::path)?;
     // Held until the folder has its name. Where folders cannot be locked, nobody asks for one.
     let _lock = File::open(folder.path()).map(|lock| lock.try_lock().map(|()| lock));
-    fill(folder.path())?;
+    fill(folder.path()).map_err(|error| error.of_folder(folder.path(), path))?;
     let _unfinished = unfinished();
-    if path.is_dir() {
-        std::fs::remove_dir(path).map_err(writing)?;
+    if target.is_dir() {
+        std::fs::remove_dir(&target).map_err(writing)?;
     }
-    std::fs::rename(folder.path(), path).map_err(writing)
+    std::fs::rename(folder.path(), &target).map_err(writing)
 }
 
 /// Refuses a path that is a file, or a folder that holds anything. Makes nothing.

@@ -9,8 +9,7 @@ use crate::model::folder::ModelFolder;
 use crate::model::parameters::Parameters;
 use crate::model::tensor_file::{self, Precision};
 use crate::model::tokenizer;
-use crate::text::whole_file;
-use crate::text::whole_file::WholeFile;
+use crate::text::whole_file::{WholeFile, whole_folder};
 use crate::tune::adapt::{Form, adapt};
 use crate::tune::average::Average;
 use crate::tune::options::Tuning;
@@ -55,28 +54,26 @@ pub fn merged(
     let adapted = tch::no_grad(|| adapt(tuning, &model.config, base, learned, Form::Merged));
     let own = adapted.parameters.as_ref().unwrap_or(base);
     let averaged = writing.average.as_ref().map(|average| average.of(own, model)).transpose()?;
-    whole_file::new_folder(folder)?;
-    let mut copies = Vec::new();
-    // The files beside the weights stay as they are.
-    let beside = ["config.json"].into_iter().chain(tokenizer::FILES);
-    for (from, to) in beside.map(|name| (model.path().join(name), folder.join(name))) {
-        if from.exists() {
-            let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
-            if from.ends_with("config.json") && base.remark().is_some() {
-                bytes = untied(&bytes).unwrap_or(bytes);
-            }
-            let mut copy = WholeFile::create(&to)?;
-            copy.write_all(&bytes).map_err(|error| Error::writing(&to, &error))?;
-            copies.push(copy);
-        }
-    }
     // A tied decoder is not among the parameters, nor in the file of a model that ties it.
     let weights = averaged.as_ref().unwrap_or(own).iter();
     let weights: BTreeMap<_, _> =
         weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     // Without this text transformers takes the file for another program's.
     let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    tensor_file::write_in(&folder.join("model.safetensors"), &weights, texts, writing.precision)?;
-    // Last: without its config.json a folder is no model.
-    copies.into_iter().rev().try_for_each(WholeFile::commit)
+    whole_folder(folder, |folder| {
+        // The files beside the weights stay as they are.
+        let beside = ["config.json"].into_iter().chain(tokenizer::FILES);
+        for (from, to) in beside.map(|name| (model.path().join(name), folder.join(name))) {
+            if from.exists() {
+                let mut bytes = std::fs::read(&from).map_err(|error| Error::reading(&from, &error))?;
+                if from.ends_with("config.json") && base.remark().is_some() {
+                    bytes = untied(&bytes).unwrap_or(bytes);
+                }
+                let mut copy = WholeFile::create(&to)?;
+                copy.write_all(&bytes).map_err(|error| Error::writing(&to, &error))?;
+                copy.commit()?;
+            }
+        }
+        tensor_file::write_in(&folder.join("model.safetensors"), &weights, texts, writing.precision)
+    })
 }

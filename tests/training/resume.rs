@@ -272,6 +272,26 @@ fn going_on_after_a_kill_equals_uninterrupted() {
 }
 
 #[test]
+fn a_last_event_without_the_end_of_its_line_is_not_gone_on_with() {
+    let runs = Runs::new("\"head\"", Select::None);
+    let temporary = tempfile::tempdir().unwrap();
+    let (wanted, stopped) = (temporary.path().join("uninterrupted"), temporary.path().join("stopped"));
+    runs.uninterrupted(&wanted);
+    let mut count = 0;
+    let done = runs.run(&stopped, &mut |_, _| {
+        count += 1;
+        if count == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(done.is_none());
+    // As a disk leaves it that is full after the line and before its end.
+    let list = stopped.join("events.jsonl");
+    let whole = fs::read_to_string(&list).unwrap();
+    fs::write(&list, whole.trim_end()).unwrap();
+    runs.uninterrupted(&stopped);
+    assert_same_run(&stopped, &wanted, "without the end of a line");
+}
+
+#[test]
 fn a_stopped_run_with_its_baseline_goes_on() {
     let mut runs = Runs::new("\"head\"", Select::None);
     runs.manifest.cls_baseline = true;

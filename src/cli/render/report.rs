@@ -18,6 +18,10 @@ use super::table::{Align, fits, table};
 
 /// Columns of a class above its counts; before them it may have twice as many.
 const MOST_LABEL: usize = 12;
+/// Of more classes, those with most rows are shown.
+const MOST_CLASSES: usize = 80;
+/// So many threads on each core are too many.
+const MOST_ON_A_CORE: usize = 4;
 /// So many confusions stand for all, where there are many classes.
 const MOST_CONFUSIONS: usize = 10;
 /// Rows that repeat others are told where there are so many, and one in so many.
@@ -128,6 +132,11 @@ fn notes(text: &mut String, report: &Report) {
     if run.forwards_per_row > 1 {
         let _ = writeln!(text, "note: {} forward passes for a row in a pattern", run.forwards_per_row);
     }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if run.threads > cores * MOST_ON_A_CORE {
+        let (threads, cores) = (counted(run.threads as u64, "thread"), counted(cores as u64, "core"));
+        let _ = writeln!(text, "note: {threads} on {cores} wait for each other: --threads says how many");
+    }
     if report.near_labels > 0 {
         let labels = counted(report.near_labels, "label");
         let _ = writeln!(text, "note: {labels} matched without regard to case or blanks at the ends");
@@ -182,7 +191,11 @@ fn unlabelled(text: &mut String, report: &Report) {
         let _ = writeln!(text, "{}", sizes(sets));
     }
     if report.rows > 0 {
-        let rows = report.predicted.iter().map(|class| vec![class.label.clone(), count(class.rows)]);
+        let predicted = &report.predicted;
+        let shown = most(predicted.len(), |class| predicted[class].rows);
+        let left_out = predicted.len() - shown.len();
+        let rows = shown.iter().map(|class| &predicted[*class]);
+        let rows = rows.map(|class| vec![class.label.clone(), count(class.rows)]);
         let header = vec!["predicted".to_owned(), "rows".to_owned()];
         let without = report.abstention.as_ref().map(|abstention| report.rows - abstention.answered);
         let without = without.map(|rows| vec!["no answer".to_owned(), count(rows)]);
@@ -194,6 +207,26 @@ fn unlabelled(text: &mut String, report: &Report) {
                 &std::iter::once(header).chain(rows).chain(without).collect::<Vec<_>>()
             )
         );
+        others(text, left_out);
+    }
+}
+
+/// Which classes are shown, in their order: of too many, those with most rows.
+fn most(classes: usize, rows: impl Fn(usize) -> u64) -> Vec<usize> {
+    let mut shown: Vec<usize> = (0..classes).collect();
+    if classes > MOST_CLASSES {
+        shown.sort_by_key(|class| std::cmp::Reverse(rows(*class)));
+        shown.truncate(MOST_CLASSES);
+        shown.sort_unstable();
+    }
+    shown
+}
+
+/// What is said of the classes that are not shown.
+fn others(text: &mut String, classes: usize) {
+    if classes > 0 {
+        let others = counted(classes as u64, "more label");
+        let _ = writeln!(text, "  … and {others} with as few rows or fewer; --report writes all");
     }
 }
 
@@ -345,7 +378,8 @@ fn sizes(sets: &SetsReport) -> String {
 
 fn classes(text: &mut String, evaluation: &Evaluation) {
     let mut rows = vec![["class", "precision", "recall", "F1", "rows"].map(str::to_owned).to_vec()];
-    for class in &evaluation.classes {
+    let shown = most(evaluation.classes.len(), |class| evaluation.classes[class].support);
+    for class in shown.iter().map(|class| &evaluation.classes[*class]) {
         rows.push(vec![
             class.label.clone(),
             percent(class.precision),
@@ -356,6 +390,7 @@ fn classes(text: &mut String, evaluation: &Evaluation) {
     }
     let right = Align::Right;
     let _ = write!(text, "\n{}", table(&[Align::Left, right, right, right, right], &rows));
+    others(text, evaluation.classes.len() - shown.len());
 }
 
 fn confusion(text: &mut String, evaluation: &Evaluation) {

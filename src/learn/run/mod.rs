@@ -327,7 +327,7 @@ impl RunFolder {
     /// dropped: they come again.
     pub fn events(&self, still_true: &dyn Fn(&SeedEvent) -> bool) -> Result<Events> {
         let path = self.note(EVENTS);
-        let (mut kept, mut dropped) = (Vec::new(), !path.exists());
+        let mut kept = Vec::new();
         if let Ok(file) = fs::File::open(&path) {
             for line in BufReader::new(file).lines() {
                 let line = line.map_err(|error| Error::reading(&path, &error))?;
@@ -335,12 +335,11 @@ impl RunFolder {
                 if serde_json::from_str::<SeedEvent>(&line).is_ok_and(|event| still_true(&event)) {
                     kept.extend_from_slice(line.as_bytes());
                     kept.push(b'\n');
-                } else {
-                    dropped = true;
                 }
             }
         }
-        if dropped {
+        // Also where the last line is whole but for its end.
+        if !fs::metadata(&path).is_ok_and(|file| file.len() == kept.len() as u64) {
             let mut file = WholeFile::create(&path)?;
             file.write_all(&kept).map_err(|error| Error::writing(&path, &error))?;
             file.commit()?;
@@ -433,7 +432,9 @@ pub struct Events {
 impl Events {
     /// Adds a line.
     pub fn add(&mut self, event: &SeedEvent) -> Result<()> {
-        writeln!(self.file, "{}", json_text(event)).map_err(|error| Error::writing(&self.path, &error))
+        // In one piece: what ends between a line and its end leaves a line that the next goes on with.
+        let line = json_text(event) + "\n";
+        self.file.write_all(line.as_bytes()).map_err(|error| Error::writing(&self.path, &error))
     }
 }
 

@@ -197,7 +197,7 @@ impl EnsembleFolder {
         let writing = |error: std::io::Error| Error::writing(&path, &error);
         let line = serde_json::to_string(&Seconds { step: step.to_owned(), seconds }).unwrap_or_default();
         let mut file = fs::File::options().append(true).create(true).open(&path).map_err(writing)?;
-        writeln!(file, "{line}").map_err(writing)
+        file.write_all((line + "\n").as_bytes()).map_err(writing)
     }
 
     /// Where the time went, in the order in which it was first spent. A line that a kill cut short is left

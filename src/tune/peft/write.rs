@@ -10,8 +10,7 @@ use crate::error::{PeftError, Result, TuningError};
 use crate::model::arch::Config;
 use crate::model::tensor_file;
 use crate::model::tensor_map::{LinearLayer, is_target};
-use crate::text::whole_file;
-use crate::text::whole_file::WholeFile;
+use crate::text::whole_file::{WholeFile, whole_folder};
 use crate::tune::options::{Lora, PromptEncoder, SoftPrompt, Tuning};
 use crate::tune::trainable::{IA3, Learned, PEFT, PREFIX, SOFT_TOKENS, is_verbalizer};
 
@@ -57,15 +56,11 @@ pub fn write(
             ("token_dim", json!(width)),
         ]);
     }
-    whole_file::new_folder(folder)?;
-    let file = WholeFile::create(&folder.join(CONFIG))?;
-    tensor_file::write(
-        &folder.join(TENSORS),
-        &tensors,
-        HashMap::from([("format".to_owned(), "pt".to_owned())]),
-    )?;
-    // Last: without it the folder is no adapter.
-    file.commit_json(&fields)
+    whole_folder(folder, |folder| {
+        let texts = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        tensor_file::write(&folder.join(TENSORS), &tensors, texts)?;
+        WholeFile::create(&folder.join(CONFIG))?.commit_json(&fields)
+    })
 }
 
 /// The fields of `adapter_config.json` in their order.
