@@ -223,6 +223,10 @@ pub fn run(args: &Ensemble) -> Result<()> {
 /// Writes the plan of an experiment into its folder, in place of running it.
 pub fn plan(args: &Ensemble) -> Result<Plan> {
     ensure!(!args.resume, "a run that was begun is not planned: leave --resume out");
+    ensure!(
+        args.checkpoint_every == CHECKPOINT_EVERY,
+        "cells write a checkpoint every {CHECKPOINT_EVERY} steps: leave --checkpoint-every out"
+    );
     let (manifest, _) = manifest(args)?;
     let live = Live::start(args.quiet, "reading rows and the model");
     let (ensemble, warnings) = prepared(&manifest, args.checkpoint_every)?;
@@ -230,19 +234,22 @@ pub fn plan(args: &Ensemble) -> Result<Plan> {
         live.beside(|| render::warnings(&warnings))?;
     }
     let plan = ensemble.plan();
-    plan.write(&EnsembleFolder::create(&args.out, &manifest)?.run)?;
+    let folder = EnsembleFolder::create(&args.out, &manifest)?.run;
+    let written = plan.write(&folder);
+    folder.unless_in_vain(written, true)?;
     Ok(plan)
 }
 
 /// Does a cell of a planned experiment.
 pub fn run_cell(run: &Path, cell: usize, again: &Again, quiet: bool) -> Result<CellEnd> {
     let (folder, mut manifest) = EnsembleFolder::open(run)?;
-    if folder.is_finished() {
-        return Ok(CellEnd::WasDone);
-    }
     again.ensemble(&mut manifest)?;
     let live = Live::start(quiet, "reading rows and the model");
     let (ensemble, _) = prepared(&manifest, CHECKPOINT_EVERY)?;
+    ensemble.plan().place(&folder.run, cell)?;
+    if folder.is_finished() {
+        return Ok(CellEnd::WasDone);
+    }
     let folder = EnsembleFolder::for_cell(run, cell)?;
     let stops = signals::stop_at_step(run.to_owned(), Some(cell));
     let mut progress = EnsembleProgress::start(live);

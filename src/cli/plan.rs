@@ -20,7 +20,7 @@ use super::{render, setup, shell};
 Example, on a cluster whose machines share a folder:
   cloze plan ensemble --template 'templates/tickets/*.json' \\
       --verbalizer verbalizers/tickets.json \\
-      --train data/tickets/train.csv --unlabeled data/tickets/train.csv \\
+      --train data/tickets/train.csv --unlabeled data/tickets/unlabeled.csv \\
       --test data/tickets/test.csv --shots 8 --out runs/pet
   cloze run-cell runs/pet 1        # and 2, 3, …: as many at once as you like
   cloze collect runs/pet
@@ -29,7 +29,7 @@ RUN/plan.json lists the cells. Those of a stage can be done at the same time;
 a stage waits for the ones before it. The report is that of the command without
 plan, but for the seconds in it.")]
 pub enum Plan {
-    /// Of cloze train: a cell for each seed, and for each baseline of it
+    /// Of cloze train: a cell for each seed, and for cls and setfit beside it where they are asked for
     Train(Box<Train>),
     /// Of cloze ensemble: a cell for each model
     Ensemble(Box<Ensemble>),

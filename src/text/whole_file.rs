@@ -251,6 +251,9 @@ impl Write for Destination {
     }
 }
 
+/// What the names of unfinished files and folders have in them.
+const PARTIAL: &str = ".partial-";
+
 /// Makes the folder that a file is to be in, if it is not there.
 pub fn make_folder_of(file: &Path) -> Result<()> {
     let folder = file.parent().unwrap_or(file);
@@ -258,15 +261,21 @@ pub fn make_folder_of(file: &Path) -> Result<()> {
 }
 
 /// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name
-/// beside its own. One that holds anything is refused.
+/// beside its own, or in it where it is there already: that one may be a mounted folder, or one that only some
+/// may read. One that holds anything is refused.
 pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     free_folder(path)?;
     let writing = |error: io::Error| Error::writing(path, &error);
     // A link's target is made, not the link.
     let target = followed(path);
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_there = target.is_dir();
+    let parent = match target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        _ if is_there => &target,
+        Some(parent) => parent,
+        None => Path::new("."),
+    };
     std::fs::create_dir_all(parent).map_err(writing)?;
-    let prefix = format!(".{}.partial-", target.file_name().unwrap_or_default().to_string_lossy());
+    let prefix = format!(".{}{PARTIAL}", target.file_name().unwrap_or_default().to_string_lossy());
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     #[cfg(unix)]
@@ -277,10 +286,29 @@ pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     let _lock = File::open(folder.path()).map(|lock| lock.try_lock().map(|()| lock));
     fill(folder.path()).map_err(|error| error.of_folder(folder.path(), path))?;
     let _unfinished = unfinished();
-    if target.is_dir() {
-        std::fs::remove_dir(&target).map_err(writing)?;
+    match is_there {
+        true => move_up(folder.path(), &target),
+        false => std::fs::rename(folder.path(), &target),
     }
-    std::fs::rename(folder.path(), &target).map_err(writing)
+    .map_err(writing)
+}
+
+/// Moves all that a folder holds into the one that it is in, or nothing; the file that says what the others are
+/// comes last.
+fn move_up(folder: &Path, into: &Path) -> io::Result<()> {
+    let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+    let mut names = entries.collect::<io::Result<Vec<_>>>()?;
+    names.sort_by_key(|name| (name.to_string_lossy().ends_with("config.json"), name.clone()));
+    for (moved, name) in names.iter().enumerate() {
+        if let Err(error) = std::fs::rename(folder.join(name), into.join(name)) {
+            for name in &names[..moved] {
+                // Back to where all goes; what cannot be moved stays, and is told of when it is in the way.
+                let _ = std::fs::rename(into.join(name), folder.join(name));
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a path that is a file, or a folder that holds anything. Makes nothing.
@@ -288,7 +316,9 @@ pub fn free_folder(path: &Path) -> Result<()> {
     if path.exists() && !path.is_dir() {
         return Err(FileError::ForFolder { path: path.to_owned() }.into());
     }
-    match std::fs::read_dir(path).ok().and_then(|mut entries| entries.next()) {
+    // What a kill left of an earlier try is nothing.
+    let counts = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().contains(PARTIAL);
+    match std::fs::read_dir(path).ok().and_then(|entries| entries.flatten().find(counts)) {
         None => Ok(()),
         Some(_) => Err(FileError::FolderTaken { path: path.to_owned() }.into()),
     }

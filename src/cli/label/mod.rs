@@ -264,6 +264,11 @@ fn write(args: &Label, path: &Path, out: &Path) -> Result<()> {
         true => {
             let run = args.run.as_ref().map(Run::open).transpose()?;
             let asked = run.map(|run| asks(args, &project, Some(&run))).transpose()?.flatten();
+            ensure!(
+                args.run.is_none() || asked.is_some(),
+                "--run reads the rows' file, and {} is not what it was: name the file before --export",
+                project.about().data
+            );
             export_tasks(&project, out, args.all, asked.map(|(opinion, _)| opinion).as_ref())?
         }
         false => export(&project, out, args.random_out.as_deref(), args.all)?,

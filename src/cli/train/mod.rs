@@ -276,6 +276,10 @@ pub fn run(args: &Train) -> Result<()> {
 /// Writes the plan of a run into its folder, in place of running it.
 pub fn plan(args: &Train) -> Result<Plan> {
     ensure!(!args.resume, "a run that was begun is not planned: leave --resume out");
+    ensure!(
+        args.checkpoint_every == CHECKPOINT_EVERY,
+        "cells write a checkpoint every {CHECKPOINT_EVERY} steps: leave --checkpoint-every out"
+    );
     ensure!(args.page.path().is_none(), "a plan has no page: cloze report makes the run's when all is done");
     if args.tasks.is_some() {
         return Err(Error::from(RunError::WithoutCells { kind: "tasks" }).into());
@@ -295,21 +299,24 @@ pub fn plan(args: &Train) -> Result<Plan> {
         live.beside(|| render::warnings(&warnings))?;
     }
     let plan = experiment.plan();
-    plan.write(&RunFolder::create(&args.out, &manifest.written())?)?;
+    let folder = RunFolder::create(&args.out, &manifest.written())?;
+    let written = plan.write(&folder);
+    folder.unless_in_vain(written, true)?;
     Ok(plan)
 }
 
 /// Does a cell of a planned run.
 pub fn run_cell(run: &Path, cell: usize, again: &Again, quiet: bool) -> Result<CellEnd> {
     let (folder, mut manifest) = RunFolder::open(run)?;
-    if folder.is_finished(&manifest) {
-        return Ok(CellEnd::WasDone);
-    }
     again.training_goes_on(&mut manifest)?;
     let live = Live::start(quiet, "reading rows and the model");
     let placed = |error: Error| placed(error, &manifest, Some(&Place::Run(run.join(MANIFEST))));
     let prepared = Experiment::prepare(manifest.clone(), CHECKPOINT_EVERY as usize);
     let (experiment, _) = prepared.map_err(|errors| errors.map(placed))?;
+    experiment.plan().place(&folder, cell)?;
+    if folder.is_finished(&manifest) {
+        return Ok(CellEnd::WasDone);
+    }
     let folder = RunFolder::for_cell(run, cell)?;
     let stops = signals::stop_at_step(run.to_owned(), Some(cell));
     let mut progress = TrainProgress::start(live, &manifest);

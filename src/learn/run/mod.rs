@@ -140,7 +140,9 @@ impl RunFolder {
         path: &Path,
         take: fn(&fs::File) -> std::result::Result<(), fs::TryLockError>,
     ) -> Result<Arc<fs::File>> {
-        let file = fs::File::open(path).map_err(|error| Error::reading(path, &error))?;
+        // Network file systems lock for one alone only what may be written.
+        let open = |write| fs::File::options().read(true).write(write).open(path);
+        let file = open(true).or_else(|_| open(false)).map_err(|error| Error::reading(path, &error))?;
         let mut tries = 0;
         while matches!(take(&file), Err(fs::TryLockError::WouldBlock)) {
             tries += 1;
@@ -153,7 +155,7 @@ impl RunFolder {
     }
 
     /// Puts what cells have noted into the run's own lists, in the order of their numbers. Given again, it
-    /// changes nothing: what a cell says takes the place of what is there of the same step.
+    /// changes nothing: what is there of the same step stays.
     pub fn gather(&self) -> Result<()> {
         let (folder, mut cells) = (self.path.join(CELLS), Vec::new());
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
@@ -166,10 +168,9 @@ impl RunFolder {
         for list in [EVENTS, SECONDS] {
             let of_cells: Vec<String> =
                 cells.iter().map(|(_, cell)| lines(&cell.join(list))).collect::<Result<Vec<_>>>()?.concat();
-            let said: HashSet<String> = of_cells.iter().map(|line| place_of(line)).collect();
             let mut all = lines(&self.path.join(list))?;
-            all.retain(|line| !said.contains(&place_of(line)));
-            all.extend(of_cells);
+            let there: HashSet<String> = all.iter().map(|line| place_of(line)).collect();
+            all.extend(of_cells.into_iter().filter(|line| !there.contains(&place_of(line))));
             if !all.is_empty() {
                 let text: String = all.into_iter().map(|line| line + "\n").collect();
                 WholeFile::create(&self.path.join(list))?.commit_text(&text)?;
@@ -372,6 +373,11 @@ impl RunFolder {
             }
         })?;
         Ok(sum)
+    }
+
+    /// Whether cells have done a part of it, whose checkpoints say that they are done until all is.
+    pub fn has_cells(&self) -> bool {
+        self.path.join(CELLS).is_dir()
     }
 
     /// Takes the cells' folders away: all that they noted was gathered.

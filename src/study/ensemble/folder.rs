@@ -220,8 +220,8 @@ impl EnsembleFolder {
         self.path().join("report.html")
     }
 
-    /// Writes the results, and takes the folders of checkpoints and of cells away. The report is last: where it is, all is
-    /// done.
+    /// Writes the results, and takes the folders of checkpoints and of cells away. The report is last: where it
+    /// is, all is done.
     pub fn finish(&self, report: &EnsembleReport) -> Result<()> {
         let name = self.path().display().to_string();
         write_text(&self.page(), &page(&[(&name, report)]))?;

@@ -240,7 +240,9 @@ impl Experiment {
                 };
                 found.lstm.push(predictions);
             }
-            folder.drop_checkpoints(seed);
+            if !folder.has_cells() {
+                folder.drop_checkpoints(seed);
+            }
             let evaluation = self
                 .test
                 .as_ref()
