@@ -401,7 +401,7 @@ fn read_rows(input: &[u8], format: Format) -> Result<(Vec<String>, Vec<Example>)
 
 /// A body of a request to the service.
 fn request(input: &[u8]) -> Answer {
-    cloze::serve::read_any(input.to_vec()).err().map_or(Ok(()), |errors| sound(&errors))
+    cloze::serve::read_any(input.to_vec()).iter().try_for_each(sound)
 }
 
 fn rows(input: &[u8], format: Format) -> Answer {

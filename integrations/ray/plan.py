@@ -5,6 +5,7 @@
 """
 
 import argparse
+import fcntl
 import json
 import subprocess
 from pathlib import Path
@@ -13,7 +14,12 @@ import ray
 
 
 def cell(cloze, run, number, cpus):
-    """One cell; cloze goes on with one that was stopped, and leaves one that is done."""
+    """One cell; cloze goes on with one that was stopped, and leaves one that is done. Where a worker was killed its cloze may live
+    on: until it is done, the cell is its own."""
+    own = Path(run) / f"cells/{number}/lock"
+    if own.exists():
+        with open(own, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
     done = subprocess.run([cloze, "run-cell", run, str(number), "--threads", str(cpus), "--quiet"], stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(f"cell {number}: cloze ended with {done.returncode}\n{done.stderr}")

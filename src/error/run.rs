@@ -58,6 +58,8 @@ pub enum RunError {
     CellsMissing { path: PathBuf, missing: Vec<usize> },
     #[error("a run of {} has no cells", run_of(kind))]
     WithoutCells { kind: &'static str },
+    #[error("another process does cell {cell} of the run {}", path.display())]
+    CellInUse { path: PathBuf, cell: usize },
     #[error("the run {} is finished", path.display())]
     Finished { path: PathBuf },
     #[error("the manifest.json in {} is an experiment that was not run", path.display())]
@@ -107,6 +109,7 @@ impl RunError {
                 vec![("seeds", listed(&seeds.iter().map(u64::to_string).collect::<Vec<_>>()))]
             }
             InUse { .. } => help("wait until it is done, or name another folder"),
+            CellInUse { .. } => help("wait until it is done, or do another cell"),
             Interrupted { .. } => help("resume it in the same folder"),
             Missing { .. } => help("name the folder that the run was made in"),
             ReportMissing { .. } => help("a run writes its results when all is done"),

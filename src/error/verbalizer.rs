@@ -99,14 +99,16 @@ pub enum VerbalizerError {
     BadValue { found: f64 },
     #[error("two classes have the value {value}")]
     SameValue { value: f64 },
-    #[error("a range goes from a number to a higher one, not from {low} to {high}")]
+    #[error(
+        "a range goes from a number to one that is at least 0.01 higher, within ±10^9, not from {low:?} to {high:?}"
+    )]
     BadRange { low: f64, high: f64 },
     #[error("a range has two classes, the words for its low end and those for its high end, not {found}")]
     RangeOfClasses { found: usize },
     #[error("a range of numbers has two ends and nothing between: {key:?} does not go with it")]
     RangeWith { key: &'static str },
-    #[error("{what} takes classes, and this verbalizer has a range of numbers")]
-    RangeNotFor { what: &'static str },
+    #[error("{what} takes classes, and the verbalizer {name} has a range of numbers")]
+    RangeNotFor { what: &'static str, name: String },
     #[error("{name:?} is not a way to score words of several tokens")]
     UnknownScoring { name: String, allowed: Vec<&'static str> },
     #[error("label word {word:?} is {} tokens for this model ({})", pieces.len(), pieces.join(" "))]
@@ -173,7 +175,7 @@ impl VerbalizerError {
             ValueAndOrder { .. } => help("write \"ordered\": true, or leave the values out"),
             BadValue { .. } => vec![],
             SameValue { .. } => help("give each class a value of its own"),
-            BadRange { .. } => help("write the lowest number first, as [0, 5]"),
+            BadRange { .. } => help("write the lowest number first, as [0, 5]; measure in a unit that fits"),
             RangeOfClasses { .. } => help("leave two classes, or \"range\" out"),
             RangeWith { .. } => help("leave one of them out"),
             RangeNotFor { .. } => {

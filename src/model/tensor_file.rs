@@ -105,6 +105,11 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, HashMap<String, St
     Ok((tensors, texts))
 }
 
+/// Reads the texts beside the tensors of a file, and not the tensors.
+pub fn read_texts(path: &Path) -> Result<HashMap<String, String>> {
+    Ok(MappedFile::open(path)?.header()?.1)
+}
+
 /// The SHA-256 of tensors' names and numbers, hexadecimal.
 pub fn hash(tensors: &BTreeMap<String, Tensor>) -> String {
     let mut hash = Sha256::new();

@@ -34,6 +34,17 @@ pub fn interval(ends: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
+/// The 95 % percentile interval of what a bootstrap drew; there are draws.
+///
+/// ```
+/// let drawn = (0..=1000).map(f64::from).collect();
+/// assert_eq!(cloze::numbers::percentiles_95(drawn), [25.0, 975.0]);
+/// ```
+pub fn percentiles_95(mut drawn: Vec<f64>) -> [f64; 2] {
+    drawn.sort_by(f64::total_cmp);
+    [0.025, 0.975].map(|place| drawn[((drawn.len() - 1) as f64 * place).round() as usize])
+}
+
 /// The standard normal distribution's quantile at 0.975.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
 

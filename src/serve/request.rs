@@ -318,19 +318,17 @@ pub(super) fn pairs(node: &Node<'_>) -> Result<(Vec<Vec<String>>, bool), Error> 
     }
 }
 
-/// Reads a body in every shape that a route knows, as far as no classifier is needed for it, and answers none:
-/// for those who try damaged ones.
-///
-/// # Errors
-/// All that is wrong with it, in the first shape that has its keys.
-pub fn read_any(body: Vec<u8>) -> Result<(), Errors> {
-    let source = source(body)?;
+/// Reads a body in every shape that a route knows, as far as no classifier is needed for it: what is wrong
+/// with it in each shape that it has not. For those who try damaged ones.
+#[doc(hidden)]
+pub fn read_any(body: Vec<u8>) -> Vec<Errors> {
+    let source = match source(body) {
+        Ok(source) => source,
+        Err(error) => return vec![error.into()],
+    };
     let root = Node::root(&source);
-    let mut answers = [read_classify(&root), read_inputs(&root), read_predict(&root)];
-    if answers.iter().any(Result::is_ok) {
-        return Ok(());
-    }
-    std::mem::replace(&mut answers[0], Ok(()))
+    let shapes = [read_classify, read_predict, read_zero_shot, read_fill, read_top_k];
+    shapes.into_iter().filter_map(|read| read(&root).err()).collect()
 }
 
 fn read_classify(root: &Node<'_>) -> Result<(), Errors> {
@@ -352,25 +350,38 @@ fn read_classify(root: &Node<'_>) -> Result<(), Errors> {
         .map_or(Ok(()), |value| Verbalizer::parse("verbalizer", "verbalizer", value.get()).map(drop))
 }
 
-fn read_inputs(root: &Node<'_>) -> Result<(), Errors> {
-    let raw: RawInputs<'_> = root.read_object()?;
+/// The inputs of Hugging Face's shape, and the parameters beside them.
+fn read_inputs<'a>(root: &Node<'a>) -> Result<Option<Node<'a>>, Errors> {
+    let raw: RawInputs<'a> = root.read_object()?;
     let node = root.key("inputs", raw.inputs);
     if node.is_list() {
         node.read::<Vec<String>>().map(drop)?
     } else {
         node.read::<String>().map(drop)?
     }
-    let Some(node) = raw.parameters.map(|parameters| root.key("parameters", parameters)) else {
-        return Ok(());
-    };
-    let of_labels = node.read_object::<RawZeroShot<'_>>().and_then(|raw| {
-        labels(&node.key("candidate_labels", raw.candidate_labels))?;
-        raw.hypothesis_template
-            .map_or(Ok(String::new()), |value| node.key("hypothesis_template", value).read())
-    });
-    let of_blanks = node.read_object::<RawFill<'_>>().and_then(|raw| top_k(&node, raw.top_k));
-    let of_classes = node.read_object::<RawTopK<'_>>().and_then(|raw| top_k(&node, raw.top_k));
-    Ok(of_labels.map(drop).or(of_blanks.map(drop)).or(of_classes.map(drop))?)
+    Ok(raw.parameters.map(|parameters| root.key("parameters", parameters)))
+}
+
+fn read_zero_shot(root: &Node<'_>) -> Result<(), Errors> {
+    let Some(node) = read_inputs(root)? else { return Ok(()) };
+    let raw: RawZeroShot<'_> = node.read_object()?;
+    labels(&node.key("candidate_labels", raw.candidate_labels))?;
+    if let Some(value) = raw.hypothesis_template {
+        node.key("hypothesis_template", value).read::<String>()?;
+    }
+    Ok(())
+}
+
+fn read_fill(root: &Node<'_>) -> Result<(), Errors> {
+    let Some(node) = read_inputs(root)? else { return Ok(()) };
+    let raw: RawFill<'_> = node.read_object()?;
+    Ok(top_k(&node, raw.top_k).map(drop)?)
+}
+
+fn read_top_k(root: &Node<'_>) -> Result<(), Errors> {
+    let Some(node) = read_inputs(root)? else { return Ok(()) };
+    let raw: RawTopK<'_> = node.read_object()?;
+    Ok(top_k(&node, raw.top_k).map(drop)?)
 }
 
 fn read_predict(root: &Node<'_>) -> Result<(), Errors> {

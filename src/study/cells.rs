@@ -1,9 +1,9 @@
-//! A run in cells: models that can be made at the same time, by as many processes as there are, on one machine
-//! or on many that share a folder.
+//! A run in cells: models that can be made at the same time, by as many processes as there are, on one
+//! machine or on many that share a folder.
 //!
 //! A plan numbers them from 1. Those of a stage need nothing of each other, only what the stages before it
-//! made. Each cell leaves what it made where the run by itself would have put it; so what is left to do when all
-//! are done is what a run that goes on does: to read, and to reckon.
+//! made. Each cell leaves what it made where the run by itself would have put it; so what is left to do when
+//! all are done is what a run that goes on does: to read, and to reckon.
 
 use serde::Serialize;
 
@@ -23,8 +23,8 @@ pub struct Cell {
     /// The generation of an ensemble's model; none without training, and where there are no generations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<usize>,
-    /// What is trained: an ensemble's member or its student; `run` is the method itself, all others what it is
-    /// compared with.
+    /// What is trained: an ensemble's member or its student; `run` is the method itself, all others what it
+    /// is compared with.
     pub model: String,
 }
 

@@ -8,7 +8,7 @@ use rand_distr::Binomial;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use crate::numbers::{self, Z, wilson_of_mean};
+use crate::numbers::{self, Z, percentiles_95, wilson_of_mean};
 use crate::predict::report::Spread;
 use crate::seed;
 
@@ -284,7 +284,7 @@ pub fn over_seeds_and_rows(first: &[Vec<bool>], second: &[Vec<bool>]) -> Option<
         *kinds.entry(first.iter().chain(second).map(|list| list[row]).collect()).or_default() += 1;
     }
     let mut generator = seed::generator(0, "bootstrap over seeds and rows");
-    let mut differences: Vec<f64> = (0..RESAMPLES)
+    let differences: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
             let mut weights = vec![0.0; first.len() + second.len()];
             for _ in first {
@@ -305,7 +305,5 @@ pub fn over_seeds_and_rows(first: &[Vec<bool>], second: &[Vec<bool>]) -> Option<
             sum / rows as f64
         })
         .collect();
-    differences.sort_by(f64::total_cmp);
-    let at = |place: f64| differences[((RESAMPLES - 1) as f64 * place).round() as usize];
-    Some([at(0.025), at(0.975)])
+    Some(percentiles_95(differences))
 }

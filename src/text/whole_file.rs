@@ -150,7 +150,7 @@ impl WholeFile {
             .chars()
             .take(NAME_IN_TEMPORARY)
             .collect();
-        let prefix = format!(".{name}.partial-");
+        let prefix = format!(".{name}{PARTIAL}");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix);
         // The umask takes its part, as for any new file.
@@ -254,14 +254,19 @@ impl Write for Destination {
 /// What the names of unfinished files and folders have in them.
 const PARTIAL: &str = ".partial-";
 
+/// Whether it is a file or folder that is not finished, by its name.
+pub(crate) fn is_partial(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(PARTIAL))
+}
+
 /// Makes the folder that a file is to be in, if it is not there.
 pub fn make_folder_of(file: &Path) -> Result<()> {
     let folder = file.parent().unwrap_or(file);
     std::fs::create_dir_all(folder).map_err(|error| Error::writing(folder, &error))
 }
 
-/// Makes a folder with all that `fill` writes into it, or none: until it is full it has a temporary name
-/// beside its own, or in it where it is there already: that one may be a mounted folder, or one that only some
+/// Makes a folder with all that `fill` writes into it, or none. Until it is full it has a temporary name
+/// beside its own; or in it, where it is there already: that may be a mounted folder, or one that only some
 /// may read. One that holds anything is refused.
 pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     free_folder(path)?;
@@ -293,8 +298,8 @@ pub fn whole_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     .map_err(writing)
 }
 
-/// Moves all that a folder holds into the one that it is in, or nothing; the file that says what the others are
-/// comes last.
+/// Moves all that a folder holds into the one that it is in, or nothing; the file that says what the others
+/// are comes last.
 fn move_up(folder: &Path, into: &Path) -> io::Result<()> {
     let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
     let mut names = entries.collect::<io::Result<Vec<_>>>()?;
@@ -317,7 +322,7 @@ pub fn free_folder(path: &Path) -> Result<()> {
         return Err(FileError::ForFolder { path: path.to_owned() }.into());
     }
     // What a kill left of an earlier try is nothing.
-    let counts = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().contains(PARTIAL);
+    let counts = |entry: &std::fs::DirEntry| !is_partial(&entry.path());
     match std::fs::read_dir(path).ok().and_then(|entries| entries.flatten().find(counts)) {
         None => Ok(()),
         Some(_) => Err(FileError::FolderTaken { path: path.to_owned() }.into()),

@@ -507,13 +507,11 @@ fn of_run(error: &RunError) -> Option<Vec<Note>> {
             vec![("help", format!("run it: cloze ensemble --experiment {} --out NEW", manifest.display()))]
         }
         RunError::CellTooEarly { path, missing, .. } | RunError::CellsMissing { path, missing } => {
-            vec![
-                ("cells", listed(&missing.iter().map(usize::to_string).collect::<Vec<_>>())),
-                (
-                    "help",
-                    format!("do these first: {} run-cell {} {}", program(), shell::path(path), missing[0]),
-                ),
-            ]
+            let mut notes = error.notes();
+            if let (Some((_, help)), Some(first)) = (notes.last_mut(), missing.first()) {
+                help.push_str(&format!(": {} run-cell {} {first}", program(), shell::path(path)));
+            }
+            notes
         }
         RunError::Unfinished { path } => help(&format!("go on with it: {}", goes_on(path))),
         RunError::OfOtherKind { found: "pretrain", path, .. } => help(&as_model(path)),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{RunFolder, json_text};
+use super::{RunFolder, json_text, sealed};
 use crate::error::{Error, Kind, ModelError, Result, RunError};
 use crate::learn::train::{HeldOutEvaluation, State};
 
@@ -60,8 +60,9 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let (_, progress) = self.read_tensors(&path)?;
-        Ok(serde_json::from_str::<Position>(&progress).ok().map(|position| position.step))
+        let progress = sealed::about(&path, &self.owner(&path, None))?;
+        let position = progress.and_then(|text| serde_json::from_str::<Position>(&text).ok());
+        Ok(position.map(|position| position.step))
     }
 
     /// Takes a seed's checkpoints away.

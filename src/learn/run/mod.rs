@@ -10,7 +10,7 @@
 //! | `events.jsonl` | every step and every look at held-out rows |
 //! | `metrics.json` | the table of results; there when all is done |
 //! | `checkpoints/seed-S-PART.safetensors` | where training stands, until seed S is done |
-//! | `plan.json`, `cells/K/…` | of a run that many processes do: its cells, and what each notes until all is done |
+//! | `plan.json`, `cells/K/…` | of a run that many processes do: its cells; what each notes until all is done |
 //!
 //! Every safetensors file has the hash of what it holds, the name of the manifest that it was made under and
 //! its own place in itself: a damaged one, one whose manifest was edited afterwards, and one of another seed
@@ -40,7 +40,7 @@ use crate::error::{Error, Kind, Result, RunError};
 use crate::learn::train::{Event, HeldOutEvaluation, State};
 use crate::model::tensor_file;
 use crate::text::json::{self, Node};
-use crate::text::whole_file::{WholeFile, make_folder_of};
+use crate::text::whole_file::{WholeFile, is_partial, make_folder_of};
 use crate::tune::Learned;
 
 pub use files::{DataFile, DataFiles, InitFrom, LearnedFile, ModelFiles, StoredFile};
@@ -115,7 +115,8 @@ impl RunFolder {
     /// Takes the folder for writing; refused while another process has it. What a kill left half written
     /// goes.
     pub fn hold(&mut self) -> Result<()> {
-        self.held = vec![self.lock(&self.path.join(MANIFEST), fs::File::try_lock)?];
+        let in_use = RunError::InUse { path: self.path.clone() };
+        self.held = vec![lock(&self.path.join(MANIFEST), fs::File::try_lock, in_use)?];
         remove_partial(&self.path);
         Ok(())
     }
@@ -124,34 +125,15 @@ impl RunFolder {
     /// the same time. Refused while another process does the cell, or has the whole run.
     pub fn for_cell(path: &Path, cell: usize) -> Result<RunFolder> {
         let mut folder = RunFolder::existing(path)?;
-        folder.held.push(folder.lock(&path.join(MANIFEST), fs::File::try_lock_shared)?);
+        let in_use = RunError::InUse { path: path.to_owned() };
+        folder.held.push(lock(&path.join(MANIFEST), fs::File::try_lock_shared, in_use)?);
         folder.notes = path.join(CELLS).join(cell.to_string());
         fs::create_dir_all(&folder.notes).map_err(|error| Error::writing(&folder.notes, &error))?;
         let own = folder.notes.join("lock");
         fs::write(&own, "").map_err(|error| Error::writing(&own, &error))?;
-        folder.held.push(folder.lock(&own, fs::File::try_lock)?);
+        let in_use = RunError::CellInUse { path: path.to_owned(), cell };
+        folder.held.push(lock(&own, fs::File::try_lock, in_use)?);
         Ok(folder)
-    }
-
-    /// Locks a file. Where a file system knows no locks, two processes in one folder cannot be told. A process
-    /// that this one is just starting shares its locks until it has begun: that is waited for.
-    fn lock(
-        &self,
-        path: &Path,
-        take: fn(&fs::File) -> std::result::Result<(), fs::TryLockError>,
-    ) -> Result<Arc<fs::File>> {
-        // Network file systems lock for one alone only what may be written.
-        let open = |write| fs::File::options().read(true).write(write).open(path);
-        let file = open(true).or_else(|_| open(false)).map_err(|error| Error::reading(path, &error))?;
-        let mut tries = 0;
-        while matches!(take(&file), Err(fs::TryLockError::WouldBlock)) {
-            tries += 1;
-            if tries > TRIES {
-                return Err(Kind::Run(RunError::InUse { path: self.path.clone() }).into());
-            }
-            thread::sleep(BETWEEN_TRIES);
-        }
-        Ok(Arc::new(file))
     }
 
     /// Puts what cells have noted into the run's own lists, in the order of their numbers. Given again, it
@@ -160,9 +142,8 @@ impl RunFolder {
         let (folder, mut cells) = (self.path.join(CELLS), Vec::new());
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
         for entry in entries.flatten() {
-            cells.extend(
-                entry.file_name().to_string_lossy().parse::<usize>().map(|cell| (cell, entry.path())),
-            );
+            let number = entry.file_name().to_string_lossy().parse::<usize>();
+            cells.extend(number.map(|cell| (cell, entry.path())));
         }
         cells.sort();
         for list in [EVENTS, SECONDS] {
@@ -444,6 +425,27 @@ impl Events {
     }
 }
 
+/// Locks a file, or fails by `in_use`. Where a file system knows no locks, two processes in one folder cannot
+/// be told. A process that this one is just starting shares its locks until it has begun: that is waited for.
+fn lock(
+    path: &Path,
+    take: fn(&fs::File) -> std::result::Result<(), fs::TryLockError>,
+    in_use: RunError,
+) -> Result<Arc<fs::File>> {
+    // Network file systems lock for one alone only what may be written.
+    let open = |write| fs::File::options().read(true).write(write).open(path);
+    let file = open(true).or_else(|_| open(false)).map_err(|error| Error::reading(path, &error))?;
+    let mut tries = 0;
+    while matches!(take(&file), Err(fs::TryLockError::WouldBlock)) {
+        tries += 1;
+        if tries > TRIES {
+            return Err(Kind::Run(in_use).into());
+        }
+        thread::sleep(BETWEEN_TRIES);
+    }
+    Ok(Arc::new(file))
+}
+
 /// The lines of a list; none where there is none, and not one that a kill cut short.
 fn lines(path: &Path) -> Result<Vec<String>> {
     let text = match fs::read_to_string(path) {
@@ -464,12 +466,7 @@ fn place_of(line: &str) -> String {
     }
 }
 
-/// Whether it is the beginning of a file that is written whole.
-fn is_partial(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".partial-"))
-}
-
-/// Takes such beginnings away, in all folders below.
+/// Takes the beginnings of files away that are written whole, in all folders below.
 fn remove_partial(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {

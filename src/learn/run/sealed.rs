@@ -82,6 +82,13 @@ pub(super) fn read(path: &Path, owner: &Owner) -> Result<(Tensors, String)> {
     Ok((tensors, seal.about))
 }
 
+/// What stands beside tensors, if it is of that owner; whether these are whole is seen when they are read.
+pub(super) fn about(path: &Path, owner: &Owner) -> Result<Option<String>> {
+    let seal = tensor_file::read_texts(path)?.remove(KEY);
+    let seal = seal.and_then(|text| serde_json::from_str::<Seal>(&text).ok());
+    Ok(seal.filter(|seal| seal.owner == *owner).map(|seal| seal.about))
+}
+
 fn hash(tensors: &Tensors, about: &str, owner: &Owner) -> String {
     let shapes: Vec<(&String, Vec<i64>)> =
         tensors.iter().map(|(name, tensor)| (name, tensor.size())).collect();

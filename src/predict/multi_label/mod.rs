@@ -190,7 +190,7 @@ impl MultiLabel {
         let mut errors = Errors::new();
         let templates = Template::read_all(files.templates, &mut errors);
         let verbalizer = errors.keep(Verbalizer::read(files.verbalizer));
-        let several = "a row with several labels";
+        let several = "a choice of several labels";
         errors.extend(verbalizer.iter().filter_map(|found| found.check_classes(several).err()));
         let (rows, folder) = (errors.keep(rows()), errors.keep(model()));
         let (Some(verbalizer), Some(rows), Some(folder), true) =

@@ -5,6 +5,7 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::correlation::Pairs;
+use crate::numbers::percentiles_95;
 use crate::seed;
 use crate::text::verbalizer::ValueRange;
 
@@ -99,13 +100,8 @@ pub fn resamples(rows: usize) -> impl Iterator<Item = Vec<f64>> {
 }
 
 /// The 95 % percentile interval of what was found in the draws.
-pub fn interval(mut found: Vec<f64>) -> Option<[f64; 2]> {
-    if found.len() < RESAMPLES / 2 {
-        return None;
-    }
-    found.sort_by(f64::total_cmp);
-    let at = |place: f64| found[((found.len() - 1) as f64 * place).round() as usize];
-    Some([at(0.025), at(0.975)])
+pub fn interval(found: Vec<f64>) -> Option<[f64; 2]> {
+    (found.len() >= RESAMPLES / 2).then(|| percentiles_95(found))
 }
 
 /// What is kept of each row: memory grows with the rows that have a number.

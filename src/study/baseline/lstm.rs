@@ -1,11 +1,11 @@
-//! Word vectors and a bidirectional LSTM (Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005): what texts
-//! were classified with before language models were trained on more than one task.
+//! Word vectors and a bidirectional LSTM (Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005): what
+//! texts were classified with before language models were trained on more than one task.
 //!
 //! `h = LSTM(x)` in both directions, `v = max over the text's tokens of h`, `scores = W·v + b`
 //!
-//! The vectors x are a model's own input embeddings of word pieces, which stay as they are; all else starts at
-//! random and learns from a run's train rows. Vectors go in with [`SCALE`], and where it learns some of their
-//! numbers, and of those of v, are left out.
+//! The vectors x are a model's own input embeddings of word pieces, which stay as they are; all else starts
+//! at random and learns from a run's train rows. Vectors go in with [`SCALE`], and where it learns some of
+//! their numbers, and of those of v, are left out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{ControlFlow, Range};
@@ -25,7 +25,8 @@ use crate::seed;
 
 /// H: what each direction remembers.
 const HIDDEN: i64 = 128;
-/// What vectors are multiplied by: a model's numbers are small, and an LSTM that starts at random hears nothing.
+/// What vectors are multiplied by: a model's numbers are small, and an LSTM that starts at random hears
+/// nothing.
 const SCALE: f64 = 20.0;
 /// How many numbers are left out in training.
 const DROPOUT: f64 = 0.5;
@@ -55,7 +56,8 @@ pub struct WordVectors {
 }
 
 impl WordVectors {
-    /// Of all ids in some texts, from what gives a model's vectors of N ids, `[N,E]`; none where it gives none.
+    /// Of all ids in some texts, from what gives a model's vectors of N ids, `[N,E]`; none where it gives
+    /// none.
     pub fn of<'a>(
         texts: impl IntoIterator<Item = &'a [i64]>,
         vectors: impl FnOnce(&[i64]) -> Option<Tensor>,
@@ -67,8 +69,9 @@ impl WordVectors {
         Some(WordVectors { table, places: (0..).zip(ids).map(|(place, id)| (id, place)).collect() })
     }
 
-    /// The vectors of the texts' words, one text after the other's first words, and so many texts as have a word
-    /// there: as [`Tensor::lstm_data`] takes them. Texts come from the longest to the shortest.
+    /// The vectors of the texts' words, first those of all first words, then of all second ones, and how many
+    /// texts have a word there: as [`Tensor::lstm_data`] takes them. Texts come from the longest to the
+    /// shortest.
     ///
     /// # Shapes
     /// B texts of L words → `[ΣL,E]`, `[L]`

@@ -1,5 +1,5 @@
-//! Ridge regression (Hoerl & Kennard 1970): numbers from vectors, with a squared penalty on the weights and none on
-//! the intercept, as scikit-learn's `Ridge`.
+//! Ridge regression (Hoerl & Kennard 1970): numbers from vectors, with a squared penalty on the weights and none
+//! on the intercept, as scikit-learn's `Ridge`.
 
 use tch::{Kind as Type, Tensor};
 
@@ -17,13 +17,14 @@ pub struct Ridge {
     pub alpha: Option<f64>,
 }
 
-/// Learns from vectors `[D]` with their numbers, and says one for each of others. The penalty is chosen among the
-/// powers of ten from 10⁻⁴ to 10⁴ by cross-validation on the training rows: the least mean square error on five
-/// parts, to which rows are dealt out in turn. With fewer rows than parts it is 1; of none it says 0.
+/// Learns from vectors `[D]` with their numbers, and says one for each of others. The penalty is chosen among
+/// the powers of ten from 10⁻⁴ to 10⁴ by cross-validation on the training rows: the least mean square error on
+/// five parts, to which rows are dealt out in turn. With fewer rows than parts it is 1; of none it says 0.
 ///
 /// ```
 /// use cloze::study::baseline::ridge;
-/// let train: Vec<(Vec<f32>, f64)> = (0..10).map(|row| (vec![row as f32, 1.0], 2.0 * f64::from(row) + 1.0)).collect();
+/// let row = |at: i32| (vec![at as f32, 1.0], 2.0 * f64::from(at) + 1.0);
+/// let train: Vec<(Vec<f32>, f64)> = (0..10).map(row).collect();
 /// let found = ridge(&train, &[vec![20.0, 1.0]]);
 /// assert!((found.numbers[0] - 41.0).abs() < 1e-3 && found.alpha == Some(1e-4));
 /// ```

@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{CLS, CLS_PART, Experiment, ExperimentEvent, RUN_PART, SETFIT_PART, Trainings, setfit_steps};
+use super::trainings::{CLS_PART, RUN_PART, SETFIT_PART, Trainings};
+use super::{CLS, Experiment, ExperimentEvent, setfit_steps};
 use crate::error::Result;
 use crate::learn::run::RunFolder;
 use crate::model::threads::Threads;

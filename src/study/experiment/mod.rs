@@ -1,50 +1,46 @@
 //! One way of tuning over several seeds, with what it must beat beside it: from a manifest to a table of
 //! results.
 
+mod baselines;
 mod cells;
 mod metrics;
 mod numbers;
 mod prepare;
 mod request;
 mod several;
+mod trainings;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::error::{ModelError, Result, TrainingError};
+use crate::error::{Result, TrainingError};
 use crate::learn::dataset::LabelledDataset;
-use crate::learn::job::{Job, JobEvent};
-use crate::learn::objective::{CombinedLoss, PAIRS_IN_STEP, Pairs};
 use crate::learn::run::{History, Manifest, RunFolder, Select};
 use crate::learn::sample;
 use crate::learn::start::Start;
-use crate::learn::train::{ClassLoss, Event, HeldOut, Plan, State, Trainer};
+use crate::learn::train::{ClassLoss, Event, Plan, Trainer};
 use crate::model::dtype::Dtype;
 use crate::model::threads::Threads;
 use crate::model::values::is_finite;
 use crate::predict::classifier::{Classifier, VerbalizedLm};
-use crate::predict::encode::encode;
 use crate::predict::output::PredictionWriter;
-use crate::predict::pvp::Pvp;
 use crate::predict::report::{Evaluation, Prediction, Tally};
 use crate::predict::score::{Scored, Scorer, batch_tokens};
-use crate::predict::similarity::mean_states;
 use crate::predict::task::TaskSet;
-use crate::study::baseline::{self, BiLstm, Regression, WordVectors, lstm_steps};
 use crate::study::warning::Warning;
-use crate::text::data::{Columns, Example};
+use crate::text::data::Example;
 use crate::text::dataset::Dataset;
 use crate::text::table::Destination;
-use crate::text::template::Template;
-use crate::text::verbalizer::ValueRange;
 use crate::text::whole_file::{make_folder_of, write_table};
-use crate::tune::{Cls, Learned, Tuning};
+use crate::tune::{Learned, Tuning};
 use metrics::Found;
+use trainings::{BASELINES, Trainings};
 
 pub use metrics::{BaselineMetrics, Metrics, SeedMetrics};
 pub use numbers::{NumberBaseline, NumberDifference, NumberMetrics};
 pub use request::{DescriptionFiles, TrainRequest};
 pub use several::LabelTruths;
+pub use trainings::{CLS, setfit_steps};
 
 /// Everything that a run needs.
 pub struct Experiment {
@@ -60,8 +56,8 @@ pub struct Experiment {
     pub columns: TaskSet,
     /// Rows to sample from; none where there are descriptions alone.
     pub train: Dataset,
-    /// Texts that describe the classes, or null inputs, as rows of the same columns: every seed learns from all
-    /// of them.
+    /// Texts that describe the classes, or null inputs, as rows of the same columns: every seed learns from
+    /// all of them.
     pub descriptions: Option<Dataset>,
     /// Rows to sample development rows from, where they are not left over from the train rows.
     pub dev: Option<Dataset>,
@@ -445,137 +441,6 @@ impl Experiment {
         tally.evaluate()
     }
 
-    /// The classical baselines on the same train rows.
-    fn baselines(&self, rows: &LabelledDataset, test: &Dataset, found: &mut Found) {
-        let read = &self.manifest.columns;
-        let train: Vec<(String, usize)> = rows
-            .examples
-            .iter()
-            .map(|example| Dataset::text(&rows.columns, example, read))
-            .zip(rows.classes())
-            .collect();
-        let texts: Vec<String> =
-            test.examples.iter().map(|example| Dataset::text(&test.columns, example, read)).collect();
-        let classes = self.manifest.classes.len();
-        found.naive_bayes.push(baseline::naive_bayes(&train, &texts, classes));
-        found.logistic_regression.push(baseline::logistic_regression(&train, &texts, classes, None));
-    }
-
-    /// A regression on the states of the model as it is; rust-bert's gives none.
-    fn baseline_of_states(
-        &self,
-        rows: &LabelledDataset,
-        test: &Dataset,
-        found: &mut Found,
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
-        let regression = self.regression(&untrained, rows, &found.states_of_test, None, watch)?;
-        found.states.push(regression);
-        Ok(())
-    }
-
-    /// A ridge regression on the same states, where rows have a number each; its numbers are kept in the range.
-    fn ridge_of_states(
-        &self,
-        range: &ValueRange,
-        rows: &LabelledDataset,
-        test: &Dataset,
-        found: &mut Found,
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let Some(untrained) = self.with_states_of_test(test, found, watch)? else { return Ok(()) };
-        let states = self.mean_states(&untrained, &rows.columns, &rows.examples, watch)?;
-        let train: Vec<(Vec<f32>, f64)> = states.into_iter().zip(numbers::of_rows(range, rows)).collect();
-        let [low, high] = range.ends();
-        let said = baseline::ridge(&train, &found.states_of_test).numbers;
-        found.ridge.push(said.into_iter().map(|number| number.clamp(low, high)).collect());
-        Ok(())
-    }
-
-    /// The model as it is, with the test rows' states found once for all seeds. None of rust-bert's, which gives
-    /// none.
-    fn with_states_of_test(
-        &self,
-        test: &Dataset,
-        found: &mut Found,
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Classifier>> {
-        if self.base.check_states().is_err() {
-            return Ok(None);
-        }
-        let untrained = self.base.zero_shot(None)?.prepared(Dtype::F32)?;
-        if found.states_of_test.is_empty() {
-            found.states_of_test = self.mean_states(&untrained, &test.columns, &test.examples, watch)?;
-        }
-        Ok(Some(untrained))
-    }
-
-    /// The means of a model's last states over the columns that are read.
-    fn mean_states(
-        &self,
-        classifier: &Classifier,
-        columns: &Columns,
-        examples: &[Example],
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<Vec<Vec<f32>>> {
-        let Classifier::Prompt(model, _) = classifier else { return Err(ModelError::NoStates.into()) };
-        let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
-        mean_states(model, &words, columns, examples, self.patterns.max_length, &mut |share| {
-            let _ = watch(ExperimentEvent::Scoring { share });
-        })
-    }
-
-    /// A logistic regression on such means of a seed's train rows, of test rows that have theirs. C is chosen
-    /// where none is given.
-    fn regression(
-        &self,
-        classifier: &Classifier,
-        rows: &LabelledDataset,
-        test: &[Vec<f32>],
-        c: Option<f64>,
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<Regression> {
-        let train = self.mean_states(classifier, &rows.columns, &rows.examples, watch)?;
-        let train: Vec<(Vec<f32>, usize)> = train.into_iter().zip(rows.classes()).collect();
-        let classes = self.manifest.classes.len();
-        Ok(baseline::logistic_regression_on_vectors(&train, test, classes, c))
-    }
-
-    /// What an LSTM on the model's own word vectors says of the test rows. It is fast, and begins anew where it
-    /// was stopped. None if it is stopped.
-    fn baseline_of_words(
-        &self,
-        rows: &LabelledDataset,
-        test: &Dataset,
-        seed: u64,
-        watch: &mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Vec<Prediction>>> {
-        let Classifier::Prompt(model, _) = self.base.zero_shot(None)? else {
-            return Err(ModelError::NoStates.into());
-        };
-        let ids = |columns: &Columns, examples: &[Example]| -> Result<Vec<Vec<i64>>> {
-            let words = Pvp::plain(Template::of_columns(&self.manifest.columns))?.on(columns)?;
-            let of_example = |example: &Example| {
-                encode(&words.wrap(example), model.tokenizer(), self.patterns.max_length)
-                    .map(|features| features.ids)
-                    .map_err(|error| error.at(columns.place(example, None)))
-            };
-            examples.iter().map(of_example).collect()
-        };
-        let (train, test) = (ids(&rows.columns, &rows.examples)?, ids(&test.columns, &test.examples)?);
-        let texts = train.iter().chain(&test).map(Vec::as_slice);
-        let words = WordVectors::of(texts, |ids| model.word_vectors(ids)).ok_or(ModelError::NoStates)?;
-        let train: Vec<(&[i64], usize)> = train.iter().map(Vec::as_slice).zip(rows.classes()).collect();
-        let steps = lstm_steps(train.len());
-        let classes = self.manifest.classes.len();
-        let fitted = BiLstm::fit(&train, &words, classes, seed, &mut |event| {
-            watch(ExperimentEvent::Training { part: LSTM_PART, steps, event })
-        });
-        let test: Vec<&[i64]> = test.iter().map(Vec::as_slice).collect();
-        Ok(fitted.map(|lstm| lstm.predictions(&words, &test)))
-    }
-
     fn write_sample(&self, folder: &RunFolder, seed: u64, split: &Split) -> Result<()> {
         let used = |examples: &[Example], used: &str| -> Vec<Vec<String>> {
             let record = |example: &Example| {
@@ -618,158 +483,5 @@ impl Experiment {
             output.write(example, &prediction.clone().into())?;
         }
         output.finish()?.commit()
-    }
-}
-
-/// The baseline on `[CLS]`.
-pub const CLS: Tuning = Tuning::Cls(Cls { frozen_encoder: false });
-
-/// What the steps of the baselines that are trained are called in the list of events.
-const BASELINES: [&str; 2] = [CLS_PART, SETFIT_PART];
-const RUN_PART: &str = "run";
-const CLS_PART: &str = "cls";
-const SETFIT_PART: &str = "setfit";
-const LSTM_PART: &str = "lstm";
-
-/// SetFit's learning rate, as in the paper.
-const SETFIT_RATE: f64 = 2e-5;
-
-/// SetFit's steps on so many train rows: all pairs once, but at most a thousand steps.
-pub fn setfit_steps(rows: usize) -> usize {
-    Pairs::count(rows).div_ceil(PAIRS_IN_STEP).min(1000)
-}
-
-/// A seed's trainings.
-struct Trainings<'a, 'w> {
-    experiment: &'a Experiment,
-    folder: &'a RunFolder,
-    seed: u64,
-    start: Option<Learned>,
-    resumed: bool,
-    watch: &'w mut dyn FnMut(ExperimentEvent<'_>) -> ControlFlow<()>,
-}
-
-impl Trainings<'_, '_> {
-    /// The training whose result is kept. None if it was stopped.
-    fn fit(
-        &mut self,
-        patterns: &TaskSet,
-        rows: &LabelledDataset,
-        held_out: Option<&LabelledDataset>,
-    ) -> Result<Option<State>> {
-        let Experiment { manifest, .. } = self.experiment;
-        let last = match manifest.select {
-            Select::Cv => match self.best_of_folds(rows)? {
-                Some(step) => step,
-                None => return Ok(None),
-            },
-            Select::None | Select::Dev => manifest.plan.steps,
-        };
-        let trainer = self.experiment.trainer(&manifest.tuning, &manifest.plan, patterns, self.seed);
-        self.train(&trainer, RUN_PART, rows, held_out, last)
-    }
-
-    /// Fine-tuning on `[CLS]`, with its own defaults and the rest of the plan.
-    fn fit_cls(&mut self, rows: &LabelledDataset) -> Result<Option<State>> {
-        let Experiment { manifest, columns, .. } = self.experiment;
-        let defaults = CLS.defaults(manifest.classes.len());
-        let plan = Plan {
-            steps: defaults.steps,
-            learning_rate: defaults.learning_rate,
-            loss: ClassLoss::default(),
-            ..manifest.plan.clone()
-        };
-        let trainer = self.experiment.trainer(&CLS, &plan, columns, self.seed);
-        self.train(&trainer, CLS_PART, rows, None, plan.steps)
-    }
-
-    /// The first half of SetFit, with its own rate and steps and the rest of the plan.
-    fn fit_setfit(&mut self, rows: &LabelledDataset) -> Result<Option<State>> {
-        let Experiment { manifest, columns, .. } = self.experiment;
-        let plan = Plan {
-            steps: setfit_steps(rows.targets.len()),
-            learning_rate: SETFIT_RATE,
-            accumulation: 1,
-            ..manifest.plan.clone()
-        };
-        let trainer = self.experiment.trainer(&Tuning::Full, &plan, columns, self.seed);
-        let loss = CombinedLoss::from(trainer.pairs(rows)?);
-        self.minimise(&trainer, SETFIT_PART, loss, None, plan.steps)
-    }
-
-    /// The step whose mean accuracy over the folds is best, then the one with the lowest loss. None if it was
-    /// stopped.
-    fn best_of_folds(&mut self, rows: &LabelledDataset) -> Result<Option<usize>> {
-        let Experiment { manifest, patterns, .. } = self.experiment;
-        // Every fold goes to the end: evaluations after the same steps can be averaged.
-        let plan = Plan { patience: usize::MAX, ..manifest.plan.clone() };
-        let mut sums: Vec<(usize, f64, f64)> = Vec::new();
-        for (number, fold) in sample::folds(&rows.classes(), FOLDS, self.seed).into_iter().enumerate() {
-            let (held_out, train): (Vec<usize>, Vec<usize>) =
-                (0..rows.targets.len()).partition(|row| fold.contains(row));
-            let (held_out, train) = (rows.pick(&held_out), rows.pick(&train));
-            if held_out.targets.is_empty() || train.targets.is_empty() {
-                continue;
-            }
-            let patterns = self.experiment.showing(patterns, &train)?;
-            let trainer = self.experiment.trainer(&manifest.tuning, &plan, &patterns, self.seed);
-            let Some(state) =
-                self.train(&trainer, &format!("fold-{}", number + 1), &train, Some(&held_out), plan.steps)?
-            else {
-                return Ok(None);
-            };
-            let weight = held_out.targets.len() as f64;
-            for (index, evaluation) in state.evaluations.iter().enumerate() {
-                if sums.len() <= index {
-                    sums.push((evaluation.step, 0.0, 0.0));
-                }
-                sums[index].1 += evaluation.accuracy * weight;
-                sums[index].2 += evaluation.loss * weight;
-            }
-        }
-        let better = |best: &(usize, f64, f64), next: &(usize, f64, f64)| {
-            next.1 > best.1 || (next.1 == best.1 && next.2 < best.2)
-        };
-        let best = sums.into_iter().reduce(|best, next| if better(&best, &next) { next } else { best });
-        Ok(Some(best.map_or(manifest.plan.steps, |(step, ..)| step)))
-    }
-
-    /// A training on the classes of rows, up to a step. None if it was stopped.
-    fn train(
-        &mut self,
-        trainer: &Trainer<'_>,
-        part: &str,
-        rows: &LabelledDataset,
-        held_out: Option<&LabelledDataset>,
-        last: usize,
-    ) -> Result<Option<State>> {
-        self.minimise(trainer, part, trainer.loss(rows)?, held_out, last)
-    }
-
-    /// One training, gone on with where it was stopped, up to a step. None if it was stopped again.
-    fn minimise(
-        &mut self,
-        trainer: &Trainer<'_>,
-        part: &str,
-        loss: CombinedLoss,
-        held_out: Option<&LabelledDataset>,
-        last: usize,
-    ) -> Result<Option<State>> {
-        let job = Job {
-            folder: self.folder,
-            seed: self.seed,
-            part,
-            start: self.start.as_ref(),
-            checkpoint_every: self.experiment.checkpoint_every,
-            keep_end: part != RUN_PART,
-        };
-        let (resumed, watch) = (&mut self.resumed, &mut self.watch);
-        job.train(trainer, &mut loss.into(), held_out.map(HeldOut::Rows), last, &mut |event| match event {
-            JobEvent::Resumed(steps) => {
-                *resumed = true;
-                watch(ExperimentEvent::Resumed { part, steps })
-            }
-            JobEvent::Training(event) => watch(ExperimentEvent::Training { part, steps: last, event }),
-        })
     }
 }

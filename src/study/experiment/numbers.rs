@@ -84,7 +84,7 @@ impl NumberMetrics {
             .enumerate()
             .filter_map(|(row, share)| Some((row, range.at(share?))))
             .collect();
-        let known = truths.is_empty().then_some(0).map_or(baselines, |none| &baselines[..none]);
+        let known = if truths.is_empty() { &[] } else { baselines };
         let of_baseline = |said: &Said| (!said.numbers.is_empty()).then(|| measured(&truths, method, said));
         NumberMetrics {
             pearson: over(found.iter().filter_map(|found| Some(found.pearson?.value)).collect()),
@@ -170,29 +170,33 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), Errors> {
         return Ok(());
     }
     refused([
-        (manifest.several_labels.is_some(), "a row with several labels"),
-        (manifest.descriptions.is_some(), "a description"),
-        (manifest.null_inputs.is_some(), "a null input"),
-        (manifest.setfit_baseline, "SetFit"),
-        (manifest.lstm_baseline, "the LSTM"),
-        (manifest.plan.loss == ClassLoss::Adapet, "ADAPET"),
+        manifest.several_labels.is_some(),
+        manifest.descriptions.is_some(),
+        manifest.null_inputs.is_some(),
+        manifest.setfit_baseline,
+        manifest.lstm_baseline,
+        manifest.plan.loss == ClassLoss::Adapet,
     ])
 }
 
 /// The same before there is a manifest, of which more would go wrong.
 pub(super) fn check_request(request: &TrainRequest) -> Result<(), Errors> {
     refused([
-        (request.several_labels.is_some(), "a row with several labels"),
-        (request.descriptions.is_some(), "a description"),
-        (request.null_inputs.is_some(), "a null input"),
-        (request.setfit_baseline, "SetFit"),
-        (request.lstm_baseline, "the LSTM"),
-        (request.plan.loss == ClassLoss::Adapet, "ADAPET"),
+        request.several_labels.is_some(),
+        request.descriptions.is_some(),
+        request.null_inputs.is_some(),
+        request.setfit_baseline,
+        request.lstm_baseline,
+        request.plan.loss == ClassLoss::Adapet,
     ])
 }
 
-fn refused(asked: [(bool, &'static str); 6]) -> Result<(), Errors> {
-    let asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
-    let errors: Errors = asked.map(|(_, what)| TrainingError::NotWithNumbers { what }.into()).collect();
+/// Which of these is asked for, in this order.
+const NOT_WITH_NUMBERS: [&str; 6] =
+    ["a row with several labels", "a description", "a null input", "SetFit", "the LSTM", "ADAPET"];
+
+fn refused(asked: [bool; 6]) -> Result<(), Errors> {
+    let asked = NOT_WITH_NUMBERS.into_iter().zip(asked).filter(|(_, is_asked)| *is_asked);
+    let errors: Errors = asked.map(|(what, _)| TrainingError::NotWithNumbers { what }.into()).collect();
     errors.none()
 }

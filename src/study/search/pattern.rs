@@ -9,6 +9,7 @@ use crate::model::batch::small_batches;
 use crate::model::features::Features;
 use crate::model::tokenizer::Tokenizer;
 use crate::model::values::values;
+use crate::numbers::percentiles_95;
 use crate::predict::calibration::Correction;
 use crate::predict::encode::encode;
 use crate::predict::prompt_model::PromptModel;
@@ -56,12 +57,8 @@ pub fn intervals(by_pattern: &[Vec<Prediction>], first: usize, seed: u64) -> Vec
             found.push(mutual_information(&drawn.iter().map(|&row| said[row].clone()).collect::<Vec<_>>()));
         }
     }
-    let ends = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        [0.025, 0.975].map(|place| values[((RESAMPLES - 1) as f64 * place).round() as usize])
-    };
     let less = |own: &[f64]| resampled[first].iter().zip(own).map(|(one, other)| one - other).collect();
-    resampled.iter().map(|own| (ends(own.clone()), ends(less(own)))).collect()
+    resampled.iter().map(|own| (percentiles_95(own.clone()), percentiles_95(less(own)))).collect()
 }
 
 /// What a pattern says of labelled rows in a cross-validation: each fold's rows are corrected as the other

@@ -24,9 +24,10 @@ pub struct ValueRange {
 }
 
 impl ValueRange {
-    /// From the low end to the high one, which must be higher.
+    /// From the low end to the high one, which must be higher. Predictions have six decimals, and measures
+    /// square them: so the ends lie from a hundredth to a billion apart.
     pub fn new([low, high]: [f64; 2]) -> Result<ValueRange, VerbalizerError> {
-        if low < high && (high - low).is_finite() {
+        if (0.01..=1e9).contains(&(high - low)) && low.abs().max(high.abs()) <= 1e9 {
             Ok(ValueRange { low, high })
         } else {
             Err(VerbalizerError::BadRange { low, high })

@@ -44,7 +44,7 @@ impl Verbalizer {
     pub fn check_classes(&self, what: &'static str) -> Result<()> {
         match self.structure.range {
             None => Ok(()),
-            Some(_) => Err(VerbalizerError::RangeNotFor { what }.into()),
+            Some(_) => Err(VerbalizerError::RangeNotFor { what, name: self.name.clone() }.into()),
         }
     }
 
